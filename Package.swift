@@ -1,0 +1,74 @@
+// swift-tools-version:6.2
+import PackageDescription
+
+let settings: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+]
+
+func room(_ name: String, _ doors: [Target.Dependency] = []) -> Target {
+    .target(name: name, dependencies: doors, swiftSettings: settings)
+}
+
+func tests(of name: String, _ doors: [Target.Dependency]) -> Target {
+    .testTarget(name: name, dependencies: doors + ["TestKit"], swiftSettings: settings)
+}
+
+let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
+let deque = Target.Dependency.product(name: "DequeModule", package: "swift-collections")
+let heap = Target.Dependency.product(name: "HeapModule", package: "swift-collections")
+let grdb = Target.Dependency.product(name: "GRDB", package: "GRDB.swift")
+let histogram = Target.Dependency.product(name: "Histogram", package: "hdrhistogram-swift")
+let arguments = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
+
+let package = Package(
+    name: "tally",
+    products: [
+        .executable(name: "tally", targets: ["tally"]),
+        .library(name: "NSQClient", targets: ["NSQClient"]),
+        .library(name: "NSQBroker", targets: ["NSQBroker"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
+        .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", from: "0.2.0"),
+    ],
+    targets: [
+        // Floor 0: the C libraries' names, and NSQ's wire format.
+        .systemLibrary(
+            name: "CLibuv", pkgConfig: "libuv", providers: [.apt(["libuv1-dev"])]),
+        room("NSQWire"),
+
+        // Floor 1: NSQ's rules without I/O, and all the I/O there is.
+        room("BrokerCore", ["NSQWire", deque, heap]),
+        room("UVLoop", ["CLibuv"]),
+
+        // Floor 2: what the parts are made with.
+        room("NSQClient", ["NSQWire", "UVLoop", deque, logging]),
+
+        // Floor 3: what it does.
+        room("NSQBroker", ["NSQWire", "BrokerCore", "UVLoop", logging]),
+        room("PlayCounts", ["NSQWire", "NSQClient", "UVLoop", grdb, heap, histogram, logging]),
+
+        // Floor 5: the binary.
+        .executableTarget(
+            name: "tally",
+            dependencies: [
+                "NSQWire", "UVLoop", "NSQClient", "NSQBroker", "PlayCounts", arguments, histogram,
+                logging,
+            ],
+            swiftSettings: settings),
+
+        .target(name: "TestKit", path: "Tests/TestKit", swiftSettings: settings),
+        tests(of: "NSQWireTests", ["NSQWire"]),
+        tests(of: "BrokerCoreTests", ["BrokerCore", "NSQWire"]),
+        tests(of: "UVLoopTests", ["UVLoop"]),
+        tests(of: "NSQBrokerTests", ["NSQBroker", "NSQWire", "UVLoop"]),
+        tests(of: "NSQClientTests", ["NSQClient", "NSQBroker", "NSQWire", "UVLoop"]),
+        tests(of: "PlayCountsTests", ["PlayCounts", "NSQClient", "NSQBroker", "UVLoop"]),
+        tests(of: "EndToEndTests", ["tally", "NSQWire", "UVLoop"]),
+    ]
+)
