@@ -1,0 +1,161 @@
+import CLibuv
+import Glibc
+
+/// An event loop, and the thread that runs it is the only one that may touch it.
+///
+/// A turn goes: timers; end of turn; wait for I/O; callbacks of I/O and of jobs from the door; end
+/// of turn; close callbacks. What the turn has to send is best gathered and sent at its end, one
+/// write a connection: see `endOfTurn` and `atEndOfTurn(_:)`.
+package final class Loop {
+    /// Where other threads knock.
+    package let door: LoopDoor
+
+    /// Runs at the end of every turn, after the callbacks of I/O (libuv's check phase), and once
+    /// more right before the loop waits (its prepare phase), so that what timers and jobs from the
+    /// door have caused goes out before the wait, too.
+    package var endOfTurn: (() -> Void)?
+
+    let memory: UnsafeMutablePointer<uv_loop_t>
+    private let prepare: UnsafeMutablePointer<uv_prepare_t>
+    private let check: UnsafeMutablePointer<uv_check_t>
+    private var participants: [any EndOfTurnParticipant] = []
+    private var isRunning = false
+    private var isStopped = false
+    private var isClosed = false
+
+    package init() throws(UVError) {
+        precondition(IOSlice.isLaidOutAsLibuvs, "slices pass to libuv as they are")
+        _ = Self.brokenPipesAreErrors
+        memory = .allocate(capacity: 1)
+        memory.initialize(to: uv_loop_t())
+        let status = uv_loop_init(memory)
+        guard status == 0 else {
+            memory.deallocate()
+            throw UVError(code: status)
+        }
+        do throws(UVError) {
+            door = try LoopDoor(of: memory)
+        } catch {
+            uv_loop_close(memory)
+            memory.deallocate()
+            throw error
+        }
+        prepare = .allocate(capacity: 1)
+        prepare.initialize(to: uv_prepare_t())
+        check = .allocate(capacity: 1)
+        check.initialize(to: uv_check_t())
+        // SAFETY: not retained, for the loop outlives its own handles: `deinit` closes them.
+        uv_loop_set_data(memory, Unmanaged.passUnretained(self).toOpaque())
+        watchTurns()
+    }
+
+    deinit {
+        // Every handle of others refers to the loop, so only our own can be open here.
+        close()
+        prepare.deallocate()
+        check.deallocate()
+        memory.deallocate()
+    }
+
+    /// Runs until `stop()` is called or nothing is left that could still call back.
+    package func run() {
+        precondition(!isRunning && !isClosed, "a loop runs once at a time, and not once closed")
+        isRunning = true
+        defer { isRunning = false }
+        isStopped = false
+        repeat {
+            // The bell alone does not keep the loop running, so look for jobs before and after.
+            door.runJobs(on: self)
+            if !isStopped { uv_run(memory, UV_RUN_DEFAULT) }
+        } while !isStopped && (door.hasJobs || uv_loop_alive(memory) != 0)
+    }
+
+    /// Lets `run()` return at the end of this turn. The loop can run again later.
+    package func stop() {
+        isStopped = true
+        uv_stop(memory)
+    }
+
+    /// The monotonic clock, read anew at each call.
+    package var nowNanoseconds: Int64 {
+        Int64(uv_hrtime())
+    }
+
+    /// Calls `participant.turnEnds()` once, at the end of this turn, after `endOfTurn`.
+    ///
+    /// For those who have something to send now and then: joining costs nothing in other turns.
+    package func atEndOfTurn(_ participant: any EndOfTurnParticipant) {
+        participants.append(participant)
+    }
+
+    /// Closes every handle that is left, waits for their callbacks, and closes the loop.
+    ///
+    /// Writes and connects under way get `ECANCELED`; the door refuses from now on.
+    package func close() {
+        precondition(!isRunning, "close a loop after run() has returned")
+        guard !isClosed else { return }
+        isClosed = true
+        door.lock()
+        while uv_loop_close(memory) == UV_EBUSY.rawValue {
+            uv_walk(memory, { handle, _ in Loop.close(handle: handle!) }, nil)
+            uv_run(memory, UV_RUN_DEFAULT)
+        }
+        endOfTurn = nil
+        participants = []
+    }
+
+    /// Makes `run()` wait for jobs even when nothing else is going on.
+    func waitForJobs() {
+        door.keepLoopRunning()
+    }
+
+    /// The loop that a callback's handle lives on.
+    static func of<Kind>(_ pointer: UnsafeMutablePointer<Kind>?) -> Loop {
+        // SAFETY: handles are closed before the loop, so the loop's data pointer is still good.
+        let handle = UnsafeRawPointer(pointer!).assumingMemoryBound(to: uv_handle_t.self)
+        let data = uv_loop_get_data(uv_handle_get_loop(handle))
+        return Unmanaged<Loop>.fromOpaque(data!).takeUnretainedValue()
+    }
+
+    private func watchTurns() {
+        uv_prepare_init(memory, prepare)
+        uv_prepare_start(prepare) { Loop.of($0).endTurn() }
+        uv_check_init(memory, check)
+        uv_check_start(check) { Loop.of($0).endTurn() }
+        // Watching the turns is no reason to make another one.
+        for own in [UnsafeMutableRawPointer(prepare), UnsafeMutableRawPointer(check)] {
+            uv_unref(own.assumingMemoryBound(to: uv_handle_t.self))
+        }
+    }
+
+    private func endTurn() {
+        endOfTurn?()
+        // By index: a participant may cause another one to join while it sends.
+        var next = 0
+        while next < participants.count {
+            participants[next].turnEnds()
+            next += 1
+        }
+        participants.removeAll(keepingCapacity: true)
+    }
+
+    private static func close(handle: UnsafeMutablePointer<uv_handle_t>) {
+        guard uv_is_closing(handle) == 0 else { return }
+        // The loop's own handles carry no data; their memory is freed by whoever allocated it.
+        if uv_handle_get_data(handle) == nil {
+            uv_close(handle, nil)
+        } else {
+            Handle.behind(handle).close()
+        }
+    }
+
+    /// Writing to a connection the peer has left must be `EPIPE`, not the end of the process.
+    private static let brokenPipesAreErrors: Void = {
+        _ = signal(SIGPIPE, SIG_IGN)
+    }()
+}
+
+/// Something that has work to do when the loop's turn ends, most often to send what it gathered.
+package protocol EndOfTurnParticipant: AnyObject {
+    func turnEnds()
+}

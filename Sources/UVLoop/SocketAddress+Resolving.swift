@@ -1,0 +1,142 @@
+import CLibuv
+import Glibc
+
+/// An address the kernel understands, of either family.
+struct NumericAddress {
+    private var storage = sockaddr_storage()
+
+    /// Nil when `host` is a name that must be looked up first.
+    init?(host: String, port: Int) {
+        let storage = UnsafeMutablePointer<sockaddr_storage>.allocate(capacity: 1)
+        defer { storage.deallocate() }
+        storage.initialize(to: sockaddr_storage())
+        let raw = UnsafeMutableRawPointer(storage)
+        // SAFETY: sockaddr_storage is made to hold either of the two.
+        guard
+            uv_ip4_addr(host, Int32(port), raw.assumingMemoryBound(to: sockaddr_in.self)) == 0
+                || uv_ip6_addr(host, Int32(port), raw.assumingMemoryBound(to: sockaddr_in6.self))
+                    == 0
+        else { return nil }
+        self.storage = storage.pointee
+    }
+
+    init(copying address: UnsafePointer<sockaddr>, count: Int) {
+        withUnsafeMutableBytes(of: &storage) { bytes in
+            bytes.copyMemory(from: UnsafeRawBufferPointer(start: address, count: count))
+        }
+    }
+
+    /// What `getsockname` or `getpeername` answers, nil when it fails.
+    init?(
+        askedOf query: (UnsafeMutablePointer<sockaddr>, UnsafeMutablePointer<Int32>) -> Int32
+    ) {
+        var count = Int32(MemoryLayout<sockaddr_storage>.size)
+        let status = withUnsafeMutablePointer(to: &storage) { storage in
+            // SAFETY: sockaddr is the common beginning of all that fit in a sockaddr_storage.
+            query(UnsafeMutableRawPointer(storage).assumingMemoryBound(to: sockaddr.self), &count)
+        }
+        guard status == 0 else { return nil }
+    }
+
+    func withPointer<Result>(_ body: (UnsafePointer<sockaddr>) -> Result) -> Result {
+        withUnsafePointer(to: storage) { storage in
+            // SAFETY: as above.
+            body(UnsafeRawPointer(storage).assumingMemoryBound(to: sockaddr.self))
+        }
+    }
+
+    var socketAddress: SocketAddress {
+        withUnsafeTemporaryAllocation(of: CChar.self, capacity: Int(INET6_ADDRSTRLEN)) { text in
+            withUnsafeBytes(of: storage) { bytes in
+                if Int32(storage.ss_family) == AF_INET6 {
+                    var address = bytes.load(as: sockaddr_in6.self)
+                    uv_ip6_name(&address, text.baseAddress!, text.count)
+                    return SocketAddress(
+                        host: String(cString: text.baseAddress!),
+                        port: Int(UInt16(bigEndian: address.sin6_port)))
+                }
+                var address = bytes.load(as: sockaddr_in.self)
+                uv_ip4_name(&address, text.baseAddress!, text.count)
+                return SocketAddress(
+                    host: String(cString: text.baseAddress!),
+                    port: Int(UInt16(bigEndian: address.sin_port)))
+            }
+        }
+    }
+}
+
+/// Looks a name up on libuv's thread pool, for `getaddrinfo` waits.
+final class NameLookup {
+    private let request = UnsafeMutablePointer<uv_getaddrinfo_t>.allocate(capacity: 1)
+    private var done: ((Result<[NumericAddress], UVError>) -> Void)?
+
+    init(_ done: @escaping (Result<[NumericAddress], UVError>) -> Void) {
+        self.done = done
+        request.initialize(to: uv_getaddrinfo_t())
+    }
+
+    deinit {
+        request.deallocate()
+    }
+
+    func start(_ address: SocketAddress, on loop: Loop) throws(UVError) {
+        // SAFETY: balanced in the callback, or right below when there will be none.
+        let context = Unmanaged.passRetained(self)
+        request.pointee.data = context.toOpaque()
+        var hints = Self.hints
+        let status = uv_getaddrinfo(
+            loop.memory, request,
+            { request, status, found in
+                // SAFETY: balances the retain in start; libuv calls back exactly once.
+                let lookup = Unmanaged<NameLookup>.fromOpaque(request!.pointee.data)
+                    .takeRetainedValue()
+                lookup.finish(status: status, found)
+            }, address.host, String(address.port), &hints)
+        if status < 0 {
+            context.release()
+            throw UVError(code: status)
+        }
+    }
+
+    /// `done` is not called any more. The request itself may go on for as long as it takes.
+    func cancel() {
+        done = nil
+        uv_cancel(UnsafeMutableRawPointer(request).assumingMemoryBound(to: uv_req_t.self))
+    }
+
+    /// Waits here and now; for a listener, at start-up.
+    static func wait(for address: SocketAddress, on loop: Loop) throws(UVError) -> [NumericAddress]
+    {
+        let lookup = NameLookup { _ in }
+        var hints = Self.hints
+        let status = uv_getaddrinfo(
+            loop.memory, lookup.request, nil, address.host, String(address.port), &hints)
+        try UVError.check(status)
+        return addresses(in: lookup.request.pointee.addrinfo)
+    }
+
+    private static var hints: addrinfo {
+        var hints = addrinfo()
+        hints.ai_socktype = Int32(SOCK_STREAM.rawValue)
+        return hints
+    }
+
+    private func finish(status: Int32, _ found: UnsafeMutablePointer<addrinfo>?) {
+        let addresses = Self.addresses(in: found)
+        done?(status < 0 ? .failure(UVError(code: status)) : .success(addresses))
+        done = nil
+    }
+
+    private static func addresses(in list: UnsafeMutablePointer<addrinfo>?) -> [NumericAddress] {
+        defer { uv_freeaddrinfo(list) }
+        var addresses: [NumericAddress] = []
+        var next = list
+        while let entry = next {
+            addresses.append(
+                NumericAddress(
+                    copying: entry.pointee.ai_addr, count: Int(entry.pointee.ai_addrlen)))
+            next = entry.pointee.ai_next
+        }
+        return addresses
+    }
+}

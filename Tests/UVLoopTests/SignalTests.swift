@@ -1,0 +1,25 @@
+import Glibc
+import Testing
+import UVLoop
+
+@Suite struct `A signal` {
+    @Test func `calls back on the loop`() throws {
+        var caught = 0
+        try onLoop { loop in
+            var signal: Signal?
+            signal = try Signal(SIGUSR2, on: loop) {
+                caught += 1
+                signal?.close()
+                signal = nil
+            }
+            kill(getpid(), SIGUSR2)
+        }
+        #expect(caught == 1)
+    }
+
+    @Test func `that cannot be caught is refused`() throws {
+        try onLoop { loop in
+            #expect(throws: UVError.self) { try Signal(SIGKILL, on: loop) {} }
+        }
+    }
+}
