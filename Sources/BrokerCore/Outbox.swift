@@ -74,6 +74,9 @@ package struct Outbox {
 
     // MARK: Sending
 
+    /// How many pieces are still to be sent.
+    package var pieceCount: Int { pieces.count - sentPieces }
+
     /// Fills `slices` with the pieces to send next.
     ///
     /// - Returns: how many it filled. They stay valid until the outbox is changed or gone.

@@ -1,0 +1,9 @@
+import ArgumentParser
+
+@main
+struct Tally: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "tally",
+        abstract: "Counts video plays through an NSQ broker that it brings along.",
+        subcommands: [NSQDCommand.self])
+}
