@@ -31,7 +31,7 @@ package final class BrokerServer {
         self.logger = logger
         broker = Broker(options: options, at: loop.moment)
         alarm = Timer(on: loop)
-        loop.endOfTurn = { [unowned self] in endTurn() }
+        loop.endOfTurn = { [weak self] in self?.endTurn() }
     }
 
     deinit { readBuffer.deallocate() }
@@ -46,7 +46,7 @@ package final class BrokerServer {
     /// - Throws: `UVError`, `EADDRINUSE` above all.
     package func listen(at address: SocketAddress) throws(UVError) -> SocketAddress {
         let listener = try Listener(on: loop, host: address.host, port: address.port) {
-            [unowned self] stream in accept(stream)
+            [weak self] stream in self?.accept(stream)
         }
         listeners.append(listener)
         logger.info("TCP: listening on \(listener.address)")
@@ -84,10 +84,14 @@ package final class BrokerServer {
     private func setAlarm() {
         guard let due = broker.nextDeadline, due < alarmAt else { return }
         alarmAt = due
-        alarm.start(after: .nanoseconds(max(0, due - loop.nowNanoseconds))) { [unowned self] in
-            alarmAt = .max
-            broker.tick(at: now)
+        alarm.start(after: .nanoseconds(max(0, due - loop.nowNanoseconds))) { [weak self] in
+            self?.alarmWentOff()
         }
+    }
+
+    private func alarmWentOff() {
+        alarmAt = .max
+        broker.tick(at: now)
     }
 
     private func log(_ event: BrokerEvent) {
