@@ -16,12 +16,19 @@ package final class Broker {
     private var lastSession: SessionID = 0
     private var lastChannel: UInt64 = 0
     private var isHousekeepingSet = false
+    private var nextSweep: Int64 = 0
+    private var nextIdleNote: Int64 = 0
 
     /// Nobody may publish any more: the broker is about to stop.
     package private(set) var isStopping = false
 
-    /// How often slabs are given back and the few messages that hold one are moved together.
-    static let housekeepingInterval = Duration.seconds(5)
+    /// How often quiet topics are looked after.
+    static let sweepInterval = Duration.seconds(5)
+    /// Memory that nobody needed for so long, or for twice as long, goes back to the system: late
+    /// enough that the next burst finds it warm.
+    static let idleInterval = Duration.seconds(30)
+    /// The pause between two portions of what is given back.
+    static let givingBackInterval = Duration.milliseconds(20)
 
     package init(options: BrokerOptions = BrokerOptions(), at now: Moment) {
         self.options = options
@@ -197,15 +204,24 @@ package final class Broker {
 
     private func keepHouse() {
         isHousekeepingSet = false
-        for topic in topics.values { topic.sweep(turn) }
-        if turn.slabs.trim() || turn.slabs.usedBytes > 0 { setHousekeeping() }
+        let now = turn.now.monotonic
+        if now >= nextSweep {
+            for topic in topics.values { topic.sweep(turn) }
+            nextSweep = now + Self.sweepInterval.nanoseconds
+        }
+        if now >= nextIdleNote {
+            turn.slabs.noteIdle()
+            nextIdleNote = now + Self.idleInterval.nanoseconds
+        }
+        let hasMore = turn.slabs.giveBackSome()
+        setHousekeeping(after: hasMore ? Self.givingBackInterval : Self.sweepInterval)
     }
 
-    private func setHousekeeping() {
-        guard !isHousekeepingSet else { return }
+    /// As long as there is memory in use or kept, there is a house to keep.
+    private func setHousekeeping(after delay: Duration = sweepInterval) {
+        guard !isHousekeepingSet, !turn.slabs.isEmpty else { return }
         isHousekeepingSet = true
-        let due = turn.now.monotonic + Self.housekeepingInterval.nanoseconds
-        turn.alarms.insert(.housekeeping, due: due)
+        turn.alarms.insert(.housekeeping, due: turn.now.monotonic + delay.nanoseconds)
     }
 
     // MARK: The end of a turn
@@ -217,7 +233,7 @@ package final class Broker {
         turn.now = now
         handOverAll()
         for channel in turn.takeChannels() { channel.handOut(turn) }
-        if turn.slabs.usedBytes > 0 { setHousekeeping() }
+        setHousekeeping()
         return turn.takeSessions()
     }
 

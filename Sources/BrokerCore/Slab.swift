@@ -19,7 +19,7 @@ package final class Slab {
 /// Slabs for reuse. A fresh page costs a page fault and its clearing by the kernel, which took
 /// 57 % of the time while a queue grew; memory that was touched before costs nothing.
 ///
-/// What lay unused for a whole interval of ``trim()`` is given back to the system by and by.
+/// What lay unused for a whole interval of ``noteIdle()`` is given back to the system by and by.
 package final class SlabPool {
     /// The size of a busy topic's slabs, and of the huge pages that they then can be.
     package static let fullSlabBytes = 2 << 20
@@ -28,8 +28,11 @@ package final class SlabPool {
     static let sizes = [4 << 10, 32 << 10, 256 << 10, fullSlabBytes]
 
     private var spare = [[UnsafeMutableRawPointer]](repeating: [], count: SlabPool.sizes.count)
-    /// The fewest spare slabs of each size since the last trim: those nobody needed.
+    /// The fewest spare slabs of each size since the last ``noteIdle()``.
     private var fewestSpare = [Int](repeating: 0, count: SlabPool.sizes.count)
+
+    /// How many of them are still to be given back.
+    private var idle = [Int](repeating: 0, count: SlabPool.sizes.count)
 
     /// Bytes in slabs that are in use.
     package private(set) var usedBytes = 0
@@ -40,6 +43,9 @@ package final class SlabPool {
     }
 
     package init() {}
+
+    /// Nothing is in use, and nothing is kept.
+    var isEmpty: Bool { usedBytes == 0 && spareBytes == 0 }
 
     deinit {
         for slab in spare.joined() { slab.deallocate() }
@@ -52,6 +58,7 @@ package final class SlabPool {
         }
         let base = spare[size].popLast() ?? allocate(Self.sizes[size])
         fewestSpare[size] = min(fewestSpare[size], spare[size].count)
+        idle[size] = min(idle[size], spare[size].count)
         return Slab(base: base, byteCount: Self.sizes[size], pool: counting(Self.sizes[size]))
     }
 
@@ -80,15 +87,27 @@ package final class SlabPool {
         }
     }
 
-    /// Gives back to the system half of what nobody needed since the last call.
-    ///
-    /// - Returns: whether there is more to give back later.
-    @discardableResult
-    package func trim() -> Bool {
-        for size in Self.sizes.indices {
-            for _ in 0..<(fewestSpare[size] + 1) / 2 { spare[size].removeLast().deallocate() }
-            fewestSpare[size] = spare[size].count
-        }
-        return spare.contains { !$0.isEmpty }
+    /// Notes which spare slabs nobody needed since the last call: they are to be given back.
+    package func noteIdle() {
+        idle = fewestSpare
+        fewestSpare = spare.map(\.count)
     }
+
+    /// Gives idle slabs back to the system, a few at a time, as each takes it a while.
+    ///
+    /// - Returns: whether there are more.
+    package func giveBackSome() -> Bool {
+        var left = Self.givenBackAtOnce
+        for size in Self.sizes.indices {
+            while idle[size] > 0, left > 0, let base = spare[size].popLast() {
+                base.deallocate()
+                idle[size] -= 1
+                fewestSpare[size] = min(fewestSpare[size], spare[size].count)
+                left -= 1
+            }
+        }
+        return left == 0
+    }
+
+    private static let givenBackAtOnce = 16
 }
