@@ -1,0 +1,73 @@
+extension Command {
+    /// Appends the command line, newline included.
+    package func append(to out: inout [UInt8]) {
+        switch self {
+        case .identify: out.append("IDENTIFY\n")
+        case .authenticate: out.append("AUTH\n")
+        case .subscribe(let topic, let channel): out.append("SUB \(topic) \(channel)\n")
+        case .ready(let count): out.append("RDY \(count)\n")
+        case .finish(let id): out.append("FIN ", id, "\n")
+        case .requeue(let id, let milliseconds): out.append("REQ ", id, " \(milliseconds)\n")
+        case .touch(let id): out.append("TOUCH ", id, "\n")
+        case .close: out.append("CLS\n")
+        case .nop: out.append("NOP\n")
+        case .publish(let topic): out.append("PUB \(topic)\n")
+        case .multiPublish(let topic): out.append("MPUB \(topic)\n")
+        case .deferredPublish(let topic, let milliseconds):
+            out.append("DPUB \(topic) \(milliseconds)\n")
+        }
+    }
+
+    /// Appends the command line and the body behind it, with its length.
+    package func append(body: some Collection<UInt8>, to out: inout [UInt8]) {
+        append(to: &out)
+        out.append(bigEndian: Int32(body.count))
+        out.append(contentsOf: body)
+    }
+
+    /// Appends an MPUB of `bodies`: total length, count, then each with its length.
+    package static func appendMultiPublish(
+        _ topic: TopicName, _ bodies: some Collection<some Collection<UInt8>>, to out: inout [UInt8]
+    ) {
+        Command.multiPublish(topic).append(to: &out)
+        out.append(bigEndian: Int32(bodies.reduce(4) { $0 + 4 + $1.count }))
+        out.append(bigEndian: Int32(bodies.count))
+        for body in bodies {
+            out.append(bigEndian: Int32(body.count))
+            out.append(contentsOf: body)
+        }
+    }
+
+    /// How many bytes one FIN takes, newline included.
+    package static let finishBytes = 4 + MessageID.byteCount + 1
+
+    /// Appends a run of FINs, the common case of a consumer that settles a batch.
+    @inlinable
+    package static func appendFinishes(_ ids: some Collection<MessageID>, to out: inout [UInt8]) {
+        let start = out.count
+        out.append(contentsOf: repeatElement(UInt8(ascii: "\n"), count: ids.count * finishBytes))
+        out.withUnsafeMutableBytes { bytes in
+            var place = bytes.baseAddress! + start
+            for id in ids {
+                place.storeBytes(of: finishWord, as: UInt32.self)
+                id.write(to: place + 4)
+                place += finishBytes
+            }
+        }
+    }
+
+    /// `FIN ` as it lies in memory.
+    @inlinable package static var finishWord: UInt32 { UInt32(littleEndian: 0x204e_4946) }
+}
+
+extension [UInt8] {
+    fileprivate mutating func append(_ text: String) {
+        append(contentsOf: text.utf8)
+    }
+
+    fileprivate mutating func append(_ before: String, _ id: MessageID, _ after: String) {
+        append(before)
+        append(contentsOf: id.bytes)
+        append(after)
+    }
+}
