@@ -57,7 +57,7 @@ let package = Package(
         .executableTarget(
             name: "tally",
             dependencies: [
-                "NSQWire", "UVLoop", "NSQClient", "NSQBroker", "PlayCounts", arguments, histogram,
+                "NSQWire", "BrokerCore", "UVLoop", "NSQClient", "NSQBroker", "PlayCounts", arguments, histogram,
                 logging,
             ],
             swiftSettings: settings),

@@ -69,7 +69,7 @@ public final class Consumer: Sendable {
         self.batches = batches
         firstConnection = first
         thread = try LoopThread(for: "consumer", of: addresses.first ?? "")
-        engine = LoopBound(thread.door) { [nsqds] loop in
+        engine = LoopBound(behind: thread.door) { [nsqds] loop in
             let engine = ConsumerEngine(
                 on: loop, topic: topic, channel: channel, nsqds: nsqds, options: options,
                 logger: logger)

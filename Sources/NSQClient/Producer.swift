@@ -51,7 +51,7 @@ public final class Producer: Sendable {
     ) throws(NSQError) {
         let nsqd = try SocketAddress(nsqd: address)
         thread = try LoopThread(for: "producer", of: address)
-        engine = LoopBound(thread.door) { loop in
+        engine = LoopBound(behind: thread.door) { loop in
             let engine = ProducerEngine(on: loop, nsqd: nsqd, options: options, logger: logger)
             engine.start()
             return engine

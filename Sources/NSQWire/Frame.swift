@@ -21,14 +21,13 @@ package enum Frame {
         out.append(bigEndian: kind.rawValue)
         out.append(contentsOf: data)
     }
+}
 
-    package static func bytes(_ kind: Kind, _ data: StaticString) -> [UInt8] {
-        var out: [UInt8] = []
-        // SAFETY: a static string's bytes live for ever.
-        append(
-            kind, unsafe UnsafeBufferPointer(start: data.utf8Start, count: data.utf8CodeUnitCount),
-            to: &out)
-        return out
+extension StaticString {
+    /// The text's bytes.
+    package var bytes: UnsafeBufferPointer<UInt8> {
+        // SAFETY: a static string lies in the binary: its bytes stay for ever.
+        UnsafeBufferPointer(start: utf8Start, count: utf8CodeUnitCount)
     }
 }
 

@@ -77,4 +77,17 @@ package enum Hex {
         }
         return value
     }
+
+    /// The number that four lower-case digits spell, or `nil` if one of them is not such a digit.
+    @inlinable
+    package static func lastFour(_ digits: UInt32) -> Int? {
+        // '0'…'9' are 30…39, 'a'…'f' 61…66: take the low nibble, and nine more for a letter; then
+        // turn it into digits again, which shows whether they were digits before.
+        let isLetter = (digits >> 6) & 0x0101_0101
+        let nibbles = (digits & 0x0f0f_0f0f) &+ isLetter &* 9
+        let pairs = (nibbles << 4 | nibbles >> 8) & 0x00ff_00ff
+        let value = (pairs & 0xff) << 8 | pairs >> 16
+        guard Hex.digits(of: value) >> 32 == UInt64(digits) else { return nil }
+        return Int(value)
+    }
 }

@@ -81,6 +81,13 @@ package final class Loop {
         Int64(uv_hrtime())
     }
 
+    /// The wall clock: nanoseconds since 1970, and it may jump.
+    package var wallClockNanoseconds: Int64 {
+        var time = timespec()
+        clock_gettime(CLOCK_REALTIME, &time)
+        return Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec)
+    }
+
     /// Calls `participant.turnEnds()` once, at the end of this turn, after `endOfTurn`.
     ///
     /// For those who have something to send now and then: joining costs nothing in other turns.

@@ -1,21 +1,42 @@
-/// Something that lives on a loop, in the hands of others: they can carry it, not touch it.
-package final class LoopBound<Resident>: @unchecked Sendable {
-    // SAFETY: (of `@unchecked Sendable`) `resident` is touched in jobs of one door only, and so on
-    // one thread. Its last reference may go elsewhere, when the loop has closed.
+/// Something that lives on a loop's thread, for others to carry about: only whoever has the loop
+/// in hand, and so is on its thread, can get at it.
+///
+/// Letting go of the last reference elsewhere would end it there, so take it out when it is done.
+// SAFETY: the value is reached with the loop alone, and a loop is never handed to another thread.
+package final class LoopBound<Value>: @unchecked Sendable {
+    private var value: Value?
     private let door: LoopDoor
-    private var resident: Resident?
 
-    /// Has `make` run on the loop; every later job finds what it made.
-    package init(_ door: LoopDoor, _ make: @escaping @Sendable (Loop) -> Resident) {
-        self.door = door
-        door.submit { loop in self.resident = make(loop) }
+    package init(_ value: Value, on loop: Loop) {
+        self.value = value
+        door = loop.door
     }
 
-    /// - Returns: whether the job will run; false once the loop is closed.
+    /// Has `make` run on the loop, soon: before every job that is submitted after this.
+    package init(behind door: LoopDoor, _ make: @escaping @Sendable (Loop) -> Value) {
+        self.door = door
+        door.submit { loop in self.value = make(loop) }
+    }
+
+    /// The value, or `nil` once it was taken out.
+    package func callAsFunction(on loop: Loop) -> Value? {
+        precondition(loop.door === door, "it lives on another loop")
+        return value
+    }
+
+    package func takeOut(on loop: Loop) -> Value? {
+        precondition(loop.door === door, "it lives on another loop")
+        defer { value = nil }
+        return value
+    }
+
+    /// Runs `job` on the loop with the value, unless it was taken out.
+    ///
+    /// - Returns: whether the loop will come to it; false once it is closed.
     @discardableResult
-    package func submit(_ job: @escaping @Sendable (Resident) -> Void) -> Bool {
-        door.submit { _ in
-            if let resident = self.resident { job(resident) }
+    package func submit(_ job: @escaping @Sendable (Value) -> Void) -> Bool {
+        door.submit { loop in
+            if let value = self(on: loop) { job(value) }
         }
     }
 }

@@ -10,3 +10,16 @@ import Testing
         #expect(id.number == number)
     }
 }
+
+@Suite struct `Four hex digits` {
+    @Test func `are read for every number and refused for anything else`() {
+        for number in 0..<65_536 {
+            let digits = UInt32(truncatingIfNeeded: Hex.digits(of: UInt32(number)) >> 32)
+            #expect(Hex.lastFour(digits) == number)
+        }
+        for text in ["00g0", "00F0", " 000", "000\n", "0\u{0}00", "`000"] {
+            let digits = Array(text.utf8).withUnsafeBytes { $0.loadUnaligned(as: UInt32.self) }
+            #expect(Hex.lastFour(digits) == nil)
+        }
+    }
+}

@@ -42,7 +42,7 @@ import UVLoop
 
     @Test func `leads to what lives on the loop`() throws {
         let thread = try LoopThread(name: "resident")
-        let numbers = LoopBound(thread.door) { _ in Collector() }
+        let numbers = LoopBound(behind: thread.door) { _ in Collector() }
         let seen = Guarded<[UInt8]>([])
         for number in UInt8(0)..<10 { numbers.submit { $0.bytes.append(number) } }
         numbers.submit { collector in

@@ -1,0 +1,33 @@
+# What there is to do with tally. `make demo` and `make test` are all a newcomer needs: each
+# installs what is missing, builds, and runs.
+
+SHELL := /bin/bash
+BINARY := .build/release/tally
+RELEASE := swift build -c release --static-swift-stdlib --product tally
+
+.PHONY: help demo test build bench check format
+
+help: ## this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+demo: build ## the whole system in one process: 100,000 plays, counted and published
+	@$(BINARY) demo $(ARGS)
+
+test: install ## builds and runs all tests; needs no service
+	swift test --parallel
+
+build: install ## the release binary, .build/release/tally
+	$(RELEASE)
+
+bench: build ## measures the broker: make bench ARGS="--nsqd-tcp-address=127.0.0.1:4150"
+	@$(BINARY) bench $(ARGS)
+
+check: ## all that continuous integration checks
+	@.ci/run
+
+format: ## lays the sources out
+	swift format -i -r Sources Tests Package.swift
+
+.PHONY: install
+install:
+	@.ci/install

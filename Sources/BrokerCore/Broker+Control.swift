@@ -1,0 +1,71 @@
+import NSQWire
+
+/// What is done to topics and channels from outside the protocol: over HTTP, or by the program
+/// that the broker is embedded in.
+extension Broker {
+    package func createTopic(_ name: TopicName, at now: Moment) {
+        turn.now = now
+        _ = topic(name)
+    }
+
+    /// - Returns: `false` if there is no such topic, here and below.
+    package func createChannel(_ name: ChannelName, of topic: TopicName, at now: Moment) -> Bool {
+        withTopic(topic, now) { _ = channel(name, of: $0) }
+    }
+
+    package func deleteTopic(_ name: TopicName, at now: Moment) -> Bool {
+        withTopic(name, now) { delete($0) }
+    }
+
+    package func emptyTopic(_ name: TopicName, at now: Moment) -> Bool {
+        withTopic(name, now) { $0.empty(turn) }
+    }
+
+    package func pauseTopic(_ name: TopicName, _ isPaused: Bool, at now: Moment) -> Bool {
+        withTopic(name, now) {
+            $0.pause(isPaused, turn)
+            turn.events.append(.topicPaused(name, isPaused))
+        }
+    }
+
+    /// - Returns: `false` if there is no such channel, here and below.
+    package func deleteChannel(
+        _ name: ChannelName, of topic: TopicName, at now: Moment
+    ) -> Bool {
+        withChannel(name, topic, now) { delete($0) }
+    }
+
+    package func emptyChannel(
+        _ name: ChannelName, of topic: TopicName, at now: Moment
+    ) -> Bool {
+        withChannel(name, topic, now) { $0.empty(turn) }
+    }
+
+    package func pauseChannel(
+        _ name: ChannelName, of topic: TopicName, _ isPaused: Bool, at now: Moment
+    ) -> Bool {
+        withChannel(name, topic, now) {
+            $0.pause(isPaused, turn)
+            turn.events.append(.channelPaused(topic, name, isPaused))
+        }
+    }
+
+    private func withTopic(_ name: TopicName, _ now: Moment, _ body: (Topic) -> Void) -> Bool {
+        turn.now = now
+        guard let topic = topics[name] else { return false }
+        body(topic)
+        return true
+    }
+
+    private func withChannel(
+        _ name: ChannelName, _ topicName: TopicName, _ now: Moment, _ body: (Channel) -> Void
+    ) -> Bool {
+        turn.now = now
+        guard let topic = topics[topicName],
+            let channel = topic.channels.first(where: { $0.name == name })
+        else { return false }
+        topic.handOver(turn)
+        body(channel)
+        return true
+    }
+}

@@ -1,0 +1,138 @@
+import NSQWire
+
+/// PUB, DPUB and MPUB.
+extension Broker {
+    /// The topic of the session's last PUB, if this one is to the same: no name is parsed twice.
+    @inline(__always)
+    func lastTopic(of session: Session, _ line: CommandLine) -> Topic? {
+        guard let topic = session.lastTopic, !topic.isDeleted else { return nil }
+        var parameters = line.parameters
+        guard let word = parameters.next(), topic.isNamed(word) else { return nil }
+        return topic
+    }
+
+    func publish(
+        to known: Topic?, named name: TopicName? = nil, _ body: inout BodyReader, _ session: Session
+    ) throws(ProtocolError) -> Bool {
+        guard let message = try message(&body, .publish) else { return false }
+        try expectRoom(for: message.count, .publishFailed, .publish)
+        let topic = known ?? topic(name!)
+        topic.publish(message, turn)
+        notePublished(1, to: topic, by: session)
+        return true
+    }
+
+    func publish(
+        to name: TopicName, deferredBy milliseconds: Int, _ body: inout BodyReader,
+        _ session: Session
+    ) throws(ProtocolError) -> Bool {
+        let longest = options.maxRequeueTimeout.milliseconds
+        guard milliseconds <= longest else {
+            throw ProtocolError(
+                .invalid, "DPUB timeout \(milliseconds) out of range 0-\(longest)")
+        }
+        guard let message = try message(&body, .deferredPublish) else { return false }
+        try expectRoom(for: message.count, .deferredPublishFailed, .deferredPublish)
+        let topic = topic(name)
+        if milliseconds == 0 {
+            topic.publish(message, turn)
+        } else {
+            let due = turn.now.monotonic + Int64(milliseconds) * 1_000_000
+            topic.publish(message, deferredUntil: due, turn)
+        }
+        notePublished(1, to: topic, by: session)
+        return true
+    }
+
+    /// Reads one message's length and body.
+    private func message(
+        _ body: inout BodyReader, _ verb: Verb
+    ) throws(ProtocolError) -> Bytes? {
+        guard let size = body.int32() else { return nil }
+        guard size > 0 else {
+            throw ProtocolError(
+                .badMessage, "\(verb.rawValue) invalid message body size \(size)")
+        }
+        try expectAllowed(size, verb)
+        return body.take(size)
+    }
+
+    private func expectAllowed(_ size: Int, _ verb: Verb) throws(ProtocolError) {
+        guard size <= options.maxMessageBytes else {
+            throw ProtocolError(
+                .badMessage, "\(verb.rawValue) message too big \(size) > \(options.maxMessageBytes)"
+            )
+        }
+    }
+
+    func multiPublish(
+        to name: TopicName, _ body: inout BodyReader, _ session: Session
+    ) throws(ProtocolError) -> Bool {
+        guard let total = body.int32() else { return false }
+        guard total > 0 else {
+            throw ProtocolError(.badBody, "MPUB invalid body size \(total)")
+        }
+        guard total <= options.maxBodyBytes else {
+            throw ProtocolError(.badBody, "MPUB body too big \(total) > \(options.maxBodyBytes)")
+        }
+        // As in nsqd, the topic comes into being before the batch is read.
+        let topic = topic(name)
+        guard let count = body.int32() else { return false }
+        guard count > 0, count <= options.maxMessagesPerBody else {
+            throw ProtocolError(.badBody, "MPUB invalid message count \(count)")
+        }
+        guard let batch = try batch(of: count, &body, session) else { return false }
+        try expectRoom(for: batch.count, .multiPublishFailed, .multiPublish)
+        topic.publish(count, from: batch, turn)
+        notePublished(count, to: topic, by: session)
+        return true
+    }
+
+    /// Reads `count` messages with their sizes: all are checked before the first is taken.
+    private func batch(
+        of count: Int, _ body: inout BodyReader, _ session: Session
+    ) throws(ProtocolError) -> Bytes? {
+        let start = body.offset
+        var index = 0
+        if let checked = session.checkedBatch {
+            body.skip(to: body.commandStart + checked.offset)
+            index = checked.index
+        }
+        while index < count {
+            let messageStart = body.offset
+            guard let size = body.int32() else { return pause(at: messageStart) }
+            guard size > 0 else {
+                throw ProtocolError(
+                    .badMessage, "MPUB invalid message(\(index)) body size \(size)")
+            }
+            try expectAllowed(size, .multiPublish)
+            guard body.take(size) != nil else { return pause(at: messageStart) }
+            index += 1
+        }
+        return body.bytes.view(start..<body.offset)
+
+        func pause(at offset: Int) -> Bytes? {
+            session.checkedBatch = CheckedBatch(offset: offset - body.commandStart, index: index)
+            return nil
+        }
+    }
+
+    /// - Throws: the publisher's error if the broker is stopping or its memory is full.
+    private func expectRoom(
+        for bytes: Int, _ code: ProtocolError.Code, _ verb: Verb
+    ) throws(ProtocolError) {
+        guard !isStopping else { throw ProtocolError(code, "\(verb.rawValue) failed exiting") }
+        guard turn.slabs.usedBytes + bytes <= options.maxMemoryBytes else {
+            throw ProtocolError(
+                code,
+                "\(verb.rawValue) failed queue memory is full at \(options.maxMemoryBytes) bytes"
+            )
+        }
+    }
+
+    private func notePublished(_ count: Int, to topic: Topic, by session: Session) {
+        if session.lastTopic !== topic { session.lastTopic = topic }
+        session.countPublished(count)
+        answerOK(session)
+    }
+}

@@ -1,0 +1,169 @@
+import NSQWire
+
+/// Names one connection for as long as the broker runs.
+package typealias SessionID = UInt64
+
+/// One connection: greeted → identified → subscribed → closing.
+///
+/// It keeps what the client asked for and what is to be sent to it. Which commands its state
+/// allows is said here; what they do, in the broker.
+package final class Session {
+    enum Phase {
+        /// The magic has not come yet.
+        case greeting
+        case initial
+        case subscribed
+        /// After CLS: in-flight messages may be finished, none are added.
+        case closing
+        /// To be hung up on once what is in the outbox is sent.
+        case ended
+    }
+
+    package let id: SessionID
+    package let address: String
+    let connectedAt: Moment
+
+    var phase = Phase.greeting
+    var isTouched = false
+
+    /// What is to be sent.
+    package var outbox = Outbox()
+
+    /// Bytes that have left the outbox and not yet the machine; since when is in `blockedSince`.
+    package private(set) var unsentBytes = 0
+    private(set) var blockedSince: Int64?
+
+    /// How many bytes, counted from the first that was not consumed, must be there before it is
+    /// worth calling ``Broker/receive(_:from:at:)`` again.
+    package var neededBytes = 0
+
+    /// How far the sizes inside an MPUB that is still coming in have been checked.
+    var checkedBatch: CheckedBatch?
+
+    // What IDENTIFY settles; durations in nanoseconds.
+    var clientID: String
+    var hostname: String
+    var userAgent = ""
+    var topologyRegion = ""
+    var topologyZone = ""
+    /// 0: none.
+    var heartbeatInterval: Int64
+    var messageTimeout: Int64
+    var sampleRate = 0
+    var outputBufferBytes = Limits.outputBufferBytes
+    var outputBufferTimeout: Int64
+
+    // Heartbeats.
+    var lastHeardAt: Int64
+    var nextHeartbeatAt: Int64 = 0
+    /// When the broker has been asked to look at the two above.
+    var alarmAt = Int64.max
+
+    // The subscription.
+    var channel: Channel?
+    var consumerSlot: Int32 = -1
+    var readyCount = 0
+    var inFlightCount = 0
+
+    var deliveredCount = 0
+    var finishCount = 0
+    var requeueCount = 0
+
+    /// The topic published to last: clients rarely change it from one PUB to the next. How often,
+    /// is counted here until they do.
+    var lastTopic: Topic? {
+        didSet {
+            guard lastTopic !== oldValue, let oldValue, lastTopicCount > 0 else { return }
+            earlierCounts[oldValue.name, default: 0] += lastTopicCount
+            lastTopicCount = 0
+        }
+    }
+    private var lastTopicCount = 0
+    private var earlierCounts: [TopicName: Int] = [:]
+
+    func countPublished(_ count: Int) { lastTopicCount += count }
+
+    /// How many messages it has published, by topic.
+    var publishCounts: [TopicName: Int] {
+        var counts = earlierCounts
+        if let lastTopic, lastTopicCount > 0 {
+            counts[lastTopic.name, default: 0] += lastTopicCount
+        }
+        return counts
+    }
+
+    init(id: SessionID, address: String, host: String, options: BrokerOptions, now: Moment) {
+        self.id = id
+        self.address = address
+        connectedAt = now
+        clientID = host
+        hostname = host
+        heartbeatInterval = options.heartbeatInterval.nanoseconds
+        messageTimeout = options.messageTimeout.nanoseconds
+        outputBufferTimeout = options.outputBufferTimeout.nanoseconds
+        lastHeardAt = now.monotonic
+    }
+
+    /// Hang up once the outbox is sent.
+    package var isEnded: Bool { phase == .ended }
+
+    /// What has not reached the client yet.
+    var backlogBytes: Int { outbox.byteCount + unsentBytes }
+
+    /// Do not read from it: it does not take its answers.
+    package func isCongested(limit: Int) -> Bool { backlogBytes >= limit }
+
+    /// How many more messages it wants and can take.
+    func room(unsentLimit: Int) -> Int {
+        guard phase == .subscribed, backlogBytes < unsentLimit else { return 0 }
+        return max(0, readyCount - inFlightCount)
+    }
+
+    /// The edge could not send everything at once: `bytes` are on their way since `now`, 0 of them
+    /// when the way is free again.
+    package func sending(_ bytes: Int, at now: Int64) {
+        unsentBytes = bytes
+        blockedSince = bytes == 0 ? nil : now
+    }
+
+    /// - Throws: `E_INVALID` if the state of the connection does not allow the command.
+    func permit(_ verb: Verb) throws(ProtocolError) {
+        let isPermitted =
+            switch verb {
+            case .identify, .authenticate, .subscribe: phase == .initial
+            case .ready, .finish, .requeue, .touch: phase == .subscribed || phase == .closing
+            case .close: phase == .subscribed
+            case .nop, .publish, .multiPublish, .deferredPublish: true
+            }
+        guard isPermitted else {
+            throw ProtocolError(.invalid, "cannot \(verb.rawValue) in current state")
+        }
+        if verb == .subscribe, heartbeatInterval == 0 {
+            throw ProtocolError(.invalid, "cannot SUB with heartbeats disabled")
+        }
+    }
+
+    // MARK: Heartbeats
+
+    /// When something about heartbeats is to be done or checked next.
+    var nextAlarm: Int64? {
+        guard heartbeatInterval > 0, phase != .greeting, phase != .ended else { return nil }
+        return min(nextHeartbeatAt, lastHeardAt + 2 * heartbeatInterval)
+    }
+
+    /// Why the client is to be given up at `now`, if it is.
+    func reasonToDrop(at now: Int64) -> DropReason? {
+        guard heartbeatInterval > 0 else { return nil }
+        if now - lastHeardAt >= 2 * heartbeatInterval { return .missedHeartbeats }
+        if let blockedSince, now - blockedSince >= heartbeatInterval { return .stoppedReading }
+        return nil
+    }
+}
+
+/// An MPUB whose sizes have been checked up to a point, so that the rest of a large body does not
+/// have them checked from its start with each piece that arrives.
+struct CheckedBatch {
+    /// Counted from the first byte of the command.
+    var offset: Int
+    var index: Int
+}

@@ -1,0 +1,102 @@
+import NSQWire
+
+/// What the broker has counted, as values: a copy that nothing changes any more.
+package struct BrokerStatistics: Sendable, Equatable {
+    package var topics: [TopicStatistics]
+    package var producers: [ClientStatistics]
+    package var connections: Int
+    /// Bytes in slabs that hold messages, and in slabs kept for later.
+    package var usedMemoryBytes: Int
+    package var spareMemoryBytes: Int
+}
+
+package struct TopicStatistics: Sendable, Equatable {
+    package var name: TopicName
+    package var depth: Int
+    package var messageCount: Int
+    package var messageBytes: Int
+    package var isPaused: Bool
+    package var channels: [ChannelStatistics]
+}
+
+package struct ChannelStatistics: Sendable, Equatable {
+    package var name: ChannelName
+    package var depth: Int
+    package var inFlightCount: Int
+    package var deferredCount: Int
+    package var messageCount: Int
+    package var requeueCount: Int
+    package var timeoutCount: Int
+    package var isPaused: Bool
+    package var clients: [ClientStatistics]
+}
+
+package struct ClientStatistics: Sendable, Equatable {
+    package var id: SessionID
+    package var clientID: String
+    package var hostname: String
+    package var userAgent: String
+    package var address: String
+    /// nsqd's numbers: 0 before SUB, 3 subscribed, 4 after CLS.
+    package var state: Int
+    package var readyCount: Int
+    package var inFlightCount: Int
+    package var deliveredCount: Int
+    package var finishCount: Int
+    package var requeueCount: Int
+    /// Seconds since 1970.
+    package var connectedAtSeconds: Int64
+    package var sampleRate: Int
+    package var publishCounts: [TopicName: Int]
+}
+
+extension Broker {
+    /// Topics and their channels by name.
+    package func statistics(at now: Moment) -> BrokerStatistics {
+        turn.now = now
+        for topic in topics.values { topic.handOver(turn) }
+        return BrokerStatistics(
+            topics: topics.values.sorted { $0.name < $1.name }.map(\.statistics),
+            producers: allSessions.filter { !$0.publishCounts.isEmpty }
+                .sorted { $0.id < $1.id }.map(\.statistics),
+            connections: allSessions.count,
+            usedMemoryBytes: memoryBytes.used,
+            spareMemoryBytes: memoryBytes.spare)
+    }
+}
+
+extension Topic {
+    fileprivate var statistics: TopicStatistics {
+        TopicStatistics(
+            name: name, depth: depth, messageCount: messageCount, messageBytes: messageBytes,
+            isPaused: isPaused, channels: channels.map(\.statistics))
+    }
+}
+
+extension Channel {
+    fileprivate var statistics: ChannelStatistics {
+        ChannelStatistics(
+            name: name, depth: depth, inFlightCount: inFlightCount, deferredCount: deferredCount,
+            messageCount: messageCount, requeueCount: requeueCount, timeoutCount: timeoutCount,
+            isPaused: isPaused, clients: consumers.compactMap { $0?.statistics })
+    }
+}
+
+extension Session {
+    fileprivate var statistics: ClientStatistics {
+        ClientStatistics(
+            id: id, clientID: clientID, hostname: hostname, userAgent: userAgent, address: address,
+            state: stateNumber, readyCount: readyCount, inFlightCount: inFlightCount,
+            deliveredCount: deliveredCount, finishCount: finishCount, requeueCount: requeueCount,
+            connectedAtSeconds: connectedAt.wall / 1_000_000_000, sampleRate: sampleRate,
+            publishCounts: publishCounts)
+    }
+
+    private var stateNumber: Int {
+        switch phase {
+        case .greeting, .initial: 0
+        case .subscribed: 3
+        case .closing, .ended: 4
+        }
+    }
+}

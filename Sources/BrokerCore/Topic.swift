@@ -1,0 +1,265 @@
+import DequeModule
+import NSQWire
+
+/// A stream of messages. It owns the segments they lie in; its channels are cursors over them.
+///
+/// Messages have ordinals, counted from the topic's start. Those below `released` have been handed
+/// to the channels; those from there to `published` are held: because the topic is paused, or has
+/// no channel yet, or because the turn has not ended.
+///
+/// Deferred messages lie in segments of their own, so that the run of the others stays whole; each
+/// is handed to every channel by itself.
+package final class Topic {
+    package let name: TopicName
+    private let nameBytes: [UInt8]
+    private(set) var isPaused = false
+    private(set) var isDeleted = false
+    var isTouched = false
+
+    private(set) var channels: [Channel] = []
+
+    /// Every segment that somebody may still need, by serial.
+    private var segments = Deque<Segment>()
+    private var tail: Segment?
+    private var deferredTail: Segment?
+    /// The size of the next slab, as a place in ``SlabPool/sizes``.
+    private var nextSize = 0
+    /// `messageCount` when it was last looked after.
+    private var countWhenSwept = 0
+
+    private(set) var published = 0
+    private(set) var released = 0
+    private var held: [HeldMessage] = []
+
+    private(set) var messageCount = 0
+    private(set) var messageBytes = 0
+
+    /// A deferred message that no channel has yet.
+    private struct HeldMessage {
+        var segment: Segment
+        var index: Int
+        var due: Int64
+    }
+
+    init(name: TopicName) {
+        self.name = name
+        nameBytes = Array(name.text.utf8)
+    }
+
+    /// Messages that no channel has yet.
+    var depth: Int { published - released + held.count }
+
+    @inline(__always)
+    func isNamed(_ bytes: Bytes) -> Bool { bytes.elementsEqual(nameBytes) }
+
+    // MARK: Publishing
+
+    /// Appends one message.
+    func publish(_ body: Bytes, _ turn: Turn) {
+        let timestamp = turn.now.wall
+        if tail?.append(body, timestampNanoseconds: timestamp) != true {
+            roll(forBodyBytes: body.count, turn)
+            tail?.append(body, timestampNanoseconds: timestamp)
+        }
+        published += 1
+        count(1, bytes: body.count, turn)
+    }
+
+    /// Appends `count` messages of an MPUB's body, whose sizes have been checked.
+    func publish(_ count: Int, from batch: Bytes, _ turn: Turn) {
+        var offset = 0
+        var left = count
+        while true {
+            tail?.append(
+                from: batch, at: &offset, left: &left, timestampNanoseconds: turn.now.wall)
+            if left == 0 { break }
+            published = tail?.endOrdinal ?? published
+            roll(forBodyBytes: Int(batch.bigEndian(at: offset, as: Int32.self)), turn)
+        }
+        published = tail!.endOrdinal
+        self.count(count, bytes: batch.count - 4 * count, turn)
+    }
+
+    /// Appends a message that is handed out at `due`, not before.
+    func publish(_ body: Bytes, deferredUntil due: Int64, _ turn: Turn) {
+        let timestamp = turn.now.wall
+        if deferredTail?.append(body, timestampNanoseconds: timestamp) != true {
+            rollDeferred(forBodyBytes: body.count, turn)
+            deferredTail?.append(body, timestampNanoseconds: timestamp)
+        }
+        let segment = deferredTail!
+        segment.claims += 1
+        held.append(HeldMessage(segment: segment, index: segment.count - 1, due: due))
+        count(1, bytes: body.count, turn)
+    }
+
+    private func count(_ messages: Int, bytes: Int, _ turn: Turn) {
+        messageCount += messages
+        messageBytes += bytes
+        turn.touch(self)
+    }
+
+    private func roll(forBodyBytes bodyBytes: Int, _ turn: Turn) {
+        seal(tail)
+        tail = open(forBodyBytes: bodyBytes, isDeferred: false, turn)
+    }
+
+    private func rollDeferred(forBodyBytes bodyBytes: Int, _ turn: Turn) {
+        seal(deferredTail)
+        deferredTail = open(forBodyBytes: bodyBytes, isDeferred: true, turn)
+    }
+
+    /// A new segment with room for a body of `bodyBytes` at least, known to every channel.
+    private func open(forBodyBytes bodyBytes: Int, isDeferred: Bool, _ turn: Turn) -> Segment {
+        let least = Segment.byteCount(bodyBytes: bodyBytes)
+        let slab = turn.slabs.slab(of: max(SlabPool.sizes[nextSize], least))
+        nextSize = min(nextSize + 1, SlabPool.sizes.count - 1)
+        let segment = Segment(
+            serial: turn.nextSerial(), firstOrdinal: published, isDeferred: isDeferred, slab: slab)
+        segments.append(segment)
+        for channel in channels { channel.adopt(segment, settled: 0) }
+        return segment
+    }
+
+    // MARK: Handing over
+
+    /// Gives the channels what is held, unless the topic is paused or has none.
+    func handOver(_ turn: Turn) {
+        guard !isPaused, !channels.isEmpty else { return }
+        let start = released
+        released = published
+        for channel in channels where start < released {
+            channel.accept(start..<released, turn)
+        }
+        let due = held
+        held.removeAll()
+        for message in due {
+            for channel in channels {
+                channel.accept(message.segment, message.index, due: message.due, turn)
+            }
+            letGo(message.segment)
+        }
+    }
+
+    func pause(_ isPaused: Bool, _ turn: Turn) {
+        // What was published before belongs to the channels, whichever turn it came in.
+        handOver(turn)
+        self.isPaused = isPaused
+        turn.touch(self)
+    }
+
+    // MARK: Channels
+
+    /// The first channel gets all that is held; a later one what comes after it.
+    func addChannel(_ channel: Channel, _ turn: Turn) {
+        handOver(turn)
+        let place = channels.firstIndex { channel.name < $0.name } ?? channels.count
+        channels.insert(channel, at: place)
+        adoptAll(channel)
+        turn.touch(self)
+    }
+
+    func removeChannel(_ channel: Channel) {
+        channels.removeAll { $0 === channel }
+        channel.letGoOfAll()
+    }
+
+    /// Makes the channel know every segment that has, or will have, something for it.
+    func adoptAll(_ channel: Channel) {
+        let heldInSegment = Dictionary(grouping: held) { $0.segment.serial }.mapValues(\.count)
+        for segment in segments {
+            let toCome =
+                segment.isDeferred
+                ? heldInSegment[segment.serial] ?? 0
+                : min(segment.count, max(0, segment.endOrdinal - released))
+            guard toCome > 0 || !segment.isSealed else { continue }
+            channel.adopt(segment, settled: segment.count - toCome)
+        }
+    }
+
+    /// Throws away what no channel has yet.
+    func empty(_ turn: Turn) {
+        handOver(turn)
+        let dropped = released..<published
+        released = published
+        for channel in channels { channel.drop(dropped) }
+        let due = held
+        held.removeAll()
+        for message in due {
+            for channel in channels { channel.dropDeferred(in: message.segment) }
+            letGo(message.segment)
+        }
+        for segment in segments { removeIfUnneeded(segment) }
+    }
+
+    func delete() {
+        isDeleted = true
+        for channel in channels { removeChannel(channel) }
+        segments.removeAll()
+    }
+
+    // MARK: Letting segments go
+
+    private func seal(_ segment: Segment?) {
+        guard let segment else { return }
+        segment.seal()
+        for channel in channels { channel.segmentWasSealed(segment) }
+        removeIfUnneeded(segment)
+    }
+
+    /// One claim on the segment less.
+    func letGo(_ segment: Segment) {
+        segment.claims -= 1
+        removeIfUnneeded(segment)
+    }
+
+    private func removeIfUnneeded(_ segment: Segment) {
+        guard segment.isSealed, segment.claims == 0,
+            segment.isDeferred || segment.endOrdinal <= released
+        else { return }
+        if segments.first === segment {
+            segments.removeFirst()
+        } else if let place = segments.firstIndex(where: { $0 === segment }) {
+            segments.remove(at: place)
+        }
+    }
+
+    /// Looks after what a quiet time leaves behind: slabs that nobody needs any more, or that a
+    /// few messages hold.
+    func sweep(_ turn: Turn) {
+        if messageCount == countWhenSwept {
+            if let segment = tail, isSettled(segment) { closeTail(&tail) }
+            if let segment = deferredTail, isSettled(segment) { closeTail(&deferredTail) }
+        }
+        countWhenSwept = messageCount
+        for segment in segments where segment.isSealed { compact(segment, turn) }
+    }
+
+    private func closeTail(_ tail: inout Segment?) {
+        let segment = tail
+        tail = nil
+        nextSize = 0
+        seal(segment)
+    }
+
+    private func isSettled(_ segment: Segment) -> Bool {
+        (segment.isDeferred || segment.endOrdinal <= released)
+            && channels.allSatisfy { $0.isDone(with: segment) }
+    }
+
+    /// An eighth of a slab is worth a copy of what is needed there.
+    private func compact(_ segment: Segment, _ turn: Turn) {
+        guard segment.slabBytes > SlabPool.sizes[0],
+            !held.contains(where: { $0.segment === segment })
+        else { return }
+        var needed: Set<Int> = []
+        for channel in channels {
+            guard let own = channel.unfinished(in: segment, atMost: segment.count / 8) else {
+                return
+            }
+            needed.formUnion(own)
+        }
+        guard !needed.isEmpty, needed.count <= segment.count / 8 else { return }
+        segment.compact(to: needed.sorted(), pool: turn.slabs)
+    }
+}

@@ -1,0 +1,180 @@
+import BrokerCore
+import Logging
+import NSQWire
+import UVLoop
+
+/// An NSQ broker inside your process, on a thread of its own: any NSQ client can talk to it.
+///
+/// ```swift
+/// let broker = try await EmbeddedBroker.start()
+/// print("nsq_tail --nsqd-tcp-address=\(broker.tcpAddress) --topic=plays")
+/// await broker.stop()
+/// ```
+///
+/// Messages are held in memory, up to ``Configuration/maxMemoryBytes``.
+public final class EmbeddedBroker: Sendable {
+    /// What can be chosen; the defaults are nsqd's, but for the address.
+    public struct Configuration: Sendable {
+        /// `host:port` to listen on. Port 0, the default, is any free one.
+        public var tcpAddress = "127.0.0.1:0"
+        /// How long a consumer may hold a message before it goes to another.
+        public var messageTimeout = Duration.seconds(60)
+        /// The largest message, in bytes.
+        public var maxMessageBytes = 1_048_576
+        /// Memory for queued messages, in bytes; beyond it publishers get `E_PUB_FAILED`.
+        public var maxMemoryBytes = 2 << 30
+        /// Where the broker's log goes.
+        public var logger = Logger(label: "nsqd")
+
+        public init() {}
+
+        var options: BrokerOptions {
+            var options = BrokerOptions()
+            options.messageTimeout = messageTimeout
+            options.maxMessageBytes = maxMessageBytes
+            options.maxMemoryBytes = maxMemoryBytes
+            return options
+        }
+    }
+
+    /// The address clients connect to, as `host:port`.
+    public let tcpAddress: String
+
+    private let thread: LoopThread
+    private let server: LoopBound<BrokerServer>
+
+    private init(tcpAddress: String, thread: LoopThread, server: LoopBound<BrokerServer>) {
+        self.tcpAddress = tcpAddress
+        self.thread = thread
+        self.server = server
+    }
+
+    /// Starts a broker; it takes connections when this returns.
+    ///
+    /// - Throws: ``StartError``, if the address is malformed or taken.
+    public static func start(
+        _ configuration: Configuration = Configuration()
+    ) async throws -> EmbeddedBroker {
+        try await start(configuration.options, at: configuration.tcpAddress, configuration.logger)
+    }
+
+    /// The same with every option there is.
+    package static func start(
+        _ options: BrokerOptions, at tcpAddress: String, _ logger: Logger
+    ) async throws -> EmbeddedBroker {
+        do {
+            let address = try SocketAddress(parsing: tcpAddress)
+            let thread = try LoopThread(name: "nsqd")
+            do {
+                let (bound, server) = try await withCheckedThrowingContinuation { continuation in
+                    thread.door.submit { loop in
+                        let server = BrokerServer(options: options, on: loop, logger: logger)
+                        continuation.resume(
+                            with: Result {
+                                (try server.listen(at: address), LoopBound(server, on: loop))
+                            })
+                    }
+                }
+                return EmbeddedBroker(
+                    tcpAddress: bound.description, thread: thread, server: server)
+            } catch {
+                thread.stop()
+                thread.join()
+                throw error
+            }
+        } catch {
+            throw StartError(address: tcpAddress, reason: "\(error)")
+        }
+    }
+
+    /// Why a broker did not start.
+    public struct StartError: Error, CustomStringConvertible {
+        public let address: String
+        public let reason: String
+
+        public var description: String { "listen (\(address)) failed - \(reason)" }
+    }
+
+    /// Hangs up on all clients and ends the broker's thread. Messages that were not finished are
+    /// gone. Calling it again does nothing.
+    public func stop() async {
+        await withCheckedContinuation { continuation in
+            let isOpen = thread.door.submit { [server, thread] loop in
+                guard let server = server.takeOut(on: loop) else { return continuation.resume() }
+                server.stop {
+                    withExtendedLifetime(server) {}
+                    thread.stop()
+                    continuation.resume()
+                }
+            }
+            if !isOpen { continuation.resume() }
+        }
+        thread.join()
+    }
+
+    /// What the broker has counted up to now; empty once it has stopped.
+    public func statistics() async -> Statistics {
+        await withCheckedContinuation { continuation in
+            let isOpen = thread.door.submit { [server] loop in
+                let statistics = server(on: loop).map { $0.broker.statistics(at: $0.now) }
+                continuation.resume(returning: Statistics(statistics))
+            }
+            if !isOpen { continuation.resume(returning: Statistics(nil)) }
+        }
+    }
+}
+
+extension EmbeddedBroker {
+    /// The broker's counters at one moment.
+    public struct Statistics: Sendable, Equatable {
+        /// By name.
+        public let topics: [Topic]
+        /// Clients that are connected.
+        public let connections: Int
+
+        public struct Topic: Sendable, Equatable {
+            public let name: String
+            /// Messages that no channel has yet.
+            public let depth: Int
+            /// Messages and bytes published since the topic came into being.
+            public let messageCount: Int
+            public let messageBytes: Int
+            public let isPaused: Bool
+            /// By name.
+            public let channels: [Channel]
+        }
+
+        public struct Channel: Sendable, Equatable {
+            public let name: String
+            /// Messages that wait for a consumer.
+            public let depth: Int
+            public let inFlightCount: Int
+            public let deferredCount: Int
+            public let messageCount: Int
+            public let requeueCount: Int
+            public let timeoutCount: Int
+            public let isPaused: Bool
+            public let clientCount: Int
+        }
+
+        init(_ statistics: BrokerStatistics?) {
+            connections = statistics?.connections ?? 0
+            topics = (statistics?.topics ?? []).map { topic in
+                Topic(
+                    name: topic.name.text, depth: topic.depth, messageCount: topic.messageCount,
+                    messageBytes: topic.messageBytes, isPaused: topic.isPaused,
+                    channels: topic.channels.map(Channel.init))
+            }
+        }
+    }
+}
+
+extension EmbeddedBroker.Statistics.Channel {
+    fileprivate init(_ channel: ChannelStatistics) {
+        self.init(
+            name: channel.name.text, depth: channel.depth, inFlightCount: channel.inFlightCount,
+            deferredCount: channel.deferredCount, messageCount: channel.messageCount,
+            requeueCount: channel.requeueCount, timeoutCount: channel.timeoutCount,
+            isPaused: channel.isPaused, clientCount: channel.clients.count)
+    }
+}

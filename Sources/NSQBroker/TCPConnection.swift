@@ -1,0 +1,155 @@
+import BrokerCore
+import UVLoop
+
+/// One client's connection: bytes in to the core, its outbox out.
+final class TCPConnection: StreamReader {
+    let session: Session
+    private unowned let server: BrokerServer
+    private let stream: Stream
+    private var input = InputBuffer()
+
+    /// What the kernel did not take at once, while libuv waits for it to.
+    private var pending: Outbox?
+    private var phase = Phase.open
+    private var lingering: Timer?
+
+    private enum Phase {
+        case open
+        /// Nothing is taken from the client any more, but it may still be reading.
+        case ending
+        case closed
+    }
+
+    /// How long a client that we hang up on has to read why.
+    ///
+    /// A socket that is closed with unread bytes in it is reset, and the reset can overtake the
+    /// error frame: so we end our half, and drop what comes until the client ends the other.
+    private static let lingerTime = Duration.seconds(1)
+
+    init(_ stream: Stream, _ session: Session, of server: BrokerServer) {
+        self.stream = stream
+        self.session = session
+        self.server = server
+    }
+
+    func start() {
+        stream.reader = self
+        stream.startReading()
+    }
+
+    // MARK: In
+
+    func readBuffer(for stream: Stream, suggested: Int) -> UnsafeMutableRawBufferPointer {
+        input.room(in: server.readBuffer, needed: session.neededBytes)
+    }
+
+    func stream(_ stream: Stream, didRead bytes: UnsafeRawBufferPointer) {
+        guard phase == .open else { return }
+        input.take(bytes, needed: session.neededBytes) { all in
+            server.broker.receive(all, from: session, at: server.now)
+        }
+        if session.isCongested(limit: server.broker.options.maxUnsentBytes) {
+            stream.stopReading()
+        }
+    }
+
+    func stream(_ stream: Stream, didEnd error: UVError?) {
+        guard phase == .open, error == nil else { return close() }
+        // A client may have sent its last command and still be reading the answers.
+        end()
+    }
+
+    // MARK: Out
+
+    /// Sends what the outbox holds: at once as much as the kernel takes, the rest as it can.
+    func flush() {
+        guard phase != .closed, pending == nil else { return }
+        while !session.outbox.isEmpty {
+            guard sendSome() else { return }
+        }
+        if session.isEnded { hangUp() }
+    }
+
+    /// - Returns: whether the kernel took all it was offered.
+    private func sendSome() -> Bool {
+        withUnsafeTemporaryAllocation(of: IOSlice.self, capacity: 64) { slices in
+            let count = session.outbox.fill(slices) { IOSlice(base: $0, count: $1) }
+            let offered = UnsafeBufferPointer(rebasing: slices[..<count])
+            let total = offered.reduce(0) { $0 + $1.count }
+            switch stream.tryWrite(offered) {
+            case .failed:
+                close()
+                return false
+            case .wrote(let sent):
+                session.outbox.consume(sent)
+                guard sent < total else { return true }
+                queueRest()
+                return false
+            }
+        }
+    }
+
+    /// Leaves the rest to libuv. It stays where it is until libuv is done with it; meanwhile the
+    /// session gathers in a new outbox, and is given no more than a bound.
+    private func queueRest() {
+        let rest = session.outbox.takeAll()
+        pending = rest
+        session.sending(rest.byteCount, at: server.loop.nowNanoseconds)
+        withUnsafeTemporaryAllocation(of: IOSlice.self, capacity: rest.pieceCount) { slices in
+            let count = rest.fill(slices) { IOSlice(base: $0, count: $1) }
+            stream.write(UnsafeBufferPointer(rebasing: slices[..<count])) { [weak self] error in
+                // Held until here, whatever became of the connection.
+                withExtendedLifetime(rest) { self?.restIsSent(error) }
+            }
+        }
+    }
+
+    private func restIsSent(_ error: UVError?) {
+        pending = nil
+        session.sending(0, at: server.loop.nowNanoseconds)
+        guard error == nil else { return close() }
+        flush()
+        guard phase == .open, pending == nil else { return }
+        server.broker.hasRoomAgain(session)
+        stream.startReading()
+    }
+
+    // MARK: The end
+
+    /// Takes nothing from the client any more; closes once what is to be sent is sent, or soon.
+    func end() {
+        guard phase == .open else { return }
+        leaveBroker()
+        closeSoon()
+        flush()
+    }
+
+    /// Hangs up on a client that did something wrong.
+    private func hangUp() {
+        guard phase == .open else { return close() }
+        leaveBroker()
+        closeSoon()
+        stream.shutdown()
+        stream.startReading()
+    }
+
+    private func leaveBroker() {
+        server.broker.disconnect(session, at: server.now)
+        phase = .ending
+        input.clear()
+    }
+
+    private func closeSoon() {
+        let timer = Timer(on: server.loop)
+        lingering = timer
+        timer.start(after: Self.lingerTime) { [weak self] in self?.close() }
+    }
+
+    private func close() {
+        guard phase != .closed else { return }
+        if phase == .open { leaveBroker() }
+        phase = .closed
+        lingering?.close()
+        stream.close { [server, session] in server.connectionClosed(session) }
+    }
+}

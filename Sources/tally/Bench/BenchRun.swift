@@ -1,0 +1,66 @@
+import NSQWire
+import UVLoop
+
+/// One measurement against one nsqd: a loop of its own, connections, a clock, an end.
+final class BenchRun {
+    let loop: Loop
+    let address: SocketAddress
+    private let what: String
+    private var failure: BenchError?
+    private var connections: [BenchConnection] = []
+    private var lastProgress: Int64 = 0
+
+    init(_ what: String, at address: SocketAddress) throws {
+        self.what = what
+        self.address = address
+        loop = try Loop()
+    }
+
+    /// Connects `count` times, hands the connections to `body`, and runs until ``finish()``.
+    ///
+    /// - Returns: the seconds from `body` to the finish.
+    func run(connections count: Int, _ body: @escaping ([BenchConnection]) -> Void) throws -> Double
+    {
+        var started: Int64 = 0
+        for _ in 0..<count {
+            UVLoop.Stream.connect(to: address, on: loop) { [unowned self] result in
+                switch result {
+                case .failure(let error): fail(.connection(error))
+                case .success(let stream):
+                    connections.append(BenchConnection(stream) { [unowned self] in fail($0) })
+                    guard connections.count == count else { return }
+                    started = loop.nowNanoseconds
+                    body(connections)
+                }
+            }
+        }
+        let watch = watchProgress()
+        loop.run()
+        let seconds = Double(loop.nowNanoseconds - started) / 1e9
+        watch.close()
+        for connection in connections { connection.close() }
+        connections = []
+        loop.close()
+        if let failure { throw failure }
+        return seconds
+    }
+
+    func finish() { loop.stop() }
+
+    /// Says that something has come: a run without progress is given up.
+    func progress() { lastProgress = loop.nowNanoseconds }
+
+    private func fail(_ error: BenchError) {
+        if failure == nil { failure = error }
+        loop.stop()
+    }
+
+    private func watchProgress() -> Timer {
+        progress()
+        let timer = Timer(on: loop)
+        timer.start(after: .seconds(1), repeating: .seconds(1)) { [unowned self] in
+            if loop.nowNanoseconds - lastProgress > 10_000_000_000 { fail(.stalled(what)) }
+        }
+        return timer
+    }
+}

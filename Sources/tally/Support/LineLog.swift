@@ -1,0 +1,53 @@
+import Foundation
+import Logging
+
+/// Log lines in nsqd's form on standard error: `[nsqd] 2026/01/31 12:00:00.000000 INFO: text`.
+struct LineLog: LogHandler {
+    let prefix: String
+    var metadata: Logger.Metadata = [:]
+    var logLevel: Logger.Level
+
+    /// A logger whose lines begin with `[name]`.
+    static func logger(_ name: String, _ level: LogLevel) -> Logger {
+        Logger(label: name) { LineLog(prefix: "[\($0)] ", logLevel: level.level) }
+    }
+
+    init(prefix: String, logLevel: Logger.Level) {
+        self.prefix = prefix
+        self.logLevel = logLevel
+    }
+
+    subscript(metadataKey key: String) -> Logger.Metadata.Value? {
+        get { metadata[key] }
+        set { metadata[key] = newValue }
+    }
+
+    func log(event: LogEvent) {
+        var line = "\(prefix)\(Self.timestamp()) \(Self.name(of: event.level)): \(event.message)"
+        for (key, value) in event.metadata ?? [:] { line += " \(key)=\(value)" }
+        FileHandle.standardError.write(Data((line + "\n").utf8))
+    }
+
+    private static func name(of level: Logger.Level) -> String {
+        switch level {
+        case .trace, .debug: "DEBUG"
+        case .info, .notice: "INFO"
+        case .warning: "WARNING"
+        case .error: "ERROR"
+        case .critical: "FATAL"
+        }
+    }
+
+    /// In local time, as Go's log package writes it.
+    private static func timestamp() -> String {
+        var now = timespec()
+        clock_gettime(CLOCK_REALTIME, &now)
+        var parts = tm()
+        localtime_r(&now.tv_sec, &parts)
+        func two(_ number: Int32) -> String { (number < 10 ? "0" : "") + String(number) }
+        let micro = String(now.tv_nsec / 1_000)
+        return "\(parts.tm_year + 1900)/\(two(parts.tm_mon + 1))/\(two(parts.tm_mday)) "
+            + "\(two(parts.tm_hour)):\(two(parts.tm_min)):\(two(parts.tm_sec))."
+            + String(repeating: "0", count: 6 - micro.count) + micro
+    }
+}

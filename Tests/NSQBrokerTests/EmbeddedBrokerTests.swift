@@ -1,0 +1,26 @@
+import NSQBroker
+import Testing
+
+@Suite struct `An embedded broker` {
+    @Test func `listens on a free port, counts nothing yet, and stops twice`() async throws {
+        let broker = try await EmbeddedBroker.start()
+        #expect(broker.tcpAddress.hasPrefix("127.0.0.1:"))
+        #expect(!broker.tcpAddress.hasSuffix(":0"))
+        #expect(await broker.statistics().topics.isEmpty)
+        await broker.stop()
+        await broker.stop()
+        #expect(await broker.statistics().connections == 0)
+    }
+
+    @Test func `says which address is taken`() async throws {
+        let broker = try await EmbeddedBroker.start()
+        var configuration = EmbeddedBroker.Configuration()
+        configuration.tcpAddress = broker.tcpAddress
+        await #expect {
+            _ = try await EmbeddedBroker.start(configuration)
+        } throws: { error in
+            "\(error)".contains(broker.tcpAddress) && "\(error)".contains("address already in use")
+        }
+        await broker.stop()
+    }
+}
