@@ -97,12 +97,12 @@ package final class Loop {
 
     /// Closes every handle that is left, waits for their callbacks, and closes the loop.
     ///
-    /// Writes and connects under way get `ECANCELED`; the door refuses from now on.
+    /// Writes and connects under way get `ECANCELED`. Jobs that wait at the door run, then it refuses.
     package func close() {
         precondition(!isRunning, "close a loop after run() has returned")
         guard !isClosed else { return }
         isClosed = true
-        door.lock()
+        door.lock(for: self)
         while uv_loop_close(memory) == UV_EBUSY.rawValue {
             uv_walk(memory, { handle, _ in Loop.close(handle: handle!) }, nil)
             uv_run(memory, UV_RUN_DEFAULT)

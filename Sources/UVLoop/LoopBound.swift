@@ -5,22 +5,38 @@
 // SAFETY: the value is reached with the loop alone, and a loop is never handed to another thread.
 package final class LoopBound<Value>: @unchecked Sendable {
     private var value: Value?
-    private let loop: ObjectIdentifier
+    private let door: LoopDoor
 
     package init(_ value: Value, on loop: Loop) {
         self.value = value
-        self.loop = ObjectIdentifier(loop)
+        door = loop.door
+    }
+
+    /// Has `make` run on the loop, soon: before every job that is submitted after this.
+    package init(behind door: LoopDoor, _ make: @escaping @Sendable (Loop) -> Value) {
+        self.door = door
+        door.submit { loop in self.value = make(loop) }
     }
 
     /// The value, or `nil` once it was taken out.
     package func callAsFunction(on loop: Loop) -> Value? {
-        precondition(ObjectIdentifier(loop) == self.loop, "it lives on another loop")
+        precondition(loop.door === door, "it lives on another loop")
         return value
     }
 
     package func takeOut(on loop: Loop) -> Value? {
-        precondition(ObjectIdentifier(loop) == self.loop, "it lives on another loop")
+        precondition(loop.door === door, "it lives on another loop")
         defer { value = nil }
         return value
+    }
+
+    /// Runs `job` on the loop with the value, unless it was taken out.
+    ///
+    /// - Returns: whether the loop will come to it; false once it is closed.
+    @discardableResult
+    package func submit(_ job: @escaping @Sendable (Value) -> Void) -> Bool {
+        door.submit { loop in
+            if let value = self(on: loop) { job(value) }
+        }
     }
 }

@@ -38,7 +38,7 @@ package final class LoopDoor: Sendable {
 
     /// Runs `job` on the loop's thread, soon and in order, and returns at once.
     ///
-    /// - Returns: false if the loop has closed; then the job never runs.
+    /// - Returns: whether it will run; false once the loop is closed.
     @discardableResult
     package func submit(_ job: @escaping Job) -> Bool {
         waiting.withLock { waiting in
@@ -64,16 +64,10 @@ package final class LoopDoor: Sendable {
         for job in jobs { job(loop) }
     }
 
-    /// Refuses jobs from now on and drops those that wait.
-    func lock() {
-        let dropped = waiting.withLock { waiting in
-            waiting.isOpen = false
-            let jobs = waiting.jobs
-            waiting.jobs = []
-            return jobs
-        }
-        // Let go of outside the lock: what a job holds may knock once more on its way out.
-        withExtendedLifetime(dropped) {}
+    /// Refuses jobs from now on. Those that wait still run: who was let in may count on it.
+    func lock(for loop: Loop) {
+        waiting.withLock { $0.isOpen = false }
+        runJobs(on: loop)
     }
 
     func keepLoopRunning() {

@@ -30,6 +30,12 @@ package final class LoopThread: Sendable {
         self.thread = Guarded(thread)
     }
 
+    /// A thread nobody waits for any more stops, and cleans up after itself.
+    deinit {
+        stop()
+        if let left = thread.withLock({ $0 }) { pthread_detach(left) }
+    }
+
     /// Asks the loop to stop and returns at once; jobs submitted before still run.
     package func stop() {
         door.submit { $0.stop() }

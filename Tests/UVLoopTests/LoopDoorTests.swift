@@ -30,12 +30,28 @@ import UVLoop
         #expect(said.withLock { $0 } == [1, 2])
     }
 
-    @Test func `refuses quietly once the loop is closed`() throws {
+    @Test func `runs what it let in when the loop closes, then refuses quietly`() throws {
         let loop = try Loop()
         let door = loop.door
-        #expect(door.submit { _ in Issue.record("a job ran on a closed loop") })
+        let ran = Guarded(false)
+        #expect(door.submit { _ in ran.withLock { $0 = true } })
         loop.close()
+        #expect(ran.withLock { $0 })
         #expect(!door.submit { _ in })
+    }
+
+    @Test func `leads to what lives on the loop`() throws {
+        let thread = try LoopThread(name: "resident")
+        let numbers = LoopBound(behind: thread.door) { _ in Collector() }
+        let seen = Guarded<[UInt8]>([])
+        for number in UInt8(0)..<10 { numbers.submit { $0.bytes.append(number) } }
+        numbers.submit { collector in
+            let bytes = collector.bytes
+            seen.withLock { $0 = bytes }
+        }
+        thread.stop()
+        thread.join()
+        #expect(seen.withLock { $0 } == Array(0..<10))
     }
 
     @Test func `outlives its loop`() throws {
