@@ -1,0 +1,49 @@
+import GRDB
+
+extension PlayStore {
+    /// Marks a database as ours: "TALY".
+    static let applicationID = 0x5441_4C59
+
+    /// Every version of the schema there ever was. To change it, add one; never edit an old one.
+    static var migrator: DatabaseMigrator {
+        var migrator = DatabaseMigrator()
+        migrator.registerMigration("1: counts") { database in
+            try database.execute(sql: "PRAGMA application_id = \(applicationID)")
+            // The id as text: 20 bytes more a video, but `select * from counts` in any tool
+            // shows what the client shows.
+            try database.execute(
+                sql: """
+                    CREATE TABLE counts (
+                        video_id TEXT NOT NULL PRIMARY KEY,
+                        play_count INTEGER NOT NULL CHECK (play_count > 0),
+                        published_count INTEGER NOT NULL DEFAULT 0
+                            CHECK (published_count BETWEEN 0 AND play_count)
+                    ) STRICT, WITHOUT ROWID
+                    """)
+        }
+        return migrator
+    }
+
+    /// Someone else's database must not become ours by mistake.
+    static func checkThatItIsOurs(_ database: Database, path: String) throws {
+        let objects = try Int.fetchOne(database, sql: "SELECT count(*) FROM sqlite_master")
+        let mark = try Int.fetchOne(database, sql: "PRAGMA application_id")
+        guard objects == 0 || mark == applicationID else {
+            throw StoreError(.notAStore, path: path)
+        }
+        guard try !migrator.hasBeenSuperseded(database) else {
+            throw StoreError(.newerVersion, path: path)
+        }
+    }
+
+    /// GRDB opens a WAL database with `synchronous` at NORMAL, which may lose the last commits
+    /// when the power goes. A FIN follows our commits, so they must be on the disk.
+    static func makeDurable(_ database: Database, path: String) throws {
+        try database.execute(sql: "PRAGMA synchronous = FULL")
+        let synchronous = try Int.fetchOne(database, sql: "PRAGMA synchronous")
+        let journal = try String.fetchOne(database, sql: "PRAGMA journal_mode")
+        guard synchronous == 2, journal == "wal" else {
+            throw StoreError(.failed, path: path, detail: "it does not sync its commits")
+        }
+    }
+}

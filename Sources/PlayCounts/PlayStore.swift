@@ -1,0 +1,156 @@
+import Foundation
+import GRDB
+
+/// Keeps the counts, and what was last published of them, in SQLite.
+///
+/// All work is done on one serial queue of its own, GRDB's; whoever gives it work goes on at
+/// once and is called back there. One processor at a time may hold a store.
+package final class PlayStore: Sendable {
+    package enum Location: Sendable {
+        case file(String)
+        /// A file that is gone when the store is closed: every cost of a real one.
+        case temporary
+        /// No file at all, and no durability: for tests.
+        case memory
+    }
+
+    package struct StoredCount: Hashable, Sendable {
+        package let videoID: VideoID
+        package let count: Int
+        package let published: Int
+
+        package init(of videoID: VideoID, _ count: Int, published: Int) {
+            self.videoID = videoID
+            self.count = count
+            self.published = published
+        }
+    }
+
+    package let path: String
+    private let queue: DatabaseQueue
+    private let lock: StoreLock?
+    private let temporaryFolder: URL?
+
+    /// Opens the store, and makes it if it is not there.
+    package init(_ location: Location) throws(StoreError) {
+        switch location {
+        case .file(let file):
+            path = file
+            temporaryFolder = nil
+        case .temporary:
+            let folder = FileManager.default.temporaryDirectory
+                .appending(component: "tally-\(UUID().uuidString)")
+            path = folder.appending(component: "counts.sqlite").path
+            temporaryFolder = folder
+        case .memory:
+            path = ":memory:"
+            temporaryFolder = nil
+        }
+        do {
+            if let temporaryFolder {
+                try FileManager.default.createDirectory(
+                    at: temporaryFolder, withIntermediateDirectories: true)
+            }
+            lock = path == ":memory:" ? nil : try StoreLock(for: path)
+            queue = try PlayStore.open(path)
+        } catch {
+            throw StoreError(error, path: path)
+        }
+    }
+
+    private static func open(_ path: String) throws -> DatabaseQueue {
+        let isFile = path != ":memory:"
+        var configuration = Configuration()
+        configuration.label = "tally.store"
+        // For someone with a shell of SQLite on the file; another processor fails at the lock.
+        configuration.busyMode = .timeout(2)
+        // Not GRDB's `journalMode`, which turns a file into a WAL database before we can see
+        // whose it is.
+        let queue = try DatabaseQueue(path: path, configuration: configuration)
+        try queue.inDatabase { database in
+            try checkThatItIsOurs(database, path: path)
+            guard isFile else { return }
+            _ = try String.fetchOne(database, sql: "PRAGMA journal_mode = WAL")
+            try makeDurable(database, path: path)
+        }
+        try migrator.migrate(queue)
+        return queue
+    }
+
+    /// Everything the store knows, for the start.
+    package func load() throws(StoreError) -> [StoredCount] {
+        do {
+            return try queue.inDatabase { database in
+                let rows = try Row.fetchCursor(
+                    database, sql: "SELECT video_id, play_count, published_count FROM counts")
+                var counts: [StoredCount] = []
+                while let row = try rows.next() {
+                    let text: String = row[0]
+                    guard let videoID = VideoID(text) else {
+                        throw StoreError(.damaged, path: path, detail: "\(text) is no GUID")
+                    }
+                    counts.append(StoredCount(of: videoID, row[1], published: row[2]))
+                }
+                return counts
+            }
+        } catch {
+            throw StoreError(error, path: path)
+        }
+    }
+
+    /// Commits what a batch changed, and what the client took since the last commit, in one
+    /// transaction, and returns at once. `completion` is called on the store's queue.
+    ///
+    /// Commits are done in the order they were asked for. Give the next when the last has come
+    /// back: the plays that came in meanwhile then share one.
+    package func commit(
+        _ changes: [CountChange], published: [PlayCount] = [],
+        completion: @escaping @Sendable (Result<Void, StoreError>) -> Void
+    ) {
+        queue.asyncWriteWithoutTransaction { [path] database in
+            do {
+                try database.inTransaction(.immediate) {
+                    try PlayStore.write(changes, published, to: database)
+                    return .commit
+                }
+                completion(.success(()))
+            } catch {
+                completion(.failure(StoreError(error, path: path)))
+            }
+        }
+    }
+
+    private static func write(
+        _ changes: [CountChange], _ published: [PlayCount], to database: Database
+    ) throws {
+        let count = try database.cachedStatement(
+            sql: """
+                INSERT INTO counts (video_id, play_count) VALUES (?, ?)
+                ON CONFLICT (video_id) DO UPDATE SET play_count = excluded.play_count
+                """)
+        for change in changes {
+            try count.execute(arguments: [change.videoID.text, change.count])
+        }
+        let mark = try database.cachedStatement(
+            sql: "UPDATE counts SET published_count = ? WHERE video_id = ?")
+        for total in published {
+            try mark.execute(arguments: [total.count, total.videoID.text])
+        }
+    }
+
+    /// Waits for the commits already asked for, and lets go of the file. To be called once, last.
+    package func close() throws(StoreError) {
+        do {
+            try queue.close()
+            lock?.release()
+            if let temporaryFolder { try FileManager.default.removeItem(at: temporaryFolder) }
+        } catch {
+            throw StoreError(error, path: path)
+        }
+    }
+
+    /// For a test that fills the disk up.
+    package func limitPages(to pages: Int) throws {
+        try queue.inDatabase { try $0.execute(sql: "PRAGMA max_page_count = \(pages)") }
+    }
+}

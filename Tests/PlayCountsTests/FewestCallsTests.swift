@@ -1,0 +1,241 @@
+import PlayCounts
+import Testing
+
+/// A batch as it was committed.
+struct Arrivals {
+    let instant: Instant
+    let changes: [CountChange]
+}
+
+@Suite struct `The number of calls` {
+    /// All that a publisher can decide is when to call and which videos to take along. Here a
+    /// search tries every choice, knowing all arrivals.
+    @Test(arguments: Seeds.all)
+    func `is the fewest there can be, if no waiting video is played again`(seed: UInt64) {
+        var generator = SplitMix64(seed: seed)
+        for _ in 0..<400 {
+            let batches = smallCase(&generator, repeats: false)
+            let counts = compare(batches)
+            #expect(counts.made == counts.fewest, Seeds.again(seed, "\(batches)"))
+            #expect(counts.planned == counts.fewest, Seeds.again(seed, "\(batches)"))
+        }
+    }
+
+    /// When they are played again, the earliest deadline is a good rule and no perfect one: of
+    /// two that wait alike, it would be better to take the one that will then be quiet for longer.
+    /// Two videos a call and a few batches are where that weighs most. Measured: nine cases in ten
+    /// are minimal, the worst makes three calls for two, and all together 2.3 % too many.
+    @Test(arguments: Seeds.all)
+    func `is close to the fewest there can be in every other small case`(seed: UInt64) {
+        var generator = SplitMix64(seed: seed)
+        var (fewest, made, minimal) = (0, 0, 0)
+        for _ in 0..<400 {
+            let batches = smallCase(&generator, repeats: true)
+            let counts = compare(batches)
+            #expect(counts.made == counts.planned, Seeds.again(seed, "\(batches)"))
+            #expect(2 * counts.made <= 3 * counts.fewest, Seeds.again(seed, "\(batches)"))
+            fewest += counts.fewest
+            made += counts.made
+            minimal += counts.made == counts.fewest ? 1 : 0
+        }
+        #expect(100 * made <= 103 * fewest, Seeds.again(seed, "\(made) calls, \(fewest) possible"))
+        #expect(minimal > 340, Seeds.again(seed, "\(minimal) of 400 are minimal"))
+    }
+
+    private func compare(_ batches: [Arrivals]) -> (fewest: Int, planned: Int, made: Int) {
+        var search = Search(batches: batches, videosPerCall: 2, freshnessSeconds: 60)
+        return (
+            search.fewestCalls(), plan(batches, videosPerCall: 2),
+            simulate(batches, videosPerCall: 2, margin: .zero).calls
+        )
+    }
+
+    enum Flow: CaseIterable {
+        case even, bursts, allHot, manyHot, allCold, manyVideos
+    }
+
+    /// An hour or two of simulated time, with the margin that the publisher takes for the
+    /// call's own way and the planner does not need.
+    @Test(arguments: Flow.allCases, [1, 2] as [UInt64])
+    func `is at most two in a hundred above the planner's in a large flow`(
+        flow: Flow, seed: UInt64
+    ) {
+        let batches = largeFlow(flow, seed: seed)
+        let calls = simulate(batches).calls
+        let planned = plan(batches)
+        let ratio = Double(calls) / Double(planned)
+        #expect(ratio <= 1.02, Seeds.again(seed, "\(flow): \(calls) calls, \(planned) planned"))
+    }
+
+    @Test(arguments: Flow.allCases)
+    func `is never bought with a late or a needless count`(flow: Flow) {
+        let batches = largeFlow(flow, seed: 3)
+        let run = simulate(batches)
+        var waiting: [VideoID: Instant] = [:]
+        var next = batches[...]
+        for call in run.log.entries {
+            while let batch = next.first, batch.instant <= call.instant {
+                next.removeFirst()
+                for change in batch.changes where waiting[change.videoID] == nil {
+                    waiting[change.videoID] = change.arrival
+                }
+            }
+            for count in call.counts {
+                guard let since = waiting.removeValue(forKey: count.videoID) else {
+                    Issue.record("unchanged \(count)")
+                    continue
+                }
+                #expect(call.instant - since <= .seconds(60))
+            }
+        }
+        #expect(waiting.isEmpty && next.isEmpty)
+    }
+
+    /// Videos 3 and 4 are cold, so that a video is immediate always or never.
+    private func smallCase(_ generator: inout SplitMix64, repeats: Bool) -> [Arrivals] {
+        var instant = Instant.start
+        return (0..<2 + generator.next(below: repeats ? 6 : 3)).map { number in
+            instant = instant + .seconds(1 + generator.next(below: 45))
+            var videos = [0, 1, 2, 3, 4]
+            generator.shuffle(&videos)
+            let changes = videos.prefix(1 + generator.next(below: 4)).enumerated().map {
+                let arrival = instant + .milliseconds($0 - 10)
+                let isCold = $1 > 2
+                let index = isCold || repeats ? $1 : $1 + 10 * number
+                return CountChange(
+                    videoID: video(index), count: 1, arrival: arrival, isImmediate: isCold)
+            }
+            return Arrivals(instant: instant, changes: changes)
+        }
+    }
+
+    private func largeFlow(_ flow: Flow, seed: UInt64) -> [Arrivals] {
+        var generator = SplitMix64(seed: seed)
+        let (videos, hours, realtimeBelow) =
+            switch flow {
+            case .even: (500, 2, 100)
+            case .bursts: (1000, 2, 100)
+            case .allHot: (130, 2, 0)
+            case .manyHot: (20_000, 2, 0)
+            case .allCold: (300, 2, .max)
+            case .manyVideos: (100_000, 1, 100)
+            }
+        var tally = Tally(realtimeBelow: realtimeBelow)
+        let end = Instant.start + .seconds(3600 * hours)
+        var now = Instant.start
+        var batches: [Arrivals] = []
+        while now < end {
+            let isBurst = flow == .bursts && generator.next(below: 500) == 0
+            let pause = flow == .bursts && generator.next(below: 100) == 0 ? 40_000 : 700
+            now = now + .milliseconds(1 + generator.next(below: pause))
+            for _ in 0...(isBurst ? 5000 : generator.next(below: 20)) {
+                // Squared twice, so that a few videos have most of the plays.
+                let share = Double(generator.next(below: 1 << 20)) / Double(1 << 20)
+                let index = Int(share * share * share * share * Double(videos))
+                tally.count(Play(of: video(index)), arrival: now)
+            }
+            batches.append(Arrivals(instant: now, changes: tally.takeChanges()))
+        }
+        return batches
+    }
+}
+
+/// Plays batches to a publisher whose client takes every call at once.
+func simulate(
+    _ batches: [Arrivals], videosPerCall: Int = 20, margin: Duration = .milliseconds(500)
+) -> (calls: Int, log: CallLog) {
+    var settings = CountPublisher.Settings()
+    settings.videosPerCall = videosPerCall
+    settings.margin = margin
+    var publisher = CountPublisher(settings)
+    var log = CallLog()
+    func call(at now: Instant) {
+        for call in publisher.calls(at: now) {
+            log.record(call.counts, at: now)
+            publisher.accepted(call)
+        }
+    }
+    for batch in batches {
+        while let deadline = publisher.nextDeadline, deadline < batch.instant {
+            call(at: deadline)
+        }
+        publisher.receive(batch.changes)
+        call(at: batch.instant)
+    }
+    while let deadline = publisher.nextDeadline { call(at: deadline) }
+    return (log.calls, log)
+}
+
+func plan(_ batches: [Arrivals], videosPerCall: Int = 20) -> Int {
+    var planner = CallPlanner(videosPerCall: videosPerCall)
+    for batch in batches { planner.receive(batch.changes, at: batch.instant) }
+    return planner.callsToTheEnd
+}
+
+/// Tries every subset of the waiting videos at every moment that matters: at a batch, and when
+/// one that waits can wait no longer. At any other moment a call may as well be made later: it
+/// then shows the same plays or more.
+private struct Search {
+    let batches: [Arrivals]
+    let videosPerCall: Int
+    let freshnessSeconds: Int
+
+    private struct State: Hashable {
+        var batch: Int
+        /// Since when each video waits.
+        var waiting: [VideoID: Instant]
+    }
+
+    private var known: [State: Int] = [:]
+
+    init(batches: [Arrivals], videosPerCall: Int, freshnessSeconds: Int) {
+        self.batches = batches
+        self.videosPerCall = videosPerCall
+        self.freshnessSeconds = freshnessSeconds
+    }
+
+    mutating func fewestCalls() -> Int {
+        fewest(from: State(batch: 0, waiting: [:]))
+    }
+
+    private mutating func fewest(from state: State) -> Int {
+        if let known = known[state] { return known }
+        let oldest = state.waiting.values.min()
+        let deadline = oldest.map { $0 + .seconds(freshnessSeconds) }
+        let result: Int
+        let next = state.batch < batches.count ? batches[state.batch] : nil
+        if let next, deadline.map({ next.instant <= $0 }) ?? true {
+            result = afterBatch(next, from: state)
+        } else if let oldest {
+            let due = state.waiting.filter { $0.value == oldest }
+            result = best(from: state, immediate: 0, due: Set(due.keys))
+        } else {
+            result = 0
+        }
+        known[state] = result
+        return result
+    }
+
+    private mutating func afterBatch(_ batch: Arrivals, from state: State) -> Int {
+        var next = state
+        next.batch += 1
+        for change in batch.changes where !change.isImmediate {
+            next.waiting[change.videoID] = next.waiting[change.videoID] ?? change.arrival
+        }
+        return best(from: next, immediate: batch.changes.count(where: \.isImmediate), due: [])
+    }
+
+    private mutating func best(from state: State, immediate: Int, due: Set<VideoID>) -> Int {
+        let waiting = Array(state.waiting.keys)
+        var best = Int.max
+        for choice in 0..<1 << waiting.count {
+            let taken = Set(waiting.indices.filter { choice >> $0 & 1 == 1 }.map { waiting[$0] })
+            guard due.isSubset(of: taken) else { continue }
+            var next = state
+            for videoID in taken { next.waiting[videoID] = nil }
+            let calls = (immediate + taken.count + videosPerCall - 1) / videosPerCall
+            best = min(best, calls + fewest(from: next))
+        }
+        return best
+    }
+}
