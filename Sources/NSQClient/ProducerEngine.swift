@@ -86,7 +86,8 @@ package final class ProducerEngine {
 
     /// Takes no more, waits for the answers that are due (at most the stop timeout), and closes.
     package func stop(_ done: @escaping () -> Void = {}) {
-        whenStopped.append(done)
+        // Whoever asked may let go of the engine; it stays until it has stopped.
+        whenStopped.append { withExtendedLifetime(self, done) }
         let isFirst = !isStopping
         isStopping = true
         if connection == nil { return finishStopping() }
@@ -100,6 +101,12 @@ package final class ProducerEngine {
                 self?.connection?.fail("no answer within the stop timeout")
             }
         }
+    }
+
+    /// Closes at once. What has no answer fails.
+    package func abandon() {
+        stop()
+        connection?.fail("the producer was let go")
     }
 
     private func take(_ publication: Publication) {
