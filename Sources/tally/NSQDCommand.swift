@@ -29,7 +29,7 @@ struct NSQDCommand: AsyncParsableCommand {
     var logLevel = LogLevel.info
 
     func run() async throws {
-        let signals = try StopSignals()
+        let signals = try await StopSignals.watch()
         let logger = LineLog.logger("nsqd", logLevel)
         let broker: EmbeddedBroker
         do {

@@ -1,5 +1,4 @@
 import ArgumentParser
-import Foundation
 import Histogram
 import NSQWire
 import UVLoop
@@ -60,7 +59,7 @@ struct BenchCommand: ParsableCommand {
         var results = addresses.map { _ in BenchResults() }
         for round in 1...rounds {
             for (place, address) in addresses.enumerated() {
-                note("round \(round) of \(rounds): \(address)")
+                StandardError.print("round \(round) of \(rounds): \(address)")
                 try measure(address, &results[place])
             }
         }
@@ -92,9 +91,5 @@ struct BenchCommand: ParsableCommand {
         } catch let error as BenchError {
             throw ValidationError("\(address): \(error)")
         }
-    }
-
-    private func note(_ text: String) {
-        FileHandle.standardError.write(Data((text + "\n").utf8))
     }
 }

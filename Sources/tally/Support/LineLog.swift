@@ -1,4 +1,4 @@
-import Foundation
+import Glibc
 import Logging
 
 /// Log lines in nsqd's form on standard error: `[nsqd] 2026/01/31 12:00:00.000000 INFO: text`.
@@ -25,7 +25,7 @@ struct LineLog: LogHandler {
     func log(event: LogEvent) {
         var line = "\(prefix)\(Self.timestamp()) \(Self.name(of: event.level)): \(event.message)"
         for (key, value) in event.metadata ?? [:] { line += " \(key)=\(value)" }
-        FileHandle.standardError.write(Data((line + "\n").utf8))
+        StandardError.print(line)
     }
 
     private static func name(of level: Logger.Level) -> String {

@@ -1,0 +1,156 @@
+"""pynsq, unmodified, through `tally nsqd`: publishes by PUB, MPUB and DPUB, consumes with FIN, REQ
+and TOUCH, and sees every message exactly as often as it must.
+
+Usage: interop_pynsq.py PATH-TO-TALLY
+Ends with 0 and a line that counts the checks, or with 1 and what was seen instead.
+"""
+
+import functools
+import re
+import subprocess
+import sys
+import time
+import unittest
+
+import nsq
+import tornado.ioloop
+
+TALLY = sys.argv.pop(1)
+DEADLINE_SECONDS = 20
+
+
+def setUpModule():
+    global broker, address
+    broker = subprocess.Popen(
+        [TALLY, "nsqd", "--tcp-address=127.0.0.1:0"], stderr=subprocess.PIPE, text=True)
+    for line in broker.stderr:
+        found = re.search(r"TCP: listening on (\S+)", line)
+        if found:
+            address = found.group(1)
+            return
+    raise RuntimeError("tally nsqd did not start")
+
+
+def tearDownModule():
+    broker.terminate()
+    broker.stderr.close()
+    status = broker.wait(timeout=10)
+    assert status == 0, f"tally nsqd ended with {status}"
+
+
+class PynsqTest(unittest.TestCase):
+    """One loop a test, ended by the test itself or by its deadline."""
+
+    def setUp(self):
+        self.loop = tornado.ioloop.IOLoop.current()
+        self.timed_out = False
+
+    def run_loop(self):
+        def give_up():
+            self.timed_out = True
+            self.loop.stop()
+
+        deadline = self.loop.call_later(DEADLINE_SECONDS, give_up)
+        self.loop.start()
+        self.loop.remove_timeout(deadline)
+        self.assertFalse(self.timed_out, "nothing more came")
+
+    def publish(self, verb, *arguments):
+        """Publishes when the connection stands, and expects OK."""
+        answers = []
+
+        def answered(connection, data):
+            answers.append(data)
+            self.loop.stop()
+
+        writer = nsq.Writer([address])
+
+        def attempt():
+            if not writer.conns:
+                self.loop.call_later(0.01, attempt)
+                return
+            getattr(writer, verb)(*arguments, callback=answered)
+
+        self.loop.add_callback(attempt)
+        self.run_loop()
+        self.assertEqual(answers, [b"OK"])
+
+    def consume(self, topic, handler, **options):
+        reader = nsq.Reader(
+            topic=topic, channel="interop", nsqd_tcp_addresses=[address],
+            message_handler=handler, **options)
+        self.run_loop()
+        return reader
+
+    def test_every_message_of_pub_and_mpub_arrives_once(self):
+        bodies = [b"message %d" % number for number in range(1000)]
+        self.publish("mpub", "bodies", bodies[1:])
+        self.publish("pub", "bodies", bodies[0])
+        seen = []
+
+        def handler(message):
+            seen.append(message.body)
+            if len(seen) == len(bodies):
+                self.loop.call_later(0, self.loop.stop)
+            return True
+
+        reader = self.consume("bodies", handler, max_in_flight=50)
+        self.assertEqual(sorted(seen), sorted(bodies))
+        reader.close()
+
+    def test_a_deferred_message_comes_at_its_time(self):
+        published = time.monotonic()
+        self.publish("dpub", "deferred", 300, b"later")
+        arrived = []
+
+        def handler(message):
+            arrived.append(time.monotonic())
+            self.loop.call_later(0, self.loop.stop)
+            return True
+
+        reader = self.consume("deferred", handler)
+        self.assertGreaterEqual(arrived[0] - published, 0.3)
+        reader.close()
+
+    def test_a_requeued_message_comes_again_with_one_more_attempt(self):
+        self.publish("pub", "requeued", b"again")
+        attempts = []
+
+        def handler(message):
+            attempts.append(message.attempts)
+            if message.attempts < 3:
+                message.requeue(delay=0, backoff=False)
+                message.enable_async()
+                return None
+            self.loop.call_later(0, self.loop.stop)
+            return True
+
+        reader = self.consume("requeued", handler)
+        self.assertEqual(attempts, [1, 2, 3])
+        reader.close()
+
+    def test_a_touched_message_outlives_its_timeout(self):
+        self.publish("pub", "touched", b"slow")
+        attempts = []
+
+        def handler(message):
+            attempts.append(message.attempts)
+            message.enable_async()
+            self.loop.call_later(0.7, message.touch)
+            self.loop.call_later(1.4, functools.partial(finish, message))
+
+        def finish(message):
+            message.finish()
+            self.loop.call_later(0.3, self.loop.stop)
+
+        reader = self.consume("touched", handler, msg_timeout=1)
+        self.assertEqual(attempts, [1])
+        reader.close()
+
+
+if __name__ == "__main__":
+    program = unittest.main(exit=False)
+    result = program.result
+    failed = len(result.failures) + len(result.errors)
+    print(f"{result.testsRun - failed} passed, {failed} failed")
+    sys.exit(1 if failed or not result.testsRun else 0)
