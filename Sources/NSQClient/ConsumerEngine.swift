@@ -152,6 +152,9 @@ extension ConsumerEngine {
     private func finishStopping() {
         guard let waiters = whenStopped, sources.allSatisfy(\.isIdle) else { return }
         ticker.close()
+        // They often hold whoever holds the engine.
+        onBatch = { _ in }
+        onConnection = { _, _ in }
         whenStopped = []
         for done in waiters { done() }
     }

@@ -29,6 +29,9 @@ final class FakeNSQD {
     func close() {
         listener?.close()
         for connection in connections { connection.close() }
+        // The script often holds who holds the nsqd.
+        script = { _, _, _ in false }
+        onConnection = { _ in }
     }
 }
 
