@@ -31,8 +31,16 @@ package struct ClientSession: Sendable {
 
     /// What nsqd allows, from its answer to IDENTIFY.
     package struct Terms: Equatable, Sendable {
-        package var maxReadyCount = Limits.readyCount
-        package var messageTimeout = Limits.messageTimeout
+        package var maxReadyCount: Int
+        package var messageTimeout: Duration
+
+        package init(
+            maxReadyCount: Int = Limits.readyCount,
+            messageTimeout: Duration = Limits.messageTimeout
+        ) {
+            self.maxReadyCount = maxReadyCount
+            self.messageTimeout = messageTimeout
+        }
     }
 
     /// Why the connection is of no further use.
@@ -60,7 +68,7 @@ package struct ClientSession: Sendable {
         precondition(phase == .unopened, "a session opens once")
         phase = .identifying
         heardAtNanoseconds = now
-        out.append(contentsOf: "\(Command.magic)".utf8)
+        out.append(contentsOf: Command.magic.bytes)
         Command.identify.append(body: identify.json, to: &out)
     }
 
@@ -138,7 +146,6 @@ package struct ClientSession: Sendable {
 
 extension Bytes {
     fileprivate func equals(_ text: StaticString) -> Bool {
-        // SAFETY: a static string's bytes live for ever.
-        elementsEqual(UnsafeBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
+        elementsEqual(text.bytes)
     }
 }

@@ -46,6 +46,7 @@ public final class Consumer: Sendable {
     private let thread: LoopThread
     private let engine: LoopBound<ConsumerEngine>
     private let firstConnection: FirstConnection
+    private let incoming: AsyncStream<MessageBatch>.Continuation
 
     /// Starts connecting, in the background, and goes on until stopped.
     ///
@@ -78,13 +79,12 @@ public final class Consumer: Sendable {
             engine.start()
             return engine
         }
-        incomingEnd = incoming
+        self.incoming = incoming
     }
 
-    private let incomingEnd: AsyncStream<MessageBatch>.Continuation
-
     deinit {
-        incomingEnd.finish()
+        thread.door.submit { [engine] loop in engine.takeOut(on: loop)?.abandon() }
+        incoming.finish()
     }
 
     /// Waits until the first nsqd is connected.
@@ -97,12 +97,12 @@ public final class Consumer: Sendable {
 
     /// Tells nsqd that the batch is done with (`FIN`). Messages answered before are left out.
     public func finish(_ batch: MessageBatch) {
-        engine.submit { $0.finish(batch) }
+        engine.submit { $0?.finish(batch) }
     }
 
     /// Tells nsqd that the message is done with (`FIN`).
     public func finish(_ message: Message) {
-        engine.submit { $0.finish(message) }
+        engine.submit { $0?.finish(message) }
     }
 
     /// Has nsqd deliver the batch again (`REQ`). Messages answered before are left out.
@@ -110,19 +110,19 @@ public final class Consumer: Sendable {
     /// - Parameter delay: at once unless given; rounded up to milliseconds; nsqd cuts it to its
     ///   `--max-req-timeout`, an hour unless told otherwise.
     public func requeue(_ batch: MessageBatch, after delay: Duration = .zero) {
-        engine.submit { $0.requeue(batch, after: delay) }
+        engine.submit { $0?.requeue(batch, after: delay) }
     }
 
     /// Has nsqd deliver the message again (`REQ`).
     ///
     /// - Parameter delay: as for a batch.
     public func requeue(_ message: Message, after delay: Duration = .zero) {
-        engine.submit { $0.requeue(message, after: delay) }
+        engine.submit { $0?.requeue(message, after: delay) }
     }
 
     /// Asks for a whole timeout more for the batch (`TOUCH`), up to nsqd's `--max-msg-timeout`.
     public func touch(_ batch: MessageBatch) {
-        engine.submit { $0.touch(batch) }
+        engine.submit { $0?.touch(batch) }
     }
 
     /// Asks for no more messages, waits until those in flight are answered or have timed out, and
@@ -131,14 +131,14 @@ public final class Consumer: Sendable {
         let (engine, thread) = (engine, thread)
         await withCheckedContinuation { continuation in
             let runs = engine.submit { engine in
-                engine.stop {
+                engine?.stop {
                     thread.stop()
                     continuation.resume()
                 }
             }
             if !runs { continuation.resume() }
         }
-        incomingEnd.finish()
+        incoming.finish()
         firstConnection.heard(nil)
     }
 }

@@ -90,11 +90,18 @@ package final class ConsumerEngine {
     /// and closes.
     package func stop(_ done: @escaping () -> Void = {}) {
         let isFirst = whenStopped == nil
-        whenStopped = (whenStopped ?? []) + [done]
+        // Whoever asked may let go of the engine; it stays until it has stopped.
+        whenStopped = (whenStopped ?? []) + [{ withExtendedLifetime(self, done) }]
         if isFirst {
             for source in sources { source.stop() }
         }
         finishStopping()
+    }
+
+    /// Closes at once. nsqd delivers what is in flight again when its time is up.
+    package func abandon() {
+        stop()
+        for source in sources { source.abandon() }
     }
 
     private func answer(_ message: Message, with command: (MessageID) -> Command) {
@@ -145,6 +152,9 @@ extension ConsumerEngine {
     private func finishStopping() {
         guard let waiters = whenStopped, sources.allSatisfy(\.isIdle) else { return }
         ticker.close()
+        // They often hold whoever holds the engine.
+        onBatch = { _ in }
+        onConnection = { _, _ in }
         whenStopped = []
         for done in waiters { done() }
     }

@@ -88,6 +88,10 @@ final class ConsumerSource {
         if connection.isEstablished { connection.close() } else { connection.drain() }
     }
 
+    func abandon() {
+        connection?.fail("the consumer was let go")
+    }
+
     private func append(
         _ batch: MessageBatch, except answered: Set<Int>, to out: inout [UInt8],
         _ command: (MessageID) -> Command

@@ -18,11 +18,21 @@ public struct MessageBatch: Sendable {
         withExtendedLifetime(block) {}
     }
 
-    /// The IDs in order, made as they are asked for.
-    var ids: some Collection<MessageID> {
-        offsets.lazy.map { [block] offset in
-            MessageID(
-                readingFrom: block.memory.baseAddress! + Int(offset) + MessageFrame.idOffset)
+    /// The IDs in order, read as they are asked for.
+    var ids: IDs { IDs(block: block, offsets: offsets) }
+
+    /// A type of its own and no lazy map, for which the compiler would look up metadata at run
+    /// time for every batch, and call through witnesses for every message.
+    struct IDs: RandomAccessCollection {
+        fileprivate let block: ReadBlock
+        fileprivate let offsets: [UInt32]
+
+        var startIndex: Int { 0 }
+        var endIndex: Int { offsets.count }
+
+        subscript(index: Int) -> MessageID {
+            let frame = block.memory.baseAddress! + Int(offsets[index])
+            return MessageID(readingFrom: frame + MessageFrame.idOffset)
         }
     }
 }

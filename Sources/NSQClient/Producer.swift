@@ -58,6 +58,10 @@ public final class Producer: Sendable {
         }
     }
 
+    deinit {
+        thread.door.submit { [engine] loop in engine.takeOut(on: loop)?.abandon() }
+    }
+
     /// Publishes one message.
     ///
     /// - Parameter body: 1 byte up to nsqd's `--max-msg-size`, 1 MiB unless told otherwise.
@@ -98,7 +102,7 @@ public final class Producer: Sendable {
         let (engine, thread) = (engine, thread)
         await withCheckedContinuation { continuation in
             let runs = engine.submit { engine in
-                engine.stop {
+                engine?.stop {
                     thread.stop()
                     continuation.resume()
                 }
@@ -112,7 +116,9 @@ public final class Producer: Sendable {
     ) async throws(NSQError) {
         let engine = engine
         let error: NSQError? = await withCheckedContinuation { continuation in
-            let runs = engine.submit { publish($0) { continuation.resume(returning: $0) } }
+            let runs = engine.submit { engine in
+                publish(engine!) { continuation.resume(returning: $0) }
+            }
             if !runs { continuation.resume(returning: .stopped) }
         }
         if let error { throw error }

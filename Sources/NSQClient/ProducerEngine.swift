@@ -41,6 +41,8 @@ package final class ProducerEngine {
     // INVARIANT: unansweredBytes is the sum over `unanswered`.
     private var unanswered: Deque<Unanswered> = []
     private var unansweredBytes = 0
+    private var lastTopic: TopicName?
+    private var lastLine: [UInt8] = []
     private var isStopping = false
     private var whenStopped: [() -> Void] = []
     private var stopLimit: Timer?
@@ -86,7 +88,8 @@ package final class ProducerEngine {
 
     /// Takes no more, waits for the answers that are due (at most the stop timeout), and closes.
     package func stop(_ done: @escaping () -> Void = {}) {
-        whenStopped.append(done)
+        // Whoever asked may let go of the engine; it stays until it has stopped.
+        whenStopped.append { withExtendedLifetime(self, done) }
         let isFirst = !isStopping
         isStopping = true
         if connection == nil { return finishStopping() }
@@ -100,6 +103,12 @@ package final class ProducerEngine {
                 self?.connection?.fail("no answer within the stop timeout")
             }
         }
+    }
+
+    /// Closes at once. What has no answer fails.
+    package func abandon() {
+        stop()
+        connection?.fail("the producer was let go")
     }
 
     private func take(_ publication: Publication) {
@@ -127,7 +136,10 @@ package final class ProducerEngine {
             let start = out.count
             let topic = publication.topic
             switch publication.content {
-            case .one(let body): Command.publish(topic).append(body: body, to: &out)
+            case .one(let body):
+                out.append(contentsOf: publishLine(topic))
+                out.append(bigEndian: Int32(body.count))
+                out.append(contentsOf: body)
             case .deferred(let body, let milliseconds):
                 Command.deferredPublish(topic, afterMilliseconds: milliseconds)
                     .append(body: body, to: &out)
@@ -137,6 +149,17 @@ package final class ProducerEngine {
             unansweredBytes += byteCount
             unanswered.append(Unanswered(byteCount: byteCount, done: publication.done))
         }
+    }
+
+    /// The line of a PUB, kept for the next one: most producers have one topic, and writing the
+    /// line out costs as much as all the rest of a PUB.
+    private func publishLine(_ topic: TopicName) -> [UInt8] {
+        if topic != lastTopic {
+            lastTopic = topic
+            lastLine = []
+            Command.publish(topic).append(to: &lastLine)
+        }
+        return lastLine
     }
 
     private func publishWaiting() {

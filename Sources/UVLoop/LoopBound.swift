@@ -30,13 +30,11 @@ package final class LoopBound<Value>: @unchecked Sendable {
         return value
     }
 
-    /// Runs `job` on the loop with the value, unless it was taken out.
+    /// Runs `job` on the loop with the value, or with `nil` once it was taken out.
     ///
-    /// - Returns: whether the loop will come to it; false once it is closed.
+    /// - Returns: whether the job will run; false once the loop is closed.
     @discardableResult
-    package func submit(_ job: @escaping @Sendable (Value) -> Void) -> Bool {
-        door.submit { loop in
-            if let value = self(on: loop) { job(value) }
-        }
+    package func submit(_ job: @escaping @Sendable (Value?) -> Void) -> Bool {
+        door.submit { loop in job(self(on: loop)) }
     }
 }

@@ -44,9 +44,9 @@ import UVLoop
         let thread = try LoopThread(name: "resident")
         let numbers = LoopBound(behind: thread.door) { _ in Collector() }
         let seen = Guarded<[UInt8]>([])
-        for number in UInt8(0)..<10 { numbers.submit { $0.bytes.append(number) } }
+        for number in UInt8(0)..<10 { numbers.submit { $0?.bytes.append(number) } }
         numbers.submit { collector in
-            let bytes = collector.bytes
+            let bytes = collector?.bytes ?? []
             seen.withLock { $0 = bytes }
         }
         thread.stop()
