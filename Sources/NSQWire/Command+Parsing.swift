@@ -118,8 +118,7 @@ private struct ParameterReader {
             }
             let (tenfold, overflow) = value.multipliedReportingOverflow(by: 10)
             let (sum, carry) = tenfold.addingReportingOverflow(Int(byte - UInt8(ascii: "0")))
-            guard !overflow, !carry else { return .max }
-            value = sum
+            value = overflow || carry ? .max : sum
         }
         return value
     }

@@ -1,5 +1,3 @@
-import FoundationEssentials
-
 /// What a client says of itself and asks for: the JSON body of IDENTIFY.
 ///
 /// A field that is absent or `null` leaves the default. Names match in any case and unknown ones
@@ -32,8 +30,10 @@ package struct Identify: Equatable, Sendable {
     ///
     /// - Throws: `E_BAD_BODY` if it is no JSON object (or `null`) with fields of the right types.
     package init(parsing body: Bytes) throws(ProtocolError) {
-        do {
-            self = try JSONDecoder().decode(Identify?.self, from: Data(body)) ?? Identify()
+        do throws(JSONError) {
+            for (name, value) in try JSONObjectReader.members(of: body) ?? [] {
+                if let field = Field(jsonName: name) { try read(value, as: field) }
+            }
         } catch {
             throw ProtocolError(.badBody, "IDENTIFY failed to decode JSON body")
         }
@@ -54,7 +54,7 @@ package struct Identify: Equatable, Sendable {
     }
 }
 
-extension Identify: Decodable {
+extension Identify {
     private enum Field: String, CaseIterable {
         case clientID = "client_id"
         case hostname
@@ -93,45 +93,33 @@ extension Identify: Decodable {
         }
     }
 
-    private struct AnyKey: CodingKey {
-        let stringValue: String
-        var intValue: Int? { nil }
-        init(stringValue: String) { self.stringValue = stringValue }
-        init?(intValue: Int) { nil }
-    }
-
-    package init(from decoder: any Decoder) throws {
-        let container = try decoder.container(keyedBy: AnyKey.self)
-        for key in container.allKeys {
-            guard let field = Field(rawValue: key.stringValue.lowercased()) else { continue }
-            func text() throws -> String? {
-                try container.decodeIfPresent(String.self, forKey: key)
-            }
-            func flag() throws -> Bool? { try container.decodeIfPresent(Bool.self, forKey: key) }
-            func number() throws -> Int? { try container.decodeIfPresent(Int.self, forKey: key) }
-            switch field {
-            case .clientID: clientID = try text()
-            case .hostname: hostname = try text()
-            case .userAgent: userAgent = try text()
-            case .featureNegotiation: featureNegotiation = try flag()
-            case .heartbeatInterval: heartbeatInterval = try number()
-            case .outputBufferSize: outputBufferSize = try number()
-            case .outputBufferTimeout: outputBufferTimeout = try number()
-            case .tls: tls = try flag()
-            case .deflate: deflate = try flag()
-            case .deflateLevel: deflateLevel = try number()
-            case .snappy: snappy = try flag()
-            case .sampleRate: sampleRate = try number()
-            case .messageTimeout: messageTimeout = try number()
-            case .topologyRegion: topologyRegion = try text()
-            case .topologyZone: topologyZone = try text()
-            }
+    private mutating func read(_ value: JSONValue, as field: Field) throws(JSONError) {
+        switch field {
+        case .clientID: try value.read(into: &clientID)
+        case .hostname: try value.read(into: &hostname)
+        case .userAgent: try value.read(into: &userAgent)
+        case .featureNegotiation: try value.read(into: &featureNegotiation)
+        case .heartbeatInterval: try value.read(into: &heartbeatInterval)
+        case .outputBufferSize: try value.read(into: &outputBufferSize)
+        case .outputBufferTimeout: try value.read(into: &outputBufferTimeout)
+        case .tls: try value.read(into: &tls)
+        case .deflate: try value.read(into: &deflate)
+        case .deflateLevel: try value.read(into: &deflateLevel)
+        case .snappy: try value.read(into: &snappy)
+        case .sampleRate:
+            // The one number that has 32 bits in nsqd.
+            var percent: Int32?
+            try value.read(into: &percent)
+            sampleRate = percent.map { Int($0) } ?? sampleRate
+        case .messageTimeout: try value.read(into: &messageTimeout)
+        case .topologyRegion: try value.read(into: &topologyRegion)
+        case .topologyZone: try value.read(into: &topologyZone)
         }
     }
 }
 
 /// The broker's answer to an IDENTIFY with feature negotiation.
-package struct IdentifyAnswer: Equatable, Sendable, Codable {
+package struct IdentifyAnswer: Equatable, Sendable {
     package var maxReadyCount: Int
     package var version: String
     /// Milliseconds, like every interval here.
@@ -149,7 +137,7 @@ package struct IdentifyAnswer: Equatable, Sendable, Codable {
     package var topologyRegion: String
     package var topologyZone: String
 
-    package enum CodingKeys: String, CodingKey {
+    private enum Field: String {
         case maxReadyCount = "max_rdy_count"
         case version
         case maxMessageTimeout = "max_msg_timeout"
@@ -193,63 +181,60 @@ package struct IdentifyAnswer: Equatable, Sendable, Codable {
     /// The answer in nsqd's order of fields.
     package var json: [UInt8] {
         var writer = JSONObjectWriter()
-        writer.add(CodingKeys.maxReadyCount.rawValue, maxReadyCount)
-        writer.add(CodingKeys.version.rawValue, version)
-        writer.add(CodingKeys.maxMessageTimeout.rawValue, maxMessageTimeout)
-        writer.add(CodingKeys.messageTimeout.rawValue, messageTimeout)
-        writer.add(CodingKeys.tls.rawValue, tls)
-        writer.add(CodingKeys.deflate.rawValue, deflate)
-        writer.add(CodingKeys.deflateLevel.rawValue, deflateLevel)
-        writer.add(CodingKeys.maxDeflateLevel.rawValue, maxDeflateLevel)
-        writer.add(CodingKeys.snappy.rawValue, snappy)
-        writer.add(CodingKeys.sampleRate.rawValue, sampleRate)
-        writer.add(CodingKeys.authRequired.rawValue, authRequired)
-        writer.add(CodingKeys.outputBufferSize.rawValue, outputBufferSize)
-        writer.add(CodingKeys.outputBufferTimeout.rawValue, outputBufferTimeout)
-        writer.add(CodingKeys.topologyRegion.rawValue, topologyRegion)
-        writer.add(CodingKeys.topologyZone.rawValue, topologyZone)
+        writer.add(Field.maxReadyCount.rawValue, maxReadyCount)
+        writer.add(Field.version.rawValue, version)
+        writer.add(Field.maxMessageTimeout.rawValue, maxMessageTimeout)
+        writer.add(Field.messageTimeout.rawValue, messageTimeout)
+        writer.add(Field.tls.rawValue, tls)
+        writer.add(Field.deflate.rawValue, deflate)
+        writer.add(Field.deflateLevel.rawValue, deflateLevel)
+        writer.add(Field.maxDeflateLevel.rawValue, maxDeflateLevel)
+        writer.add(Field.snappy.rawValue, snappy)
+        writer.add(Field.sampleRate.rawValue, sampleRate)
+        writer.add(Field.authRequired.rawValue, authRequired)
+        writer.add(Field.outputBufferSize.rawValue, outputBufferSize)
+        writer.add(Field.outputBufferTimeout.rawValue, outputBufferTimeout)
+        writer.add(Field.topologyRegion.rawValue, topologyRegion)
+        writer.add(Field.topologyZone.rawValue, topologyZone)
         return writer.finished
     }
 
-    /// Reads an answer as a client does.
+    /// Reads an answer as a client does. Fields that this nsqd does not know yet are ignored, and
+    /// those that an older one does not send are 0, false or empty.
     ///
     /// - Returns: `nil` if it is not such an answer; a broker that does not negotiate says `OK`.
     package init?(parsing data: Bytes) {
-        guard let answer = try? JSONDecoder().decode(Self.self, from: Data(data)) else {
+        self.init(
+            maxReadyCount: 0, version: "", maxMessageTimeout: 0, messageTimeout: 0, deflateLevel: 0,
+            maxDeflateLevel: 0, sampleRate: 0, outputBufferSize: 0, outputBufferTimeout: 0,
+            topologyRegion: "", topologyZone: "")
+        do throws(JSONError) {
+            guard let members = try JSONObjectReader.members(of: data) else { return nil }
+            for (name, value) in members {
+                if let field = Field(jsonName: name) { try read(value, as: field) }
+            }
+        } catch {
             return nil
         }
-        self = answer
     }
-}
 
-/// Writes a flat JSON object in the order its fields are added, which `JSONEncoder` does not keep.
-struct JSONObjectWriter {
-    private var bytes: [UInt8] = [UInt8(ascii: "{")]
-
-    var finished: [UInt8] { bytes + [UInt8(ascii: "}")] }
-
-    mutating func add(_ name: String, _ value: Int) { add(name, raw: String(value)) }
-    mutating func add(_ name: String, _ value: Bool) { add(name, raw: value ? "true" : "false") }
-
-    mutating func add(_ name: String, _ value: String) {
-        var quoted = "\""
-        for scalar in value.unicodeScalars {
-            switch scalar {
-            case "\"", "\\": quoted += "\\" + String(scalar)
-            case "\n": quoted += "\\n"
-            case "\r": quoted += "\\r"
-            case "\t": quoted += "\\t"
-            case _ where scalar.value < 0x20:
-                let digits = String(scalar.value, radix: 16)
-                quoted += "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
-            default: quoted.unicodeScalars.append(scalar)
-            }
+    private mutating func read(_ value: JSONValue, as field: Field) throws(JSONError) {
+        switch field {
+        case .maxReadyCount: try value.read(into: &maxReadyCount)
+        case .version: try value.read(into: &version)
+        case .maxMessageTimeout: try value.read(into: &maxMessageTimeout)
+        case .messageTimeout: try value.read(into: &messageTimeout)
+        case .tls: try value.read(into: &tls)
+        case .deflate: try value.read(into: &deflate)
+        case .deflateLevel: try value.read(into: &deflateLevel)
+        case .maxDeflateLevel: try value.read(into: &maxDeflateLevel)
+        case .snappy: try value.read(into: &snappy)
+        case .sampleRate: try value.read(into: &sampleRate)
+        case .authRequired: try value.read(into: &authRequired)
+        case .outputBufferSize: try value.read(into: &outputBufferSize)
+        case .outputBufferTimeout: try value.read(into: &outputBufferTimeout)
+        case .topologyRegion: try value.read(into: &topologyRegion)
+        case .topologyZone: try value.read(into: &topologyZone)
         }
-        add(name, raw: quoted + "\"")
-    }
-
-    private mutating func add(_ name: String, raw: String) {
-        if bytes.count > 1 { bytes.append(UInt8(ascii: ",")) }
-        bytes.append(contentsOf: "\"\(name)\":\(raw)".utf8)
     }
 }

@@ -1,6 +1,6 @@
 /// A command that cannot be carried out: its `E_` code, and what to tell the client.
 package struct ProtocolError: Error, Equatable, Sendable {
-    package enum Code: String, Sendable {
+    package enum Code: String, CaseIterable, Sendable {
         case invalid = "E_INVALID"
         case badProtocol = "E_BAD_PROTOCOL"
         case badTopic = "E_BAD_TOPIC"
@@ -99,7 +99,7 @@ extension Bytes {
             if let text = String(validating: candidate, as: UTF8.self),
                 let scalar = text.unicodeScalars.first, text.unicodeScalars.count == 1
             {
-                quoted += scalar.properties.isGraphic ? text : goEscape(scalar)
+                quoted += scalar.properties.isPrintedByGo ? text : goEscape(scalar)
                 return length
             }
         }
@@ -120,9 +120,11 @@ extension Bytes {
 }
 
 extension UnicodeScalar.Properties {
-    /// Close to Go's `unicode.IsPrint` for everything beyond ASCII.
-    fileprivate var isGraphic: Bool {
-        switch generalCategory {
+    /// Go's `unicode.IsPrint` for everything beyond ASCII, in the Go 1.19 that nsqd 1.3.0 is built
+    /// with: it knows Unicode 13.
+    fileprivate var isPrintedByGo: Bool {
+        guard let age, age.major <= 13 else { return false }
+        return switch generalCategory {
         case .control, .format, .surrogate, .privateUse, .unassigned, .lineSeparator,
             .paragraphSeparator, .spaceSeparator:
             false

@@ -23,3 +23,28 @@ import Testing
         }
     }
 }
+
+@Suite struct `Sixteen bytes from a client` {
+    @Test func `are an ID whatever they are, and come back as they were`() {
+        let bytes: [UInt8] = [0, 1, 255, 254, 34, 92, 9, 65, 66, 67, 68, 69, 70, 127, 195, 40]
+        let id = bytes.withUnsafeBytes { MessageID(readingFrom: $0.baseAddress!) }
+        #expect(id.bytes == bytes)
+        #expect(id.number == nil)
+    }
+
+    @Test(arguments: [
+        "0123456789ABCDEF", "0123456789abcdeg", " 123456789abcdef", "................",
+    ])
+    func `spell no number unless they are lower-case hex`(text: String) {
+        #expect(messageID(text).number == nil)
+        #expect(messageID(text).text == text)
+    }
+
+    @Test func `lie on the wire where they are written to`() {
+        var bytes = [UInt8](repeating: 0, count: 17)
+        bytes.withUnsafeMutableBytes {
+            messageID("0123456789abcdef").write(to: $0.baseAddress! + 1)
+        }
+        #expect(bytes == [0] + Array("0123456789abcdef".utf8))
+    }
+}
