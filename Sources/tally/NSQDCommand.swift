@@ -112,6 +112,13 @@ struct BrokerFlags: ParsableArguments {
         }
     }
 
+    /// The options when no flag is given.
+    static var defaults: BrokerOptions {
+        var options = BrokerOptions()
+        options.maxMemoryBytes = halfOfMemory
+        return options
+    }
+
     private static var halfOfMemory: Int {
         sysconf(Int32(_SC_PHYS_PAGES)) / 2 * sysconf(Int32(_SC_PAGESIZE))
     }

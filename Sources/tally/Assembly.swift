@@ -1,0 +1,59 @@
+import Logging
+import NSQClient
+import NSQWire
+import PlayCounts
+import UVLoop
+
+/// How the parts are put together: a processor with its consumer, its store and its client, on one
+/// loop.
+///
+/// ```
+/// nsqd ──▶ ConsumerEngine ──▶ PlayProcessor ──▶ PlayStore (a thread of its own)
+///  ▲                             │     └──────▶ Sink
+///  └──── RejectedPlays ◀─────────┘
+/// ```
+struct ProcessorAssembly {
+    var nsqds: [SocketAddress]
+    var topic: TopicName
+    var channel: ChannelName
+    var maxInFlight: Int
+    var settings: PlayProcessor.Settings
+    var store: PlayStore
+    var logger: Logger
+
+    /// Builds it all; nothing is connected until the processor is started.
+    ///
+    /// - Returns: the processor, and its consumer for whoever wants to hear of connections.
+    func build(
+        on loop: Loop, sink: any Sink
+    ) throws -> (processor: PlayProcessor, consumer: ConsumerEngine) {
+        var options = Consumer.Options()
+        options.maxInFlight = maxInFlight
+        // Plays below the bound are to be published at once: nsqd is not to hold them back.
+        options.outputBufferTimeout = .milliseconds(25)
+        let consumer = ConsumerEngine(
+            on: loop, topic: topic, channel: channel, nsqds: nsqds, options: options,
+            logger: logger)
+        let rejectsProducer = ProducerEngine(on: loop, nsqd: nsqds[0], logger: logger)
+        guard
+            let rejects = RejectedPlays(
+                of: topic, producer: rejectsProducer, consumer: consumer, logger: logger)
+        else {
+            throw UsageError(
+                "topic \(topic) is too long: \(topic)\(RejectedPlays.topicSuffix) has to be a "
+                    + "topic's name too")
+        }
+        rejectsProducer.start()
+        let processor = try PlayProcessor(
+            on: loop, consumer: consumer, rejects: rejects, store: store, sink: sink,
+            settings: settings, logger: logger)
+        return (processor, consumer)
+    }
+}
+
+/// Something that the person at the keyboard can mend: one line, and what to do.
+struct UsageError: Error, CustomStringConvertible {
+    let description: String
+
+    init(_ description: String) { self.description = description }
+}

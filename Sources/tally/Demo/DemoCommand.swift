@@ -1,0 +1,137 @@
+import ArgumentParser
+import Foundation
+import NSQBroker
+import NSQClient
+import NSQWire
+import PlayCounts
+import UVLoop
+
+/// `tally demo`: the whole system in one process, and a verdict on it.
+struct DemoCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "demo",
+        abstract: "Runs broker, producer and processor in one process, and judges the outcome.",
+        discussion: """
+            Plays go through real sockets in NSQ's protocol, into a store, and out to a client. \
+            The verdict is drawn from what was sent and what the client was told. Ends with 0 \
+            only if every rule held.
+
+            EXAMPLES
+              tally demo
+              tally demo --plays=12000 --rate=1000
+              tally demo --json | jq .verdict
+              tally demo --nsqd-tcp-address=127.0.0.1:4150      # a running nsqd, a real one, say
+            """)
+
+    @Option(help: "A running nsqd to use instead of the embedded broker, as HOST:PORT.")
+    var nsqdTcpAddress: SocketAddress?
+
+    @Option(help: "Where the embedded broker listens, as HOST:PORT; port 0 is any free one.")
+    var tcpAddress = SocketAddress(host: "127.0.0.1", port: 4150)
+
+    @Option(help: "The topic that the plays go through.")
+    var topic = "plays"
+
+    @OptionGroup(title: "Plays")
+    var flags: PlayFlags
+
+    @Option(help: "Plays per second; 0 is as fast as they are taken.")
+    var rate = 0
+
+    @Option(help: "The SQLite file to count in; a temporary one unless given.")
+    var store: String?
+
+    @Flag(help: "Print the verdict as one JSON object.")
+    var json = false
+
+    func validate() throws {
+        guard TopicName(topic + RejectedPlays.topicSuffix) != nil else {
+            throw ValidationError(
+                "--topic \(topic) is not a topic's name: \(ProcessorFlags.nameRule)")
+        }
+        guard rate >= 0 else { throw ValidationError("--rate is at least 0") }
+    }
+
+    func run() async throws {
+        let plays = try flags.generator()
+        let store = try PlayStore(store.map { .file($0) } ?? .temporary)
+        let signals = try await StopSignals.watch()
+        let broker = nsqdTcpAddress == nil ? try await startBroker() : nil
+        let address = try nsqdTcpAddress ?? SocketAddress(parsing: broker!.tcpAddress)
+        say(address)
+        let progress = Progress()
+        progress.begin([
+            .init("published", of: plays.count), .init("counted", of: plays.count),
+            .init("calls", of: nil),
+        ])
+        let demo = try DemoRun(
+            plays: plays, nsqd: address, topic: TopicName(topic)!, store: store, rate: rate,
+            isEmbedded: broker != nil, progress: progress)
+        let outcome = await demo.outcome(unless: signals)
+        progress.end()
+        await broker?.stop()
+        try? store.close()
+        try report(outcome)
+    }
+
+    private func startBroker() async throws -> EmbeddedBroker {
+        do {
+            return try await EmbeddedBroker.start(
+                BrokerFlags.defaults, at: tcpAddress.description, LineLog.logger("nsqd", .error))
+        } catch {
+            throw UsageError(
+                "\(error); choose another port with --tcp-address=127.0.0.1:0, or use what runs "
+                    + "there with --nsqd-tcp-address=\(tcpAddress)")
+        }
+    }
+
+    private func say(_ address: SocketAddress) {
+        let what = nsqdTcpAddress == nil ? "the embedded broker listens" : "using nsqd"
+        StandardError.print(
+            """
+            \(what) at \(address); watch the plays from another terminal with
+              nsq_tail --nsqd-tcp-address=\(address) --topic=\(topic)
+            """)
+    }
+
+    private func report(_ outcome: DemoRun.Outcome) throws {
+        switch outcome {
+        case .interrupted(let signal):
+            StandardError.print(
+                "tally: \(signal): the demo was not finished, so there is no verdict")
+            throw ExitCode(130)
+        case .failed(let error):
+            throw UsageError("\(error)")
+        case .finished(let verdict):
+            print(json ? try verdict.json : verdict.text)
+            guard verdict.passes else { throw ExitCode(1) }
+        }
+    }
+}
+
+extension Verdict {
+    fileprivate var json: String {
+        get throws {
+            let encoder = JSONEncoder()
+            encoder.outputFormatting = [.withoutEscapingSlashes]
+            return String(decoding: try encoder.encode(self), as: UTF8.self)
+        }
+    }
+
+    fileprivate var text: String {
+        var lines = ["", "verdict: \(passes ? "pass" : "fail")", ""]
+        for rule in rules {
+            lines.append("  \(rule.holds ? "holds " : "BROKEN")  \(rule.rule)")
+            lines.append("          \(rule.detail)")
+        }
+        lines.append("")
+        lines.append(
+            "\(playsCounted) of \(playsProduced) plays of \(videos) videos counted in "
+                + "\(seconds.rounded(to: 3)) s, \(Int(playsPerSecond)) a second; "
+                + "\(playsRejected) rejected")
+        lines.append(
+            "\(calls) calls, \(callsRatio.rounded(to: 3)) times the fewest possible; "
+                + "broker: \(broker)")
+        return lines.joined(separator: "\n")
+    }
+}

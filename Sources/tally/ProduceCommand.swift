@@ -1,0 +1,124 @@
+import ArgumentParser
+import NSQClient
+import NSQWire
+import PlayCounts
+import UVLoop
+
+/// `tally produce`: publishes plays to a running nsqd.
+struct ProduceCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "produce",
+        abstract: "Publishes plays to an nsqd: made-up ones, or those of a file.",
+        discussion: """
+            EXAMPLES
+              tally produce --nsqd-tcp-address=127.0.0.1:4150
+              tally produce --nsqd-tcp-address=127.0.0.1:4150 --plays=6000 --rate=100
+              tally produce --nsqd-tcp-address=127.0.0.1:4150 --file=plays.jsonl
+              zcat plays.jsonl.gz | tally produce --nsqd-tcp-address=127.0.0.1:4150 --file=-
+            """)
+
+    @Option(help: "The nsqd to publish to, as HOST:PORT.")
+    var nsqdTcpAddress: SocketAddress
+
+    @Option(help: "The topic to publish to.")
+    var topic = "plays"
+
+    @OptionGroup(title: "Plays")
+    var flags: PlayFlags
+
+    @Option(help: "A file of messages to publish instead, a line each; - is standard input.")
+    var file: String?
+
+    @Option(help: "Plays per second; 0 is as fast as they are taken.")
+    var rate = 0
+
+    @Option(help: "What to log: debug, info, warn, error or fatal.")
+    var logLevel = LogLevel.warn
+
+    func validate() throws {
+        guard TopicName(topic) != nil else {
+            throw ValidationError(
+                "--topic \(topic) is not a topic's name: \(ProcessorFlags.nameRule)")
+        }
+        guard rate >= 0 else { throw ValidationError("--rate is at least 0") }
+    }
+
+    func run() async throws {
+        let logger = LineLog.logger("tally", logLevel)
+        let source = try SharedPlays(file: file, flags)
+        let progress = Progress()
+        progress.begin([.init("published", of: file == nil ? flags.plays : nil)])
+        let thread = try LoopThread(name: "producer")
+        let (address, topic, rate) = (nsqdTcpAddress, TopicName(topic)!, rate)
+        let started = ContinuousClock.now
+        let published: Int = try await withCheckedThrowingContinuation { continuation in
+            thread.door.submit { loop in
+                let engine = ProducerEngine(on: loop, nsqd: address, logger: logger)
+                var settings = PlayProducer.Settings()
+                settings.rate = rate
+                let producer = PlayProducer(
+                    on: loop, engine: engine, topic: topic, settings: settings,
+                    source: source.next)
+                producer.onProgress = { progress.set("published", $0) }
+                engine.start()
+                producer.start { outcome in
+                    engine.stop {
+                        withExtendedLifetime(producer) { continuation.resume(with: outcome) }
+                    }
+                }
+            }
+        }
+        progress.end()
+        thread.stop()
+        thread.join()
+        let seconds = (ContinuousClock.now - started) / .seconds(1)
+        print("published \(published) plays to \(self.topic) in \(seconds.rounded(to: 3)) s")
+    }
+}
+
+/// What can be chosen about made-up plays.
+struct PlayFlags: ParsableArguments {
+    @Option(help: "How many plays.")
+    var plays = 100_000
+
+    @Option(help: "Of how many videos.")
+    var videos = 100
+
+    @Option(help: "How many videos get fewer than 100 plays at least.")
+    var coldVideos = 15
+
+    @Option(help: "The same seed gives the same plays.")
+    var seed: UInt64 = 1
+
+    func generator() throws -> PlayGenerator {
+        var settings = PlayGenerator.Settings()
+        settings.plays = plays
+        settings.videos = videos
+        settings.coldVideos = coldVideos
+        settings.seed = seed
+        return try PlayGenerator(settings)
+    }
+}
+
+/// Messages to publish one after another, from a file or made up.
+// SAFETY: made before the producer's thread has it, and used by nobody else from then on.
+final class SharedPlays: @unchecked Sendable {
+    private let take: () throws -> [UInt8]?
+
+    init(file: String?, _ flags: PlayFlags) throws {
+        if let file {
+            var plays = try PlayFile(path: file)
+            take = { try plays.next() }
+        } else {
+            let plays = try flags.generator()
+            var index = 0
+            take = {
+                guard index < plays.count else { return nil }
+                defer { index += 1 }
+                return plays[index].json
+            }
+        }
+    }
+
+    func next() throws -> [UInt8]? { try take() }
+}

@@ -1,0 +1,152 @@
+import Glibc
+import Logging
+import NSQClient
+import PlayCounts
+import UVLoop
+
+/// A processor at work on a thread of its own, until it is stopped or cannot go on.
+final class RunningProcessor: Sendable {
+    private let thread: LoopThread
+    private let processor: LoopBound<PlayProcessor>
+    private let store: PlayStore
+
+    /// Gives the reason once it cannot go on.
+    let failures: AsyncStream<any Error>
+
+    /// Starts it. What it publishes goes to the sink that `makeSink` makes on its thread.
+    ///
+    /// - Throws: what cannot be put together, or `NSQError` if no nsqd can be reached.
+    static func start(
+        _ assembly: ProcessorAssembly, makeSink: @escaping @Sendable (Loop) -> any Sink
+    ) async throws -> RunningProcessor {
+        let thread = try LoopThread(name: "processor")
+        let (failures, failed) = AsyncStream.makeStream(of: (any Error).self)
+        do {
+            let processor = try await withCheckedThrowingContinuation { continuation in
+                thread.door.submit { loop in
+                    continuation.resume(
+                        with: Result {
+                            let (processor, consumer) = try assembly.build(
+                                on: loop, sink: makeSink(loop))
+                            processor.onFailure = { failed.yield($0) }
+                            consumer.onConnection =
+                                FirstConnections(assembly.nsqds.count) {
+                                    failed.yield($0)
+                                }.hear
+                            processor.start()
+                            return LoopBound(processor, on: loop)
+                        })
+                }
+            }
+            return RunningProcessor(
+                thread: thread, processor: processor, store: assembly.store, failures: failures)
+        } catch {
+            thread.stop()
+            thread.join()
+            throw error
+        }
+    }
+
+    private init(
+        thread: LoopThread, processor: LoopBound<PlayProcessor>, store: PlayStore,
+        failures: AsyncStream<any Error>
+    ) {
+        self.thread = thread
+        self.processor = processor
+        self.store = store
+        self.failures = failures
+    }
+
+    /// Commits, publishes and finishes what is here, and closes the store.
+    func stop() async throws {
+        await withCheckedContinuation { continuation in
+            let isOpen = thread.door.submit { [processor] loop in
+                guard let processor = processor.takeOut(on: loop) else {
+                    return continuation.resume()
+                }
+                processor.stop {
+                    withExtendedLifetime(processor) {}
+                    continuation.resume()
+                }
+            }
+            if !isOpen { continuation.resume() }
+        }
+        try abandon()
+    }
+
+    /// Ends the thread as it stands: what is not finished stays with NSQ.
+    func abandon() throws {
+        thread.stop()
+        thread.join()
+        try store.close()
+    }
+}
+
+/// Hears of connections: that no nsqd could be reached at all is a mistake of whoever started us,
+/// that one is lost later is not.
+private final class FirstConnections {
+    private var left: Int
+    private var isOver = false
+    private let onFailure: (NSQError) -> Void
+
+    init(_ count: Int, onFailure: @escaping (NSQError) -> Void) {
+        left = count
+        self.onFailure = onFailure
+    }
+
+    func hear(_ address: SocketAddress, _ error: NSQError?) {
+        guard !isOver else { return }
+        guard let error else {
+            isOver = true
+            return
+        }
+        left -= 1
+        guard left == 0 else { return }
+        isOver = true
+        onFailure(error)
+    }
+}
+
+extension RunningProcessor {
+    /// Works until a signal comes, then stops in good order; a second signal ends it as it stands.
+    ///
+    /// - Throws: why it cannot go on.
+    func run(until signals: StopSignals, logger: Logger) async throws {
+        switch await firstEvent(signals) {
+        case .failure(let error):
+            try? abandon()
+            throw UsageError("\(error)")
+        case .signal(let name):
+            logger.info("\(name): committing and publishing what is here")
+            let second = Task {
+                _ = await signals.next()
+                guard !Task.isCancelled else { return }
+                logger.warning("stopped at once: what is not finished stays with NSQ")
+                exit(1)
+            }
+            try await stop()
+            second.cancel()
+        }
+        signals.stop()
+    }
+
+    private enum Event {
+        case signal(String)
+        case failure(any Error)
+    }
+
+    private func firstEvent(_ signals: StopSignals) async -> Event {
+        await withTaskGroup(of: Event?.self) { group in
+            group.addTask { await signals.next().map { .signal($0) } }
+            group.addTask { [failures] in
+                for await failure in failures { return .failure(failure) }
+                return nil
+            }
+            defer { group.cancelAll() }
+            while let event = await group.next() {
+                if let event { return event }
+            }
+            return .signal("stop")
+        }
+    }
+}

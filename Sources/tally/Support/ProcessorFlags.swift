@@ -1,0 +1,77 @@
+import ArgumentParser
+import Logging
+import NSQWire
+import PlayCounts
+import UVLoop
+
+/// What can be chosen about counting and publishing.
+struct ProcessorFlags: ParsableArguments {
+    @Option(help: "The topic to take plays from.")
+    var topic = "plays"
+
+    @Option(help: "The channel to take them through.")
+    var channel = "counts"
+
+    @Option(help: "The SQLite file that the counts are kept in; made if it is not there.")
+    var store = "tally.sqlite"
+
+    @Option(help: "Where to publish counts: stdout writes a line of JSON a call.")
+    var publishTo = PublishTarget.stdout
+
+    @Option(help: "A play that leaves its video below this many is published at once.")
+    var realtimeBelow = 100
+
+    @Option(help: "How soon any other play is published at the latest.")
+    var freshness = GoDuration(argument: "60s")!
+
+    @Option(help: "The most videos in one call.")
+    var videosPerCall = 20
+
+    @Option(help: "The most messages without an answer at a time.")
+    var maxInFlight = 2_500
+
+    func validate() throws {
+        guard TopicName(topic) != nil else {
+            throw ValidationError("--topic \(topic) is not a topic's name: \(Self.nameRule)")
+        }
+        guard ChannelName(channel) != nil else {
+            throw ValidationError("--channel \(channel) is not a channel's name: \(Self.nameRule)")
+        }
+        guard realtimeBelow >= 0 else { throw ValidationError("--realtime-below is at least 0") }
+        guard freshness.duration >= .seconds(1) else {
+            throw ValidationError("--freshness is at least 1s")
+        }
+        guard videosPerCall > 0 else { throw ValidationError("--videos-per-call is at least 1") }
+        guard maxInFlight > 0 else { throw ValidationError("--max-in-flight is at least 1") }
+    }
+
+    static let nameRule = "1 to 64 of a-z A-Z 0-9 . _ -, and perhaps #ephemeral at the end"
+
+    var settings: PlayProcessor.Settings {
+        var settings = PlayProcessor.Settings()
+        settings.realtimeBelow = realtimeBelow
+        settings.publisher.freshness = freshness.duration
+        settings.publisher.videosPerCall = videosPerCall
+        return settings
+    }
+
+    func assembly(
+        nsqds: [SocketAddress], store: PlayStore, logger: Logger
+    ) -> ProcessorAssembly {
+        ProcessorAssembly(
+            nsqds: nsqds, topic: TopicName(topic)!, channel: ChannelName(channel)!,
+            maxInFlight: maxInFlight, settings: settings, store: store, logger: logger)
+    }
+}
+
+/// Where calls go.
+enum PublishTarget: String, ExpressibleByArgument, CaseIterable {
+    case stdout
+}
+
+extension SocketAddress: ExpressibleByArgument {
+    public init?(argument: String) {
+        guard let address = try? SocketAddress(parsing: argument) else { return nil }
+        self = address
+    }
+}
