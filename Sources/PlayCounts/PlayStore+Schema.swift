@@ -46,4 +46,22 @@ extension PlayStore {
             throw StoreError(.failed, path: path, detail: "it does not sync its commits")
         }
     }
+
+    /// Writes the write-ahead log to its full length once, to be overwritten from its start.
+    ///
+    /// A commit that makes its file grow has the file system's own journal written, and waits for
+    /// all that others have in it; a commit over what is there already does not. To be done before
+    /// `makeDurable`: what is written here need not be synced at each commit.
+    static func stretchLog(_ database: Database) throws {
+        try database.execute(sql: "CREATE TABLE stretch (bytes BLOB)")
+        try database.execute(sql: "INSERT INTO stretch VALUES (zeroblob(16384))")
+        for _ in 0..<logPages / 4 {
+            try database.execute(sql: "UPDATE stretch SET bytes = randomblob(16384)")
+        }
+        try database.execute(sql: "DROP TABLE stretch")
+        _ = try Row.fetchAll(database, sql: "PRAGMA wal_checkpoint(RESTART)")
+    }
+
+    /// SQLite's own interval of checkpoints: the log does not grow longer as a rule.
+    private static let logPages = 1000
 }

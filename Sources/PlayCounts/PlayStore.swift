@@ -71,9 +71,13 @@ package final class PlayStore: Sendable {
             try checkThatItIsOurs(database, path: path)
             guard isFile else { return }
             _ = try String.fetchOne(database, sql: "PRAGMA journal_mode = WAL")
-            try makeDurable(database, path: path)
         }
         try migrator.migrate(queue)
+        try queue.inDatabase { database in
+            guard isFile else { return }
+            try stretchLog(database)
+            try makeDurable(database, path: path)
+        }
         return queue
     }
 
