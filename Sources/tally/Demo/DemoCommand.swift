@@ -64,10 +64,10 @@ struct DemoCommand: AsyncParsableCommand {
             .init("published", of: plays.count), .init("counted", of: plays.count),
             .init("calls", of: nil),
         ])
-        let demo = try DemoRun(
+        let demo = DemoRun(
             plays: plays, nsqd: address, topic: TopicName(topic)!, store: store, rate: rate,
-            isEmbedded: broker != nil, progress: progress)
-        let outcome = await demo.outcome(unless: signals)
+            broker: broker == nil ? address.description : "embedded", progress: progress)
+        let outcome = try await demo.outcome(unless: signals)
         progress.end()
         await broker?.stop()
         try? store.close()
