@@ -68,7 +68,9 @@ let package = Package(
         tests(of: "UVLoopTests", ["UVLoop"]),
         tests(of: "NSQBrokerTests", ["NSQBroker", "NSQWire", "UVLoop"]),
         tests(of: "NSQClientTests", ["NSQClient", "NSQBroker", "NSQWire", "UVLoop"]),
-        tests(of: "PlayCountsTests", ["PlayCounts", "NSQClient", "NSQBroker", "UVLoop"]),
+        tests(
+            of: "PlayCountsTests",
+            ["PlayCounts", "NSQClient", "NSQBroker", "NSQWire", "UVLoop", logging]),
         tests(of: "EndToEndTests", ["tally", "NSQWire", "UVLoop"]),
     ]
 )

@@ -11,6 +11,8 @@ package final class PlayProducer {
         /// Plays per second; 0 is as fast as they are taken.
         package var rate = 0
         package var playsPerBatch = 200
+        /// A batch that has reached this takes no more; nsqd takes 5 MiB, and a play of 1 MiB.
+        package var bytesPerBatch = 1 << 20
         package var batchesUnderWay = 8
 
         package init() {}
@@ -73,7 +75,7 @@ package final class PlayProducer {
     private func nextBatch(of count: Int) -> PublishBatch {
         var batch = PublishBatch()
         do {
-            while batch.count < count {
+            while batch.count < count, batch.byteCount < settings.bytesPerBatch {
                 guard let body = try source() else {
                     isAtEnd = true
                     break
