@@ -15,6 +15,8 @@ package final class PlayProcessor {
         /// A play that leaves its video below this many is published at once.
         package var realtimeBelow = 100
         package var limits = PlayLimits()
+        /// How long a play is known again.
+        package var counted = CountedPlays.Settings()
         /// How long counts that a client took may stay unnoted while no batch comes along.
         package var longestUnnoted = Duration.milliseconds(100)
         /// The first pause after a client could not be reached, doubled up to the second.
@@ -29,7 +31,10 @@ package final class PlayProcessor {
 
     /// What the processor tells whoever watches: on its loop, as it happens.
     package struct Observer {
+        /// A play that counts.
         package var received: (Play, Instant) -> Void = { _, _ in }
+        /// One that was counted before, and is only finished.
+        package var repeated: (Play, Instant) -> Void = { _, _ in }
         package var rejected: (Rejection) -> Void = { _ in }
         package var committed: ([CountChange], Instant) -> Void = { _, _ in }
         package var called: (Call, Instant) -> Void = { _, _ in }
@@ -53,7 +58,12 @@ package final class PlayProcessor {
     /// The store failed, so that nothing can be counted any more. The messages stay with NSQ.
     package var onFailure: (StoreError) -> Void = { _ in }
 
+    /// What became of the messages so far.
+    package private(set) var statistics = Statistics()
+
     private var tally: Tally
+    private var counted: CountedPlays
+    private let fingerprints: Fingerprint.Taker
     private var publisher: CountPublisher
     private var open = Batch()
     /// The batch whose commit is under way.
@@ -64,6 +74,12 @@ package final class PlayProcessor {
     private var phase = Phase.running
     private var isConsumerStopped = false
     private var whenStopped: [() -> Void] = []
+
+    package struct Statistics: Sendable {
+        package var counted = 0
+        package var repeated = 0
+        package var rejected: [Rejection: Int] = [:]
+    }
 
     private enum Phase {
         case running
@@ -100,6 +116,7 @@ package final class PlayProcessor {
         tally = Tally(
             stored.map { PlayCount(of: $0.videoID, $0.count) },
             realtimeBelow: settings.realtimeBelow)
+        (counted, fingerprints) = try store.loadCounted(settings.counted, at: loop.instant)
         publisher = CountPublisher(settings.publisher)
         publisher.catchUp(
             with: stored.filter { $0.count != $0.published }
@@ -120,13 +137,15 @@ package final class PlayProcessor {
         guard phase != .failed, phase != .stopped else { return }
         let now = loop.instant
         let rejected = RejectedGroup()
+        let source = fingerprints.source(nsqd: messages.nsqd.description, topic: consumer.topic)
         var index = 0
         messages.forEachReceived { message in
             do throws(Rejection) {
                 let play = try Play(reading: message.body.bytes, within: settings.limits)
-                tally.count(play, arrival: now)
-                observer.received(play, now)
+                count(
+                    play, fingerprints.fingerprint(of: play, in: message, from: source), now)
             } catch {
+                statistics.rejected[error, default: 0] += 1
                 observer.rejected(error)
                 rejects.put(message, messages[index], error, in: rejected)
             }
@@ -134,6 +153,16 @@ package final class PlayProcessor {
         }
         if open.isEmpty { loop.atEndOfTurn(self) }
         open.parts.append((messages, rejected))
+    }
+
+    private func count(_ play: Play, _ fingerprint: Fingerprint, _ now: Instant) {
+        guard counted.insert(fingerprint) else {
+            statistics.repeated += 1
+            return observer.repeated(play, now)
+        }
+        statistics.counted += 1
+        tally.count(play, arrival: now)
+        observer.received(play, now)
     }
 
     // MARK: Commit, call, FIN
@@ -144,6 +173,7 @@ package final class PlayProcessor {
         guard committing == nil, phase != .failed, phase != .stopped else { return }
         guard !open.isEmpty || isDue && !taken.isEmpty else { return finishStopping() }
         let changes = tally.takeChanges()
+        let addition = counted.takeAddition(at: loop.instant)
         committing = open
         open = Batch()
         let published = taken
@@ -151,7 +181,7 @@ package final class PlayProcessor {
         unnoted.stop()
         let door = loop.door
         let me = LoopBound(self, on: loop)
-        store.commit(changes, published: published) { outcome in
+        store.commit(changes, counted: addition, published: published) { outcome in
             door.submit { me.takeOut(on: $0)?.committed(changes, outcome) }
         }
     }

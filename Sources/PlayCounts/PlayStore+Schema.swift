@@ -24,6 +24,21 @@ extension PlayStore {
                     ) STRICT
                     """)
         }
+        migrator.registerMigration("2: counted plays") { database in
+            // A row a batch: a row for each of its plays would cost as much as all the rest. For
+            // what a generation is, see `CountedPlays`.
+            try database.execute(
+                sql: """
+                    CREATE TABLE counted (
+                        number INTEGER NOT NULL PRIMARY KEY,
+                        generation INTEGER NOT NULL,
+                        fingerprints BLOB NOT NULL
+                    ) STRICT
+                    """)
+            try database.execute(
+                sql: "CREATE TABLE fingerprint_key (key BLOB NOT NULL) STRICT")
+            try database.execute(sql: "INSERT INTO fingerprint_key VALUES (randomblob(16))")
+        }
         return migrator
     }
 

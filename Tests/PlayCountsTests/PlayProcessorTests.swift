@@ -1,4 +1,5 @@
 import Foundation
+import NSQBroker
 import NSQClient
 import PlayCounts
 import Testing
@@ -99,6 +100,89 @@ import UVLoop
         // Given back when the connection ended.
         #expect(left.messages == 1_000)
         #expect(try store.load() == [])
+    }
+}
+
+@Suite(.timeLimit(.minutes(1))) struct `A play that comes again` {
+    @Test func `counts once when it was published twice under one name`() async throws {
+        let store = try PlayStore(.memory)
+        let left = try await onStage(store: store) { stage in
+            stage.onEvent = { event in
+                guard case .finished = event, stage.finished == 5 else { return }
+                #expect(stage.processor.statistics.counted == 3)
+                #expect(stage.processor.statistics.repeated == 2)
+                stage.stop()
+            }
+            stage.start()
+            stage.publish([play(1, named: "a"), play(1, named: "b"), play(2, named: "a")])
+            stage.publish([play(1, named: "b"), play(2, named: "a")])
+        }
+        #expect(try Set(store.load().map(\.count)) == [2, 1])
+        #expect(left.messages == 0)
+    }
+
+    @Test func `counts every time when it has no name`() async throws {
+        let store = try PlayStore(.memory)
+        try await onStage(store: store) { stage in
+            stage.onEvent = { _ in if stage.finished == 4 { stage.stop() } }
+            stage.start()
+            stage.publish([play(1), play(1)])
+            stage.publish([play(1), play(1)])
+        }
+        #expect(try store.load().map(\.count) == [4])
+    }
+
+    @Test(arguments: [nil, "named"] as [String?])
+    func `counts once when it was committed and not finished, after a restart too`(
+        name: String?
+    ) async throws {
+        let store = try PlayStore(.memory)
+        let broker = try await startBroker()
+        let bodies = (0..<100).map { name == nil ? play($0) : play($0, named: "a") }
+        let left = try await onStage(broker: broker, store: store) { stage in
+            stage.onEvent = { event in
+                guard case .committed = event else { return }
+                // The connection is gone before a FIN.
+                stage.consumer.abandon()
+                stage.loop.stop()
+            }
+            stage.start()
+            stage.publish(bodies)
+        }
+        #expect(left.messages == 100)
+        let rest = try await onStage(broker: broker, store: store) { stage in
+            stage.onEvent = { _ in
+                guard stage.finished == 100 else { return }
+                #expect(stage.processor.statistics.repeated == 100)
+                #expect(stage.processor.statistics.counted == 0)
+                stage.stop()
+            }
+            stage.start()
+        }
+        #expect(rest.messages == 0)
+        #expect(try store.load().map(\.count) == Array(repeating: 1, count: 100))
+        await broker.stop()
+    }
+
+    @Test func `counts once when its time is up before the commit`() async throws {
+        let gate = DispatchSemaphore(value: 0)
+        let store = try PlayStore(.memory)
+        let broker = try await startBroker(messageTimeout: .milliseconds(200))
+        let left = try await onStage(broker: broker, store: store) { stage in
+            // The store is busy until they have come again.
+            stage.store.commit([]) { _ in gate.wait() }
+            stage.onEvent = { event in
+                if case .repeated = event, stage.processor.statistics.repeated == 50 {
+                    gate.signal()
+                }
+                if stage.finished >= 100 { stage.stop() }
+            }
+            stage.start()
+            stage.publish((0..<50).map { play($0) })
+        }
+        #expect(left.messages == 0)
+        #expect(try store.load().map(\.count) == Array(repeating: 1, count: 50))
+        await broker.stop()
     }
 }
 

@@ -1,5 +1,4 @@
 import Foundation
-import Logging
 import NSQBroker
 import NSQClient
 import NSQWire
@@ -69,9 +68,7 @@ import UVLoop
         _ count: Int, padding: Int = 0, failing: (at: Int, error: any Error)? = nil,
         _ change: (inout PlayProducer.Settings) -> Void = { _ in }
     ) async throws -> Run {
-        var quiet = EmbeddedBroker.Configuration()
-        quiet.logger.logLevel = .critical
-        let broker = try await EmbeddedBroker.start(quiet)
+        let broker = try await startBroker()
         var settings = PlayProducer.Settings()
         change(&settings)
         var outcome: Result<Int, any Error>?

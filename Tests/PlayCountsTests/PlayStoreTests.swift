@@ -166,9 +166,12 @@ import Testing
 
 extension PlayStore {
     /// Commits, and waits for it.
-    func commit(_ changes: [CountChange], published: [PlayCount] = []) async throws {
+    func commit(
+        _ changes: [CountChange], counted: CountedPlays.Addition? = nil,
+        published: [PlayCount] = []
+    ) async throws {
         try await withCheckedThrowingContinuation { continuation in
-            commit(changes, published: published) { continuation.resume(with: $0) }
+            commit(changes, counted: counted, published: published) { continuation.resume(with: $0) }
         }
     }
 }

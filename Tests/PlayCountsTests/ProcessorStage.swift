@@ -12,6 +12,7 @@ import UVLoop
 final class ProcessorStage {
     enum Event: Equatable {
         case received(VideoID)
+        case repeated(VideoID)
         case rejected(Rejection)
         case committed([PlayCount])
         case called([PlayCount])
@@ -60,6 +61,7 @@ final class ProcessorStage {
             store: store, sink: client, settings: settings, logger: logger)
         client.onCall = { [unowned self] in note(.called($0.counts)) }
         processor.observer.received = { [unowned self] play, _ in note(.received(play.videoID)) }
+        processor.observer.repeated = { [unowned self] play, _ in note(.repeated(play.videoID)) }
         processor.observer.rejected = { [unowned self] in note(.rejected($0)) }
         processor.observer.committed = { [unowned self] changes, _ in
             note(.committed(changes.map { PlayCount(of: $0.videoID, $0.count) }))
@@ -142,6 +144,11 @@ let plays = TopicName("plays")!
 /// The message that stands for a play of the video.
 func play(_ index: Int) -> String { "{\"video_id\":\"\(video(index))\"}" }
 
+/// The same with a name of its own.
+func play(_ index: Int, named name: String) -> String {
+    "{\"video_id\":\"\(video(index))\",\"play_id\":\"\(name)\"}"
+}
+
 /// Runs a scene on a loop of its own, until the scene stops the loop.
 func onLoop(
     within limit: Duration = .seconds(10), _ location: SourceLocation = #_sourceLocation,
@@ -161,17 +168,16 @@ func onLoop(
     loop.close()
 }
 
-/// Runs a scene with a processor at an embedded broker, until the scene stops the loop.
+/// Runs a scene with a processor at an embedded broker, the one given or one of its own, until the
+/// scene stops the loop.
 @discardableResult
 func onStage(
-    store: PlayStore? = nil, rejects: SocketAddress? = nil,
+    broker given: EmbeddedBroker? = nil, store: PlayStore? = nil, rejects: SocketAddress? = nil,
     _ location: SourceLocation = #_sourceLocation,
     settings change: @escaping (inout PlayProcessor.Settings) -> Void = { _ in },
     _ scene: @escaping (ProcessorStage) throws -> Void
 ) async throws -> LeftAtNSQ {
-    var quiet = EmbeddedBroker.Configuration()
-    quiet.logger.logLevel = .critical
-    let broker = try await EmbeddedBroker.start(quiet)
+    let broker = if let given { given } else { try await startBroker() }
     let store = try store ?? PlayStore(.memory)
     var stage: ProcessorStage?
     try onLoop(within: .seconds(10), location) { loop in
@@ -182,8 +188,16 @@ func onStage(
     }
     stage = nil
     let left = LeftAtNSQ(await broker.statistics())
-    await broker.stop()
+    if given == nil { await broker.stop() }
     return left
+}
+
+/// A broker that keeps its log to itself.
+func startBroker(messageTimeout: Duration = .seconds(60)) async throws -> EmbeddedBroker {
+    var configuration = EmbeddedBroker.Configuration()
+    configuration.messageTimeout = messageTimeout
+    configuration.logger.logLevel = .critical
+    return try await EmbeddedBroker.start(configuration)
 }
 
 /// What is not finished in the channel that a processor had.
