@@ -91,7 +91,7 @@ package final class PlayStore: Sendable {
         try read { [path] in try PlayStore.counts(in: $0, path: path) }
     }
 
-    private static func counts(in database: Database, path: String) throws -> [StoredCount] {
+    static func counts(in database: Database, path: String) throws -> [StoredCount] {
         let rows = try Row.fetchCursor(
             database, sql: "SELECT video_id, play_count, published_count FROM counts")
         var counts: [StoredCount] = []
