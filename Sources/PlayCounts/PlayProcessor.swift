@@ -24,7 +24,7 @@ package final class PlayProcessor {
         package var longestRetry = Duration.seconds(10)
         /// How long the end may take: nsqd has half of it to take the last answers, and the client
         /// the rest. What is not done by then is done after the next start.
-        package var longestStop = Duration.seconds(4)
+        package var longestStop = Duration.seconds(3)
 
         package init() {}
     }
@@ -75,10 +75,19 @@ package final class PlayProcessor {
     private var isConsumerStopped = false
     private var whenStopped: [() -> Void] = []
 
-    package struct Statistics: Sendable {
+    package struct Statistics: Sendable, CustomStringConvertible {
         package var counted = 0
+        /// Counted before, and not again.
         package var repeated = 0
         package var rejected: [Rejection: Int] = [:]
+
+        package var description: String {
+            let reasons = rejected.sorted { $0.key.rawValue < $1.key.rawValue }
+                .map { "\($0.value) \($0.key.rawValue)" }
+            return "counted \(counted) plays; \(repeated) came again; "
+                + "\(rejected.values.reduce(0, +)) rejected"
+                + (reasons.isEmpty ? "" : " (\(reasons.joined(separator: ", ")))")
+        }
     }
 
     private enum Phase {
@@ -320,6 +329,7 @@ package final class PlayProcessor {
         phase = last
         for timer in [deadline, unnoted, patience] { timer.close() }
         if phase == .failed { consumer.abandon() }
+        logger.info("\(statistics)")
         let waiters = whenStopped
         whenStopped = []
         for done in waiters { done() }

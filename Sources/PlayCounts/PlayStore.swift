@@ -165,6 +165,11 @@ package final class PlayStore: Sendable {
         }
     }
 
+    /// For a test of what a start finds after one that was cut short.
+    package func leaveAsIfKilledAtOpening() throws {
+        try queue.inDatabase { try $0.execute(sql: "CREATE TABLE stretch (bytes BLOB)") }
+    }
+
     /// For a test that fills the disk up.
     package func limitPages(to pages: Int) throws {
         try queue.inDatabase { try $0.execute(sql: "PRAGMA max_page_count = \(pages)") }

@@ -71,6 +71,16 @@ import Testing
         }
     }
 
+    @Test func `can be opened after one that was killed while it opened it`() async throws {
+        let path = folder.path("counts.sqlite")
+        let store = try PlayStore(.file(path))
+        try await store.commit([change(1, count: 1)])
+        try store.leaveAsIfKilledAtOpening()
+        try store.close()
+        #expect(open(path) == nil)
+        #expect(try PlayStore.look(at: path).map(\.count) == [1])
+    }
+
     @Test func `lets no second processor in`() throws {
         let path = folder.path("counts.sqlite")
         let store = try PlayStore(.file(path))
