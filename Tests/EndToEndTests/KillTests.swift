@@ -72,8 +72,10 @@ import Testing
         guard broker != "tally" else {
             return try BuiltProcess.listening(["nsqd", "--tcp-address=127.0.0.1:0"])
         }
+        // What a client had that has gone, a real nsqd delivers again when its time is up.
         return try BuiltProcess.listening(
             [
+                "-msg-timeout=2s",
                 "-tcp-address=127.0.0.1:0", "-http-address=127.0.0.1:0",
                 "-https-address=127.0.0.1:0", "-data-path=\(folder.url.path)",
             ], executable: URL(filePath: broker))
