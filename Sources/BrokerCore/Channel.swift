@@ -42,8 +42,7 @@ package final class Channel {
     private var acceptedCount: Int64 = 0
     private var takenCount: Int64 = 0
 
-    /// When the broker has been asked to look at the deadlines next.
-    private var alarmAt = Int64.max
+    private var openAlarms = OpenAlarms()
 
     private(set) var messageCount = 0
     private(set) var requeueCount = 0
@@ -532,7 +531,7 @@ package final class Channel {
 
     /// Deferred messages that are due wait for delivery again, and so do those whose consumer has
     /// had them for too long.
-    func expire(_ turn: Turn) {
+    private func expire(_ turn: Turn) {
         let now = turn.now.monotonic
         while let (id, generation) = deferredQueue.popDue(at: now) {
             guard deliveries[id].generation == generation, deliveries[id].state == .deferred
@@ -548,18 +547,22 @@ package final class Channel {
         }
     }
 
-    /// The broker's alarm went off that was set for `due`: `false` if an earlier one replaced it.
-    func takeAlarm(due: Int64) -> Bool {
-        guard due == alarmAt else { return false }
-        alarmAt = .max
-        return true
+    /// An alarm went off.
+    func alarmWentOff(_ turn: Turn) {
+        openAlarms.goOff()
+        expire(turn)
+        turn.touch(self)
     }
 
     private func setAlarm(_ turn: Turn) {
         let due = min(deferredQueue.nextDue ?? .max, deliveries.nextDue ?? .max)
-        guard due < alarmAt else { return }
-        alarmAt = due
-        turn.alarms.insert(.channel(number, due: due), due: due)
+        guard openAlarms.add(due) else { return }
+        turn.alarms.insert(.channel(number), due: due)
+    }
+
+    /// Gives back what a crowd of deliveries took, once it is gone.
+    func sweep() {
+        if deliveries.isIdle { deliveries = DeliveryPool() }
     }
 
     /// Throws away every message, whatever its state; consumers have their room back at once.

@@ -29,3 +29,22 @@ struct DeadlineQueue<Subject> {
 
     mutating func removeAll() { heap = Heap() }
 }
+
+/// The alarms that one subject has set and that have not gone off: each is earlier than those
+/// before it, so that the next to go off is the last.
+///
+/// It sets none that would tell it nothing new. Otherwise each early alarm would be followed by
+/// one more for what is due late, until an hour's worth of them lies in the queue.
+struct OpenAlarms {
+    private var dues: [Int64] = []
+
+    /// - Returns: whether the subject is to set an alarm for `due`.
+    mutating func add(_ due: Int64) -> Bool {
+        guard due < dues.last ?? .max else { return false }
+        dues.append(due)
+        return true
+    }
+
+    /// The next of them went off.
+    mutating func goOff() { dues.removeLast() }
+}

@@ -62,6 +62,9 @@ final class DeliveryPool {
 
     deinit { entries.deallocate() }
 
+    /// It holds nothing, and more memory than a quiet channel is to cost.
+    var isIdle: Bool { count == 0 && capacity > 1024 }
+
     /// All that are in use.
     var live: some Sequence<Int32> {
         (0..<Int32(used)).lazy.filter { self.entries[Int($0)].state != .free }

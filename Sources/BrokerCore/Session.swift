@@ -56,8 +56,7 @@ package final class Session {
     // Heartbeats.
     var lastHeardAt: Int64
     var nextHeartbeatAt: Int64 = 0
-    /// When the broker has been asked to look at the two above.
-    var alarmAt = Int64.max
+    var openAlarms = OpenAlarms()
 
     // The subscription.
     var channel: Channel?
