@@ -34,7 +34,7 @@ package final class Channel {
     private var cursorShare = 0
 
     var deliveries = DeliveryPool()
-    private var deferredQueue = DeadlineQueue<(delivery: Int32, generation: UInt32)>()
+    private var deferredQueue = DeadlineQueue<Int32>()
     private(set) var deferredCount = 0
     private(set) var inFlightCount = 0
 
@@ -467,12 +467,17 @@ package final class Channel {
     /// `TOUCH`: the timeout starts anew, but never beyond the longest there may be.
     func touch(_ id: MessageID, by session: Session, _ turn: Turn) throws(ProtocolError) {
         let delivery = try inFlight(id, to: session, .touchFailed, "TOUCH")
-        let list = deliveries[delivery].list
+        let renewed = turn.now.monotonic + session.messageTimeout
         let longest =
             deliveries[delivery].deliveredAt + turn.options.maxMessageTimeout.nanoseconds
+        guard deliveries[delivery].due != min(renewed, longest) else { return }
         deliveries.remove(delivery)
-        deliveries[delivery].due = min(turn.now.monotonic + session.messageTimeout, longest)
-        deliveries.append(delivery, to: list)
+        deliveries[delivery].due = min(renewed, longest)
+        deliveries.append(
+            delivery,
+            to: renewed <= longest
+                ? deliveries.list(ofTimeout: session.messageTimeout)
+                : DeliveryPool.longestList)
     }
 
     private func inFlight(
@@ -520,7 +525,7 @@ package final class Channel {
         deliveries[id].state = .deferred
         deliveries[id].due = due
         deferredCount += 1
-        deferredQueue.insert((id, deliveries[id].generation), due: due)
+        deferredQueue.insert(id, due: due)
         turn.touch(self)
     }
 
@@ -533,9 +538,9 @@ package final class Channel {
     /// had them for too long.
     private func expire(_ turn: Turn) {
         let now = turn.now.monotonic
-        while let (id, generation) = deferredQueue.popDue(at: now) {
-            guard deliveries[id].generation == generation, deliveries[id].state == .deferred
-            else { continue }
+        while let id = deferredQueue.popDue(at: now) {
+            precondition(
+                deliveries[id].state == .deferred, "a deferred message stays until it is due")
             deferredCount -= 1
             wait(id, turn)
         }
