@@ -12,6 +12,7 @@ import NSQWire
 package final class Topic {
     package let name: TopicName
     private let nameBytes: [UInt8]
+    private let isEphemeral: Bool
     private(set) var isPaused = false
     private(set) var isDeleted = false
     var isTouched = false
@@ -44,6 +45,7 @@ package final class Topic {
     init(name: TopicName) {
         self.name = name
         nameBytes = Array(name.text.utf8)
+        isEphemeral = name.isEphemeral
     }
 
     /// Messages that no channel has yet.
@@ -56,32 +58,34 @@ package final class Topic {
 
     /// Appends one message.
     func publish(_ body: Bytes, _ turn: Turn) {
+        count(1, bytes: body.count, turn)
+        guard room(for: 1, turn) > 0 else { return }
         let timestamp = turn.now.wall
         if tail?.append(body, timestampNanoseconds: timestamp) != true {
             roll(forBodyBytes: body.count, turn)
             tail?.append(body, timestampNanoseconds: timestamp)
         }
         published += 1
-        count(1, bytes: body.count, turn)
     }
 
     /// Appends `count` messages of an MPUB's body, whose sizes have been checked.
     func publish(_ count: Int, from batch: Bytes, _ turn: Turn) {
+        self.count(count, bytes: batch.count - 4 * count, turn)
         var offset = 0
-        var left = count
-        while true {
+        var left = room(for: count, turn)
+        while left > 0 {
             tail?.append(
                 from: batch, at: &offset, left: &left, timestampNanoseconds: turn.now.wall)
-            if left == 0 { break }
             published = tail?.endOrdinal ?? published
+            guard left > 0 else { return }
             roll(forBodyBytes: Int(batch.bigEndian(at: offset, as: Int32.self)), turn)
         }
-        published = tail!.endOrdinal
-        self.count(count, bytes: batch.count - 4 * count, turn)
     }
 
     /// Appends a message that is handed out at `due`, not before.
     func publish(_ body: Bytes, deferredUntil due: Int64, _ turn: Turn) {
+        count(1, bytes: body.count, turn)
+        guard room(for: 1, turn) > 0 else { return }
         let timestamp = turn.now.wall
         if deferredTail?.append(body, timestampNanoseconds: timestamp) != true {
             rollDeferred(forBodyBytes: body.count, turn)
@@ -90,13 +94,20 @@ package final class Topic {
         let segment = deferredTail!
         segment.claims += 1
         held.append(HeldMessage(segment: segment, index: segment.count - 1, due: due))
-        count(1, bytes: body.count, turn)
     }
 
     private func count(_ messages: Int, bytes: Int, _ turn: Turn) {
         messageCount += messages
         messageBytes += bytes
         turn.touch(self)
+    }
+
+    /// How many of `count` more messages it takes. An ephemeral topic that keeps what comes, as it
+    /// is paused or has no channel yet, keeps only so many; the rest is dropped, as in nsqd.
+    @inline(__always)
+    private func room(for count: Int, _ turn: Turn) -> Int {
+        guard isEphemeral, isPaused || channels.isEmpty else { return count }
+        return min(count, max(0, turn.options.memoryQueueSize - depth))
     }
 
     private func roll(forBodyBytes bodyBytes: Int, _ turn: Turn) {
