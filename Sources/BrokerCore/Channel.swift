@@ -194,8 +194,8 @@ package final class Channel {
     // MARK: Consumers
 
     func addConsumer(_ session: Session) {
-        let place = consumers.firstIndex { $0 == nil } ?? consumers.count
-        if place == consumers.count { consumers.append(nil) }
+        if consumerCount == consumers.count { consumers.append(nil) }
+        let place = consumers.firstIndex { $0 == nil }!
         consumers[place] = session
         consumerCount += 1
         session.channel = self
@@ -207,6 +207,7 @@ package final class Channel {
     func removeConsumer(_ session: Session, _ turn: Turn) {
         let slot = session.consumerSlot
         consumers[Int(slot)] = nil
+        while let last = consumers.last, last == nil { consumers.removeLast() }
         consumerCount -= 1
         session.channel = nil
         guard session.inFlightCount > 0, !isDeleted else { return }
@@ -226,7 +227,14 @@ package final class Channel {
         defer { setAlarm(turn) }
         guard !isPaused, consumerCount > 0 else { return }
         var refusals = 0
+        var leftInRound = 0
+        var share = 0
         while depth > 0, refusals < consumers.count {
+            if leftInRound == 0 {
+                leftInRound = consumers.count
+                share = fairShare
+            }
+            leftInRound -= 1
             if nextConsumer >= consumers.count { nextConsumer = 0 }
             let session = consumers[nextConsumer]
             nextConsumer += 1
@@ -236,14 +244,14 @@ package final class Channel {
                 continue
             }
             refusals = 0
-            deliver(to: session, atMost: min(room, fairShare), turn)
+            deliver(to: session, atMost: min(room, share), turn)
             turn.touch(session)
         }
     }
 
-    /// How many messages one consumer gets before it is another's turn.
+    /// How many messages each consumer gets before it is another's turn: the same in a round.
     private var fairShare: Int {
-        consumerCount == 1 ? .max : min(256, depth / consumerCount + 1)
+        consumerCount == 1 ? .max : min(256, max(1, depth / consumerCount))
     }
 
     /// Delivers a run of messages that are due, at least one.
