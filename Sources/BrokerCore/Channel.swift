@@ -83,10 +83,7 @@ package final class Channel {
         letGoIfDone(number)
     }
 
-    func isDone(with segment: Segment) -> Bool {
-        guard let share = share(of: segment) else { return true }
-        return share.settled == segment.count
-    }
+    func segmentWasCompacted(_ segment: Segment) { share(of: segment)?.compact() }
 
     /// The channel's unfinished messages in a segment that the cursor has passed, if they are few.
     ///
