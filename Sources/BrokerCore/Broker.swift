@@ -244,7 +244,9 @@ package final class Broker {
 
     /// The session's outbox has been emptied: its channel may have more for it.
     package func hasRoomAgain(_ session: Session) {
-        session.channel.map { turn.touch($0) }
+        guard session.isHeldBack, let channel = session.channel else { return }
+        session.isHeldBack = false
+        turn.touch(channel)
     }
 
     /// No message is taken any more.

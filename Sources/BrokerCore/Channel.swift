@@ -251,10 +251,10 @@ package final class Channel {
         consumerCount == 1 ? .max : min(256, max(1, depth / consumerCount))
     }
 
-    /// Delivers a run of messages that are due, at least one.
+    /// Delivers a run of messages that are due, at least one, until there is enough to send.
     private func deliver(to session: Session, atMost limit: Int, _ turn: Turn) {
         var left = limit
-        while left > 0 {
+        while left > 0, session.backlogBytes < turn.options.maxUnsentBytes {
             let waiting = deliveries.firstWaiting
             // Those that came before it into the queue go first.
             let before = waiting.map { Int(deliveries[$0].due - takenCount) } ?? .max
@@ -301,8 +301,11 @@ package final class Channel {
         let share = shareAtCursor(stretch.lowerBound)
         let segment = share.segment
         let start = stretch.lowerBound - segment.firstOrdinal
-        let end = min(
-            start + limit, segment.count, stretch.upperBound - segment.firstOrdinal)
+        let due =
+            start..<min(
+                start + limit, segment.count, stretch.upperBound - segment.firstOrdinal)
+        let end = segment.end(
+            of: due, within: turn.options.maxUnsentBytes - session.backlogBytes)
         move(cursorTo: segment.firstOrdinal + end, of: stretch)
         if session.sampleRate > 0 {
             deliverSample(start..<end, of: cursorShare, to: session, turn)

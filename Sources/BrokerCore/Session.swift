@@ -64,6 +64,9 @@ package final class Session {
     var readyCount = 0
     var inFlightCount = 0
 
+    /// It would have been given more if less were on its way to it.
+    var isHeldBack = false
+
     var deliveredCount = 0
     var finishCount = 0
     var requeueCount = 0
@@ -112,10 +115,11 @@ package final class Session {
     /// Do not read from it: it does not take its answers.
     package func isCongested(limit: Int) -> Bool { backlogBytes >= limit }
 
-    /// How many more messages it wants and can take.
+    /// How many more messages it wants and can take; notes if the latter is what stops it.
     func room(unsentLimit: Int) -> Int {
-        guard phase == .subscribed, backlogBytes < unsentLimit else { return 0 }
-        return max(0, readyCount - inFlightCount)
+        guard phase == .subscribed, readyCount > inFlightCount else { return 0 }
+        isHeldBack = backlogBytes >= unsentLimit
+        return isHeldBack ? 0 : readyCount - inFlightCount
     }
 
     /// The edge could not send everything at once: `bytes` are on their way since `now`, 0 of them
