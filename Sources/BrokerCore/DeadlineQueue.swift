@@ -1,24 +1,29 @@
 import HeapModule
 
-/// Things by due time, the earliest first.
+/// Things by due time, the earliest first; those due at the same time in the order they came.
 ///
 /// Nothing is taken out before its time: whoever takes an entry checks that it still matters.
 struct DeadlineQueue<Subject> {
     private struct Entry: Comparable {
         var due: Int64
+        var number: Int
         var subject: Subject
 
-        static func < (one: Entry, other: Entry) -> Bool { one.due < other.due }
-        static func == (one: Entry, other: Entry) -> Bool { one.due == other.due }
+        static func < (one: Entry, other: Entry) -> Bool {
+            (one.due, one.number) < (other.due, other.number)
+        }
+        static func == (one: Entry, other: Entry) -> Bool { one.number == other.number }
     }
 
     private var heap = Heap<Entry>()
+    private var insertedCount = 0
 
     var count: Int { heap.count }
     var nextDue: Int64? { heap.min?.due }
 
     mutating func insert(_ subject: Subject, due: Int64) {
-        heap.insert(Entry(due: due, subject: subject))
+        insertedCount += 1
+        heap.insert(Entry(due: due, number: insertedCount, subject: subject))
     }
 
     /// Takes the earliest entry if its time has come.

@@ -129,6 +129,28 @@ import Testing
         #expect(!producer.isHungUp)
     }
 
+    @Test(arguments: [false, true])
+    func `stay as long as no channel has their messages`(isPaused: Bool) {
+        let producer = broker.client()
+        if isPaused {
+            broker.consumer().leave()
+            broker.control { $0.pauseTopic(.plays, true, at: $1) }
+        }
+        let bodies = (1...300).map { [UInt8](repeating: UInt8($0 % 256), count: 20_000) }
+        for batch in 0..<10 { producer.multiPublish(Array(bodies[batch * 30..<batch * 30 + 30])) }
+        for number in 1...5 { producer.publish("later \(number)", after: .seconds(1)) }
+        settle(producer)
+        broker.control { $0.pauseTopic(.plays, false, at: $1) }
+        let consumer = broker.consumer(ready: 2_500)
+        broker.pass(.zero)
+        let held = consumer.takeMessages()
+        #expect(held.prefix(300).map(\.body) == bodies)
+        #expect(held.dropFirst(300).map(\.text) == (1...5).map { "later \($0)" })
+        consumer.finish(held)
+        settle(producer, consumer)
+        #expect(broker.statistics.usedMemoryBytes == 0)
+    }
+
     @Test func `of a topic that was deleted go at once, though its producer remembers it`() {
         let producer = broker.client()
         producer.publish("play")
