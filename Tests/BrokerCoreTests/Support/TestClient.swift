@@ -18,6 +18,8 @@ final class TestClient {
     private(set) var isHungUp = false
     /// A client that does not read leaves everything in its outbox.
     var isReading = true
+    /// Told of every frame, besides.
+    var whenFrameComes: (ReceivedFrame) -> Void = { _ in }
 
     init(_ session: Session, of broker: TestBroker) {
         self.session = session
@@ -115,7 +117,10 @@ final class TestClient {
         }
         session.outbox.consume(bytes.count)
         do throws(FrameError) {
-            try decoder.feed(bytes) { received.append(Received($0)) }
+            try decoder.feed(bytes) { frame in
+                received.append(Received(frame))
+                whenFrameComes(frame)
+            }
         } catch {
             Issue.record("the broker sent what is no frame: \(error)")
         }
