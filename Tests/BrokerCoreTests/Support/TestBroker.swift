@@ -9,6 +9,8 @@ final class TestBroker {
     private(set) var now = Moment.start
     private var clients: [SessionID: TestClient] = [:]
     private var isInTurn = false
+    /// Called when a turn has ended and everybody has read what came.
+    var afterTurn: () -> Void = {}
 
     init(_ options: BrokerOptions = BrokerOptions()) {
         core = Broker(options: options, at: .start)
@@ -61,8 +63,9 @@ final class TestBroker {
         guard !isInTurn else { return try body() }
         isInTurn = true
         defer {
-            isInTurn = false
             endTurn()
+            isInTurn = false
+            afterTurn()
         }
         return try body()
     }
