@@ -74,8 +74,9 @@ package final class BrokerServer {
     // MARK: Turns
 
     private func endTurn() {
-        for session in broker.endTurn(at: now) {
-            connections[session.id]?.flush()
+        // Who has taken all of it at once may be given more.
+        while case let sessions = broker.endTurn(at: now), !sessions.isEmpty {
+            for session in sessions { connections[session.id]?.flush() }
         }
         for event in broker.takeEvents() { log(event) }
         setAlarm()
