@@ -63,7 +63,12 @@ final class HTTPConnection: StreamReader, EndOfTurnParticipant {
         guard phase == .open, error == nil else { return close() }
         // It may still be reading the answers to what it sent before.
         hasPeerEnded = true
-        end()
+        do throws(HTTPParserError) {
+            try parser.finish()
+            end()
+        } catch {
+            refuse(with: .plain(400))
+        }
     }
 
     /// Reads as far as the requests can be answered, and keeps the rest.
@@ -237,7 +242,8 @@ extension HTTPConnection: HTTPParserSink {
         }
         guard let target = HTTPTarget(head.target) else { return refuse(with: .plain(400)) }
         let request = HTTPRequest(
-            method: head.method, target: target, headers: head.headers, peer: peer)
+            method: head.method, target: target, headers: head.headers,
+            bodyLength: head.bodyLength, peer: peer)
         let exchange = HTTPExchange(head, request)
         self.exchange = exchange
         if head.headers["Expect"] != nil, !exchange.expectsContinue {

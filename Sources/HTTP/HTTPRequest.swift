@@ -3,6 +3,7 @@ package struct HTTPRequest: Sendable {
     package let method: String
     package let target: HTTPTarget
     package let headers: HTTPHeaders
+    package let bodyLength: HTTPHead.BodyLength
     /// Who asks, as `host:port`.
     package let peer: String
     package internal(set) var body: [UInt8] = []
