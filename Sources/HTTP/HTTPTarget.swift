@@ -12,7 +12,7 @@ package struct HTTPTarget: Equatable, Sendable {
     /// - Returns: `nil` if the path has a percent sign that is none.
     package init?(_ text: String) {
         var rest = text[...]
-        if let authority = text.range(ofFirst: "://"), !text.hasPrefix("/") {
+        if let authority = text.firstRange(of: "://"), !text.hasPrefix("/") {
             let behind = text[authority.upperBound...]
             let start = behind.firstIndex { $0 == "/" || $0 == "?" } ?? behind.endIndex
             rest = behind[start...]
@@ -97,19 +97,5 @@ extension UInt8 {
         case UInt8(ascii: "A")...UInt8(ascii: "F"): self - UInt8(ascii: "A") + 10
         default: nil
         }
-    }
-}
-
-extension StringProtocol {
-    /// Where `needle` first stands. (The standard library has no substring search of its own.)
-    func range(ofFirst needle: String) -> Range<Index>? {
-        var start = startIndex
-        while start < endIndex {
-            if self[start...].hasPrefix(needle) {
-                return start..<index(start, offsetBy: needle.count)
-            }
-            start = index(after: start)
-        }
-        return nil
     }
 }
