@@ -11,6 +11,8 @@ help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
 demo: build ## the whole system in one process: 100,000 plays, counted and published
+	@# What the build has left to be written would be waited for at each commit.
+	@sync
 	@$(BINARY) demo $(ARGS)
 
 test: install ## builds and runs all tests; needs no service

@@ -118,8 +118,11 @@ package struct ClientSession: Sendable {
     ) throws(Failure) -> Event {
         if let answer = IdentifyAnswer(parsing: data) {
             guard !answer.authRequired else { throw .needsAuthentication }
-            terms.maxReadyCount = answer.maxReadyCount
-            terms.messageTimeout = .milliseconds(answer.messageTimeout)
+            // An nsqd that leaves a field out means its default.
+            if answer.maxReadyCount > 0 { terms.maxReadyCount = answer.maxReadyCount }
+            if answer.messageTimeout > 0 {
+                terms.messageTimeout = .milliseconds(answer.messageTimeout)
+            }
         } else if !data.equals(Frame.ok) {
             // An nsqd too old to negotiate says OK and leaves us with the defaults.
             throw .unexpected(String(decoding: data.prefix(64), as: UTF8.self))

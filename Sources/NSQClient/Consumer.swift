@@ -50,7 +50,12 @@ public final class Consumer: Sendable {
 
     /// Starts connecting, in the background, and goes on until stopped.
     ///
-    /// - Parameter addresses: of the nsqds, host and port: `127.0.0.1:4150`.
+    /// - Parameters:
+    ///   - topic: comes into being if there is none yet.
+    ///   - channel: likewise; all consumers of a channel share its messages out.
+    ///   - addresses: of the nsqds, host and port: `127.0.0.1:4150`.
+    ///   - options: the defaults, unless given.
+    ///   - logger: hears of connections that come and go, and of messages that timed out.
     /// - Throws: ``NSQError/invalidTopic(_:)``, ``NSQError/invalidChannel(_:)``,
     ///   ``NSQError/invalidAddress(_:)``; ``NSQError/unreachable(address:reason:)`` if the process
     ///   has no file descriptors or threads left.
@@ -107,15 +112,13 @@ public final class Consumer: Sendable {
 
     /// Has nsqd deliver the batch again (`REQ`). Messages answered before are left out.
     ///
-    /// - Parameter delay: at once unless given; rounded up to milliseconds; nsqd cuts it to its
-    ///   `--max-req-timeout`, an hour unless told otherwise.
+    /// It does so at once, unless a delay is given, which is rounded up to milliseconds; nsqd cuts
+    /// it to its `--max-req-timeout`, an hour unless told otherwise.
     public func requeue(_ batch: MessageBatch, after delay: Duration = .zero) {
         engine.submit { $0?.requeue(batch, after: delay) }
     }
 
-    /// Has nsqd deliver the message again (`REQ`).
-    ///
-    /// - Parameter delay: as for a batch.
+    /// Has nsqd deliver the message again (`REQ`), with a delay as for a batch.
     public func requeue(_ message: Message, after delay: Duration = .zero) {
         engine.submit { $0?.requeue(message, after: delay) }
     }

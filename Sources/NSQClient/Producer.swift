@@ -42,7 +42,10 @@ public final class Producer: Sendable {
 
     /// Starts connecting, in the background.
     ///
-    /// - Parameter address: host and port, `127.0.0.1:4150`.
+    /// - Parameters:
+    ///   - address: host and port, `127.0.0.1:4150`.
+    ///   - options: the defaults, unless given.
+    ///   - logger: hears of connections that come and go.
     /// - Throws: ``NSQError/invalidAddress(_:)``; ``NSQError/unreachable(address:reason:)`` if the
     ///   process has no file descriptors or threads left.
     public init(
@@ -64,7 +67,9 @@ public final class Producer: Sendable {
 
     /// Publishes one message.
     ///
-    /// - Parameter body: 1 byte up to nsqd's `--max-msg-size`, 1 MiB unless told otherwise.
+    /// - Parameters:
+    ///   - body: 1 byte up to nsqd's `--max-msg-size`, 1 MiB unless told otherwise.
+    ///   - topic: comes into being if there is none yet.
     /// - Throws: ``NSQError/invalidTopic(_:)`` and ``NSQError/emptyMessage`` before anything is
     ///   sent; ``NSQError/unreachable(address:reason:)`` and ``NSQError/tooManyWaiting(limit:)``
     ///   when it was not sent and can be tried again; ``NSQError/refused(address:answer:)``;
@@ -78,9 +83,10 @@ public final class Producer: Sendable {
 
     /// Publishes one message that nsqd delivers after a delay.
     ///
-    /// - Parameter delay: rounded up to milliseconds; at most nsqd's `--max-req-timeout`, an hour
-    ///   unless told otherwise.
-    /// - Throws: as ``publish(_:to:)-(_,String)``.
+    /// The delay is rounded up to milliseconds, and may be at most nsqd's `--max-req-timeout`, an
+    /// hour unless told otherwise.
+    ///
+    /// - Throws: as without a delay.
     public func publish(
         _ body: some Sequence<UInt8>, to topic: String, after delay: Duration
     ) async throws(NSQError) {

@@ -36,7 +36,8 @@ package final class ProducerEngine {
     private let logger: Logger
     private let redial: Redial
     private var connection: Connection?
-    private var lastFailure: NSQError?
+    /// Why there is no connection now, for what cannot be sent.
+    private var notSent: NSQError
     private var waiting: Deque<Publication> = []
     // INVARIANT: unansweredBytes is the sum over `unanswered`.
     private var unanswered: Deque<Unanswered> = []
@@ -56,6 +57,7 @@ package final class ProducerEngine {
         self.options = options
         self.logger = logger
         redial = Redial(on: loop, options: options.client)
+        notSent = .unreachable(address: "\(address)", reason: "not started")
     }
 
     package func start() {
@@ -113,10 +115,7 @@ package final class ProducerEngine {
 
     private func take(_ publication: Publication) {
         if isStopping { return publication.done(.stopped) }
-        guard connection != nil else {
-            let unknown = NSQError.unreachable(address: "\(address)", reason: "not started")
-            return publication.done(lastFailure ?? unknown)
-        }
+        guard connection != nil else { return publication.done(notSent) }
         if waiting.isEmpty, mayPublish {
             publish(publication)
         } else if waiting.count < options.mostWaiting {
@@ -213,7 +212,7 @@ extension ProducerEngine: ConnectionOwner {
     func connectionEnded(_ connection: Connection, _ error: NSQError?) {
         self.connection = nil
         let error = error ?? .stopped
-        lastFailure = error
+        notSent = .unreachable(address: "\(address)", reason: error.reason)
         let cut = unanswered
         let unsent = waiting
         unanswered = []
@@ -224,7 +223,6 @@ extension ProducerEngine: ConnectionOwner {
             logger.warning("\(error); next attempt in \(pause)")
         }
         for publication in cut { publication.done(error) }
-        let notSent = NSQError.unreachable(address: "\(address)", reason: error.reason)
         for publication in unsent { publication.done(notSent) }
         if isStopping { finishStopping() }
     }

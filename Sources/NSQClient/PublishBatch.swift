@@ -9,6 +9,7 @@ public struct PublishBatch: Sendable {
 
     /// Each body with its length before it.
     private var wire: [UInt8] = []
+    private var hasEmptyBody = false
 
     public init() {}
 
@@ -37,8 +38,6 @@ public struct PublishBatch: Sendable {
         count = 0
         hasEmptyBody = false
     }
-
-    private var hasEmptyBody = false
 
     var isPublishable: Bool { count > 0 && !hasEmptyBody }
 

@@ -13,7 +13,8 @@ final class Redial {
     /// - Returns: how long the pause is.
     @discardableResult
     func afterPause(_ dial: @escaping () -> Void) -> Duration {
-        let pause = backoff.delayAfterFailure(chance: .random(in: 0...1))
+        let pause = Duration.milliseconds(
+            backoff.delayAfterFailure(chance: .random(in: 0...1)).wholeMilliseconds)
         timer.start(after: pause, dial)
         return pause
     }

@@ -130,10 +130,12 @@ package final class PlayProcessor {
 
     // MARK: Commit, call, FIN
 
-    private func commit() {
+    /// Commits what is open, and with it what clients took; that alone only if `isDue`, so that
+    /// the next batch does not have to wait for it.
+    private func commit(taken isDue: Bool = false) {
         guard committing == nil, phase != .failed, phase != .stopped else { return }
+        guard !open.isEmpty || isDue && !taken.isEmpty else { return finishStopping() }
         let changes = tally.takeChanges()
-        guard !open.isEmpty || !taken.isEmpty else { return finishStopping() }
         committing = open
         open = Batch()
         let published = taken
@@ -198,7 +200,9 @@ package final class PlayProcessor {
             retries = 0
             publisher.accepted(call)
             taken.append(contentsOf: call.counts)
-            unnoted.start(after: settings.longestUnnoted) { [weak self] in self?.commit() }
+            unnoted.start(after: settings.longestUnnoted) { [weak self] in
+                self?.commit(taken: true)
+            }
         case .failure(let error):
             let pause = min(settings.shortestRetry * (1 << min(retries, 20)), settings.longestRetry)
             retries += 1
@@ -238,7 +242,7 @@ package final class PlayProcessor {
     private func finishStopping() {
         guard phase == .stopping, isConsumerStopped, committing == nil, open.isEmpty else { return }
         guard publisher.waitingVideos == 0, !publisher.hasCallsUnderWay else { return publish() }
-        guard taken.isEmpty else { return commit() }
+        guard taken.isEmpty else { return commit(taken: true) }
         phase = .stopped
         deadline.close()
         unnoted.close()

@@ -30,6 +30,9 @@ package final class PlayStore: Sendable {
     private let queue: DatabaseQueue
     private let lock: StoreLock?
     private let temporaryFolder: URL?
+    // SAFETY: touched on `queue` only, which runs one piece of work at a time, and here before
+    // there is any.
+    nonisolated(unsafe) private var rows: VideoRows
 
     /// Opens the store, and makes it if it is not there.
     package init(_ location: Location) throws(StoreError) {
@@ -52,7 +55,9 @@ package final class PlayStore: Sendable {
                     at: temporaryFolder, withIntermediateDirectories: true)
             }
             lock = path == ":memory:" ? nil : try StoreLock(for: path)
-            queue = try PlayStore.open(path)
+            let queue = try PlayStore.open(path)
+            rows = try queue.inDatabase { [path] in try VideoRows(in: $0, path: path) }
+            self.queue = queue
         } catch {
             throw StoreError(error, path: path)
         }
@@ -71,9 +76,13 @@ package final class PlayStore: Sendable {
             try checkThatItIsOurs(database, path: path)
             guard isFile else { return }
             _ = try String.fetchOne(database, sql: "PRAGMA journal_mode = WAL")
-            try makeDurable(database, path: path)
         }
         try migrator.migrate(queue)
+        try queue.inDatabase { database in
+            guard isFile else { return }
+            try stretchLog(database)
+            try makeDurable(database, path: path)
+        }
         return queue
     }
 
@@ -85,10 +94,7 @@ package final class PlayStore: Sendable {
                     database, sql: "SELECT video_id, play_count, published_count FROM counts")
                 var counts: [StoredCount] = []
                 while let row = try rows.next() {
-                    let text: String = row[0]
-                    guard let videoID = VideoID(text) else {
-                        throw StoreError(.damaged, path: path, detail: "\(text) is no GUID")
-                    }
+                    let videoID = try VideoRows.videoID(row, path: path)
                     counts.append(StoredCount(of: videoID, row[1], published: row[2]))
                 }
                 return counts
@@ -107,10 +113,10 @@ package final class PlayStore: Sendable {
         _ changes: [CountChange], published: [PlayCount] = [],
         completion: @escaping @Sendable (Result<Void, StoreError>) -> Void
     ) {
-        queue.asyncWriteWithoutTransaction { [path] database in
+        queue.asyncWriteWithoutTransaction { [self] database in
             do {
                 try database.inTransaction(.immediate) {
-                    try PlayStore.write(changes, published, to: database)
+                    try write(changes, published, to: database)
                     return .commit
                 }
                 completion(.success(()))
@@ -120,21 +126,22 @@ package final class PlayStore: Sendable {
         }
     }
 
-    private static func write(
+    private func write(
         _ changes: [CountChange], _ published: [PlayCount], to database: Database
     ) throws {
         let count = try database.cachedStatement(
             sql: """
-                INSERT INTO counts (video_id, play_count) VALUES (?, ?)
-                ON CONFLICT (video_id) DO UPDATE SET play_count = excluded.play_count
+                INSERT INTO counts (number, video_id, play_count) VALUES (?, ?, ?)
+                ON CONFLICT (number) DO UPDATE SET play_count = excluded.play_count
                 """)
         for change in changes {
-            try count.execute(arguments: [change.videoID.text, change.count])
+            let videoID = change.videoID
+            try count.execute(arguments: [rows[videoID], videoID.text, change.count])
         }
         let mark = try database.cachedStatement(
-            sql: "UPDATE counts SET published_count = ? WHERE video_id = ?")
+            sql: "UPDATE counts SET published_count = ? WHERE number = ?")
         for total in published {
-            try mark.execute(arguments: [total.count, total.videoID.text])
+            try mark.execute(arguments: [total.count, rows[total.videoID]])
         }
     }
 

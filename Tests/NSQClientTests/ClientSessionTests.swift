@@ -51,6 +51,13 @@ import Testing
         #expect(session.terms == .init(maxReadyCount: 7, messageTimeout: .milliseconds(1500)))
     }
 
+    @Test mutating func `keeps to nsqd's defaults for what the answer leaves out`() throws {
+        var session = ClientSession(.producer, heartbeatInterval: .seconds(30))
+        session.open(Identify(), into: &out, atNanoseconds: 0)
+        #expect(try hear(&session, #"{"version":"1.3.0","auth_required":false}"#) == .established)
+        #expect(session.terms == .init())
+    }
+
     @Test mutating func `answers heartbeats with NOP, also before it is established`() throws {
         var session = ClientSession(.producer, heartbeatInterval: .seconds(30))
         session.open(Identify(), into: &out, atNanoseconds: 0)

@@ -184,6 +184,27 @@ import UVLoop
             ])
     }
 
+    @Test func `says of a publish in the pause that it was not sent`() throws {
+        var inPause: NSQError?
+        try withNSQD { loop, nsqd in
+            nsqd.script = { connection, command, _ in
+                guard case .publish = command else { return false }
+                connection.close()
+                return true
+            }
+            let producer = ProducerEngine(on: loop, nsqd: nsqd.address, options: options())
+            producer.start()
+            producer.publish([1], to: plays) { _ in
+                producer.publish([2], to: plays) { inPause = $0 }
+                producer.stop { loop.stop() }
+            }
+        }
+        guard case .unreachable = inPause else {
+            Issue.record("\(String(describing: inPause))")
+            return
+        }
+    }
+
     @Test func `connects again and goes on`() throws {
         var lost = 0
         try withNSQD { loop, nsqd in

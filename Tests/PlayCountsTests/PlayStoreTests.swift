@@ -55,6 +55,20 @@ import Testing
                 [change(2, count: 1)], published: [PlayCount(of: video(1), 9)])
         }
         #expect(try store.load().map(\.videoID) == [video(1)])
+        try await store.commit([change(3, count: 1), change(2, count: 1)])
+        #expect(try Set(store.load().map(\.videoID)) == [video(1), video(2), video(3)])
+    }
+
+    @Test func `gives every video one row, after a failure and a new start too`() async throws {
+        let path = folder.path("counts.sqlite")
+        for round in 1...3 {
+            let store = try PlayStore(.file(path))
+            try? await store.commit(
+                [change(9 * round, count: round)], published: [PlayCount(of: video(9 * round), 99)])
+            try await store.commit((0...round).map { change($0, count: round) })
+            #expect(try store.load().count == round + 1)
+            try store.close()
+        }
     }
 
     @Test func `lets no second processor in`() throws {
