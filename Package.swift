@@ -69,7 +69,7 @@ let package = Package(
         tests(of: "BrokerCoreTests", ["BrokerCore", "NSQWire"]),
         tests(of: "UVLoopTests", ["UVLoop"]),
         tests(of: "HTTPTests", ["HTTP", "UVLoop"]),
-        tests(of: "NSQBrokerTests", ["NSQBroker", "NSQWire", "UVLoop"]),
+        tests(of: "NSQBrokerTests", ["NSQBroker", "NSQWire", "UVLoop", logging]),
         tests(of: "NSQClientTests", ["NSQClient", "NSQBroker", "NSQWire", "UVLoop"]),
         tests(of: "PlayCountsTests", ["PlayCounts", "NSQClient", "NSQBroker", "UVLoop"]),
         tests(of: "EndToEndTests", ["tally", "NSQWire", "UVLoop"]),
