@@ -127,6 +127,7 @@ final class HTTPConnection: StreamReader, EndOfTurnParticipant {
             end()
             self.exchange = nil
         }
+        if server.isStopping { closeSoon() }
     }
 
     private func write(_ response: HTTPResponse, to head: HTTPHead?, keepsAlive: Bool) {

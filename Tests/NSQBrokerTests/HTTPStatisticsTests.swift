@@ -32,8 +32,10 @@ import Testing
                 "heap_released_bytes", "gc_pause_usec_100", "gc_pause_usec_99",
                 "gc_pause_usec_95", "next_gc_bytes", "gc_total_runs", "producers",
             ]
-            + Self.clientKeys + ["pub_counts", "topic", "count"] + Self.tlsKeys
         #expect(Array(ours.prefix(expected.count)) == expected)
+        // There may be other tests' producers before and behind this one.
+        let producerKeys = Self.clientKeys + ["pub_counts", "topic", "count"] + Self.tlsKeys
+        #expect(ours[expected.count...].contains(producerKeys))
         withExtendedLifetime((consumer, producer)) {}
         await nsqd.stop()
     }
