@@ -20,7 +20,7 @@ import Testing
     func `is answered by a line that names the remedy, and a status that is not 0`(
         arguments: [String], text: String
     ) throws {
-        let process = try BuiltProcess(arguments, environment: ["TMPDIR": NSTemporaryDirectory()])
+        let process = try BuiltProcess(arguments)
         let status = process.status()
         let said = process.lines(of: .standardError).joined(separator: "\n")
         #expect(status != 0)

@@ -23,7 +23,8 @@ import Testing
         #expect((status == 0) == (verdict.verdict == "pass"))
     }
 
-    @Test func `says how to watch it, and shows progress in plain lines where there is no terminal`()
+    @Test
+    func `says how to watch it, and shows progress in plain lines where there is no terminal`()
         throws
     {
         let demo = try BuiltProcess([

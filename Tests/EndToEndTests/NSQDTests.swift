@@ -10,7 +10,8 @@ import Testing
             at: nsqd, withDestinationURL: BuiltProcess.tally)
         let version = try BuiltProcess(["--version"], executable: nsqd)
         #expect(version.status() == 0)
-        #expect(version.lines(of: .standardOutput).first?.hasPrefix("nsqd v1.3.0 (built w/") == true)
+        #expect(
+            version.lines(of: .standardOutput).first?.hasPrefix("nsqd v1.3.0 (built w/") == true)
         let (broker, _) = try BuiltProcess.listening(
             ["--tcp-address=127.0.0.1:0"], executable: nsqd)
         broker.send(SIGTERM)
@@ -35,7 +36,8 @@ import Testing
 extension BuiltProcess {
     /// The signal is not yet caught: the kernel says which are.
     fileprivate var isStarting: Bool {
-        guard let status = try? String(contentsOfFile: "/proc/\(processID)/status", encoding: .utf8),
+        guard
+            let status = try? String(contentsOfFile: "/proc/\(processID)/status", encoding: .utf8),
             let line = status.split(separator: "\n").first(where: { $0.hasPrefix("SigCgt:") }),
             let mask = UInt64(line.dropFirst(7).trimmingCharacters(in: .whitespaces), radix: 16)
         else { return false }

@@ -1,112 +1,185 @@
 import Foundation
 
 /// The built binary at work: its output line by line, its end awaited, never left behind.
-package final class BuiltProcess: @unchecked Sendable {
-    // SAFETY: everything that changes after `init` is behind `lock`.
-    private let process = Process()
-    private let lock = NSCondition()
-    private var output: [Stream: [String]] = [.standardOutput: [], .standardError: []]
-    private var openStreams = 2
+///
+/// By `posix_spawn` and `waitpid`: Foundation's `Process` learns of a child's end by a socket that
+/// other children inherit, so that of several at once some never end for it.
+package final class BuiltProcess: Sendable {
+    package let processID: Int32
+    private let outcome: Outcome
 
     package enum Stream: Sendable { case standardOutput, standardError }
 
+    private static let spawning = NSLock()
+
     /// The `tally` that was built along with the tests.
-    package static var tally: URL {
-        // The test bundle lies beside the products it was built with.
-        Bundle.allBundles.map(\.bundleURL).first { $0.pathExtension == "xctest" }?
-            .deletingLastPathComponent().appending(component: "tally")
-            ?? URL(filePath: CommandLine.arguments[0]).deletingLastPathComponent()
-            .appending(component: "tally")
-    }
+    package static let tally = URL(filePath: CommandLine.arguments[0])
+        .deletingLastPathComponent().appending(component: "tally")
 
     /// Starts `executable`, the built `tally` unless another is named.
     package init(
         _ arguments: [String], executable: URL = BuiltProcess.tally,
-        environment: [String: String] = [:], input: String? = nil, directory: URL? = nil
+        environment: [String: String] = [:], directory: URL? = nil
     ) throws {
-        process.executableURL = executable
-        process.arguments = arguments
-        process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
-        if let directory { process.currentDirectoryURL = directory }
-        let (out, error) = (Pipe(), Pipe())
-        process.standardOutput = out
-        process.standardError = error
-        let feed = input.map { _ in Pipe() }
-        process.standardInput = feed ?? FileHandle.nullDevice
-        try process.run()
-        read(out, as: .standardOutput)
-        read(error, as: .standardError)
-        if let feed, let input {
-            feed.fileHandleForWriting.write(Data(input.utf8))
-            try feed.fileHandleForWriting.close()
+        // One at a time, or another child could inherit a pipe before it is marked.
+        Self.spawning.lock()
+        defer { Self.spawning.unlock() }
+        let (out, error) = (try ClosingPipe(), try ClosingPipe())
+        var actions = posix_spawn_file_actions_t()
+        posix_spawn_file_actions_init(&actions)
+        defer { posix_spawn_file_actions_destroy(&actions) }
+        posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0)
+        posix_spawn_file_actions_adddup2(&actions, out.writing, STDOUT_FILENO)
+        posix_spawn_file_actions_adddup2(&actions, error.writing, STDERR_FILENO)
+        // `env` goes there and then becomes the program, with the same pid.
+        let change = directory.map { ["/usr/bin/env", "-C", $0.path] } ?? []
+        let words = CStrings(change + [executable.path] + arguments)
+        let variables = CStrings(
+            ProcessInfo.processInfo.environment.merging(environment) { $1 }
+                .map { "\($0)=\($1)" })
+        var child: Int32 = 0
+        let status = posix_spawn(
+            &child, change.first ?? executable.path, &actions, nil, words.pointers,
+            variables.pointers)
+        close(out.writing)
+        close(error.writing)
+        guard status == 0 else {
+            close(out.reading)
+            close(error.reading)
+            throw POSIXError(POSIXErrorCode(rawValue: status) ?? .ENOENT)
         }
+        processID = child
+        outcome = Outcome()
+        outcome.read(out.reading, as: .standardOutput)
+        outcome.read(error.reading, as: .standardError)
+        outcome.await(child)
     }
 
     deinit {
-        if process.isRunning { kill(process.processIdentifier, SIGKILL) }
+        if outcome.isRunning { send(SIGKILL) }
     }
-
-    package var processID: Int32 { process.processIdentifier }
 
     package func send(_ signal: Int32) {
-        kill(process.processIdentifier, signal)
+        kill(processID, signal)
     }
 
-    /// Waits for the end.
+    /// Waits for the end, and for all of the output.
     ///
-    /// - Returns: the exit status; that of a signal is its number, negative.
-    package func status() -> Int32 {
-        process.waitUntilExit()
-        lock.withLock {
-            while openStreams > 0 { lock.wait() }
-        }
-        let status = process.terminationStatus
-        return process.terminationReason == .uncaughtSignal ? -status : status
+    /// - Returns: the exit status; that of a signal is its number, negative; `nil` after `timeout`.
+    package func status(timeout: TimeInterval = 60) -> Int32? {
+        outcome.wait(timeout) { $0.openStreams == 0 ? $0.status : nil }
     }
 
     package func lines(of stream: Stream) -> [String] {
-        lock.withLock { output[stream]! }
+        outcome.lines(of: stream)
     }
 
     /// Waits for a line that holds `text`.
     ///
-    /// - Returns: the line, or `nil` if the stream ended without one, or `timeout` has passed.
+    /// - Returns: the line, or `nil` if all ended without one, or `timeout` has passed.
     package func line(
-        containing text: String, of stream: Stream = .standardError, timeout: TimeInterval = 20
+        containing text: String, of stream: Stream = .standardError, timeout: TimeInterval = 60
     ) -> String? {
+        let found: String?? = outcome.wait(timeout) { state in
+            let line = state.lines[stream]!.first { $0.contains(text) }
+            return line == nil && state.openStreams > 0 ? nil : .some(line)
+        }
+        return found ?? nil
+    }
+}
+
+/// What is known of a child by now. Its threads keep it, not the process's owner.
+// SAFETY: everything is behind the condition.
+private final class Outcome: @unchecked Sendable {
+    struct State {
+        var lines: [BuiltProcess.Stream: [String]] = [.standardOutput: [], .standardError: []]
+        var openStreams = 2
+        var status: Int32?
+    }
+
+    private let condition = NSCondition()
+    private var state = State()
+
+    var isRunning: Bool { condition.withLock { state.status == nil } }
+
+    func lines(of stream: BuiltProcess.Stream) -> [String] {
+        condition.withLock { state.lines[stream]! }
+    }
+
+    /// Waits until `look` finds what it looks for.
+    func wait<Found>(_ timeout: TimeInterval, for look: (State) -> Found?) -> Found? {
         let deadline = Date(timeIntervalSinceNow: timeout)
-        return lock.withLock {
+        return condition.withLock {
             while true {
-                if let line = output[stream]!.first(where: { $0.contains(text) }) { return line }
-                guard openStreams > 0, lock.wait(until: deadline) else { return nil }
+                if let found = look(state) { return found }
+                guard condition.wait(until: deadline) else { return nil }
             }
         }
     }
 
-    private func read(_ pipe: Pipe, as stream: Stream) {
-        let handle = pipe.fileHandleForReading
+    private func change(_ body: (inout State) -> Void) {
+        condition.withLock {
+            body(&state)
+            condition.broadcast()
+        }
+    }
+
+    func await(_ child: Int32) {
         Thread.detachNewThread { [self] in
-            var rest = Data()
-            while let chunk = try? handle.read(upToCount: 65_536), !chunk.isEmpty {
-                rest.append(chunk)
-                while let end = rest.firstIndex(of: 0x0a) {
-                    append(rest[rest.startIndex..<end], to: stream)
-                    rest = Data(rest[(end + 1)...])
-                }
-            }
-            if !rest.isEmpty { append(rest, to: stream) }
-            lock.withLock {
-                openStreams -= 1
-                lock.broadcast()
-            }
+            var status: Int32 = 0
+            while waitpid(child, &status, 0) == -1, errno == EINTR {}
+            let signal = status & 0x7f
+            change { $0.status = signal == 0 ? status >> 8 & 0xff : -signal }
         }
     }
 
-    private func append(_ line: Data, to stream: Stream) {
-        lock.withLock {
-            output[stream]!.append(String(decoding: line, as: UTF8.self))
-            lock.broadcast()
+    func read(_ descriptor: Int32, as stream: BuiltProcess.Stream) {
+        Thread.detachNewThread { [self] in
+            var rest: [UInt8] = []
+            var chunk = [UInt8](repeating: 0, count: 65_536)
+            while true {
+                let count = Foundation.read(descriptor, &chunk, chunk.count)
+                guard count > 0 else { break }
+                rest += chunk[..<count]
+                var lines = rest.split(separator: 0x0a, omittingEmptySubsequences: false)
+                rest = Array(lines.removeLast())
+                let texts = lines.map { String(decoding: $0, as: UTF8.self) }
+                change { $0.lines[stream]! += texts }
+            }
+            close(descriptor)
+            change {
+                if !rest.isEmpty { $0.lines[stream]!.append(String(decoding: rest, as: UTF8.self)) }
+                $0.openStreams -= 1
+            }
         }
+    }
+}
+
+/// A pipe whose ends no other child inherits.
+private struct ClosingPipe {
+    let reading: Int32
+    let writing: Int32
+
+    init() throws {
+        var ends: [Int32] = [0, 0]
+        guard pipe(&ends) == 0 else {
+            throw POSIXError(POSIXErrorCode(rawValue: errno) ?? .EMFILE)
+        }
+        for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
+        (reading, writing) = (ends[0], ends[1])
+    }
+}
+
+/// Texts as C wants them: a list of pointers that ends with none.
+private final class CStrings {
+    let pointers: [UnsafeMutablePointer<CChar>?]
+
+    init(_ texts: [String]) {
+        pointers = texts.map { strdup($0) } + [nil]
+    }
+
+    deinit {
+        for pointer in pointers { free(pointer) }
     }
 }
 
