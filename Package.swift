@@ -40,6 +40,7 @@ let package = Package(
         // Floor 0: the C libraries' names, and NSQ's wire format.
         .systemLibrary(
             name: "CLibuv", pkgConfig: "libuv", providers: [.apt(["libuv1-dev"])]),
+        .systemLibrary(name: "CHTTPParser", providers: [.apt(["libhttp-parser-dev"])]),
         room("NSQWire"),
 
         // Floor 1: NSQ's rules without I/O, and all the I/O there is.
@@ -47,10 +48,11 @@ let package = Package(
         room("UVLoop", ["CLibuv"]),
 
         // Floor 2: what the parts are made with.
+        room("HTTP", ["UVLoop", "CHTTPParser"]),
         room("NSQClient", ["NSQWire", "UVLoop", deque, logging]),
 
         // Floor 3: what it does.
-        room("NSQBroker", ["NSQWire", "BrokerCore", "UVLoop", logging]),
+        room("NSQBroker", ["NSQWire", "BrokerCore", "UVLoop", "HTTP", logging]),
         room("PlayCounts", ["NSQWire", "NSQClient", "UVLoop", grdb, heap, histogram, logging]),
 
         // Floor 5: the binary.
@@ -66,7 +68,8 @@ let package = Package(
         tests(of: "NSQWireTests", ["NSQWire"]),
         tests(of: "BrokerCoreTests", ["BrokerCore", "NSQWire"]),
         tests(of: "UVLoopTests", ["UVLoop"]),
-        tests(of: "NSQBrokerTests", ["NSQBroker", "NSQWire", "UVLoop"]),
+        tests(of: "HTTPTests", ["HTTP", "UVLoop"]),
+        tests(of: "NSQBrokerTests", ["NSQBroker", "NSQWire", "UVLoop", logging]),
         tests(of: "NSQClientTests", ["NSQClient", "NSQBroker", "NSQWire", "UVLoop"]),
         tests(of: "PlayCountsTests", ["PlayCounts", "NSQClient", "NSQBroker", "UVLoop"]),
         tests(of: "EndToEndTests", ["tally", "NSQWire", "UVLoop"]),
