@@ -1,10 +1,14 @@
 // swift-tools-version:6.2
 import PackageDescription
 
+/// Continuous integration takes warnings for errors; a newer compiler may have new ones for others.
+let isStrict = Context.environment["TALLY_STRICT"] != nil
+
 let settings: [SwiftSetting] = [
     .swiftLanguageMode(.v6),
     .enableUpcomingFeature("ExistentialAny"),
     .enableUpcomingFeature("MemberImportVisibility"),
+    .treatAllWarnings(as: isStrict ? .error : .warning),
 ]
 
 func room(_ name: String, _ doors: [Target.Dependency] = []) -> Target {
@@ -59,7 +63,8 @@ let package = Package(
         .executableTarget(
             name: "tally",
             dependencies: [
-                "NSQWire", "BrokerCore", "UVLoop", "NSQClient", "NSQBroker", "PlayCounts", arguments, histogram,
+                "NSQWire", "BrokerCore", "UVLoop", "NSQClient", "NSQBroker", "PlayCounts",
+                arguments, histogram,
                 logging,
             ],
             swiftSettings: settings),
