@@ -76,7 +76,9 @@ let package = Package(
         tests(of: "HTTPTests", ["HTTP", "UVLoop"]),
         tests(of: "NSQBrokerTests", ["NSQBroker", "NSQWire", "UVLoop", logging]),
         tests(of: "NSQClientTests", ["NSQClient", "NSQBroker", "NSQWire", "UVLoop"]),
-        tests(of: "PlayCountsTests", ["PlayCounts", "NSQClient", "NSQBroker", "UVLoop"]),
+        tests(
+            of: "PlayCountsTests",
+            ["PlayCounts", "NSQClient", "NSQBroker", "NSQWire", "UVLoop", logging]),
         tests(of: "EndToEndTests", ["tally", "NSQWire", "UVLoop"]),
     ]
 )

@@ -13,10 +13,11 @@ struct Tally: AsyncParsableCommand {
               tally serve --store=counts.sqlite                 broker and processor
               tally nsqd --tcp-address=127.0.0.1:4150           the broker alone
               tally produce --nsqd-tcp-address=127.0.0.1:4150   plays for either
+              tally counts --store=counts.sqlite                what was counted
             """,
         subcommands: [
             DemoCommand.self, ServeCommand.self, NSQDCommand.self, ProduceCommand.self,
-            ProcessCommand.self, BenchCommand.self,
+            ProcessCommand.self, CountsCommand.self, BenchCommand.self,
         ])
 
     static func main() async {
