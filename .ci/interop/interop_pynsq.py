@@ -22,7 +22,8 @@ DEADLINE_SECONDS = 20
 def setUpModule():
     global broker, address
     broker = subprocess.Popen(
-        [TALLY, "nsqd", "--tcp-address=127.0.0.1:0"], stderr=subprocess.PIPE, text=True)
+        [TALLY, "nsqd", "--tcp-address=127.0.0.1:0", "--http-address=127.0.0.1:0"],
+        stderr=subprocess.PIPE, text=True)
     for line in broker.stderr:
         found = re.search(r"TCP: listening on (\S+)", line)
         if found:

@@ -10,6 +10,8 @@ final class TCPConnection: StreamReader {
 
     /// What the kernel did not take at once, while libuv waits for it to.
     private var pending: Outbox?
+    /// Nothing is read until it has taken its answers.
+    private var isHeldUp = false
     private var phase = Phase.open
     private var lingering: Timer?
 
@@ -49,6 +51,7 @@ final class TCPConnection: StreamReader {
             server.broker.receive(all, from: session, at: server.now)
         }
         if session.isCongested(limit: server.broker.options.maxUnsentBytes) {
+            isHeldUp = true
             stream.stopReading()
         }
     }
@@ -63,11 +66,23 @@ final class TCPConnection: StreamReader {
 
     /// Sends what the outbox holds: at once as much as the kernel takes, the rest as it can.
     func flush() {
-        guard phase != .closed, pending == nil else { return }
+        guard phase != .closed else { return }
+        guard pending == nil else {
+            // A client that takes nothing is not waited for.
+            if session.isEnded, phase == .open {
+                leaveBroker()
+                closeSoon()
+            }
+            return
+        }
         while !session.outbox.isEmpty {
             guard sendSome() else { return }
         }
-        if session.isEnded { hangUp() }
+        if session.isEnded { return hangUp() }
+        server.broker.hasRoomAgain(session)
+        guard isHeldUp else { return }
+        isHeldUp = false
+        stream.startReading()
     }
 
     /// - Returns: whether the kernel took all it was offered.
@@ -109,9 +124,6 @@ final class TCPConnection: StreamReader {
         session.sending(0, at: server.loop.nowNanoseconds)
         guard error == nil else { return close() }
         flush()
-        guard phase == .open, pending == nil else { return }
-        server.broker.hasRoomAgain(session)
-        stream.startReading()
     }
 
     // MARK: The end

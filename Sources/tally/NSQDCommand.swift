@@ -16,6 +16,7 @@ struct NSQDCommand: AsyncParsableCommand {
             EXAMPLES
               tally nsqd --tcp-address=127.0.0.1:4150
               nsq_tail --nsqd-tcp-address=127.0.0.1:4150 --topic=plays
+              curl -d hello 'http://127.0.0.1:4151/pub?topic=plays'
             """,
         version: "nsqd v\(BrokerOptions().version) (built w/swift)")
 
@@ -25,6 +26,12 @@ struct NSQDCommand: AsyncParsableCommand {
     @Option(help: "Where to listen for clients, as HOST:PORT; port 0 is any free one.")
     var tcpAddress = "0.0.0.0:4150"
 
+    @Option(
+        help: """
+            Where to serve the HTTP API, as HOST:PORT; port 0 is any free one. Empty: nowhere.
+            """)
+    var httpAddress = "0.0.0.0:4151"
+
     @Option(help: "What to log: debug, info, warn, error or fatal.")
     var logLevel = LogLevel.info
 
@@ -33,7 +40,9 @@ struct NSQDCommand: AsyncParsableCommand {
         let logger = LineLog.logger("nsqd", logLevel)
         let broker: EmbeddedBroker
         do {
-            broker = try await EmbeddedBroker.start(flags.options, at: tcpAddress, logger)
+            broker = try await EmbeddedBroker.start(
+                flags.options, at: tcpAddress, http: httpAddress.isEmpty ? nil : httpAddress,
+                logger)
         } catch {
             logger.critical("failed to instantiate nsqd - \(error)")
             throw ExitCode(1)

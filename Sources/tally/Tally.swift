@@ -1,4 +1,5 @@
 import ArgumentParser
+import Glibc
 
 /// Where the binary starts. Called by the name `nsqd`, it is nsqd.
 @main
@@ -21,10 +22,35 @@ struct Tally: AsyncParsableCommand {
 
     static func main() async {
         let name = CommandLine.arguments.first?.split(separator: "/").last
-        if name == "nsqd" {
-            await NSQDCommand.main()
-        } else {
-            await main(nil)
+        let status = await name == "nsqd" ? NSQDCommand.statusOfRun() : statusOfRun()
+        // Not `exit`: it would take the C libraries down under threads that still use them.
+        fflush(nil)
+        _exit(status)
+    }
+}
+
+extension AsyncParsableCommand {
+    /// Parses the command line and runs what it names; says what went wrong.
+    ///
+    /// - Returns: the exit status.
+    static func statusOfRun() async -> Int32 {
+        do {
+            var command = try parseAsRoot()
+            if var command = command as? any AsyncParsableCommand {
+                try await command.run()
+            } else {
+                try command.run()
+            }
+            return 0
+        } catch {
+            let code = exitCode(for: error)
+            let message = fullMessage(for: error)
+            if code == .success {
+                print(message)
+            } else if !message.isEmpty {
+                StandardError.print(message)
+            }
+            return code.rawValue
         }
     }
 }

@@ -72,6 +72,7 @@ struct DemoCommand: AsyncParsableCommand {
         let outcome = try await demo.outcome(unless: signals)
         progress.end()
         await broker?.stop()
+        signals.stop()
         try? store.close()
         try report(outcome)
     }
