@@ -70,7 +70,7 @@ import Testing
         BuiltProcess, String
     ) {
         guard broker != "tally" else {
-            return try BuiltProcess.listening(["nsqd", "--tcp-address=127.0.0.1:0"])
+            return try BuiltProcess.broker()
         }
         // What a client had that has gone, a real nsqd delivers again when its time is up.
         return try BuiltProcess.listening(
