@@ -36,6 +36,11 @@ package final class Broker {
         turn = Turn(options: options, now: now)
     }
 
+    deinit {
+        // A session and its channel know each other until the session leaves.
+        for session in sessions.values { session.channel = nil }
+    }
+
     // MARK: Connections
 
     /// A client has connected.
