@@ -127,7 +127,7 @@ private struct Breaches {
 
     func rule(_ rule: String) -> Verdict.Rule {
         let detail = first.map { count == 1 ? $0 : "\($0), and \(count - 1) more" }
-        return Verdict.Rule(rule: rule, holds: count == 0, detail: detail ?? "never otherwise")
+        return Verdict.Rule(rule: rule, holds: count == 0, detail: detail ?? "without exception")
     }
 }
 

@@ -56,4 +56,15 @@ struct UsageError: Error, CustomStringConvertible {
     let description: String
 
     init(_ description: String) { self.description = description }
+
+    /// What went wrong on the way to an nsqd, and what can be done about it.
+    init(reaching error: any Error) {
+        if case NSQError.unreachable(let address, _)? = error as? NSQError {
+            self.init(
+                "\(error); start one there with tally nsqd --tcp-address=\(address), or give "
+                    + "another --nsqd-tcp-address")
+        } else {
+            self.init("\(error)")
+        }
+    }
 }

@@ -33,7 +33,7 @@ struct ProduceCommand: AsyncParsableCommand {
     var rate = 0
 
     @Option(help: "What to log: debug, info, warn, error or fatal.")
-    var logLevel = LogLevel.warn
+    var logLevel = LogLevel.error
 
     func validate() throws {
         guard TopicName(topic) != nil else {
@@ -51,7 +51,7 @@ struct ProduceCommand: AsyncParsableCommand {
         let thread = try LoopThread(name: "producer")
         let (address, topic, rate) = (nsqdTcpAddress, TopicName(topic)!, rate)
         let started = ContinuousClock.now
-        let published: Int = try await withCheckedThrowingContinuation { continuation in
+        let outcome: Result<Int, any Error> = await withCheckedContinuation { continuation in
             thread.door.submit { loop in
                 let engine = ProducerEngine(on: loop, nsqd: address, logger: logger)
                 var settings = PlayProducer.Settings()
@@ -63,7 +63,7 @@ struct ProduceCommand: AsyncParsableCommand {
                 engine.start()
                 producer.start { outcome in
                     engine.stop {
-                        withExtendedLifetime(producer) { continuation.resume(with: outcome) }
+                        withExtendedLifetime(producer) { continuation.resume(returning: outcome) }
                     }
                 }
             }
@@ -71,6 +71,7 @@ struct ProduceCommand: AsyncParsableCommand {
         progress.end()
         thread.stop()
         thread.join()
+        let published = try outcome.mapError { UsageError(reaching: $0) }.get()
         let seconds = (ContinuousClock.now - started) / .seconds(1)
         print("published \(published) plays to \(self.topic) in \(seconds.rounded(to: 3)) s")
     }

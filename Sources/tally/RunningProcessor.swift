@@ -115,7 +115,7 @@ extension RunningProcessor {
         switch await firstEvent(signals) {
         case .failure(let error):
             try? abandon()
-            throw UsageError("\(error)")
+            throw UsageError(reaching: error)
         case .signal(let name):
             logger.info("\(name): committing and publishing what is here")
             let second = Task {

@@ -101,7 +101,7 @@ struct DemoCommand: AsyncParsableCommand {
                 "tally: \(signal): the demo was not finished, so there is no verdict")
             throw ExitCode(130)
         case .failed(let error):
-            throw UsageError("\(error)")
+            throw UsageError(reaching: error)
         case .finished(let verdict):
             print(json ? try verdict.json : verdict.text)
             guard verdict.passes else { throw ExitCode(1) }
@@ -113,7 +113,7 @@ extension Verdict {
     fileprivate var json: String {
         get throws {
             let encoder = JSONEncoder()
-            encoder.outputFormatting = [.withoutEscapingSlashes]
+            encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
             return String(decoding: try encoder.encode(self), as: UTF8.self)
         }
     }

@@ -45,7 +45,7 @@ private final class ProcessingStage {
         let assembly = ProcessorAssembly(
             nsqds: [run.nsqd], topic: run.topic, channel: ChannelName("counts")!,
             maxInFlight: 2_500, settings: PlayProcessor.Settings(), store: run.store,
-            logger: LineLog.logger("tally", .warn))
+            logger: LineLog.logger("tally", .error))
         let consumer: ConsumerEngine
         (processor, consumer) = try assembly.build(on: loop, sink: client)
         consumer.onConnection = { _, error in

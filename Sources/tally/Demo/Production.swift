@@ -13,7 +13,7 @@ struct Production: Sendable {
         _ run: DemoRun, on loop: Loop, _ tell: @escaping (DemoRun.Event) -> Void
     ) throws {
         let engine = ProducerEngine(
-            on: loop, nsqd: run.nsqd, logger: LineLog.logger("tally", .warn))
+            on: loop, nsqd: run.nsqd, logger: LineLog.logger("tally", .error))
         var settings = PlayProducer.Settings()
         settings.rate = run.rate
         var sent = PlayLog()
