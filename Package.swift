@@ -63,9 +63,8 @@ let package = Package(
         .executableTarget(
             name: "tally",
             dependencies: [
-                "NSQWire", "BrokerCore", "UVLoop", "NSQClient", "NSQBroker", "PlayCounts",
-                arguments, histogram,
-                logging,
+                "NSQWire", "BrokerCore", "UVLoop", "Transport", "NSQClient", "NSQBroker",
+                "PlayCounts", arguments, histogram, logging,
             ],
             swiftSettings: settings),
 
@@ -74,7 +73,9 @@ let package = Package(
         tests(of: "BrokerCoreTests", ["BrokerCore", "NSQWire"]),
         tests(of: "UVLoopTests", ["UVLoop"]),
         tests(of: "TransportTests", ["Transport"]),
-        tests(of: "NSQBrokerTests", ["NSQBroker", "BrokerCore", "NSQWire", "Transport", "UVLoop"]),
+        tests(
+            of: "NSQBrokerTests",
+            ["NSQBroker", "BrokerCore", "NSQWire", "Transport", "UVLoop", logging]),
         tests(of: "NSQClientTests", ["NSQClient", "NSQBroker", "NSQWire", "UVLoop"]),
         tests(of: "PlayCountsTests", ["PlayCounts", "NSQClient", "NSQBroker", "UVLoop"]),
         tests(of: "EndToEndTests", ["tally", "NSQWire", "UVLoop"]),

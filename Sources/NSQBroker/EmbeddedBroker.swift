@@ -1,6 +1,7 @@
 import BrokerCore
 import Logging
 import NSQWire
+import Transport
 import UVLoop
 
 /// An NSQ broker inside your process, on a thread of its own: any NSQ client can talk to it.
@@ -60,7 +61,8 @@ public final class EmbeddedBroker: Sendable {
 
     /// The same with every option there is.
     package static func start(
-        _ options: BrokerOptions, at tcpAddress: String, _ logger: Logger
+        _ options: BrokerOptions, tls tlsOptions: TLSServerOptions? = nil,
+        at tcpAddress: String, _ logger: Logger
     ) async throws -> EmbeddedBroker {
         do {
             let address = try SocketAddress(parsing: tcpAddress)
@@ -68,10 +70,12 @@ public final class EmbeddedBroker: Sendable {
             do {
                 let (bound, server) = try await withCheckedThrowingContinuation { continuation in
                     thread.door.submit { loop in
-                        let server = BrokerServer(options: options, on: loop, logger: logger)
                         continuation.resume(
                             with: Result {
-                                (try server.listen(at: address), LoopBound(server, on: loop))
+                                let tls = try tlsOptions.map { try TLSContext(server: $0) }
+                                let server = BrokerServer(
+                                    options: options, tls: tls, on: loop, logger: logger)
+                                return (try server.listen(at: address), LoopBound(server, on: loop))
                             })
                     }
                 }
@@ -82,6 +86,8 @@ public final class EmbeddedBroker: Sendable {
                 thread.join()
                 throw error
             }
+        } catch let error as TLSSetupError {
+            throw error
         } catch {
             throw StartError(address: tcpAddress, reason: "\(error)")
         }
@@ -99,17 +105,26 @@ public final class EmbeddedBroker: Sendable {
     /// gone. Calling it again does nothing.
     public func stop() async {
         await withCheckedContinuation { continuation in
-            let isOpen = thread.door.submit { [server, thread] loop in
-                guard let server = server.takeOut(on: loop) else { return continuation.resume() }
-                server.stop {
-                    withExtendedLifetime(server) {}
-                    thread.stop()
-                    continuation.resume()
-                }
-            }
+            let isOpen = beginStopping { continuation.resume() }
             if !isOpen { continuation.resume() }
         }
         thread.join()
+    }
+
+    /// A broker that nobody holds any more stops by itself; its clients are still there to be hung
+    /// up on.
+    deinit { beginStopping {} }
+
+    @discardableResult
+    private func beginStopping(_ done: @escaping @Sendable () -> Void) -> Bool {
+        thread.door.submit { [server, thread] loop in
+            guard let server = server.takeOut(on: loop) else { return done() }
+            server.stop {
+                withExtendedLifetime(server) {}
+                thread.stop()
+                done()
+            }
+        }
     }
 
     /// What the broker has counted up to now; empty once it has stopped.

@@ -4,16 +4,20 @@ import UVLoop
 /// One client's connection: bytes in to the core, its outbox out.
 final class TCPConnection: StreamReader {
     let session: Session
-    private unowned let server: BrokerServer
-    private let stream: Stream
+    unowned let server: BrokerServer
+    let stream: Stream
     private var input = InputBuffer()
 
+    /// What IDENTIFY has laid between the client and the core; most connections have nothing there,
+    /// and take the short way.
+    var layers: ConnectionLayers?
+
     /// What the kernel did not take at once, while libuv waits for it to.
-    private var pending: Outbox?
-    private var phase = Phase.open
+    var isSending = false
+    private(set) var phase = Phase.open
     private var lingering: Timer?
 
-    private enum Phase {
+    enum Phase {
         case open
         /// Nothing is taken from the client any more, but it may still be reading.
         case ending
@@ -45,9 +49,11 @@ final class TCPConnection: StreamReader {
 
     func stream(_ stream: Stream, didRead bytes: UnsafeRawBufferPointer) {
         guard phase == .open else { return }
+        if let layers { return layers.receive(bytes) }
         input.take(bytes, needed: session.neededBytes) { all in
             server.broker.receive(all, from: session, at: server.now)
         }
+        if session.pendingUpgrade != nil { return upgrade() }
         if session.isCongested(limit: server.broker.options.maxUnsentBytes) {
             stream.stopReading()
         }
@@ -63,7 +69,8 @@ final class TCPConnection: StreamReader {
 
     /// Sends what the outbox holds: at once as much as the kernel takes, the rest as it can.
     func flush() {
-        guard phase != .closed, pending == nil else { return }
+        guard phase != .closed, !isSending else { return }
+        if let layers { return layers.flush() }
         while !session.outbox.isEmpty {
             guard sendSome() else { return }
         }
@@ -93,7 +100,7 @@ final class TCPConnection: StreamReader {
     /// session gathers in a new outbox, and is given no more than a bound.
     private func queueRest() {
         let rest = session.outbox.takeAll()
-        pending = rest
+        isSending = true
         session.sending(rest.byteCount, at: server.loop.nowNanoseconds)
         withUnsafeTemporaryAllocation(of: IOSlice.self, capacity: rest.pieceCount) { slices in
             let count = rest.fill(slices) { IOSlice(base: $0, count: $1) }
@@ -104,14 +111,24 @@ final class TCPConnection: StreamReader {
         }
     }
 
-    private func restIsSent(_ error: UVError?) {
-        pending = nil
+    func restIsSent(_ error: UVError?) {
+        isSending = false
         session.sending(0, at: server.loop.nowNanoseconds)
         guard error == nil else { return close() }
         flush()
-        guard phase == .open, pending == nil else { return }
+        guard phase == .open, !isSending else { return }
         server.broker.hasRoomAgain(session)
-        stream.startReading()
+        if layers == nil { stream.startReading() }
+    }
+
+    // MARK: Layers
+
+    /// From now on all goes through layers: what comes behind the IDENTIFY that asked for them, and
+    /// what is said after the answer to it.
+    private func upgrade() {
+        let layers = ConnectionLayers(of: self)
+        self.layers = layers
+        input.takeAll().withUnsafeBytes { layers.receive($0) }
     }
 
     // MARK: The end
@@ -125,7 +142,7 @@ final class TCPConnection: StreamReader {
     }
 
     /// Hangs up on a client that did something wrong.
-    private func hangUp() {
+    func hangUp() {
         guard phase == .open else { return close() }
         leaveBroker()
         closeSoon()
@@ -145,10 +162,11 @@ final class TCPConnection: StreamReader {
         timer.start(after: Self.lingerTime) { [weak self] in self?.close() }
     }
 
-    private func close() {
+    func close() {
         guard phase != .closed else { return }
         if phase == .open { leaveBroker() }
         phase = .closed
+        layers?.close()
         lingering?.close()
         stream.close { [server, session] in server.connectionClosed(session) }
     }

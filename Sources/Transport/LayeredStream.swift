@@ -9,7 +9,7 @@ package final class LayeredStream {
     private var compression: (any Layer)?
 
     /// To be put on the wire as it is.
-    package let wire = ByteBuffer()
+    package private(set) var wire = ByteBuffer()
 
     /// What lies between the layers, or above TLS if there is no other one.
     private let uncovered = ByteBuffer()
@@ -23,8 +23,6 @@ package final class LayeredStream {
         precondition(compression == nil, "one compression is enough")
         compression = layer
     }
-
-    package var isCompressed: Bool { compression != nil }
 
     /// What is plain may go out.
     package var isEstablished: Bool { tls?.isEstablished ?? true }
@@ -75,8 +73,15 @@ package final class LayeredStream {
         tls?.flush(into: wire)
     }
 
+    /// Gives ``wire`` away, for a write that takes its time.
+    package func takeWire() -> ByteBuffer {
+        defer { wire = ByteBuffer() }
+        return wire
+    }
+
     /// Says that nothing more will come.
     package func finish() {
+        guard isEstablished else { return }
         flush()
         tls?.finish(into: wire)
     }

@@ -57,7 +57,9 @@ package enum TLSVersion: String, Sendable, CaseIterable {
 
 /// A certificate, a key or a version that TLS cannot be set up with.
 package struct TLSSetupError: Error, Equatable, Sendable, CustomStringConvertible {
-    package let description: String
+    package let reason: String
 
-    init(_ description: String) { self.description = description }
+    init(_ reason: String) { self.reason = reason }
+
+    package var description: String { "failed to build TLS config - \(reason)" }
 }

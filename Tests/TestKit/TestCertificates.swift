@@ -1,9 +1,9 @@
 import Foundation
 
-/// Certificates made for one test by the `openssl` command, in a folder that goes with them: an
+/// Certificates made for one test by the `openssl` command, gone when it lets go of them: an
 /// authority, a server and a client that it has signed, and a client that nobody has.
-package final class TestCertificates {
-    private let folder: URL
+package final class TestCertificates: Sendable {
+    private let folder: TemporaryFolder
 
     package let authority: String
     package let server: Identity
@@ -17,14 +17,12 @@ package final class TestCertificates {
     }
 
     package init() throws {
-        let folder = FileManager.default.temporaryDirectory
-            .appending(path: "tally-certificates-\(UUID().uuidString)")
-        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        let folder = try TemporaryFolder()
         self.folder = folder
         func make(_ name: String, _ arguments: [String] = []) throws -> Identity {
             let identity = Identity(
-                certificate: folder.appending(path: "\(name).pem").path,
-                key: folder.appending(path: "\(name).key").path)
+                certificate: folder.path("\(name).pem"),
+                key: folder.path("\(name).key"))
             try Self.openssl(
                 [
                     "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1",
@@ -42,8 +40,6 @@ package final class TestCertificates {
         client = try make("client", signed + leaf)
         stranger = try make("stranger", leaf)
     }
-
-    deinit { try? FileManager.default.removeItem(at: folder) }
 
     private static func openssl(_ arguments: [String]) throws {
         let process = Process()

@@ -161,7 +161,7 @@ import Transport
             _ = try TLSContext(server: options)
             return nil
         } catch {
-            return error.description
+            return error.reason
         }
     }
 
