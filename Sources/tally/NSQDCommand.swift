@@ -25,6 +25,9 @@ struct NSQDCommand: AsyncParsableCommand {
     @Option(help: "Where to listen for clients, as HOST:PORT; port 0 is any free one.")
     var tcpAddress = "0.0.0.0:4150"
 
+    @OptionGroup(title: "TLS and compression")
+    var transport: TransportFlags
+
     @Option(help: "What to log: debug, info, warn, error or fatal.")
     var logLevel = LogLevel.info
 
@@ -33,7 +36,10 @@ struct NSQDCommand: AsyncParsableCommand {
         let logger = LineLog.logger("nsqd", logLevel)
         let broker: EmbeddedBroker
         do {
-            broker = try await EmbeddedBroker.start(flags.options, at: tcpAddress, logger)
+            var options = flags.options
+            transport.apply(to: &options)
+            broker = try await EmbeddedBroker.start(
+                options, tls: try transport.serverOptions(), at: tcpAddress, logger)
         } catch {
             logger.critical("failed to instantiate nsqd - \(error)")
             throw ExitCode(1)

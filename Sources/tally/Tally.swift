@@ -20,10 +20,11 @@ struct Tally: AsyncParsableCommand {
 
     static func main() async {
         let name = CommandLine.arguments.first?.split(separator: "/").last
+        let arguments = GoFlags.complete(Array(CommandLine.arguments.dropFirst()))
         if name == "nsqd" {
-            await NSQDCommand.main()
+            await NSQDCommand.main(arguments)
         } else {
-            await main(nil)
+            await main(arguments)
         }
     }
 }
