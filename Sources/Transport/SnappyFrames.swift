@@ -20,9 +20,12 @@ package final class SnappyFrames: Layer {
     package init() {}
 
     /// The most data a chunk may hold.
-    package static let chunkBytes = 65_536
+    private static let mostBytes = 65_536
+    /// The most data we put into a chunk: whole, it fits into one TLS record. pynsq takes a read
+    /// that brings no whole chunk for an error, and under TLS it reads record by record.
+    private static let chunkBytes = 16_000
     /// A checksum, and data that does not compress at all.
-    private static let longestChunk = checksumBytes + snappy_max_compressed_length(chunkBytes)
+    private static let longestChunk = checksumBytes + snappy_max_compressed_length(mostBytes)
     private static let headerBytes = 4
     private static let checksumBytes = 4
     private static let identifier = Array("sNaPpY".utf8)
@@ -88,7 +91,7 @@ package final class SnappyFrames: Layer {
         case ChunkType.identifier where length != Self.identifier.count:
             throw .snappy("a stream identifier of \(length) bytes")
         case ChunkType.compressed where length > Self.longestChunk,
-            ChunkType.plain where length > Self.checksumBytes + Self.chunkBytes:
+            ChunkType.plain where length > Self.checksumBytes + Self.mostBytes:
             throw .snappy("a chunk of \(length) bytes")
         case ChunkType.compressed where length < Self.checksumBytes,
             ChunkType.plain where length < Self.checksumBytes:
@@ -134,8 +137,8 @@ package final class SnappyFrames: Layer {
         let source = data.baseAddress?.assumingMemoryBound(to: CChar.self)
         var length = 0
         guard snappy_uncompressed_length(source, data.count, &length) == SNAPPY_OK,
-            length <= Self.chunkBytes
-        else { throw .snappy("a chunk that holds more than \(Self.chunkBytes) bytes, or none") }
+            length <= Self.mostBytes
+        else { throw .snappy("a chunk that holds more than \(Self.mostBytes) bytes, or none") }
         guard length > 0 else {
             return try verify(UnsafeRawBufferPointer(start: nil, count: 0), checksum)
         }
@@ -192,7 +195,8 @@ package final class SnappyFrames: Layer {
             wire.append(Self.identifier)
         }
         let checksum = CRC32C.masked(data)
-        wire.append(atLeast: Self.headerBytes + Self.longestChunk) { room in
+        let mostLength = snappy_max_compressed_length(data.count)
+        wire.append(atLeast: Self.headerBytes + Self.checksumBytes + mostLength) { room in
             let body = UnsafeMutableRawBufferPointer(
                 rebasing: room[(Self.headerBytes + Self.checksumBytes)...])
             var length = body.count
