@@ -34,8 +34,9 @@ def setUpModule():
         check=True, capture_output=True)
     # The flags as pynsq's own tests give them.
     broker = subprocess.Popen(
-        [TALLY, "nsqd", "--tcp-address=127.0.0.1:0", "--snappy", "--deflate",
-         f"--tls-key={key}", f"--tls-cert={certificate}"], stderr=subprocess.PIPE, text=True)
+        [TALLY, "nsqd", "--tcp-address=127.0.0.1:0", "--http-address=127.0.0.1:0", "--snappy",
+         "--deflate", f"--tls-key={key}", f"--tls-cert={certificate}"],
+        stderr=subprocess.PIPE, text=True)
     for line in broker.stderr:
         found = re.search(r"TCP: listening on (\S+)", line)
         if found:

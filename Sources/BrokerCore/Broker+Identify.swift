@@ -52,7 +52,7 @@ extension Broker {
             maxMessageTimeout: options.maxMessageTimeout.milliseconds,
             messageTimeout: Int(session.messageTimeout / 1_000_000),
             tls: upgrade.tls,
-            deflate: upgrade.isDeflate,
+            deflate: upgrade.compression?.isDeflate ?? false,
             deflateLevel: deflateLevel(for: wishes),
             maxDeflateLevel: options.maxDeflateLevel,
             snappy: upgrade.compression == .snappy,

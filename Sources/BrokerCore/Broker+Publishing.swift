@@ -15,7 +15,7 @@ extension Broker {
         to known: Topic?, named name: TopicName? = nil, _ body: inout BodyReader, _ session: Session
     ) throws(ProtocolError) -> Bool {
         guard let message = try message(&body, .publish) else { return false }
-        try expectRoom(for: message.count, .publishFailed, .publish)
+        try expectRoom(for: 1, bodyBytes: message.count, .publishFailed, .publish)
         let topic = known ?? topic(name!)
         topic.publish(message, turn)
         notePublished(1, to: topic, by: session)
@@ -32,7 +32,8 @@ extension Broker {
                 .invalid, "DPUB timeout \(milliseconds) out of range 0-\(longest)")
         }
         guard let message = try message(&body, .deferredPublish) else { return false }
-        try expectRoom(for: message.count, .deferredPublishFailed, .deferredPublish)
+        try expectRoom(
+            for: 1, bodyBytes: message.count, .deferredPublishFailed, .deferredPublish)
         let topic = topic(name)
         if milliseconds == 0 {
             topic.publish(message, turn)
@@ -82,7 +83,8 @@ extension Broker {
             throw ProtocolError(.badBody, "MPUB invalid message count \(count)")
         }
         guard let batch = try batch(of: count, &body, session) else { return false }
-        try expectRoom(for: batch.count, .multiPublishFailed, .multiPublish)
+        try expectRoom(
+            for: count, bodyBytes: batch.count - 4 * count, .multiPublishFailed, .multiPublish)
         topic.publish(count, from: batch, turn)
         notePublished(count, to: topic, by: session)
         return true
@@ -93,6 +95,9 @@ extension Broker {
         of count: Int, _ body: inout BodyReader, _ session: Session
     ) throws(ProtocolError) -> Bytes? {
         let start = body.offset
+        // Of the total that the client named, nothing but its range is checked, as in nsqd. What
+        // is kept until the last message is there still needs its bound.
+        let limit = start - 4 + options.maxBodyBytes
         var index = 0
         if let checked = session.checkedBatch {
             body.skip(to: body.commandStart + checked.offset)
@@ -106,6 +111,11 @@ extension Broker {
                     .badMessage, "MPUB invalid message(\(index)) body size \(size)")
             }
             try expectAllowed(size, .multiPublish)
+            guard body.offset + size <= limit else {
+                let total = body.offset + size - start + 4
+                throw ProtocolError(
+                    .badBody, "MPUB body too big \(total) > \(options.maxBodyBytes)")
+            }
             guard body.take(size) != nil else { return pause(at: messageStart) }
             index += 1
         }
@@ -119,9 +129,10 @@ extension Broker {
 
     /// - Throws: the publisher's error if the broker is stopping or its memory is full.
     private func expectRoom(
-        for bytes: Int, _ code: ProtocolError.Code, _ verb: Verb
+        for count: Int, bodyBytes: Int, _ code: ProtocolError.Code, _ verb: Verb
     ) throws(ProtocolError) {
         guard !isStopping else { throw ProtocolError(code, "\(verb.rawValue) failed exiting") }
+        let bytes = bodyBytes + count * Segment.byteCount(bodyBytes: 0)
         guard turn.slabs.usedBytes + bytes <= options.maxMemoryBytes else {
             throw ProtocolError(
                 code,

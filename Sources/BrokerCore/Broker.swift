@@ -167,22 +167,17 @@ package final class Broker {
         turn.now = now
         while let alarm = turn.alarms.popDue(at: now.monotonic) {
             switch alarm {
-            case .session(let id, let due): lookAfter(session: id, due: due)
-            case .channel(let number, let due):
-                guard let channel = channelsByNumber[number], channel.takeAlarm(due: due) else {
-                    continue
-                }
-                channel.expire(turn)
-                turn.touch(channel)
+            case .session(let id): lookAfter(session: id)
+            case .channel(let number): channelsByNumber[number]?.alarmWentOff(turn)
             case .housekeeping: keepHouse()
             }
         }
     }
 
-    private func lookAfter(session id: SessionID, due: Int64) {
-        guard let session = sessions[id], session.alarmAt == due, session.nextAlarm != nil else {
-            return
-        }
+    private func lookAfter(session id: SessionID) {
+        guard let session = sessions[id] else { return }
+        session.openAlarms.goOff()
+        guard session.nextAlarm != nil else { return }
         let now = turn.now.monotonic
         if let reason = session.reasonToDrop(at: now) { return drop(session, reason) }
         if session.nextHeartbeatAt <= now {
@@ -199,9 +194,8 @@ package final class Broker {
     }
 
     private func setAlarm(of session: Session) {
-        guard let due = session.nextAlarm else { return }
-        session.alarmAt = due
-        turn.alarms.insert(.session(session.id, due: due), due: due)
+        guard let due = session.nextAlarm, session.openAlarms.add(due) else { return }
+        turn.alarms.insert(.session(session.id), due: due)
     }
 
     private func keepHouse() {
@@ -252,7 +246,9 @@ package final class Broker {
 
     /// The session's outbox has been emptied: its channel may have more for it.
     package func hasRoomAgain(_ session: Session) {
-        session.channel.map { turn.touch($0) }
+        guard session.isHeldBack, let channel = session.channel else { return }
+        session.isHeldBack = false
+        turn.touch(channel)
     }
 
     /// No message is taken any more.

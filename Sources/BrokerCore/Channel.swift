@@ -34,7 +34,7 @@ package final class Channel {
     private var cursorShare = 0
 
     var deliveries = DeliveryPool()
-    private var deferredQueue = DeadlineQueue<(delivery: Int32, generation: UInt32)>()
+    private var deferredQueue = DeadlineQueue<Int32>()
     private(set) var deferredCount = 0
     private(set) var inFlightCount = 0
 
@@ -42,8 +42,7 @@ package final class Channel {
     private var acceptedCount: Int64 = 0
     private var takenCount: Int64 = 0
 
-    /// When the broker has been asked to look at the deadlines next.
-    private var alarmAt = Int64.max
+    private var openAlarms = OpenAlarms()
 
     private(set) var messageCount = 0
     private(set) var requeueCount = 0
@@ -84,10 +83,7 @@ package final class Channel {
         letGoIfDone(number)
     }
 
-    func isDone(with segment: Segment) -> Bool {
-        guard let share = share(of: segment) else { return true }
-        return share.settled == segment.count
-    }
+    func segmentWasCompacted(_ segment: Segment) { share(of: segment)?.compact() }
 
     /// The channel's unfinished messages in a segment that the cursor has passed, if they are few.
     ///
@@ -195,8 +191,8 @@ package final class Channel {
     // MARK: Consumers
 
     func addConsumer(_ session: Session) {
-        let place = consumers.firstIndex { $0 == nil } ?? consumers.count
-        if place == consumers.count { consumers.append(nil) }
+        if consumerCount == consumers.count { consumers.append(nil) }
+        let place = consumers.firstIndex { $0 == nil }!
         consumers[place] = session
         consumerCount += 1
         session.channel = self
@@ -208,6 +204,7 @@ package final class Channel {
     func removeConsumer(_ session: Session, _ turn: Turn) {
         let slot = session.consumerSlot
         consumers[Int(slot)] = nil
+        while let last = consumers.last, last == nil { consumers.removeLast() }
         consumerCount -= 1
         session.channel = nil
         guard session.inFlightCount > 0, !isDeleted else { return }
@@ -227,7 +224,14 @@ package final class Channel {
         defer { setAlarm(turn) }
         guard !isPaused, consumerCount > 0 else { return }
         var refusals = 0
+        var leftInRound = 0
+        var share = 0
         while depth > 0, refusals < consumers.count {
+            if leftInRound == 0 {
+                leftInRound = consumers.count
+                share = fairShare
+            }
+            leftInRound -= 1
             if nextConsumer >= consumers.count { nextConsumer = 0 }
             let session = consumers[nextConsumer]
             nextConsumer += 1
@@ -237,20 +241,20 @@ package final class Channel {
                 continue
             }
             refusals = 0
-            deliver(to: session, atMost: min(room, fairShare), turn)
+            deliver(to: session, atMost: min(room, share), turn)
             turn.touch(session)
         }
     }
 
-    /// How many messages one consumer gets before it is another's turn.
+    /// How many messages each consumer gets before it is another's turn: the same in a round.
     private var fairShare: Int {
-        consumerCount == 1 ? .max : min(256, depth / consumerCount + 1)
+        consumerCount == 1 ? .max : min(256, max(1, depth / consumerCount))
     }
 
-    /// Delivers a run of messages that are due, at least one.
+    /// Delivers a run of messages that are due, at least one, until there is enough to send.
     private func deliver(to session: Session, atMost limit: Int, _ turn: Turn) {
         var left = limit
-        while left > 0 {
+        while left > 0, session.backlogBytes < turn.options.maxUnsentBytes {
             let waiting = deliveries.firstWaiting
             // Those that came before it into the queue go first.
             let before = waiting.map { Int(deliveries[$0].due - takenCount) } ?? .max
@@ -297,8 +301,11 @@ package final class Channel {
         let share = shareAtCursor(stretch.lowerBound)
         let segment = share.segment
         let start = stretch.lowerBound - segment.firstOrdinal
-        let end = min(
-            start + limit, segment.count, stretch.upperBound - segment.firstOrdinal)
+        let due =
+            start..<min(
+                start + limit, segment.count, stretch.upperBound - segment.firstOrdinal)
+        let end = segment.end(
+            of: due, within: turn.options.maxUnsentBytes - session.backlogBytes)
         move(cursorTo: segment.firstOrdinal + end, of: stretch)
         if session.sampleRate > 0 {
             deliverSample(start..<end, of: cursorShare, to: session, turn)
@@ -468,12 +475,17 @@ package final class Channel {
     /// `TOUCH`: the timeout starts anew, but never beyond the longest there may be.
     func touch(_ id: MessageID, by session: Session, _ turn: Turn) throws(ProtocolError) {
         let delivery = try inFlight(id, to: session, .touchFailed, "TOUCH")
-        let list = deliveries[delivery].list
+        let renewed = turn.now.monotonic + session.messageTimeout
         let longest =
             deliveries[delivery].deliveredAt + turn.options.maxMessageTimeout.nanoseconds
+        guard deliveries[delivery].due != min(renewed, longest) else { return }
         deliveries.remove(delivery)
-        deliveries[delivery].due = min(turn.now.monotonic + session.messageTimeout, longest)
-        deliveries.append(delivery, to: list)
+        deliveries[delivery].due = min(renewed, longest)
+        deliveries.append(
+            delivery,
+            to: renewed <= longest
+                ? deliveries.list(ofTimeout: session.messageTimeout)
+                : DeliveryPool.longestList)
     }
 
     private func inFlight(
@@ -521,7 +533,7 @@ package final class Channel {
         deliveries[id].state = .deferred
         deliveries[id].due = due
         deferredCount += 1
-        deferredQueue.insert((id, deliveries[id].generation), due: due)
+        deferredQueue.insert(id, due: due)
         turn.touch(self)
     }
 
@@ -532,11 +544,11 @@ package final class Channel {
 
     /// Deferred messages that are due wait for delivery again, and so do those whose consumer has
     /// had them for too long.
-    func expire(_ turn: Turn) {
+    private func expire(_ turn: Turn) {
         let now = turn.now.monotonic
-        while let (id, generation) = deferredQueue.popDue(at: now) {
-            guard deliveries[id].generation == generation, deliveries[id].state == .deferred
-            else { continue }
+        while let id = deferredQueue.popDue(at: now) {
+            precondition(
+                deliveries[id].state == .deferred, "a deferred message stays until it is due")
             deferredCount -= 1
             wait(id, turn)
         }
@@ -548,18 +560,22 @@ package final class Channel {
         }
     }
 
-    /// The broker's alarm went off that was set for `due`: `false` if an earlier one replaced it.
-    func takeAlarm(due: Int64) -> Bool {
-        guard due == alarmAt else { return false }
-        alarmAt = .max
-        return true
+    /// An alarm went off.
+    func alarmWentOff(_ turn: Turn) {
+        openAlarms.goOff()
+        expire(turn)
+        turn.touch(self)
     }
 
     private func setAlarm(_ turn: Turn) {
         let due = min(deferredQueue.nextDue ?? .max, deliveries.nextDue ?? .max)
-        guard due < alarmAt else { return }
-        alarmAt = due
-        turn.alarms.insert(.channel(number, due: due), due: due)
+        guard openAlarms.add(due) else { return }
+        turn.alarms.insert(.channel(number), due: due)
+    }
+
+    /// Gives back what a crowd of deliveries took, once it is gone.
+    func sweep() {
+        if deliveries.isIdle { deliveries = DeliveryPool() }
     }
 
     /// Throws away every message, whatever its state; consumers have their room back at once.

@@ -21,8 +21,6 @@ struct Delivery {
     var list: Int32 = DeliveryPool.noList
     var previous: Int32 = DeliveryPool.none
     var next: Int32 = DeliveryPool.none
-    /// Told apart from whoever had this place before.
-    var generation: UInt32 = 0
     var due: Int64 = 0
     var deliveredAt: Int64 = 0
 }
@@ -38,9 +36,12 @@ final class DeliveryPool {
     static let noList: Int32 = -1
     /// The list of those to be delivered again, in their turn.
     static let waitingList: Int32 = 0
+    /// The list of those that TOUCH has stretched to the longest timeout. They are due before
+    /// others of their consumer's timeout, and would have to look for their place among them.
+    static let longestList: Int32 = 1
 
     struct List {
-        /// Nanoseconds; the first list, of those that wait, has none.
+        /// Nanoseconds; the two lists above have none.
         var timeout: Int64
         var first = DeliveryPool.none
         var last = DeliveryPool.none
@@ -51,7 +52,7 @@ final class DeliveryPool {
     private var capacity = 16
     private var used = 0
     private var firstFree = DeliveryPool.none
-    private(set) var lists = [List(timeout: 0)]
+    private(set) var lists = [List(timeout: 0), List(timeout: 0)]
 
     /// Deliveries that are not free.
     private(set) var count = 0
@@ -61,6 +62,9 @@ final class DeliveryPool {
     }
 
     deinit { entries.deallocate() }
+
+    /// It holds nothing, and more memory than a quiet channel is to cost.
+    var isIdle: Bool { count == 0 && capacity > 1024 }
 
     /// All that are in use.
     var live: some Sequence<Int32> {
@@ -102,7 +106,6 @@ final class DeliveryPool {
         count -= 1
         let entry = entries + Int(id)
         entry.pointee.state = .free
-        entry.pointee.generation &+= 1
         entry.pointee.next = firstFree
         firstFree = id
     }
@@ -116,11 +119,11 @@ final class DeliveryPool {
 
     /// The list of those whose timeout has this length.
     func list(ofTimeout timeout: Int64) -> Int32 {
-        if let place = lists.dropFirst().firstIndex(where: { $0.timeout == timeout }) {
+        if let place = lists.dropFirst(2).firstIndex(where: { $0.timeout == timeout }) {
             return Int32(place)
         }
         // A list nobody stands in serves the next length: there are no more than consumers.
-        if let place = lists.dropFirst().firstIndex(where: { $0.count == 0 }) {
+        if let place = lists.dropFirst(2).firstIndex(where: { $0.count == 0 }) {
             lists[place].timeout = timeout
             return Int32(place)
         }
@@ -130,8 +133,7 @@ final class DeliveryPool {
 
     /// Puts a delivery at a list's end, or before those that are due later.
     ///
-    /// New ones are due last as a rule; only a TOUCH that meets the longest timeout, or another
-    /// consumer's turn, makes one step forward.
+    /// New ones are due last as a rule; only those of the longest timeout come in any order.
     @inline(__always)
     func append(_ id: Int32, to list: Int32) {
         let entry = entries + Int(id)

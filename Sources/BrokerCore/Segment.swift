@@ -28,8 +28,11 @@ package final class Segment {
     /// No record is added any more.
     private(set) var isSealed = false
 
-    /// How many channels still need something in it, and deferred messages in it that are held.
+    /// How many channels still need something in it.
     var claims = 0
+
+    /// How many of its messages, all of them deferred, no channel has yet.
+    var heldCount = 0
 
     /// The records that are left, ascending, once it was compacted; `nil` as long as all are there.
     private var remaining: [UInt16]?
@@ -133,6 +136,24 @@ package final class Segment {
         return offset(of: indices.lowerBound)..<offset(of: indices.upperBound)
     }
 
+    /// How far from `indices`' start on the records come to `byteCount`; by one record at least.
+    ///
+    /// Only before it is compacted.
+    func end(of indices: Range<Int>, within byteCount: Int) -> Int {
+        var low = indices.lowerBound + 1
+        var high = indices.upperBound
+        guard byteRange(of: indices).count > byteCount else { return high }
+        while low < high {
+            let middle = (low + high + 1) / 2
+            if byteRange(of: indices.lowerBound..<middle).count <= byteCount {
+                low = middle
+            } else {
+                high = middle - 1
+            }
+        }
+        return low
+    }
+
     /// The record's whole frame, with `attempts` 1 in it.
     func frame(at index: Int) -> Bytes {
         let place = remaining.map { self.place(of: index, among: $0) } ?? index
@@ -163,12 +184,14 @@ package final class Segment {
     /// that nobody finishes does not hold megabytes. Their IDs stay.
     ///
     /// - Parameter needed: ascending, and all of them still there.
-    func compact(to needed: [Int], pool: SlabPool) {
+    /// - Returns: `false`, with nothing done, if that would gain little.
+    func compact(to needed: [Int], pool: SlabPool) -> Bool {
         precondition(isSealed, "a segment that grows is not compacted")
         let frames = needed.map { frame(at: $0) }
         let byteCount = frames.reduce(0) { $0 + $1.count + Self.offsetBytes }
+        guard SlabPool.slabByteCount(for: byteCount) <= slabBytes / 4 else { return false }
         let old = slab
-        slab = pool.slab(of: max(byteCount, 1))
+        slab = pool.slab(of: byteCount)
         usedBytes = 0
         for (place, frame) in frames.enumerated() {
             (slab.base + usedBytes).copyMemory(from: frame.baseAddress!, byteCount: frame.count)
@@ -177,6 +200,7 @@ package final class Segment {
         }
         remaining = needed.map(UInt16.init)
         withExtendedLifetime(old) {}
+        return true
     }
 
     /// Bytes of memory it holds.

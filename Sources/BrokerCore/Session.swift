@@ -64,14 +64,16 @@ package final class Session {
     // Heartbeats.
     var lastHeardAt: Int64
     var nextHeartbeatAt: Int64 = 0
-    /// When the broker has been asked to look at the two above.
-    var alarmAt = Int64.max
+    var openAlarms = OpenAlarms()
 
     // The subscription.
     var channel: Channel?
     var consumerSlot: Int32 = -1
     var readyCount = 0
     var inFlightCount = 0
+
+    /// It would have been given more if less were on its way to it.
+    var isHeldBack = false
 
     var deliveredCount = 0
     var finishCount = 0
@@ -122,10 +124,11 @@ package final class Session {
     /// Do not read from it: it does not take its answers.
     package func isCongested(limit: Int) -> Bool { backlogBytes >= limit }
 
-    /// How many more messages it wants and can take.
+    /// How many more messages it wants and can take; notes if the latter is what stops it.
     func room(unsentLimit: Int) -> Int {
-        guard phase == .subscribed, backlogBytes < unsentLimit else { return 0 }
-        return max(0, readyCount - inFlightCount)
+        guard phase == .subscribed, readyCount > inFlightCount else { return 0 }
+        isHeldBack = backlogBytes >= unsentLimit
+        return isHeldBack ? 0 : readyCount - inFlightCount
     }
 
     /// The edge could not send everything at once: `bytes` are on their way since `now`, 0 of them

@@ -9,6 +9,9 @@ final class Share {
     private var states: UnsafeMutablePointer<Int32>
     private(set) var stateCount = 0
     private var capacity = 0
+    /// The states of the few messages that are left of a compacted segment; then there are no
+    /// words.
+    private var left: [Int: Int32] = [:]
 
     static let untouched: Int32 = -1
     static let settledState: Int32 = -2
@@ -27,13 +30,20 @@ final class Share {
     /// The delivery of a record, ``untouched`` or ``settledState``.
     @inline(__always)
     func state(of index: Int) -> Int32 {
-        index < stateCount ? states[index] : Self.untouched
+        index < stateCount ? states[index] : left[index] ?? Self.untouched
     }
 
     @inline(__always)
     func setState(_ state: Int32, of index: Int) {
-        if index >= stateCount { reach(index + 1) }
+        if index >= stateCount {
+            guard left.isEmpty else { return setStateLeft(state, of: index) }
+            reach(index + 1)
+        }
         states[index] = state
+    }
+
+    private func setStateLeft(_ state: Int32, of index: Int) {
+        left[index] = state == Self.settledState ? nil : state
     }
 
     /// Makes words for the first `count` messages.
@@ -50,8 +60,17 @@ final class Share {
         stateCount = count
     }
 
-    /// The records that have a delivery, ascending.
+    /// The records that have a delivery.
     var deliveredIndexes: [Int] {
-        (0..<stateCount).filter { states[$0] >= 0 }
+        (0..<stateCount).filter { states[$0] >= 0 } + left.keys
+    }
+
+    /// The segment was compacted: only messages with a delivery are left to keep words for.
+    func compact() {
+        for index in deliveredIndexes { left[index] = state(of: index) }
+        states.deallocate()
+        states = .allocate(capacity: 0)
+        stateCount = 0
+        capacity = 0
     }
 }

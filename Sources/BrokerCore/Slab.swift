@@ -54,12 +54,18 @@ package final class SlabPool {
     /// A slab of at least `byteCount`: of one of the usual sizes if it can be.
     func slab(of byteCount: Int) -> Slab {
         guard let size = Self.sizes.firstIndex(where: { $0 >= byteCount }) else {
-            return Slab(base: allocate(byteCount), byteCount: byteCount, pool: counting(byteCount))
+            let own = Self.slabByteCount(for: byteCount)
+            return Slab(base: allocate(own), byteCount: own, pool: counting(own))
         }
         let base = spare[size].popLast() ?? allocate(Self.sizes[size])
         fewestSpare[size] = min(fewestSpare[size], spare[size].count)
         idle[size] = min(idle[size], spare[size].count)
         return Slab(base: base, byteCount: Self.sizes[size], pool: counting(Self.sizes[size]))
+    }
+
+    /// How large a slab of at least `byteCount` will be. Records' offsets lie aligned at its end.
+    static func slabByteCount(for byteCount: Int) -> Int {
+        sizes.first { $0 >= byteCount } ?? (byteCount + 15) & ~15
     }
 
     private func counting(_ byteCount: Int) -> SlabPool {

@@ -12,6 +12,7 @@ import NSQWire
 package final class Topic {
     package let name: TopicName
     private let nameBytes: [UInt8]
+    private let isEphemeral: Bool
     private(set) var isPaused = false
     private(set) var isDeleted = false
     var isTouched = false
@@ -19,13 +20,13 @@ package final class Topic {
     private(set) var channels: [Channel] = []
 
     /// Every segment that somebody may still need, by serial.
-    private var segments = Deque<Segment>()
+    private(set) var segments = Deque<Segment>()
     private var tail: Segment?
     private var deferredTail: Segment?
     /// The size of the next slab, as a place in ``SlabPool/sizes``.
     private var nextSize = 0
-    /// `messageCount` when it was last looked after.
-    private var countWhenSwept = 0
+    /// `storedBytes` when it was last looked after.
+    private var storedWhenSwept = 0
 
     private(set) var published = 0
     private(set) var released = 0
@@ -44,10 +45,14 @@ package final class Topic {
     init(name: TopicName) {
         self.name = name
         nameBytes = Array(name.text.utf8)
+        isEphemeral = name.isEphemeral
     }
 
     /// Messages that no channel has yet.
     var depth: Int { published - released + held.count }
+
+    /// What all messages so far took of slabs.
+    private var storedBytes: Int { messageBytes + messageCount * Segment.byteCount(bodyBytes: 0) }
 
     @inline(__always)
     func isNamed(_ bytes: Bytes) -> Bool { bytes.elementsEqual(nameBytes) }
@@ -56,47 +61,56 @@ package final class Topic {
 
     /// Appends one message.
     func publish(_ body: Bytes, _ turn: Turn) {
+        count(1, bytes: body.count, turn)
+        guard room(for: 1, turn) > 0 else { return }
         let timestamp = turn.now.wall
         if tail?.append(body, timestampNanoseconds: timestamp) != true {
             roll(forBodyBytes: body.count, turn)
             tail?.append(body, timestampNanoseconds: timestamp)
         }
         published += 1
-        count(1, bytes: body.count, turn)
     }
 
     /// Appends `count` messages of an MPUB's body, whose sizes have been checked.
     func publish(_ count: Int, from batch: Bytes, _ turn: Turn) {
+        self.count(count, bytes: batch.count - 4 * count, turn)
         var offset = 0
-        var left = count
-        while true {
+        var left = room(for: count, turn)
+        while left > 0 {
             tail?.append(
                 from: batch, at: &offset, left: &left, timestampNanoseconds: turn.now.wall)
-            if left == 0 { break }
             published = tail?.endOrdinal ?? published
+            guard left > 0 else { return }
             roll(forBodyBytes: Int(batch.bigEndian(at: offset, as: Int32.self)), turn)
         }
-        published = tail!.endOrdinal
-        self.count(count, bytes: batch.count - 4 * count, turn)
     }
 
     /// Appends a message that is handed out at `due`, not before.
     func publish(_ body: Bytes, deferredUntil due: Int64, _ turn: Turn) {
+        count(1, bytes: body.count, turn)
+        guard room(for: 1, turn) > 0 else { return }
         let timestamp = turn.now.wall
         if deferredTail?.append(body, timestampNanoseconds: timestamp) != true {
             rollDeferred(forBodyBytes: body.count, turn)
             deferredTail?.append(body, timestampNanoseconds: timestamp)
         }
         let segment = deferredTail!
-        segment.claims += 1
+        segment.heldCount += 1
         held.append(HeldMessage(segment: segment, index: segment.count - 1, due: due))
-        count(1, bytes: body.count, turn)
     }
 
     private func count(_ messages: Int, bytes: Int, _ turn: Turn) {
         messageCount += messages
         messageBytes += bytes
         turn.touch(self)
+    }
+
+    /// How many of `count` more messages it takes. An ephemeral topic that keeps what comes, as it
+    /// is paused or has no channel yet, keeps only so many; the rest is dropped, as in nsqd.
+    @inline(__always)
+    private func room(for count: Int, _ turn: Turn) -> Int {
+        guard isEphemeral, isPaused || channels.isEmpty else { return count }
+        return min(count, max(0, turn.options.memoryQueueSize - depth))
     }
 
     private func roll(forBodyBytes bodyBytes: Int, _ turn: Turn) {
@@ -131,14 +145,18 @@ package final class Topic {
         for channel in channels where start < released {
             channel.accept(start..<released, turn)
         }
-        let due = held
-        held.removeAll()
-        for message in due {
+        for message in takeHeld() {
             for channel in channels {
                 channel.accept(message.segment, message.index, due: message.due, turn)
             }
-            letGo(message.segment)
+            removeIfUnneeded(message.segment)
         }
+    }
+
+    private func takeHeld() -> [HeldMessage] {
+        defer { held.removeAll() }
+        for message in held { message.segment.heldCount = 0 }
+        return held
     }
 
     func pause(_ isPaused: Bool, _ turn: Turn) {
@@ -166,11 +184,10 @@ package final class Topic {
 
     /// Makes the channel know every segment that has, or will have, something for it.
     func adoptAll(_ channel: Channel) {
-        let heldInSegment = Dictionary(grouping: held) { $0.segment.serial }.mapValues(\.count)
         for segment in segments {
             let toCome =
                 segment.isDeferred
-                ? heldInSegment[segment.serial] ?? 0
+                ? segment.heldCount
                 : min(segment.count, max(0, segment.endOrdinal - released))
             guard toCome > 0 || !segment.isSealed else { continue }
             channel.adopt(segment, settled: segment.count - toCome)
@@ -183,11 +200,8 @@ package final class Topic {
         let dropped = released..<published
         released = published
         for channel in channels { channel.drop(dropped) }
-        let due = held
-        held.removeAll()
-        for message in due {
+        for message in takeHeld() {
             for channel in channels { channel.dropDeferred(in: message.segment) }
-            letGo(message.segment)
         }
         for segment in segments { removeIfUnneeded(segment) }
     }
@@ -195,7 +209,11 @@ package final class Topic {
     func delete() {
         isDeleted = true
         for channel in channels { removeChannel(channel) }
+        // A producer that remembers the topic must not keep its memory.
         segments.removeAll()
+        held.removeAll()
+        tail = nil
+        deferredTail = nil
     }
 
     // MARK: Letting segments go
@@ -214,7 +232,7 @@ package final class Topic {
     }
 
     private func removeIfUnneeded(_ segment: Segment) {
-        guard segment.isSealed, segment.claims == 0,
+        guard segment.isSealed, segment.claims == 0, segment.heldCount == 0,
             segment.isDeferred || segment.endOrdinal <= released
         else { return }
         if segments.first === segment {
@@ -227,39 +245,46 @@ package final class Topic {
     /// Looks after what a quiet time leaves behind: slabs that nobody needs any more, or that a
     /// few messages hold.
     func sweep(_ turn: Turn) {
-        if messageCount == countWhenSwept {
-            if let segment = tail, isSettled(segment) { closeTail(&tail) }
-            if let segment = deferredTail, isSettled(segment) { closeTail(&deferredTail) }
-        }
-        countWhenSwept = messageCount
+        // As large as what came in an interval: a thousand quiet topics must not hold a slab of
+        // full size each because they were busy once.
+        let recentBytes = storedBytes - storedWhenSwept
+        storedWhenSwept = storedBytes
+        nextSize = SlabPool.sizes.firstIndex { $0 >= recentBytes } ?? SlabPool.sizes.count - 1
+        closeTail(&tail, recentBytes: recentBytes)
+        closeTail(&deferredTail, recentBytes: recentBytes)
         for segment in segments where segment.isSealed { compact(segment, turn) }
+        for channel in channels { channel.sweep() }
     }
 
-    private func closeTail(_ tail: inout Segment?) {
-        let segment = tail
+    /// Ends a tail that is hardly needed, if it is larger than the next would be.
+    private func closeTail(_ tail: inout Segment?, recentBytes: Int) {
+        guard let segment = tail,
+            recentBytes == 0 || segment.slabBytes > SlabPool.sizes[nextSize],
+            fewNeeded(in: segment) != nil
+        else { return }
         tail = nil
-        nextSize = 0
         seal(segment)
     }
 
-    private func isSettled(_ segment: Segment) -> Bool {
-        (segment.isDeferred || segment.endOrdinal <= released)
-            && channels.allSatisfy { $0.isDone(with: segment) }
+    /// Few messages are worth a copy if it saves most of a slab.
+    private func compact(_ segment: Segment, _ turn: Turn) {
+        guard segment.slabBytes > SlabPool.sizes[0], let needed = fewNeeded(in: segment),
+            segment.compact(to: needed, pool: turn.slabs)
+        else { return }
+        for channel in channels { channel.segmentWasCompacted(segment) }
     }
 
-    /// An eighth of a slab is worth a copy of what is needed there.
-    private func compact(_ segment: Segment, _ turn: Turn) {
-        guard segment.slabBytes > SlabPool.sizes[0],
-            !held.contains(where: { $0.segment === segment })
-        else { return }
+    /// The messages that are still needed, ascending, if they are an eighth or less, and if all
+    /// channels have come past the others.
+    private func fewNeeded(in segment: Segment) -> [Int]? {
+        guard segment.isDeferred ? segment.heldCount == 0 : segment.endOrdinal <= released
+        else { return nil }
+        let limit = max(1, segment.count / 8)
         var needed: Set<Int> = []
         for channel in channels {
-            guard let own = channel.unfinished(in: segment, atMost: segment.count / 8) else {
-                return
-            }
+            guard let own = channel.unfinished(in: segment, atMost: limit) else { return nil }
             needed.formUnion(own)
         }
-        guard !needed.isEmpty, needed.count <= segment.count / 8 else { return }
-        segment.compact(to: needed.sorted(), pool: turn.slabs)
+        return needed.count <= limit ? needed.sorted() : nil
     }
 }

@@ -16,8 +16,8 @@ final class Turn {
     private var random: SplitMix64
 
     enum Alarm {
-        case session(SessionID, due: Int64)
-        case channel(UInt64, due: Int64)
+        case session(SessionID)
+        case channel(UInt64)
         case housekeeping
     }
 

@@ -8,18 +8,18 @@ package struct Upgrade: Equatable, Sendable {
     package enum Compression: Equatable, Sendable {
         case deflate(level: Int)
         case snappy
+
+        package var isDeflate: Bool {
+            if case .deflate = self { true } else { false }
+        }
     }
 
     var isNone: Bool { self == Upgrade() }
-
-    var isDeflate: Bool {
-        if case .deflate = compression { true } else { false }
-    }
 }
 
 /// How a connection is encrypted, and who the client has shown to be.
 package struct TLSSummary: Equatable, Sendable {
-    /// As `tls1.3`.
+    /// As `TLS1.3`.
     package var version: String
     /// By its IANA name.
     package var cipherSuite: String

@@ -1,4 +1,5 @@
 import BrokerCore
+import HTTP
 import Logging
 import NSQWire
 import Transport
@@ -13,9 +14,14 @@ import UVLoop
 package final class BrokerServer {
     let broker: Broker
     let loop: Loop
-    let logger: Logger
     /// What TLS is offered with, if it is.
     let tls: TLSContext?
+    var logger: Logger
+    let hostname = System.hostname
+    private(set) var tcpAddress: SocketAddress?
+    private(set) var httpAddress: SocketAddress?
+    /// What `/config/nsqlookupd_tcp_addresses` says.
+    var lookupdAddresses: [String] = []
 
     /// What connections read into: one buffer for all, as the loop reads one at a time.
     let readBuffer = UnsafeMutableRawBufferPointer.allocate(
@@ -23,6 +29,7 @@ package final class BrokerServer {
 
     private var listeners: [Listener] = []
     private var connections: [SessionID: TCPConnection] = [:]
+    private var http: (server: HTTPServer, routes: HTTPRoutes)?
     private let alarm: Timer
     private var alarmAt = Int64.max
     private var whenStopped: (() -> Void)?
@@ -57,9 +64,27 @@ package final class BrokerServer {
             [weak self] stream in self?.accept(stream)
         }
         listeners.append(listener)
+        tcpAddress = listener.address
         logger.info("TCP: listening on \(listener.address)")
         return listener.address
     }
+
+    /// Serves the HTTP API at `address`; port 0 is any free one.
+    ///
+    /// - Returns: the address it listens on.
+    package func listenForHTTP(at address: SocketAddress) throws(UVError) -> SocketAddress {
+        let routes = HTTPRoutes(of: self)
+        let server = HTTPServer(serving: routes, on: loop)
+        let bound = try server.listen(at: address)
+        http = (server, routes)
+        httpAddress = bound
+        logger.info("HTTP: listening on \(bound)")
+        return bound
+    }
+
+    var httpConnectionCount: Int { http?.server.connectionCount ?? 0 }
+
+    var startedAtSeconds: Int { Int(broker.startedAt.wall / 1_000_000_000) }
 
     private func accept(_ stream: Stream) {
         stream.noDelay(true)
@@ -82,8 +107,9 @@ package final class BrokerServer {
     // MARK: Turns
 
     private func endTurn() {
-        for session in broker.endTurn(at: now) {
-            connections[session.id]?.flush()
+        // Who has taken all of it at once may be given more.
+        while case let sessions = broker.endTurn(at: now), !sessions.isEmpty {
+            for session in sessions { connections[session.id]?.flush() }
         }
         for event in broker.takeEvents() { log(event) }
         setAlarm()
@@ -138,11 +164,16 @@ package final class BrokerServer {
         listeners = []
         alarm.close()
         for connection in connections.values { connection.end() }
+        let httpServer = http?.server
+        httpServer?.stop { [weak self] in
+            self?.http = nil
+            self?.finishStopping()
+        }
         finishStopping()
     }
 
     private func finishStopping() {
-        guard connections.isEmpty, let done = whenStopped else { return }
+        guard connections.isEmpty, http == nil, let done = whenStopped else { return }
         whenStopped = nil
         loop.endOfTurn = nil
         done()

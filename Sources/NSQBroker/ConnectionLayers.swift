@@ -143,6 +143,7 @@ final class ConnectionLayers {
         if session.isEnded { stream.finish() }
         guard sendWire() else { return }
         if session.isEnded { return connection.hangUp() }
+        server.broker.hasRoomAgain(session)
         guard isHeldUp else { return }
         isHeldUp = false
         goOnLater()
@@ -198,7 +199,7 @@ extension Upgrade.Compression {
 extension TLSSummary {
     fileprivate init(_ tls: TLSSession) {
         self.init(
-            version: tls.version?.rawValue ?? "", cipherSuite: tls.cipherSuite,
+            version: tls.version?.rawValue.uppercased() ?? "", cipherSuite: tls.cipherSuite,
             commonName: tls.peerCommonName)
     }
 }

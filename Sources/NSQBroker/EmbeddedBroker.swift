@@ -18,6 +18,8 @@ public final class EmbeddedBroker: Sendable {
     public struct Configuration: Sendable {
         /// `host:port` to listen on. Port 0, the default, is any free one.
         public var tcpAddress = "127.0.0.1:0"
+        /// `host:port` to serve the HTTP API on; by default there is none.
+        public var httpAddress: String?
         /// How long a consumer may hold a message before it goes to another.
         public var messageTimeout = Duration.seconds(60)
         /// The largest message, in bytes.
@@ -40,56 +42,82 @@ public final class EmbeddedBroker: Sendable {
 
     /// The address clients connect to, as `host:port`.
     public let tcpAddress: String
+    /// The address of the HTTP API, as `host:port`; `nil` if none was asked for.
+    public let httpAddress: String?
 
     private let thread: LoopThread
     private let server: LoopBound<BrokerServer>
 
-    private init(tcpAddress: String, thread: LoopThread, server: LoopBound<BrokerServer>) {
-        self.tcpAddress = tcpAddress
+    private init(_ addresses: Addresses, thread: LoopThread, server: LoopBound<BrokerServer>) {
+        tcpAddress = addresses.tcp
+        httpAddress = addresses.http
         self.thread = thread
         self.server = server
     }
 
     /// Starts a broker; it takes connections when this returns.
     ///
-    /// - Throws: ``StartError``, if the address is malformed or taken.
+    /// - Throws: ``StartError``, if an address is malformed or taken.
     public static func start(
         _ configuration: Configuration = Configuration()
     ) async throws -> EmbeddedBroker {
-        try await start(configuration.options, at: configuration.tcpAddress, configuration.logger)
+        try await start(
+            configuration.options, at: configuration.tcpAddress, http: configuration.httpAddress,
+            configuration.logger)
     }
 
     /// The same with every option there is.
     package static func start(
-        _ options: BrokerOptions, tls tlsOptions: TLSServerOptions? = nil,
-        at tcpAddress: String, _ logger: Logger
+        _ options: BrokerOptions, tls tlsOptions: TLSServerOptions? = nil, at tcpAddress: String,
+        http httpAddress: String? = nil, _ logger: Logger
     ) async throws -> EmbeddedBroker {
+        let thread: LoopThread
         do {
-            let address = try SocketAddress(parsing: tcpAddress)
-            let thread = try LoopThread(name: "nsqd")
-            do {
-                let (bound, server) = try await withCheckedThrowingContinuation { continuation in
-                    thread.door.submit { loop in
-                        continuation.resume(
-                            with: Result {
-                                let tls = try tlsOptions.map { try TLSContext(server: $0) }
-                                let server = BrokerServer(
-                                    options: options, tls: tls, on: loop, logger: logger)
-                                return (try server.listen(at: address), LoopBound(server, on: loop))
-                            })
-                    }
-                }
-                return EmbeddedBroker(
-                    tcpAddress: bound.description, thread: thread, server: server)
-            } catch {
-                thread.stop()
-                thread.join()
-                throw error
-            }
-        } catch let error as TLSSetupError {
-            throw error
+            thread = try LoopThread(name: "nsqd")
         } catch {
             throw StartError(address: tcpAddress, reason: "\(error)")
+        }
+        let wanted = Addresses(tcp: tcpAddress, http: httpAddress)
+        do {
+            let (bound, server) = try await withCheckedThrowingContinuation { continuation in
+                thread.door.submit { loop in
+                    continuation.resume(
+                        with: Result {
+                            let tls = try tlsOptions.map { try TLSContext(server: $0) }
+                            let server = BrokerServer(
+                                options: options, tls: tls, on: loop, logger: logger)
+                            return (try wanted.open(on: server), LoopBound(server, on: loop))
+                        })
+                }
+            }
+            return EmbeddedBroker(bound, thread: thread, server: server)
+        } catch {
+            thread.stop()
+            thread.join()
+            throw error
+        }
+    }
+
+    /// Where to listen, or where it listens.
+    private struct Addresses: Sendable {
+        var tcp: String
+        var http: String?
+
+        func open(on server: BrokerServer) throws(StartError) -> Addresses {
+            let tcp = try bind(self.tcp) { address in try server.listen(at: address) }
+            guard let http else { return Addresses(tcp: tcp) }
+            return Addresses(
+                tcp: tcp, http: try bind(http) { try server.listenForHTTP(at: $0) })
+        }
+
+        private func bind(
+            _ text: String, _ listen: (SocketAddress) throws -> SocketAddress
+        ) throws(StartError) -> String {
+            do {
+                return try listen(SocketAddress(parsing: text)).description
+            } catch {
+                throw StartError(address: text, reason: "\(error)")
+            }
         }
     }
 

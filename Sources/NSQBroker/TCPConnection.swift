@@ -14,6 +14,8 @@ final class TCPConnection: StreamReader {
 
     /// What the kernel did not take at once, while libuv waits for it to.
     var isSending = false
+    /// Nothing is read until it has taken its answers.
+    private var isHeldUp = false
     private(set) var phase = Phase.open
     private var lingering: Timer?
 
@@ -55,6 +57,7 @@ final class TCPConnection: StreamReader {
         }
         if session.pendingUpgrade != nil { return upgrade() }
         if session.isCongested(limit: server.broker.options.maxUnsentBytes) {
+            isHeldUp = true
             stream.stopReading()
         }
     }
@@ -69,12 +72,24 @@ final class TCPConnection: StreamReader {
 
     /// Sends what the outbox holds: at once as much as the kernel takes, the rest as it can.
     func flush() {
-        guard phase != .closed, !isSending else { return }
+        guard phase != .closed else { return }
+        guard !isSending else {
+            // A client that takes nothing is not waited for.
+            if session.isEnded, phase == .open {
+                leaveBroker()
+                closeSoon()
+            }
+            return
+        }
         if let layers { return layers.flush() }
         while !session.outbox.isEmpty {
             guard sendSome() else { return }
         }
-        if session.isEnded { hangUp() }
+        if session.isEnded { return hangUp() }
+        server.broker.hasRoomAgain(session)
+        guard isHeldUp else { return }
+        isHeldUp = false
+        stream.startReading()
     }
 
     /// - Returns: whether the kernel took all it was offered.
@@ -116,9 +131,6 @@ final class TCPConnection: StreamReader {
         session.sending(0, at: server.loop.nowNanoseconds)
         guard error == nil else { return close() }
         flush()
-        guard phase == .open, !isSending else { return }
-        server.broker.hasRoomAgain(session)
-        if layers == nil { stream.startReading() }
     }
 
     // MARK: Layers

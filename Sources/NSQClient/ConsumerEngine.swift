@@ -14,6 +14,7 @@ package final class ConsumerEngine {
     /// Hears of every connection that comes about (nil) or ends; for whoever waits for the first.
     package var onConnection: (SocketAddress, NSQError?) -> Void = { _, _ in }
 
+    package let topic: TopicName
     let loop: Loop
     let options: Consumer.Options
     let role: ClientSession.Role
@@ -34,6 +35,7 @@ package final class ConsumerEngine {
         self.loop = loop
         self.options = options
         self.logger = logger
+        self.topic = topic
         role = .consumer(topic, channel)
         budget = ReadyBudget(maxInFlight: options.maxInFlight)
         ticker = Timer(on: loop)

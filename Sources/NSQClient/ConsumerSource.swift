@@ -124,7 +124,8 @@ extension ConsumerSource: ConnectionOwner {
         let due = engine.loop.nowNanoseconds + timeoutNanoseconds
         let serial = ledger.open(count: offsets.count, dueNanoseconds: due)
         engine.onBatch(
-            MessageBatch(block: block, offsets: offsets, connection: number!, serial: serial))
+            MessageBatch(
+                block: block, offsets: offsets, connection: number!, serial: serial, nsqd: address))
     }
 
     func connection(_ connection: Connection, heard event: ClientSession.Event) {

@@ -1,4 +1,5 @@
 import NSQWire
+import UVLoop
 
 /// The messages of one read from one nsqd, their bodies lying in the one buffer they were read to.
 ///
@@ -10,6 +11,8 @@ public struct MessageBatch: Sendable {
     let offsets: [UInt32]
     let connection: Int
     let serial: Int
+    /// Which nsqd they come from.
+    package let nsqd: SocketAddress
 
     /// Calls `body` with every message, in order and where it lies: the quick way through a batch.
     /// What it gets is valid during the call.

@@ -63,9 +63,12 @@ package struct CountPublisher {
 
     /// When to ask for calls next, if nothing happens before. `nil` with nothing to publish, or
     /// with calls under way: their answers come first.
-    package var nextDeadline: Instant? {
+    ///
+    /// - Parameter flushing: all that waits is due.
+    package func nextDeadline(flushing: Bool = false) -> Instant? {
         guard underWay.isEmpty, let first = queue.min else { return nil }
-        return max(first.deadline, quietUntil ?? first.deadline)
+        let deadline = flushing ? .start : first.deadline
+        return max(deadline, quietUntil ?? deadline)
     }
 
     /// Takes what a committed batch changed.
@@ -89,6 +92,11 @@ package struct CountPublisher {
         settle()
     }
 
+    /// Ends the pause after a failure, so that the client can be tried once more.
+    package mutating func endPause(at now: Instant) {
+        if let quietUntil { self.quietUntil = min(quietUntil, now) }
+    }
+
     /// The calls to make now: none while nothing is due, while calls are under way, or in the
     /// pause after a failure.
     ///
@@ -96,7 +104,7 @@ package struct CountPublisher {
     ///
     /// - Parameter flushing: takes all that waits for due, as before the end.
     package mutating func calls(at now: Instant, flushing: Bool = false) -> [Call] {
-        guard underWay.isEmpty, flushing || now >= quietUntil ?? now else { return [] }
+        guard underWay.isEmpty, now >= quietUntil ?? now else { return [] }
         // After a failure one call goes ahead, to see whether the client is back.
         let round = quietUntil == nil ? settings.callsPerRound : 1
         let horizon = flushing ? Instant(nanoseconds: .max) : now

@@ -1,5 +1,5 @@
 /// Plays as they might come in: a few videos that everybody watches, a long tail that hardly
-/// anybody does, all mixed. The same settings and seed give the same plays, wherever they run.
+/// anybody does, all mixed. The same settings, seed and run give the same plays, wherever they run.
 ///
 /// A collection that makes its plays as they are asked for, so a million of them cost four bytes
 /// each.
@@ -11,6 +11,8 @@ package struct PlayGenerator: RandomAccessCollection, Sendable {
         package var coldVideos = 15
         package var coldBelow = 100
         package var seed: UInt64 = 1
+        /// Goes into the plays' ids, and into nothing else: the same plays, but of another day.
+        package var run: UInt64 = 0
 
         package init() {}
     }
@@ -19,6 +21,7 @@ package struct PlayGenerator: RandomAccessCollection, Sendable {
     package let playsOfVideo: [Int]
     private let order: [UInt32]
     private let seed: UInt64
+    private let playSeed: UInt64
 
     package init(_ settings: Settings = Settings()) throws(ImpossiblePlays) {
         try settings.check()
@@ -32,13 +35,15 @@ package struct PlayGenerator: RandomAccessCollection, Sendable {
         generator.shuffle(&order)
         self.order = order
         seed = settings.seed
+        var mixer = SplitMix64(seed: ~settings.seed)
+        playSeed = mixer.next() ^ settings.run
     }
 
     package var startIndex: Int { 0 }
     package var endIndex: Int { order.count }
 
     package subscript(index: Int) -> Play {
-        let playID = SplitMix64.guid(seed: ~seed, index: index)
+        let playID = SplitMix64.guid(seed: playSeed, index: index)
         return Play(of: video(rank: Int(order[index])), playID: .guid(playID))
     }
 

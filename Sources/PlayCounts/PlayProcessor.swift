@@ -15,18 +15,26 @@ package final class PlayProcessor {
         /// A play that leaves its video below this many is published at once.
         package var realtimeBelow = 100
         package var limits = PlayLimits()
+        /// How long a play is known again.
+        package var counted = CountedPlays.Settings()
         /// How long counts that a client took may stay unnoted while no batch comes along.
         package var longestUnnoted = Duration.milliseconds(100)
         /// The first pause after a client could not be reached, doubled up to the second.
         package var shortestRetry = Duration.milliseconds(100)
         package var longestRetry = Duration.seconds(10)
+        /// How long the end may take: nsqd has half of it to take the last answers, and the client
+        /// the rest. What is not done by then is done after the next start.
+        package var longestStop = Duration.seconds(3)
 
         package init() {}
     }
 
     /// What the processor tells whoever watches: on its loop, as it happens.
     package struct Observer {
+        /// A play that counts.
         package var received: (Play, Instant) -> Void = { _, _ in }
+        /// One that was counted before, and is only finished.
+        package var repeated: (Play, Instant) -> Void = { _, _ in }
         package var rejected: (Rejection) -> Void = { _ in }
         package var committed: ([CountChange], Instant) -> Void = { _, _ in }
         package var called: (Call, Instant) -> Void = { _, _ in }
@@ -44,12 +52,18 @@ package final class PlayProcessor {
     private let logger: Logger
     private let deadline: Timer
     private let unnoted: Timer
+    private let patience: Timer
     package var observer = Observer()
 
     /// The store failed, so that nothing can be counted any more. The messages stay with NSQ.
     package var onFailure: (StoreError) -> Void = { _ in }
 
+    /// What became of the messages so far.
+    package private(set) var statistics = Statistics()
+
     private var tally: Tally
+    private var counted: CountedPlays
+    private let fingerprints: Fingerprint.Taker
     private var publisher: CountPublisher
     private var open = Batch()
     /// The batch whose commit is under way.
@@ -58,12 +72,30 @@ package final class PlayProcessor {
     private var taken: [PlayCount] = []
     private var retries = 0
     private var phase = Phase.running
-    private var whenStopped: () -> Void = {}
+    private var isConsumerStopped = false
+    private var whenStopped: [() -> Void] = []
+
+    package struct Statistics: Sendable, CustomStringConvertible {
+        package var counted = 0
+        /// Counted before, and not again.
+        package var repeated = 0
+        package var rejected: [Rejection: Int] = [:]
+
+        package var description: String {
+            let reasons = rejected.sorted { $0.key.rawValue < $1.key.rawValue }
+                .map { "\($0.value) \($0.key.rawValue)" }
+            return "counted \(counted) plays; \(repeated) came again; "
+                + "\(rejected.values.reduce(0, +)) rejected"
+                + (reasons.isEmpty ? "" : " (\(reasons.joined(separator: ", ")))")
+        }
+    }
 
     private enum Phase {
         case running
         /// No message comes any more; what is here is brought to its end.
         case stopping
+        /// The client has had its time: what it has not taken waits for the next start.
+        case givingUp
         case stopped
         case failed
     }
@@ -88,10 +120,12 @@ package final class PlayProcessor {
         self.logger = logger
         deadline = Timer(on: loop)
         unnoted = Timer(on: loop)
+        patience = Timer(on: loop)
         let stored = try store.load()
         tally = Tally(
             stored.map { PlayCount(of: $0.videoID, $0.count) },
             realtimeBelow: settings.realtimeBelow)
+        (counted, fingerprints) = try store.loadCounted(settings.counted, at: loop.instant)
         publisher = CountPublisher(settings.publisher)
         publisher.catchUp(
             with: stored.filter { $0.count != $0.published }
@@ -109,16 +143,18 @@ package final class PlayProcessor {
     // MARK: Taking plays
 
     private func take(_ messages: MessageBatch) {
-        guard phase == .running || phase == .stopping else { return }
+        guard phase != .failed, phase != .stopped else { return }
         let now = loop.instant
         let rejected = RejectedGroup()
+        let source = fingerprints.source(nsqd: messages.nsqd.description, topic: consumer.topic)
         var index = 0
         messages.forEachReceived { message in
             do throws(Rejection) {
                 let play = try Play(reading: message.body.bytes, within: settings.limits)
-                tally.count(play, arrival: now)
-                observer.received(play, now)
+                count(
+                    play, fingerprints.fingerprint(of: play, in: message, from: source), now)
             } catch {
+                statistics.rejected[error, default: 0] += 1
                 observer.rejected(error)
                 rejects.put(message, messages[index], error, in: rejected)
             }
@@ -126,6 +162,16 @@ package final class PlayProcessor {
         }
         if open.isEmpty { loop.atEndOfTurn(self) }
         open.parts.append((messages, rejected))
+    }
+
+    private func count(_ play: Play, _ fingerprint: Fingerprint, _ now: Instant) {
+        guard counted.insert(fingerprint) else {
+            statistics.repeated += 1
+            return observer.repeated(play, now)
+        }
+        statistics.counted += 1
+        tally.count(play, arrival: now)
+        observer.received(play, now)
     }
 
     // MARK: Commit, call, FIN
@@ -136,6 +182,7 @@ package final class PlayProcessor {
         guard committing == nil, phase != .failed, phase != .stopped else { return }
         guard !open.isEmpty || isDue && !taken.isEmpty else { return finishStopping() }
         let changes = tally.takeChanges()
+        let addition = counted.takeAddition(at: loop.instant)
         committing = open
         open = Batch()
         let published = taken
@@ -143,7 +190,7 @@ package final class PlayProcessor {
         unnoted.stop()
         let door = loop.door
         let me = LoopBound(self, on: loop)
-        store.commit(changes, published: published) { outcome in
+        store.commit(changes, counted: addition, published: published) { outcome in
             door.submit { me.takeOut(on: $0)?.committed(changes, outcome) }
         }
     }
@@ -162,26 +209,24 @@ package final class PlayProcessor {
     /// The rejected ones among them are finished once they are safe in their own topic.
     private func finish(_ batch: Batch) {
         for (messages, rejected) in batch.parts {
-            rejected.whenSafe { [weak self] in
+            rejected.whenSettled { [weak self] in
                 guard let self else { return }
                 consumer.finish(messages)
-                observer.finished(messages.count, loop.instant)
+                observer.finished(messages.count - rejected.requeued, loop.instant)
             }
         }
     }
 
     private func fail(_ error: StoreError) {
-        phase = .failed
-        deadline.stop()
-        unnoted.stop()
         onFailure(error)
+        end(.failed)
     }
 
     // MARK: Publishing
 
     /// Makes the calls that are due, and looks again when the next will be.
     private func publish() {
-        guard phase != .failed, phase != .stopped else { return }
+        guard phase == .running || phase == .stopping else { return }
         let calls = publisher.calls(at: loop.instant, flushing: isFlushing)
         for call in calls {
             sink.send(call) { [weak self] answer in self?.answered(call, answer) }
@@ -190,7 +235,9 @@ package final class PlayProcessor {
     }
 
     /// Before the end all that waits is published: nobody may come to do it within the minute.
-    private var isFlushing: Bool { phase == .stopping && committing == nil && open.isEmpty }
+    private var isFlushing: Bool {
+        isConsumerStopped && committing == nil && open.isEmpty
+    }
 
     private func answered(_ call: Call, _ answer: Result<Void, SinkError>) {
         let now = loop.instant
@@ -199,23 +246,32 @@ package final class PlayProcessor {
             observer.called(call, now)
             retries = 0
             publisher.accepted(call)
-            taken.append(contentsOf: call.counts)
-            unnoted.start(after: settings.longestUnnoted) { [weak self] in
-                self?.commit(taken: true)
-            }
+            note(call.counts)
         case .failure(let error):
             let pause = min(settings.shortestRetry * (1 << min(retries, 20)), settings.longestRetry)
-            retries += 1
             logger.warning("call \(call.number) failed, next in \(pause): \(error)")
             publisher.failed(call, retryAt: now + pause)
+            // The calls of a round fail together, and are one failure.
+            if !publisher.hasCallsUnderWay { retries += 1 }
         }
         guard !publisher.hasCallsUnderWay else { return }
         // On a later turn: a sink may answer at once, and calls are not made inside one another.
         loop.atEndOfTurn(self)
     }
 
+    /// Has the store note what a client took, with the next batch or soon.
+    private func note(_ counts: [PlayCount]) {
+        taken.append(contentsOf: counts)
+        guard phase != .failed, phase != .stopped else { return }
+        unnoted.start(after: settings.longestUnnoted) { [weak self] in
+            self?.commit(taken: true)
+        }
+    }
+
     private func setDeadline() {
-        guard let due = publisher.nextDeadline else { return deadline.stop() }
+        guard let due = publisher.nextDeadline(flushing: isFlushing) else {
+            return deadline.stop()
+        }
         let delay = max(.zero, due - loop.instant)
         deadline.start(after: delay) { [weak self] in self?.publish() }
     }
@@ -224,11 +280,17 @@ package final class PlayProcessor {
 
     /// Takes no more plays; commits, publishes and finishes what is here.
     ///
-    /// - Parameter done: called once all of that is done, unless the store or the client fails.
+    /// - Parameter done: called when that is done, or the store has failed, or the time for it is
+    ///   over. Nothing is lost by any of these: messages that are not finished stay with NSQ, and
+    ///   counts that are not published with the store.
     package func stop(_ done: @escaping () -> Void) {
-        guard phase == .running else { return done() }
+        guard phase != .failed, phase != .stopped else { return done() }
+        whenStopped.append(done)
+        guard phase == .running else { return }
         phase = .stopping
-        whenStopped = done
+        retries = 0
+        publisher.endPause(at: loop.instant)
+        patience.start(after: settings.longestStop / 2) { [weak self] in self?.hurry() }
         consumer.stop { [weak self] in
             guard let self else { return }
             isConsumerStopped = true
@@ -237,16 +299,40 @@ package final class PlayProcessor {
         }
     }
 
-    private var isConsumerStopped = false
+    /// Half of the time is over: no more waiting for an nsqd.
+    private func hurry() {
+        patience.start(after: settings.longestStop / 2) { [weak self] in self?.giveUp() }
+        if !isConsumerStopped { consumer.abandon() }
+    }
+
+    /// All of it is over: no more waiting for a client.
+    private func giveUp() {
+        guard phase == .stopping else { return }
+        phase = .givingUp
+        if publisher.waitingVideos > 0 || publisher.hasCallsUnderWay {
+            logger.warning("not all counts are published: the next start goes on with them")
+        }
+        finishStopping()
+    }
 
     private func finishStopping() {
-        guard phase == .stopping, isConsumerStopped, committing == nil, open.isEmpty else { return }
-        guard publisher.waitingVideos == 0, !publisher.hasCallsUnderWay else { return publish() }
+        guard phase == .stopping || phase == .givingUp else { return }
+        guard isConsumerStopped, committing == nil, open.isEmpty else { return }
+        if phase == .stopping {
+            guard publisher.waitingVideos == 0, !publisher.hasCallsUnderWay else { return }
+        }
         guard taken.isEmpty else { return commit(taken: true) }
-        phase = .stopped
-        deadline.close()
-        unnoted.close()
-        whenStopped()
+        end(.stopped)
+    }
+
+    private func end(_ last: Phase) {
+        phase = last
+        for timer in [deadline, unnoted, patience] { timer.close() }
+        if phase == .failed { consumer.abandon() }
+        logger.info("\(statistics)")
+        let waiters = whenStopped
+        whenStopped = []
+        for done in waiters { done() }
     }
 }
 

@@ -24,6 +24,21 @@ extension PlayStore {
                     ) STRICT
                     """)
         }
+        migrator.registerMigration("2: counted plays") { database in
+            // A row a batch: a row for each of its plays would cost as much as all the rest. For
+            // what a generation is, see `CountedPlays`.
+            try database.execute(
+                sql: """
+                    CREATE TABLE counted (
+                        number INTEGER NOT NULL PRIMARY KEY,
+                        generation INTEGER NOT NULL,
+                        fingerprints BLOB NOT NULL
+                    ) STRICT
+                    """)
+            try database.execute(
+                sql: "CREATE TABLE fingerprint_key (key BLOB NOT NULL) STRICT")
+            try database.execute(sql: "INSERT INTO fingerprint_key VALUES (randomblob(16))")
+        }
         return migrator
     }
 
@@ -56,6 +71,8 @@ extension PlayStore {
     /// all that others have in it; a commit over what is there already does not. To be done before
     /// `makeDurable`: what is written here need not be synced at each commit.
     static func stretchLog(_ database: Database) throws {
+        // Left over if the process was killed in the midst of this.
+        try database.execute(sql: "DROP TABLE IF EXISTS stretch")
         try database.execute(sql: "CREATE TABLE stretch (bytes BLOB)")
         try database.execute(sql: "INSERT INTO stretch VALUES (zeroblob(16384))")
         for _ in 0..<logPages / 4 {

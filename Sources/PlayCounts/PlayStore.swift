@@ -1,7 +1,7 @@
 import Foundation
 import GRDB
 
-/// Keeps the counts, and what was last published of them, in SQLite.
+/// Keeps the counts, what was last published of them, and which plays they count, in SQLite.
 ///
 /// All work is done on one serial queue of its own, GRDB's; whoever gives it work goes on at
 /// once and is called back there. One processor at a time may hold a store.
@@ -86,37 +86,46 @@ package final class PlayStore: Sendable {
         return queue
     }
 
-    /// Everything the store knows, for the start.
+    /// All counts, for the start.
     package func load() throws(StoreError) -> [StoredCount] {
+        try read { [path] in try PlayStore.counts(in: $0, path: path) }
+    }
+
+    static func counts(in database: Database, path: String) throws -> [StoredCount] {
+        let rows = try Row.fetchCursor(
+            database, sql: "SELECT video_id, play_count, published_count FROM counts")
+        var counts: [StoredCount] = []
+        while let row = try rows.next() {
+            let videoID = try VideoRows.videoID(row, path: path)
+            counts.append(StoredCount(of: videoID, row[1], published: row[2]))
+        }
+        return counts
+    }
+
+    func read<Value>(_ body: (Database) throws -> Value) throws(StoreError) -> Value {
         do {
-            return try queue.inDatabase { database in
-                let rows = try Row.fetchCursor(
-                    database, sql: "SELECT video_id, play_count, published_count FROM counts")
-                var counts: [StoredCount] = []
-                while let row = try rows.next() {
-                    let videoID = try VideoRows.videoID(row, path: path)
-                    counts.append(StoredCount(of: videoID, row[1], published: row[2]))
-                }
-                return counts
-            }
+            return try queue.inDatabase(body)
         } catch {
             throw StoreError(error, path: path)
         }
     }
 
-    /// Commits what a batch changed, and what the client took since the last commit, in one
-    /// transaction, and returns at once. `completion` is called on the store's queue.
+    /// Commits what a batch changed, which plays it counted, and what the client took since the
+    /// last commit, in one transaction, and returns at once. `completion` is called on the store's
+    /// queue.
     ///
     /// Commits are done in the order they were asked for. Give the next when the last has come
     /// back: the plays that came in meanwhile then share one.
     package func commit(
-        _ changes: [CountChange], published: [PlayCount] = [],
+        _ changes: [CountChange], counted: CountedPlays.Addition? = nil,
+        published: [PlayCount] = [],
         completion: @escaping @Sendable (Result<Void, StoreError>) -> Void
     ) {
         queue.asyncWriteWithoutTransaction { [self] database in
             do {
                 try database.inTransaction(.immediate) {
                     try write(changes, published, to: database)
+                    if let counted { try write(counted, to: database) }
                     return .commit
                 }
                 completion(.success(()))
@@ -154,6 +163,11 @@ package final class PlayStore: Sendable {
         } catch {
             throw StoreError(error, path: path)
         }
+    }
+
+    /// For a test of what a start finds after one that was cut short.
+    package func leaveAsIfKilledAtOpening() throws {
+        try queue.inDatabase { try $0.execute(sql: "CREATE TABLE stretch (bytes BLOB)") }
     }
 
     /// For a test that fills the disk up.

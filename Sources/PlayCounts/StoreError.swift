@@ -4,7 +4,7 @@ import GRDB
 /// is not committed is not finished either, and stays with NSQ.
 package struct StoreError: Error, Equatable, Sendable {
     package enum Kind: Sendable {
-        case newerVersion, readOnly, notAStore, inUse, full, cannotOpen, damaged, failed
+        case newerVersion, readOnly, notAStore, inUse, full, cannotOpen, missing, damaged, failed
     }
 
     package let kind: Kind
@@ -56,6 +56,8 @@ extension StoreError: CustomStringConvertible {
             "no room left on the disk for the store \(path): make room and start again"
         case .cannotOpen:
             "the store \(path) cannot be opened (\(detail)): does its folder exist?"
+        case .missing:
+            "there is no store \(path): give the one of a processor with --store"
         case .damaged:
             "the store \(path) is damaged (\(detail)): restore it from a copy, or use another"
         case .failed:

@@ -16,6 +16,7 @@ struct NSQDCommand: AsyncParsableCommand {
             EXAMPLES
               tally nsqd --tcp-address=127.0.0.1:4150
               nsq_tail --nsqd-tcp-address=127.0.0.1:4150 --topic=plays
+              curl -d hello 'http://127.0.0.1:4151/pub?topic=plays'
             """,
         version: "nsqd v\(BrokerOptions().version) (built w/swift)")
 
@@ -24,6 +25,12 @@ struct NSQDCommand: AsyncParsableCommand {
 
     @Option(help: "Where to listen for clients, as HOST:PORT; port 0 is any free one.")
     var tcpAddress = "0.0.0.0:4150"
+
+    @Option(
+        help: """
+            Where to serve the HTTP API, as HOST:PORT; port 0 is any free one. Empty: nowhere.
+            """)
+    var httpAddress = "0.0.0.0:4151"
 
     @OptionGroup(title: "TLS and compression")
     var transport: TransportFlags
@@ -39,7 +46,8 @@ struct NSQDCommand: AsyncParsableCommand {
             var options = flags.options
             transport.apply(to: &options)
             broker = try await EmbeddedBroker.start(
-                options, tls: try transport.serverOptions(), at: tcpAddress, logger)
+                options, tls: try transport.serverOptions(), at: tcpAddress,
+                http: httpAddress.isEmpty ? nil : httpAddress, logger)
         } catch {
             logger.critical("failed to instantiate nsqd - \(error)")
             throw ExitCode(1)

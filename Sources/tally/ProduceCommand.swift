@@ -10,6 +10,11 @@ struct ProduceCommand: AsyncParsableCommand {
         commandName: "produce",
         abstract: "Publishes plays to an nsqd: made-up ones, or those of a file.",
         discussion: """
+            Every play made up has a play_id, from the seed and the run id; by it a processor \
+            counts the play once, however often it comes. So when the connection breaks before \
+            nsqd has answered, the plays without an answer are published again. Lines of a file \
+            are, too, if each of them has a play_id.
+
             EXAMPLES
               tally produce --nsqd-tcp-address=127.0.0.1:4150
               tally produce --nsqd-tcp-address=127.0.0.1:4150 --plays=6000 --rate=100
@@ -25,6 +30,14 @@ struct ProduceCommand: AsyncParsableCommand {
 
     @OptionGroup(title: "Plays")
     var flags: PlayFlags
+
+    @Option(
+        name: .customLong("run-id"),
+        help: """
+            A number that goes into the plays' ids. Plays of the same seed and run id are the same \
+            plays, and count once. A random one unless given, so that every run counts.
+            """)
+    var runID: UInt64?
 
     @Option(help: "A file of messages to publish instead, a line each; - is standard input.")
     var file: String?
@@ -45,7 +58,8 @@ struct ProduceCommand: AsyncParsableCommand {
 
     func run() async throws {
         let logger = LineLog.logger("tally", logLevel)
-        let source = try SharedPlays(file: file, flags)
+        let runID = runID ?? .random(in: 1...UInt64(UInt32.max))
+        let source = try SharedPlays(file: file, flags, runID: runID)
         let progress = Progress()
         progress.begin([.init("published", of: file == nil ? flags.plays : nil)])
         let thread = try LoopThread(name: "producer")
@@ -74,6 +88,7 @@ struct ProduceCommand: AsyncParsableCommand {
         let published = try outcome.mapError { UsageError(reaching: $0) }.get()
         let seconds = (ContinuousClock.now - started) / .seconds(1)
         print("published \(published) plays to \(self.topic) in \(seconds.rounded(to: 3)) s")
+        if file == nil { print("to publish the same plays again: --run-id=\(runID)") }
     }
 }
 
@@ -91,12 +106,13 @@ struct PlayFlags: ParsableArguments {
     @Option(help: "The same seed gives the same plays.")
     var seed: UInt64 = 1
 
-    func generator() throws -> PlayGenerator {
+    func generator(runID: UInt64) throws -> PlayGenerator {
         var settings = PlayGenerator.Settings()
         settings.plays = plays
         settings.videos = videos
         settings.coldVideos = coldVideos
         settings.seed = seed
+        settings.run = runID
         return try PlayGenerator(settings)
     }
 }
@@ -106,12 +122,12 @@ struct PlayFlags: ParsableArguments {
 final class SharedPlays: @unchecked Sendable {
     private let take: () throws -> [UInt8]?
 
-    init(file: String?, _ flags: PlayFlags) throws {
+    init(file: String?, _ flags: PlayFlags, runID: UInt64) throws {
         if let file {
             var plays = try PlayFile(path: file)
             take = { try plays.next() }
         } else {
-            let plays = try flags.generator()
+            let plays = try flags.generator(runID: runID)
             var index = 0
             take = {
                 guard index < plays.count else { return nil }

@@ -9,9 +9,7 @@ final class RunningProcessor: Sendable {
     private let thread: LoopThread
     private let processor: LoopBound<PlayProcessor>
     private let store: PlayStore
-
-    /// Gives the reason once it cannot go on.
-    let failures: AsyncStream<any Error>
+    private let failure: Failure
 
     /// Starts it. What it publishes goes to the sink that `makeSink` makes on its thread.
     ///
@@ -20,7 +18,7 @@ final class RunningProcessor: Sendable {
         _ assembly: ProcessorAssembly, makeSink: @escaping @Sendable (Loop) -> any Sink
     ) async throws -> RunningProcessor {
         let thread = try LoopThread(name: "processor")
-        let (failures, failed) = AsyncStream.makeStream(of: (any Error).self)
+        let failure = Failure()
         do {
             let processor = try await withCheckedThrowingContinuation { continuation in
                 thread.door.submit { loop in
@@ -28,18 +26,16 @@ final class RunningProcessor: Sendable {
                         with: Result {
                             let (processor, consumer) = try assembly.build(
                                 on: loop, sink: makeSink(loop))
-                            processor.onFailure = { failed.yield($0) }
+                            processor.onFailure = failure.note
                             consumer.onConnection =
-                                FirstConnections(assembly.nsqds.count) {
-                                    failed.yield($0)
-                                }.hear
+                                FirstConnections(assembly.nsqds, onFailure: failure.note).hear
                             processor.start()
                             return LoopBound(processor, on: loop)
                         })
                 }
             }
             return RunningProcessor(
-                thread: thread, processor: processor, store: assembly.store, failures: failures)
+                thread: thread, processor: processor, store: assembly.store, failure: failure)
         } catch {
             thread.stop()
             thread.join()
@@ -49,15 +45,17 @@ final class RunningProcessor: Sendable {
 
     private init(
         thread: LoopThread, processor: LoopBound<PlayProcessor>, store: PlayStore,
-        failures: AsyncStream<any Error>
+        failure: Failure
     ) {
         self.thread = thread
         self.processor = processor
         self.store = store
-        self.failures = failures
+        self.failure = failure
     }
 
     /// Commits, publishes and finishes what is here, and closes the store.
+    ///
+    /// - Throws: what kept it from that.
     func stop() async throws {
         await withCheckedContinuation { continuation in
             let isOpen = thread.door.submit { [processor] loop in
@@ -72,6 +70,7 @@ final class RunningProcessor: Sendable {
             if !isOpen { continuation.resume() }
         }
         try abandon()
+        if let error = failure.first { throw error }
     }
 
     /// Ends the thread as it stands: what is not finished stays with NSQ.
@@ -82,15 +81,39 @@ final class RunningProcessor: Sendable {
     }
 }
 
+/// Why a processor cannot go on: the first reason, for whoever asks and whoever waits.
+private final class Failure: Sendable {
+    private let noted = Guarded<(any Error)?>(nil)
+    private let stream: AsyncStream<any Error>
+    private let waiting: AsyncStream<any Error>.Continuation
+
+    init() {
+        (stream, waiting) = AsyncStream.makeStream()
+    }
+
+    var first: (any Error)? { noted.withLock { $0 } }
+
+    func note(_ error: any Error) {
+        noted.withLock { $0 = $0 ?? error }
+        waiting.yield(error)
+    }
+
+    /// Waits for it; `nil` if the task is cancelled.
+    func next() async -> (any Error)? {
+        for await error in stream { return error }
+        return nil
+    }
+}
+
 /// Hears of connections: that no nsqd could be reached at all is a mistake of whoever started us,
 /// that one is lost later is not.
 private final class FirstConnections {
-    private var left: Int
+    private var left: Set<SocketAddress>
     private var isOver = false
-    private let onFailure: (NSQError) -> Void
+    private let onFailure: (any Error) -> Void
 
-    init(_ count: Int, onFailure: @escaping (NSQError) -> Void) {
-        left = count
+    init(_ nsqds: [SocketAddress], onFailure: @escaping (any Error) -> Void) {
+        left = Set(nsqds)
         self.onFailure = onFailure
     }
 
@@ -100,8 +123,9 @@ private final class FirstConnections {
             isOver = true
             return
         }
-        left -= 1
-        guard left == 0 else { return }
+        // One that fails twice while another is still being tried is one failure.
+        left.remove(address)
+        guard left.isEmpty else { return }
         isOver = true
         onFailure(error)
     }
@@ -124,8 +148,12 @@ extension RunningProcessor {
                 logger.warning("stopped at once: what is not finished stays with NSQ")
                 exit(1)
             }
-            try await stop()
-            second.cancel()
+            defer { second.cancel() }
+            do {
+                try await stop()
+            } catch {
+                throw UsageError(reaching: error)
+            }
         }
         signals.stop()
     }
@@ -138,10 +166,7 @@ extension RunningProcessor {
     private func firstEvent(_ signals: StopSignals) async -> Event {
         await withTaskGroup(of: Event?.self) { group in
             group.addTask { await signals.next().map { .signal($0) } }
-            group.addTask { [failures] in
-                for await failure in failures { return .failure(failure) }
-                return nil
-            }
+            group.addTask { [failure] in await failure.next().map { .failure($0) } }
             defer { group.cancelAll() }
             while let event = await group.next() {
                 if let event { return event }

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Glibc
 
 /// Where the binary starts. Called by the name `nsqd`, it is nsqd.
 @main
@@ -12,19 +13,45 @@ struct Tally: AsyncParsableCommand {
               tally serve --store=counts.sqlite                 broker and processor
               tally nsqd --tcp-address=127.0.0.1:4150           the broker alone
               tally produce --nsqd-tcp-address=127.0.0.1:4150   plays for either
+              tally counts --store=counts.sqlite                what was counted
             """,
         subcommands: [
             DemoCommand.self, ServeCommand.self, NSQDCommand.self, ProduceCommand.self,
-            ProcessCommand.self, BenchCommand.self,
+            ProcessCommand.self, CountsCommand.self, BenchCommand.self,
         ])
 
     static func main() async {
         let name = CommandLine.arguments.first?.split(separator: "/").last
-        let arguments = GoFlags.complete(Array(CommandLine.arguments.dropFirst()))
-        if name == "nsqd" {
-            await NSQDCommand.main(arguments)
-        } else {
-            await main(arguments)
+        let status = await name == "nsqd" ? NSQDCommand.statusOfRun() : statusOfRun()
+        // Not `exit`: it would take the C libraries down under threads that still use them.
+        fflush(nil)
+        _exit(status)
+    }
+}
+
+extension AsyncParsableCommand {
+    /// Parses the command line and runs what it names; says what went wrong.
+    ///
+    /// - Returns: the exit status.
+    static func statusOfRun() async -> Int32 {
+        do {
+            let arguments = GoFlags.complete(Array(CommandLine.arguments.dropFirst()))
+            var command = try parseAsRoot(arguments)
+            if var command = command as? any AsyncParsableCommand {
+                try await command.run()
+            } else {
+                try command.run()
+            }
+            return 0
+        } catch {
+            let code = exitCode(for: error)
+            let message = fullMessage(for: error)
+            if code == .success {
+                print(message)
+            } else if !message.isEmpty {
+                StandardError.print(message)
+            }
+            return code.rawValue
         }
     }
 }

@@ -117,7 +117,7 @@ private struct Scene {
     }
 
     func layTLS() {
-        let tls = TLSSummary(version: "tls1.3", cipherSuite: "", commonName: nil)
+        let tls = TLSSummary(version: "TLS1.3", cipherSuite: "", commonName: nil)
         broker.hasLaidTLS(tls, on: session, at: now)
     }
 

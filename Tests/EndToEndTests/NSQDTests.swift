@@ -13,7 +13,7 @@ import Testing
         #expect(
             version.lines(of: .standardOutput).first?.hasPrefix("nsqd v1.3.0 (built w/") == true)
         let (broker, _) = try BuiltProcess.listening(
-            ["--tcp-address=127.0.0.1:0"], executable: nsqd)
+            ["--tcp-address=127.0.0.1:0", "--http-address=127.0.0.1:0"], executable: nsqd)
         broker.send(SIGTERM)
         #expect(broker.status() == 0)
     }
@@ -24,7 +24,10 @@ import Testing
         // `exec` keeps the pid; the closed descriptor stands for a reader that has gone.
         let shell = URL(filePath: "/bin/sh")
         let broker = try BuiltProcess(
-            ["-c", "exec \"$0\" nsqd --tcp-address=127.0.0.1:0 2>&-", BuiltProcess.tally.path],
+            [
+                "-c", "exec \"$0\" nsqd --tcp-address=127.0.0.1:0 --http-address=127.0.0.1:0 2>&-",
+                BuiltProcess.tally.path,
+            ],
             executable: shell)
         // It says nothing, so its being there is all there is to observe: it takes the signal.
         while broker.isStarting {}

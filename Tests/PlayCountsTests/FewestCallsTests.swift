@@ -156,13 +156,13 @@ func simulate(
         }
     }
     for batch in batches {
-        while let deadline = publisher.nextDeadline, deadline < batch.instant {
+        while let deadline = publisher.nextDeadline(), deadline < batch.instant {
             call(at: deadline)
         }
         publisher.receive(batch.changes)
         call(at: batch.instant)
     }
-    while let deadline = publisher.nextDeadline { call(at: deadline) }
+    while let deadline = publisher.nextDeadline() { call(at: deadline) }
     return (log.calls, log)
 }
 

@@ -71,6 +71,16 @@ import Testing
         }
     }
 
+    @Test func `can be opened after one that was killed while it opened it`() async throws {
+        let path = folder.path("counts.sqlite")
+        let store = try PlayStore(.file(path))
+        try await store.commit([change(1, count: 1)])
+        try store.leaveAsIfKilledAtOpening()
+        try store.close()
+        #expect(open(path) == nil)
+        #expect(try PlayStore.look(at: path).map(\.count) == [1])
+    }
+
     @Test func `lets no second processor in`() throws {
         let path = folder.path("counts.sqlite")
         let store = try PlayStore(.file(path))
@@ -136,8 +146,34 @@ import Testing
         try store.close()
     }
 
+    @Test func `can be looked at while it is in use, and after`() async throws {
+        let path = folder.path("counts.sqlite")
+        let store = try PlayStore(.file(path))
+        try await store.commit([change(1, count: 7)])
+        #expect(try PlayStore.look(at: path) == [.init(of: video(1), 7, published: 0)])
+        try await store.commit([change(1, count: 8)], published: [PlayCount(of: video(1), 7)])
+        #expect(try PlayStore.look(at: path) == [.init(of: video(1), 8, published: 7)])
+        try store.close()
+        #expect(try PlayStore.look(at: path) == [.init(of: video(1), 8, published: 7)])
+    }
+
+    @Test func `is not made by looking, and nothing else is taken for one`() throws {
+        func look(_ name: String) -> StoreError.Kind? {
+            #expect(throws: StoreError.self) { try PlayStore.look(at: folder.path(name)) }?.kind
+        }
+        #expect(look("nothing.sqlite") == .missing)
+        #expect(!FileManager.default.fileExists(atPath: folder.path("nothing.sqlite")))
+        try Data().write(to: URL(filePath: folder.path("empty.sqlite")))
+        #expect(look("empty.sqlite") == .notAStore)
+        try Data("Dear Sir or Madam, ".utf8).write(to: URL(filePath: folder.path("letter.txt")))
+        #expect(look("letter.txt") == .notAStore)
+    }
+
     @Test func `says in every error what can be done`() {
-        for kind in [.newerVersion, .readOnly, .notAStore, .inUse, .full] as [StoreError.Kind] {
+        let kinds: [StoreError.Kind] = [
+            .newerVersion, .readOnly, .notAStore, .inUse, .full, .cannotOpen, .missing, .damaged,
+        ]
+        for kind in kinds {
             let line = StoreError(kind, path: "counts.sqlite").description
             #expect(line.contains("counts.sqlite") && line.contains(":"))
             #expect(!line.contains("\n"))
@@ -166,9 +202,14 @@ import Testing
 
 extension PlayStore {
     /// Commits, and waits for it.
-    func commit(_ changes: [CountChange], published: [PlayCount] = []) async throws {
+    func commit(
+        _ changes: [CountChange], counted: CountedPlays.Addition? = nil,
+        published: [PlayCount] = []
+    ) async throws {
         try await withCheckedThrowingContinuation { continuation in
-            commit(changes, published: published) { continuation.resume(with: $0) }
+            commit(changes, counted: counted, published: published) {
+                continuation.resume(with: $0)
+            }
         }
     }
 }

@@ -16,6 +16,8 @@ struct DemoCommand: AsyncParsableCommand {
             The verdict is drawn from what was sent and what the client was told. Ends with 0 \
             only if every rule held.
 
+            Every run makes plays of its own: with one --store, each adds to the counts of the last.
+
             EXAMPLES
               tally demo
               tally demo --plays=12000 --rate=1000
@@ -53,7 +55,7 @@ struct DemoCommand: AsyncParsableCommand {
     }
 
     func run() async throws {
-        let plays = try flags.generator()
+        let plays = try flags.generator(runID: .random(in: 1...UInt64.max))
         let store = try PlayStore(store.map { .file($0) } ?? .temporary)
         let signals = try await StopSignals.watch()
         let broker = nsqdTcpAddress == nil ? try await startBroker() : nil
@@ -70,6 +72,7 @@ struct DemoCommand: AsyncParsableCommand {
         let outcome = try await demo.outcome(unless: signals)
         progress.end()
         await broker?.stop()
+        signals.stop()
         try? store.close()
         try report(outcome)
     }

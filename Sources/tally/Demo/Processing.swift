@@ -33,6 +33,7 @@ private final class ProcessingStage {
     private var received = PlayLog()
     private var planner = CallPlanner()
     private var rejected = 0
+    private var repeated = 0
     private var finished = 0
     private var lastFinished = Instant.start
     private var isStopping = false
@@ -56,6 +57,7 @@ private final class ProcessingStage {
     func start() {
         processor.onFailure = { self.tell(.failed($0)) }
         processor.observer.received = { self.received.record($0.videoID, at: $1) }
+        processor.observer.repeated = { _, _ in self.repeated += 1 }
         processor.observer.rejected = { _ in self.rejected += 1 }
         processor.observer.committed = { self.planner.receive($0, at: $1) }
         processor.observer.called = { call, _ in self.run.progress.set("calls", call.number) }
@@ -66,8 +68,8 @@ private final class ProcessingStage {
     private func finished(_ count: Int, _ instant: Instant) {
         finished += count
         lastFinished = instant
-        run.progress.set("counted", finished)
-        guard finished >= run.plays.count, !isStopping else { return }
+        run.progress.set("counted", finished - repeated)
+        guard finished - repeated >= run.plays.count, !isStopping else { return }
         isStopping = true
         processor.stop { self.end() }
     }

@@ -30,6 +30,22 @@ struct ProcessorFlags: ParsableArguments {
     @Option(help: "The most messages without an answer at a time.")
     var maxInFlight = 2_500
 
+    @Option(
+        help: """
+            How long a play is remembered at least, so that it counts once when it is delivered or \
+            published again: by its play_id, or else by its message's id at its nsqd. At most \
+            twice as long. Time in which tally does not run is left out.
+            """)
+    var dedupWindow = GoDuration(argument: "1h")!
+
+    @Option(
+        help: """
+            How many plays are remembered for that at most, at 16 bytes each in the store and up \
+            to 43 in memory. Where more come within the window, the last half of so many are \
+            remembered at least.
+            """)
+    var dedupLimit = 1_000_000
+
     func validate() throws {
         guard TopicName(topic) != nil else {
             throw ValidationError("--topic \(topic) is not a topic's name: \(Self.nameRule)")
@@ -43,6 +59,14 @@ struct ProcessorFlags: ParsableArguments {
         }
         guard videosPerCall > 0 else { throw ValidationError("--videos-per-call is at least 1") }
         guard maxInFlight > 0 else { throw ValidationError("--max-in-flight is at least 1") }
+        guard dedupWindow.duration >= .seconds(1) else {
+            throw ValidationError("--dedup-window is at least 1s")
+        }
+        // What is in flight when tally is killed comes again, and must still be known then.
+        guard dedupLimit >= 2 * maxInFlight else {
+            throw ValidationError(
+                "--dedup-limit is at least twice --max-in-flight: \(2 * maxInFlight) or more")
+        }
     }
 
     static let nameRule = "1 to 64 of a-z A-Z 0-9 . _ -, and perhaps #ephemeral at the end"
@@ -50,6 +74,8 @@ struct ProcessorFlags: ParsableArguments {
     var settings: PlayProcessor.Settings {
         var settings = PlayProcessor.Settings()
         settings.realtimeBelow = realtimeBelow
+        settings.counted.window = dedupWindow.duration
+        settings.counted.limit = dedupLimit
         settings.publisher.freshness = freshness.duration
         settings.publisher.videosPerCall = videosPerCall
         return settings

@@ -1,0 +1,90 @@
+import UVLoop
+
+/// What a server serves.
+package protocol HTTPService: AnyObject {
+    /// What is to become of the request's body: asked when its head is there.
+    func bodyPlan(for request: HTTPRequest) -> HTTPBodyPlan
+
+    /// Answers the request: `respond` is called once, now or later.
+    func answer(_ request: HTTPRequest, _ respond: @escaping (HTTPResponse) -> Void)
+}
+
+/// An HTTP/1.1 server on a loop.
+///
+/// A connection's requests are answered one after the other, in order. A client that does not take
+/// its answers is not read from, so that what it can make the server hold is bounded: one request,
+/// one answer, and a piece of what it has sent beyond that.
+package final class HTTPServer {
+    let loop: Loop
+    private unowned let service: any HTTPService
+
+    private var listeners: [Listener] = []
+    private var connections: [ObjectIdentifier: HTTPConnection] = [:]
+    private(set) var isStopping = false
+    private var whenStopped: (() -> Void)?
+    private var lastDate: (seconds: Int64, text: String) = (-1, "")
+
+    /// What connections read into: one buffer for all, as the loop reads one at a time.
+    let readBuffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 64 << 10, alignment: 16)
+
+    package init(serving service: any HTTPService, on loop: Loop) {
+        self.service = service
+        self.loop = loop
+    }
+
+    deinit { readBuffer.deallocate() }
+
+    /// Connections that are open.
+    package var connectionCount: Int { connections.count }
+
+    /// Takes connections at `address`; port 0 is any free one.
+    ///
+    /// - Returns: the address it listens on.
+    package func listen(at address: SocketAddress) throws(UVError) -> SocketAddress {
+        let listener = try Listener(on: loop, host: address.host, port: address.port) {
+            [weak self] stream in self?.accept(stream)
+        }
+        listeners.append(listener)
+        return listener.address
+    }
+
+    private func accept(_ stream: Stream) {
+        stream.noDelay(true)
+        let connection = HTTPConnection(stream, serving: service, of: self)
+        connections[ObjectIdentifier(connection)] = connection
+        connection.start()
+    }
+
+    func connectionClosed(_ connection: HTTPConnection) {
+        connections[ObjectIdentifier(connection)] = nil
+        finishStopping()
+    }
+
+    /// The present as HTTP writes it; put into words once a second.
+    var date: String {
+        let seconds = loop.wallClockNanoseconds / 1_000_000_000
+        if seconds != lastDate.seconds {
+            lastDate = (seconds, HTTPDate.text(secondsSince1970: seconds))
+        }
+        return lastDate.text
+    }
+
+    /// Takes no connection and no request any more; those that are there get their answers.
+    ///
+    /// - Parameter done: called once, when the last connection is closed.
+    package func stop(_ done: @escaping () -> Void) {
+        precondition(whenStopped == nil, "a server is stopped once")
+        isStopping = true
+        whenStopped = done
+        for listener in listeners { listener.close() }
+        listeners = []
+        for connection in connections.values { connection.stop() }
+        finishStopping()
+    }
+
+    private func finishStopping() {
+        guard connections.isEmpty, let done = whenStopped else { return }
+        whenStopped = nil
+        done()
+    }
+}

@@ -1,0 +1,63 @@
+import Glibc
+
+/// Go's ways to write and read things, where nsqd's answers show them.
+enum GoText {
+    /// `time.Duration`: `1m2.5s`, `35.083324ms`, `0s`.
+    static func duration(nanoseconds: Int64) -> String {
+        switch nanoseconds {
+        case 0: return "0s"
+        case ..<1_000: return "\(nanoseconds)ns"
+        case ..<1_000_000: return decimal(nanoseconds, digits: 3) + "µs"
+        case ..<1_000_000_000: return decimal(nanoseconds, digits: 6) + "ms"
+        default: break
+        }
+        let minutes = nanoseconds / 60_000_000_000
+        let seconds = decimal(nanoseconds % 60_000_000_000, digits: 9) + "s"
+        if minutes == 0 { return seconds }
+        let hours = minutes / 60
+        return (hours == 0 ? "" : "\(hours)h") + "\(minutes % 60)m" + seconds
+    }
+
+    /// `number` with so many digits behind the point, less the zeros at the end.
+    private static func decimal(_ number: Int64, digits: Int) -> String {
+        let power = (0..<digits).reduce(Int64(1)) { power, _ in power * 10 }
+        let fraction = String(number % power)
+        let padded = String(repeating: "0", count: digits - fraction.count) + fraction
+        let kept = padded.reversed().drop { $0 == "0" }.reversed()
+        return "\(number / power)" + (kept.isEmpty ? "" : "." + String(kept))
+    }
+
+    /// `time.RFC3339`, in local time.
+    static func date(secondsSince1970: Int64) -> String {
+        var time = time_t(secondsSince1970)
+        var parts = tm()
+        localtime_r(&time, &parts)
+        func two(_ number: Int) -> String { (number < 10 ? "0" : "") + String(number) }
+        func joined(_ numbers: Int32..., by separator: String) -> String {
+            numbers.map { two(Int($0)) }.joined(separator: separator)
+        }
+        let date = joined(parts.tm_year + 1900, parts.tm_mon + 1, parts.tm_mday, by: "-")
+        let clock = joined(parts.tm_hour, parts.tm_min, parts.tm_sec, by: ":")
+        let offset = parts.tm_gmtoff / 60
+        let zone =
+            offset == 0
+            ? "Z" : (offset < 0 ? "-" : "+") + two(abs(offset) / 60) + ":" + two(abs(offset) % 60)
+        return "\(date)T\(clock)\(zone)"
+    }
+
+    /// The words that nsqd takes for true and false in a query.
+    static func bool(_ text: String?, absent: Bool, other: Bool) -> Bool {
+        switch text {
+        case nil: absent
+        case "true", "1": true
+        case "false", "0": false
+        default: other
+        }
+    }
+
+    /// `%-15s`.
+    static func padded(_ text: some CustomStringConvertible, _ width: Int) -> String {
+        let text = text.description
+        return text + String(repeating: " ", count: max(0, width - text.unicodeScalars.count))
+    }
+}

@@ -1,0 +1,89 @@
+import BrokerCore
+import HTTP
+import NSQWire
+import UVLoop
+
+/// `/metrics`: the statistics in Prometheus' text format, which nsqd leaves to others.
+///
+/// - SeeAlso: Prometheus, “Exposition formats”.
+extension HTTPRoutes {
+    var metrics: HTTPResponse {
+        let statistics = broker.statistics(at: server.now)
+        var text = PrometheusText()
+        text.add("nsqd_info", .gauge, "The version of the broker.")
+        text.sample(1, ("version", broker.options.version))
+        text.add("nsqd_start_time_seconds", .gauge, "Start of the broker since the Unix epoch.")
+        text.sample(server.startedAtSeconds)
+        text.add("nsqd_connections", .gauge, "Open connections.")
+        text.sample(statistics.connections, ("protocol", "tcp"))
+        text.sample(server.httpConnectionCount, ("protocol", "http"))
+        text.add("nsqd_memory_bytes", .gauge, "Memory of queued messages, and kept for more.")
+        text.sample(statistics.usedMemoryBytes, ("state", "used"))
+        text.sample(statistics.spareMemoryBytes, ("state", "spare"))
+        text.add("nsqd_memory_limit_bytes", .gauge, "Memory beyond which publishers are refused.")
+        text.sample(broker.options.maxMemoryBytes)
+        if let bytes = System.residentBytes {
+            text.add("process_resident_memory_bytes", .gauge, "Resident memory size in bytes.")
+            text.sample(bytes)
+        }
+        text.add(statistics.topics)
+        text.add(statistics.topics.flatMap { topic in topic.channels.map { (topic.name, $0) } })
+        return HTTPResponse(
+            status: 200,
+            headers: [("Content-Type", "text/plain; version=0.0.4; charset=utf-8")],
+            body: Array(text.text.utf8))
+    }
+}
+
+/// Families of samples, one behind the other.
+private struct PrometheusText {
+    enum Kind: String {
+        case counter, gauge
+    }
+
+    private(set) var text = ""
+    private var family = ""
+
+    mutating func add(_ family: String, _ kind: Kind, _ help: String) {
+        self.family = family
+        text += "# HELP \(family) \(help)\n# TYPE \(family) \(kind.rawValue)\n"
+    }
+
+    /// The labels' values need no escaping: they are names of NSQ's, and words of ours.
+    mutating func sample(_ value: Int, _ labels: (name: String, value: String)...) {
+        let list = labels.map { "\($0.name)=\"\($0.value)\"" }.joined(separator: ",")
+        text += family + (list.isEmpty ? "" : "{\(list)}") + " \(value)\n"
+    }
+
+    mutating func add(_ topics: [TopicStatistics]) {
+        let families: [(String, Kind, String, (TopicStatistics) -> Int)] = [
+            ("messages_total", .counter, "Messages published.", { $0.messageCount }),
+            ("message_bytes_total", .counter, "Bytes of messages published.", { $0.messageBytes }),
+            ("depth", .gauge, "Messages that no channel has yet.", { $0.depth }),
+            ("paused", .gauge, "1 while the topic is paused.", { $0.isPaused ? 1 : 0 }),
+        ]
+        for (name, kind, help, value) in families {
+            add("nsqd_topic_\(name)", kind, help)
+            for topic in topics { sample(value(topic), ("topic", topic.name.text)) }
+        }
+    }
+
+    mutating func add(_ channels: [(topic: TopicName, channel: ChannelStatistics)]) {
+        let families: [(String, Kind, String, (ChannelStatistics) -> Int)] = [
+            ("messages_total", .counter, "Messages that came in.", { $0.messageCount }),
+            ("requeues_total", .counter, "Messages requeued by consumers.", { $0.requeueCount }),
+            ("timeouts_total", .counter, "Deliveries that timed out.", { $0.timeoutCount }),
+            ("depth", .gauge, "Messages that wait for a consumer.", { $0.depth }),
+            ("in_flight", .gauge, "Messages that consumers have.", { $0.inFlightCount }),
+            ("deferred", .gauge, "Messages that wait for their time.", { $0.deferredCount }),
+            ("clients", .gauge, "Consumers.", { $0.clients.count }),
+            ("paused", .gauge, "1 while the channel is paused.", { $0.isPaused ? 1 : 0 }),
+        ]
+        for (name, kind, help, value) in families {
+            add("nsqd_channel_\(name)", kind, help)
+            for (topic, channel) in channels {
+                sample(value(channel), ("topic", topic.text), ("channel", channel.name.text))
+            }
+        }
+    }
+}

@@ -1,0 +1,104 @@
+import BrokerCore
+import HTTP
+import NSQWire
+import UVLoop
+
+/// `/stats` and `/info`.
+extension HTTPRoutes {
+    var info: [UInt8] {
+        let options = broker.options
+        return JSONWriter.object { json in
+            json.member("version", options.version)
+            json.member("broadcast_address", server.hostname)
+            json.member("hostname", server.hostname)
+            json.member("http_port", server.httpAddress?.port ?? -1)
+            json.member("tcp_port", server.tcpAddress?.port ?? -1)
+            json.member("start_time", server.startedAtSeconds)
+            json.member("max_heartbeat_interval", Int(options.maxHeartbeatInterval.nanoseconds))
+            json.member("max_output_buffer_size", options.maxOutputBufferBytes)
+            json.member(
+                "max_output_buffer_timeout", Int(options.maxOutputBufferTimeout.nanoseconds))
+            json.member("max_deflate_level", options.maxDeflateLevel)
+            json.member("topology_zone", "")
+            json.member("topology_region", "")
+        }
+    }
+
+    func statistics(_ request: HTTPRequest) throws(HTTPFailure) -> HTTPResponse {
+        let query = try query(of: request)
+        var report = StatisticsReport(
+            statistics: broker.statistics(at: server.now),
+            version: broker.options.version,
+            startedAtSeconds: server.startedAtSeconds,
+            nowSeconds: Int(server.now.wall / 1_000_000_000),
+            uptimeNanoseconds: server.now.monotonic - broker.startedAt.monotonic)
+        report.narrow(topic: query["topic"], channel: query["channel"])
+        report.includesClients = GoText.bool(query["include_clients"], absent: true, other: true)
+        report.includesMemory = GoText.bool(query["include_mem"], absent: true, other: true)
+        return query["format"] == "json" ? .json(report.json) : .plain(report.text)
+    }
+}
+
+/// What `/stats` tells, of all or of a part.
+struct StatisticsReport {
+    var statistics: BrokerStatistics
+    var version: String
+    var startedAtSeconds: Int
+    var nowSeconds: Int
+    var uptimeNanoseconds: Int64
+    var includesClients = true
+    var includesMemory = true
+    private(set) var topicFilter: TopicName?
+    /// A topic was asked for that there is none of.
+    private(set) var isUnknownTopic = false
+
+    init(
+        statistics: BrokerStatistics, version: String, startedAtSeconds: Int, nowSeconds: Int,
+        uptimeNanoseconds: Int64
+    ) {
+        self.statistics = statistics
+        self.version = version
+        self.startedAtSeconds = startedAtSeconds
+        self.nowSeconds = nowSeconds
+        self.uptimeNanoseconds = uptimeNanoseconds
+    }
+
+    /// Leaves out all other topics, and topics that have no such channel. An empty name is none.
+    mutating func narrow(topic: String?, channel: String?) {
+        if let topic, !topic.isEmpty {
+            statistics.topics.removeAll { $0.name.text != topic }
+            topicFilter = TopicName(topic)
+            isUnknownTopic = statistics.topics.isEmpty
+            // nsqd says nothing of producers then.
+            if isUnknownTopic { statistics.producers = [] }
+        }
+        if let channel, !channel.isEmpty {
+            for index in statistics.topics.indices {
+                statistics.topics[index].channels.removeAll { $0.name.text != channel }
+            }
+            statistics.topics.removeAll { $0.channels.isEmpty }
+        }
+    }
+
+    /// One topic a client has published to: the one asked for, or any, as in nsqd.
+    func publishCount(of client: ClientStatistics) -> (topic: TopicName, count: Int)? {
+        let counts = client.publishCounts.filter { topicFilter == nil || $0.key == topicFilter }
+        return counts.min { $0.key < $1.key }.map { ($0.key, $0.value) }
+    }
+
+    /// nsqd's names are of Go's heap. Ours are the slabs that messages lie in; nothing collects
+    /// garbage here.
+    var memory: [(name: StaticString, value: Int)] {
+        [
+            ("heap_objects", 0),
+            ("heap_idle_bytes", statistics.spareMemoryBytes),
+            ("heap_in_use_bytes", statistics.usedMemoryBytes),
+            ("heap_released_bytes", 0),
+            ("gc_pause_usec_100", 0),
+            ("gc_pause_usec_99", 0),
+            ("gc_pause_usec_95", 0),
+            ("next_gc_bytes", 0),
+            ("gc_total_runs", 0),
+        ]
+    }
+}

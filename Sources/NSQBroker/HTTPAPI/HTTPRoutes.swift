@@ -1,0 +1,88 @@
+import BrokerCore
+import HTTP
+import Logging
+import NSQWire
+import UVLoop
+
+/// nsqd's HTTP API on a broker's server.
+///
+/// - SeeAlso: NSQ, “nsqd”, HTTP API.
+final class HTTPRoutes: HTTPService {
+    // It lives as long as its server, which holds it.
+    unowned let server: BrokerServer
+
+    init(of server: BrokerServer) { self.server = server }
+
+    var broker: Broker { server.broker }
+
+    func bodyPlan(for request: HTTPRequest) -> HTTPBodyPlan {
+        let options = broker.options
+        switch HTTPRoute.match(method: request.method, path: request.target.path) {
+        case .route(.publish):
+            return .collect(
+                limit: options.maxMessageBytes, tooLarge: .failure(.messageTooBig))
+        case .route(.multiPublish): return multiPublishPlan(for: request)
+        case .route(.putOption):
+            return .collect(limit: options.maxMessageBytes, tooLarge: .failure(.valueTooBig))
+        default: return .skip
+        }
+    }
+
+    func answer(_ request: HTTPRequest, _ respond: @escaping (HTTPResponse) -> Void) {
+        let start = server.loop.nowNanoseconds
+        let match = HTTPRoute.match(method: request.method, path: request.target.path)
+        let response = response(to: request, match)
+        respond(response)
+        // As in nsqd there is no line for what comes in thousands.
+        if match != .route(.publish), match != .route(.multiPublish) {
+            let time = GoText.duration(nanoseconds: server.loop.nowNanoseconds - start)
+            server.logger.info(
+                "\(response.status) \(request.method) \(request.target.text) (\(request.peer)) \(time)"
+            )
+        }
+    }
+
+    private func response(to request: HTTPRequest, _ match: HTTPRoute.Match) -> HTTPResponse {
+        switch match {
+        case .route(let route):
+            do throws(HTTPFailure) {
+                return try carryOut(route, request)
+            } catch {
+                return .failure(error)
+            }
+        case .redirect(let path): return .redirect(to: path, for: request)
+        case .allowed(let methods): return .allowed(methods)
+        case .notAllowed(let methods): return .notAllowed(methods)
+        case .notFound: return .failure(.notFound)
+        }
+    }
+
+    private func carryOut(
+        _ route: HTTPRoute, _ request: HTTPRequest
+    ) throws(HTTPFailure) -> HTTPResponse {
+        switch route {
+        case .ping: return .bare(200, "OK")
+        case .health:
+            return broker.isStopping ? .bare(503, "stopping") : .bare(200, "OK")
+        case .info: return .json(info)
+        case .stats: return try statistics(request)
+        case .metrics: return metrics
+        case .publish: try publish(request)
+        case .multiPublish: try multiPublish(request)
+        case .topic(let action):
+            try carryOut(action, topicIn: query(of: request))
+            return .done
+        case .channel(let action):
+            try carryOut(action, channelIn: query(of: request))
+            return .done
+        case .getOption(let name): return try option(name)
+        case .putOption(let name): return try setOption(name, request.body)
+        }
+        return .ok
+    }
+
+    func query(of request: HTTPRequest) throws(HTTPFailure) -> HTTPQuery {
+        guard let query = HTTPQuery(parsing: request.target.query) else { throw .invalidRequest }
+        return query
+    }
+}

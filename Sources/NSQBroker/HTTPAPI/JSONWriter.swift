@@ -1,0 +1,103 @@
+/// Writes JSON in the order it is told, as Go's encoder spells it.
+struct JSONWriter {
+    private(set) var bytes: [UInt8] = []
+    private var needsComma = false
+
+    static func object(_ members: (inout JSONWriter) -> Void) -> [UInt8] {
+        var writer = JSONWriter()
+        writer.object(members)
+        return writer.bytes
+    }
+
+    static func value(_ value: some JSONWritable) -> [UInt8] {
+        var writer = JSONWriter()
+        writer.add(value)
+        return writer.bytes
+    }
+
+    mutating func object(_ members: (inout JSONWriter) -> Void) {
+        separate()
+        bytes.append(UInt8(ascii: "{"))
+        members(&self)
+        bytes.append(UInt8(ascii: "}"))
+        needsComma = true
+    }
+
+    mutating func array<Element>(
+        _ elements: some Sequence<Element>, _ add: (inout JSONWriter, Element) -> Void
+    ) {
+        separate()
+        bytes.append(UInt8(ascii: "["))
+        for element in elements { add(&self, element) }
+        bytes.append(UInt8(ascii: "]"))
+        needsComma = true
+    }
+
+    mutating func member(_ name: StaticString, _ value: some JSONWritable) {
+        self.name(name)
+        add(value)
+    }
+
+    mutating func name(_ name: StaticString) {
+        separate()
+        bytes += "\"\(name)\":".utf8
+    }
+
+    mutating func add(_ value: some JSONWritable) {
+        separate()
+        value.write(to: &bytes)
+        needsComma = true
+    }
+
+    mutating func null() {
+        separate()
+        bytes += "null".utf8
+        needsComma = true
+    }
+
+    private mutating func separate() {
+        if needsComma { bytes.append(UInt8(ascii: ",")) }
+        needsComma = false
+    }
+}
+
+/// A value of JSON that stands for itself.
+protocol JSONWritable {
+    func write(to bytes: inout [UInt8])
+}
+
+extension Int: JSONWritable {
+    func write(to bytes: inout [UInt8]) { bytes += String(self).utf8 }
+}
+
+extension Bool: JSONWritable {
+    func write(to bytes: inout [UInt8]) { bytes += (self ? "true" : "false").utf8 }
+}
+
+extension [String]: JSONWritable {
+    func write(to bytes: inout [UInt8]) {
+        var writer = JSONWriter()
+        writer.array(self) { $0.add($1) }
+        bytes += writer.bytes
+    }
+}
+
+extension String: JSONWritable {
+    func write(to bytes: inout [UInt8]) {
+        bytes.append(UInt8(ascii: "\""))
+        for scalar in unicodeScalars {
+            switch scalar {
+            case "\"", "\\": bytes += "\\\(scalar)".utf8
+            case "\n": bytes += "\\n".utf8
+            case "\r": bytes += "\\r".utf8
+            case "\t": bytes += "\\t".utf8
+            // What a browser might take for markup is escaped, too.
+            case "\0"..<" ", "<", ">", "&", "\u{2028}", "\u{2029}":
+                let digits = String(scalar.value, radix: 16)
+                bytes += "\\u\(String(repeating: "0", count: 4 - digits.count))\(digits)".utf8
+            default: bytes += UTF8.encode(scalar)!
+            }
+        }
+        bytes.append(UInt8(ascii: "\""))
+    }
+}

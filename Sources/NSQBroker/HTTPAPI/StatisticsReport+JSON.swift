@@ -1,0 +1,113 @@
+import BrokerCore
+import NSQWire
+
+/// The statistics as JSON, with nsqd's names in nsqd's order.
+extension StatisticsReport {
+    var json: [UInt8] {
+        JSONWriter.object { json in
+            json.member("version", version)
+            json.member("health", "OK")
+            json.member("start_time", startedAtSeconds)
+            json.name("topics")
+            if isUnknownTopic {
+                json.null()
+            } else {
+                json.array(statistics.topics) { write($1, to: &$0) }
+            }
+            if includesMemory {
+                json.name("memory")
+                json.object { json in
+                    for (name, value) in memory { json.member(name, value) }
+                }
+            }
+            json.name("producers")
+            if statistics.producers.isEmpty || !includesClients {
+                json.null()
+            } else {
+                json.array(statistics.producers) { write($1, to: &$0) }
+            }
+        }
+    }
+
+    private func write(_ topic: TopicStatistics, to json: inout JSONWriter) {
+        json.object { json in
+            json.member("topic_name", topic.name.text)
+            json.name("channels")
+            json.array(topic.channels) { write($1, to: &$0) }
+            json.member("depth", topic.depth)
+            json.member("backend_depth", 0)
+            json.member("message_count", topic.messageCount)
+            json.member("message_bytes", topic.messageBytes)
+            json.member("paused", topic.isPaused)
+            writeLatency(to: &json)
+        }
+    }
+
+    private func write(_ channel: ChannelStatistics, to json: inout JSONWriter) {
+        json.object { json in
+            json.member("channel_name", channel.name.text)
+            json.member("depth", channel.depth)
+            json.member("backend_depth", 0)
+            json.member("in_flight_count", channel.inFlightCount)
+            json.member("deferred_count", channel.deferredCount)
+            json.member("message_count", channel.messageCount)
+            json.member("requeue_count", channel.requeueCount)
+            json.member("timeout_count", channel.timeoutCount)
+            json.member("client_count", channel.clients.count)
+            json.name("clients")
+            if includesClients {
+                json.array(channel.clients) { write($1, to: &$0) }
+            } else {
+                json.null()
+            }
+            json.member("paused", channel.isPaused)
+            writeLatency(to: &json)
+        }
+    }
+
+    private func writeLatency(to json: inout JSONWriter) {
+        json.name("e2e_processing_latency")
+        json.object { json in
+            json.member("count", 0)
+            json.name("percentiles")
+            json.null()
+        }
+    }
+
+    private func write(_ client: ClientStatistics, to json: inout JSONWriter) {
+        json.object { json in
+            json.member("client_id", client.clientID)
+            json.member("hostname", client.hostname)
+            json.member("version", "V2")
+            json.member("remote_address", client.address)
+            json.member("state", client.state)
+            json.member("ready_count", client.readyCount)
+            json.member("in_flight_count", client.inFlightCount)
+            json.member("message_count", client.deliveredCount)
+            json.member("finish_count", client.finishCount)
+            json.member("requeue_count", client.requeueCount)
+            json.member("connect_ts", Int(client.connectedAtSeconds))
+            json.member("sample_rate", client.sampleRate)
+            json.member("deflate", client.compression?.isDeflate ?? false)
+            json.member("snappy", client.compression == .snappy)
+            json.member("user_agent", client.userAgent)
+            json.member("topology_zone", client.topologyZone)
+            json.member("topology_region", client.topologyRegion)
+            if let (topic, count) = publishCount(of: client) {
+                json.name("pub_counts")
+                json.array([(topic, count)]) { json, entry in
+                    json.object { json in
+                        json.member("topic", entry.0.text)
+                        json.member("count", entry.1)
+                    }
+                }
+            }
+            json.member("tls", client.tls != nil)
+            json.member("tls_cipher_suite", client.tls?.cipherSuite ?? "")
+            json.member("tls_version", client.tls?.version ?? "")
+            json.member("tls_negotiated_protocol", "")
+            // Go's TLS says so whenever there is any.
+            json.member("tls_negotiated_protocol_is_mutual", client.tls != nil)
+        }
+    }
+}

@@ -1,0 +1,119 @@
+import BrokerCore
+import NSQWire
+import TestKit
+import Testing
+
+@Suite struct `A client's bytes` {
+    /// Everything one client says in a small world, and all that it is told.
+    private func conversation(_ bytes: [UInt8], cutAt cuts: [Int]) -> [Received] {
+        let broker = TestBroker()
+        let client = broker.stranger()
+        var start = 0
+        for end in cuts + [bytes.count] where end > start {
+            client.send(Array(bytes[start..<end]))
+            start = end
+        }
+        return client.take()
+    }
+
+    /// The magic and one of every kind; IDs as a broker that has just started gives them.
+    private var script: [UInt8] {
+        var bytes = Array(Command.magic.bytes)
+        var wishes = Identify()
+        wishes.featureNegotiation = true
+        wishes.messageTimeout = 5_000
+        Command.identify.append(body: wishes.json, to: &bytes)
+        Command.nop.append(to: &bytes)
+        Command.publish(.plays).append(body: Array("one\nFIN two".utf8), to: &bytes)
+        Command.appendMultiPublish(.plays, [[1], [2, 10], [3, 13, 10]], to: &bytes)
+        Command.deferredPublish(.plays, afterMilliseconds: 0).append(body: [4], to: &bytes)
+        Command.subscribe(.plays, .count).append(to: &bytes)
+        Command.ready(count: 5).append(to: &bytes)
+        Command.appendFinishes([MessageID(0), MessageID(.max)], to: &bytes)
+        Command.touch(MessageID(5)).append(to: &bytes)
+        Command.requeue(MessageID(6), afterMilliseconds: 10).append(to: &bytes)
+        Command.close.append(to: &bytes)
+        bytes += Array("BAD command\r\nNOP\n".utf8)
+        return bytes
+    }
+
+    /// Where the messages come between the answers depends on where the turns end: compared are
+    /// answers and messages, each in their order.
+    private func sorted(_ received: [Received]) -> [Received] {
+        received.filter { $0.message == nil } + received.filter { $0.message != nil }
+    }
+
+    @Test func `mean the same in one chunk and byte by byte`() {
+        let whole = sorted(conversation(script, cutAt: []))
+        let single = sorted(conversation(script, cutAt: Array(1..<script.count)))
+        #expect(whole.count > 10)
+        #expect(single.filter { $0.message == nil } == whole.filter { $0.message == nil })
+        #expect(single.compactMap(\.message?.text).prefix(1) == ["one\nFIN two"])
+    }
+
+    @Test func `mean the same wherever they are cut in two`() {
+        let whole = conversation(script, cutAt: []).filter { $0.message == nil }
+        for cut in 1..<script.count {
+            let parts = conversation(script, cutAt: [cut]).filter { $0.message == nil }
+            #expect(parts == whole, "cut at \(cut)")
+        }
+    }
+
+    @Test func `mean the same in any pieces`() {
+        let whole = conversation(script, cutAt: []).filter { $0.message == nil }
+        var random = SeededGenerator()
+        for _ in 1...100 {
+            let cuts = (1..<script.count).filter { _ in Int.random(in: 0..<8, using: &random) == 0 }
+            let parts = conversation(script, cutAt: cuts).filter { $0.message == nil }
+            #expect(parts == whole, "\(random.repetition(of: "BrokerCoreTests"))")
+        }
+    }
+
+    @Test func `of a run of FINs may be cut anywhere`() {
+        for cut in 0...(3 * Command.finishBytes) {
+            let broker = TestBroker()
+            let consumer = broker.consumer(ready: 10)
+            broker.client().multiPublish(["one", "two", "three"])
+            var bytes: [UInt8] = []
+            Command.appendFinishes(consumer.takeMessages().map(\.id), to: &bytes)
+            consumer.send(Array(bytes.prefix(cut)))
+            consumer.send(Array(bytes.dropFirst(cut)))
+            #expect(consumer.take() == [])
+            #expect(broker.channel()?.inFlightCount == 0, "cut at \(cut)")
+        }
+    }
+
+    @Test func `of a large batch are checked once, however they come`() {
+        let broker = TestBroker()
+        let consumer = broker.consumer(ready: 2_500)
+        let producer = broker.client()
+        var random = SeededGenerator(seed: 3)
+        let bodies = (1...2_000).map { number in
+            [UInt8](repeating: UInt8(truncatingIfNeeded: number), count: 1 + number % 40)
+        }
+        var bytes: [UInt8] = []
+        Command.nop.append(to: &bytes)
+        Command.appendMultiPublish(.plays, bodies, to: &bytes)
+        Command.publish(.plays).append(body: [255], to: &bytes)
+        var rest = bytes[...]
+        while !rest.isEmpty {
+            let piece = rest.prefix(Int.random(in: 1...500, using: &random))
+            producer.send(Array(piece))
+            rest = rest.dropFirst(piece.count)
+        }
+        #expect(producer.take() == [.ok, .ok])
+        #expect(consumer.takeMessages().map(\.body) == bodies + [[255]])
+    }
+
+    @Test func `that are not enough for a body are not looked at again before there are more`() {
+        let broker = TestBroker()
+        let producer = broker.client()
+        producer.send(text: "PUB plays\n\0\0\u{1}\0abc")
+        #expect(producer.session.neededBytes == 10 + 4 + 256)
+        producer.send(text: String(repeating: "x", count: 252))
+        #expect(producer.take() == [])
+        producer.send(text: "!NOP\n")
+        #expect(producer.take() == [.ok])
+        #expect(producer.session.neededBytes == 0)
+    }
+}

@@ -1,0 +1,203 @@
+import BrokerCore
+import NSQWire
+import Testing
+
+/// One client: sends command bytes, and gathers the frames it is sent.
+///
+/// It does with its session what the broker's edge does: hands over again what was not taken,
+/// with what comes behind it, and not before there is enough.
+final class TestClient {
+    let session: Session
+    private unowned let broker: TestBroker
+    private var unsent: [UInt8] = []
+    private var decoder = FrameDecoder()
+
+    /// What has come and was not asked for yet.
+    private(set) var received: [Received] = []
+    /// The broker has hung up.
+    private(set) var isHungUp = false
+    /// A client that does not read leaves everything in its outbox.
+    var isReading = true
+    /// Told of every frame, besides.
+    var whenFrameComes: (ReceivedFrame) -> Void = { _ in }
+
+    init(_ session: Session, of broker: TestBroker) {
+        self.session = session
+        self.broker = broker
+    }
+
+    // MARK: Sending
+
+    func send(_ bytes: [UInt8]) {
+        guard !isHungUp else { return }
+        broker.turn {
+            unsent += bytes
+            guard unsent.count >= session.neededBytes else { return }
+            // Memory of just this size, so that the address sanitizer sees a read beyond it.
+            let exact = UnsafeMutableRawBufferPointer.allocate(
+                byteCount: unsent.count, alignment: 1)
+            defer { exact.deallocate() }
+            exact.copyBytes(from: unsent)
+            let taken = broker.core.receive(Bytes(exact), from: session, at: broker.now)
+            unsent.removeFirst(taken)
+        }
+    }
+
+    func send(text: String) { send(Array(text.utf8)) }
+
+    func send(_ commands: Command...) { send(commands) }
+
+    func send(_ commands: [Command]) {
+        var bytes: [UInt8] = []
+        for command in commands { command.append(to: &bytes) }
+        send(bytes)
+    }
+
+    func send(_ command: Command, body: [UInt8]) {
+        var bytes: [UInt8] = []
+        command.append(body: body, to: &bytes)
+        send(bytes)
+    }
+
+    func identify(_ wishes: Identify) { send(.identify, body: wishes.json) }
+
+    func publish(_ bodies: String..., to topic: TopicName = .plays) {
+        broker.turn {
+            for body in bodies { send(.publish(topic), body: Array(body.utf8)) }
+        }
+    }
+
+    func publish(_ body: String, to topic: TopicName = .plays, after delay: Duration) {
+        let milliseconds = Int(delay / .milliseconds(1))
+        send(.deferredPublish(topic, afterMilliseconds: milliseconds), body: Array(body.utf8))
+    }
+
+    func multiPublish(_ bodies: [[UInt8]], to topic: TopicName = .plays) {
+        var bytes: [UInt8] = []
+        Command.appendMultiPublish(topic, bodies, to: &bytes)
+        send(bytes)
+    }
+
+    func multiPublish(_ bodies: [String], to topic: TopicName = .plays) {
+        multiPublish(bodies.map { Array($0.utf8) }, to: topic)
+    }
+
+    func finish(_ messages: [TestMessage]) { send(messages.map { .finish($0.id) }) }
+    func finish(_ messages: TestMessage...) { finish(messages) }
+    func touch(_ message: TestMessage) { send(.touch(message.id)) }
+
+    func requeue(_ messages: TestMessage..., after delay: Duration = .zero) {
+        let milliseconds = Int(delay / .milliseconds(1))
+        send(messages.map { .requeue($0.id, afterMilliseconds: milliseconds) })
+    }
+
+    /// The client ends the connection.
+    func leave() {
+        broker.turn {
+            isHungUp = true
+            broker.core.disconnect(session, at: broker.now)
+            broker.left(self)
+        }
+    }
+
+    // MARK: Receiving
+
+    /// Reads all that waits in the outbox, a few pieces and not always whole ones at a time.
+    func flush() {
+        guard isReading else { return }
+        while !session.outbox.isEmpty { receive(atMost: 10_000) }
+        broker.core.hasRoomAgain(session)
+        if session.isEnded, !isHungUp { leave() }
+    }
+
+    private func receive(atMost limit: Int) {
+        let bytes = withUnsafeTemporaryAllocation(of: Bytes.self, capacity: 3) { slices in
+            let count = session.outbox.fill(slices) { Bytes(start: $0, count: $1) }
+            return slices[..<count].flatMap { Array($0) }.prefix(limit)
+        }
+        session.outbox.consume(bytes.count)
+        do throws(FrameError) {
+            try decoder.feed(bytes) { frame in
+                received.append(Received(frame))
+                whenFrameComes(frame)
+            }
+        } catch {
+            Issue.record("the broker sent what is no frame: \(error)")
+        }
+    }
+
+    /// Begins to read again.
+    func readAgain() {
+        isReading = true
+        broker.turn { flush() }
+    }
+
+    /// Everything that came since the last call.
+    func take() -> [Received] {
+        defer { received = [] }
+        return received
+    }
+
+    /// The messages that came since the last call; answers stay for ``take()``.
+    func takeMessages() -> [TestMessage] {
+        defer { received.removeAll { $0.message != nil } }
+        return received.compactMap(\.message)
+    }
+
+    func takeBodies() -> [String] { takeMessages().map(\.text) }
+
+    func forgetAnswers() { received.removeAll { $0.message == nil } }
+}
+
+/// A frame as a test sees it.
+enum Received: Equatable, CustomStringConvertible {
+    case response(String)
+    case error(String)
+    case message(TestMessage)
+
+    static let ok = Received.response("OK")
+    static let heartbeat = Received.response("_heartbeat_")
+
+    init(_ frame: ReceivedFrame) {
+        switch frame.kind {
+        case .response: self = .response(String(decoding: frame.data, as: UTF8.self))
+        case .error: self = .error(String(decoding: frame.data, as: UTF8.self))
+        case .message: self = .message(TestMessage(ReceivedMessage(data: frame.data)!))
+        }
+    }
+
+    var message: TestMessage? {
+        if case .message(let message) = self { message } else { nil }
+    }
+
+    var description: String {
+        switch self {
+        case .response(let text): text
+        case .error(let text): text
+        case .message(let message): "message \(message.id) \(message.text.prefix(40))"
+        }
+    }
+}
+
+struct TestMessage: Equatable {
+    var id: MessageID
+    var timestampNanoseconds: Int64
+    var attempts: UInt16
+    var body: [UInt8]
+
+    init(_ message: ReceivedMessage) {
+        id = message.id
+        timestampNanoseconds = message.timestampNanoseconds
+        attempts = message.attempts
+        body = Array(message.body)
+    }
+
+    var text: String { String(decoding: body, as: UTF8.self) }
+
+    /// The same message at its first delivery.
+    var atFirst: TestMessage {
+        var first = self
+        first.attempts = 1
+        return first
+    }
+}

@@ -1,0 +1,110 @@
+import Foundation
+import TestKit
+import Testing
+
+@Suite struct `A processor that gets SIGTERM` {
+    @Test(arguments: ["process", "serve"])
+    func `commits and publishes what it has, and ends with 0 within 5 seconds`(
+        command: String
+    ) throws {
+        let folder = try TemporaryFolder()
+        let store = folder.path("counts.sqlite")
+        var nsqd: BuiltProcess?
+        let (processor, address): (BuiltProcess, String)
+        if command == "serve" {
+            (processor, address) = try BuiltProcess.listening([
+                "serve", "--tcp-address=127.0.0.1:0", "--store=\(store)",
+            ])
+        } else {
+            let (broker, brokerAddress) = try BuiltProcess.listening([
+                "nsqd", "--tcp-address=127.0.0.1:0",
+            ])
+            (nsqd, address) = (broker, brokerAddress)
+            processor = try BuiltProcess([
+                "process", "--nsqd-tcp-address=\(address)", "--store=\(store)",
+            ])
+        }
+        let producer = try BuiltProcess([
+            "produce", "--nsqd-tcp-address=\(address)", "--plays=50000", "--rate=10000",
+        ])
+        // In the midst of it: most of what is counted is due within the minute only.
+        while try counted(in: store).plays < 5_000 { Thread.sleep(forTimeInterval: 0.05) }
+        let asked = Date()
+        processor.send(SIGTERM)
+        #expect(processor.status() == 0, "\(processor.lines(of: .standardError))")
+        #expect(Date().timeIntervalSince(asked) < 5)
+        let stored = try counted(in: store)
+        #expect(stored.plays >= 5_000)
+        #expect(stored.published == stored.counts)
+        #expect(
+            processor.line(containing: "counted \(stored.plays) plays") != nil,
+            "\(processor.lines(of: .standardError))")
+        producer.send(SIGKILL)
+        nsqd?.send(SIGTERM)
+    }
+
+    @Test func `does not wait for a client that takes nothing`() throws {
+        let (broker, address) = try BuiltProcess.listening(["nsqd", "--tcp-address=127.0.0.1:0"])
+        let folder = try TemporaryFolder()
+        let store = folder.path("counts.sqlite")
+        // `exec` keeps the pid; standard output becomes a pipe that nobody reads, soon full.
+        let processor = try BuiltProcess(
+            [
+                "-c",
+                "exec \"$0\" process --nsqd-tcp-address=\(address) --store=\(store) "
+                    + "--realtime-below=100000 --videos-per-call=1 > >(exec sleep 60 >&- 2>&-)",
+                BuiltProcess.tally.path,
+            ], executable: URL(filePath: "/bin/bash"))
+        let producer = try BuiltProcess([
+            "produce", "--nsqd-tcp-address=\(address)", "--plays=20000", "--rate=10000",
+        ])
+        #expect(producer.status() == 0)
+        #expect(processor.line(containing: "does not keep up") != nil)
+        let asked = Date()
+        processor.send(SIGTERM)
+        #expect(processor.status() == 0)
+        #expect(Date().timeIntervalSince(asked) < 5)
+        #expect(processor.line(containing: "not all counts are published") != nil)
+        #expect(try counted(in: store).plays == 20_000)
+        // The next one finds them, and a client that listens.
+        let next = try BuiltProcess([
+            "process", "--nsqd-tcp-address=\(address)", "--store=\(store)",
+        ])
+        let stored = try counted(in: store)
+        while try counted(in: store).published != stored.counts {
+            Thread.sleep(forTimeInterval: 0.05)
+        }
+        next.send(SIGTERM)
+        #expect(next.status() == 0)
+        broker.send(SIGTERM)
+    }
+}
+
+@Suite struct `The counts of a store` {
+    @Test func `are printed as a table, the most played first`() throws {
+        let folder = try TemporaryFolder()
+        let store = folder.path("counts.sqlite")
+        let demo = try BuiltProcess([
+            "demo", "--tcp-address=127.0.0.1:0", "--plays=2000", "--videos=50",
+            "--store=\(store)",
+        ])
+        _ = demo.status()
+        let table = try BuiltProcess(["counts", "--store=\(store)", "--top=3"])
+        #expect(table.status() == 0)
+        let lines = table.lines(of: .standardOutput)
+        #expect(lines.count == 6)
+        #expect(lines.first?.hasPrefix("video") == true)
+        #expect(lines.last == "50 videos, 2000 plays")
+        let plays = lines[1...3].map { Int($0.split(separator: " ")[1])! }
+        #expect(plays == plays.sorted(by: >))
+        #expect(try counted(in: store).plays == 2_000)
+    }
+
+    @Test func `are asked for in vain where there is no store`() throws {
+        let folder = try TemporaryFolder()
+        let look = try BuiltProcess(["counts"], directory: folder.url)
+        #expect(look.status() == 1)
+        #expect(look.lines(of: .standardError).first?.contains("there is no store") == true)
+        #expect(try FileManager.default.contentsOfDirectory(atPath: folder.url.path) == [])
+    }
+}

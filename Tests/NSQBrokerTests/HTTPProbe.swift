@@ -1,0 +1,199 @@
+import Foundation
+import Glibc
+import Logging
+import NSQBroker
+import NSQWire
+import UVLoop
+
+/// A broker to ask over HTTP: one in this process, or the nsqd that `NSQD_HTTP_ADDRESS` and
+/// `NSQD_TCP_ADDRESS` name; that the tests hold there too shows that they state NSQ's behaviour.
+struct HTTPProbe {
+    let httpAddress: SocketAddress
+    let tcpAddress: SocketAddress
+    private let broker: EmbeddedBroker?
+
+    /// Another nsqd than ours is asked.
+    var isForeign: Bool { broker == nil }
+
+    static func start(
+        _ change: (inout EmbeddedBroker.Configuration) -> Void = { _ in }
+    ) async throws -> HTTPProbe {
+        let environment = ProcessInfo.processInfo.environment
+        if let http = environment["NSQD_HTTP_ADDRESS"], let tcp = environment["NSQD_TCP_ADDRESS"] {
+            return HTTPProbe(
+                httpAddress: try SocketAddress(parsing: http),
+                tcpAddress: try SocketAddress(parsing: tcp), broker: nil)
+        }
+        return try await startOwn(change)
+    }
+
+    /// One in this process, for what only ours does.
+    static func startOwn(
+        _ change: (inout EmbeddedBroker.Configuration) -> Void = { _ in }
+    ) async throws -> HTTPProbe {
+        var configuration = EmbeddedBroker.Configuration()
+        configuration.httpAddress = "127.0.0.1:0"
+        configuration.logger.logLevel = .critical
+        change(&configuration)
+        let broker = try await EmbeddedBroker.start(configuration)
+        return HTTPProbe(
+            httpAddress: try SocketAddress(parsing: broker.httpAddress!),
+            tcpAddress: try SocketAddress(parsing: broker.tcpAddress), broker: broker)
+    }
+
+    func stop() async { await broker?.stop() }
+
+    /// A name that no other test and no other run uses.
+    static func freshName() -> String {
+        "t" + String(UInt64.random(in: 0...UInt64.max), radix: 36)
+    }
+
+    // MARK: Asking
+
+    struct Answer: Equatable {
+        var status: Int
+        var headers: [String: String]
+        var body: String
+
+        /// The answer's JSON.
+        func json() throws -> [String: Any] {
+            try JSONSerialization.jsonObject(with: Data(body.utf8)) as? [String: Any] ?? [:]
+        }
+
+        /// What nsqd calls a failure.
+        var failure: String { "\(status) \(body)" }
+    }
+
+    func get(_ target: String) throws -> Answer { try ask("GET", target) }
+
+    func post(_ target: String, _ body: String = "") throws -> Answer {
+        try ask("POST", target, Array(body.utf8))
+    }
+
+    /// In HTTP/1.0, whose answers end with the connection and come in no chunks.
+    func ask(_ method: String, _ target: String, _ body: [UInt8] = []) throws -> Answer {
+        let socket = try BlockingSocket(to: httpAddress)
+        let head =
+            "\(method) \(target) HTTP/1.0\r\nContent-Length: \(body.count)\r\n\r\n"
+        socket.send(Array(head.utf8) + body)
+        return Self.parse(socket.receiveAll())
+    }
+
+    private static func parse(_ bytes: [UInt8]) -> Answer {
+        let text = String(decoding: bytes, as: UTF8.self)
+        guard let end = text.firstRange(of: "\r\n\r\n") else {
+            return Answer(status: 0, headers: [:], body: text)
+        }
+        let lines = text[..<end.lowerBound].split(separator: "\r\n")
+        var headers: [String: String] = [:]
+        for line in lines.dropFirst() {
+            let sides = line.split(separator: ": ", maxSplits: 1)
+            headers[sides[0].lowercased()] = sides.count > 1 ? String(sides[1]) : ""
+        }
+        let status = lines[0].split(separator: " ").dropFirst().first.flatMap { Int($0) }
+        return Answer(
+            status: status ?? 0, headers: headers, body: String(text[end.upperBound...]))
+    }
+
+    // MARK: Statistics
+
+    /// One topic of `/stats`, or nil.
+    func topic(_ name: String) throws -> [String: Any]? {
+        let stats = try get("/stats?format=json&topic=\(name)").json()
+        return (stats["topics"] as? [[String: Any]])?.first
+    }
+
+    /// One channel of `/stats`, or nil.
+    func channel(_ topic: String, _ name: String) throws -> [String: Any]? {
+        let channels = try self.topic(topic)?["channels"] as? [[String: Any]]
+        return channels?.first { $0["channel_name"] as? String == name }
+    }
+}
+
+/// A socket that waits: for tests, which have nothing else to do.
+final class BlockingSocket {
+    private let descriptor: Int32
+
+    init(to address: SocketAddress) throws {
+        descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        var numeric = sockaddr_in()
+        numeric.sin_family = sa_family_t(AF_INET)
+        numeric.sin_port = in_port_t(address.port).bigEndian
+        inet_pton(AF_INET, address.host, &numeric.sin_addr)
+        var limit = timeval(tv_sec: 10, tv_usec: 0)
+        setsockopt(
+            descriptor, SOL_SOCKET, SO_RCVTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
+        let status = withUnsafePointer(to: numeric) { numeric in
+            // SAFETY: a sockaddr_in is what AF_INET's sockaddr is.
+            numeric.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
+            }
+        }
+        guard status == 0 else { throw UVError(code: -errno) }
+    }
+
+    deinit { close(descriptor) }
+
+    /// What the other side does not want to read any more is left unsent.
+    func send(_ bytes: [UInt8]) {
+        var rest = bytes[...]
+        while !rest.isEmpty {
+            let count = rest.withUnsafeBytes {
+                Glibc.send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL))
+            }
+            guard count > 0 else { return }
+            rest = rest.dropFirst(count)
+        }
+    }
+
+    /// Waits for so many bytes; fewer if the other side ends.
+    func receive(_ count: Int) -> [UInt8] {
+        var bytes: [UInt8] = []
+        var piece = [UInt8](repeating: 0, count: 64 << 10)
+        while bytes.count < count {
+            let got = recv(descriptor, &piece, min(piece.count, count - bytes.count), 0)
+            guard got > 0 else { break }
+            bytes += piece[..<got]
+        }
+        return bytes
+    }
+
+    func receiveAll() -> [UInt8] { receive(.max) }
+}
+
+/// A client of NSQ's protocol that says what it is told to.
+struct RawClient {
+    let socket: BlockingSocket
+
+    init(to address: SocketAddress) throws {
+        socket = try BlockingSocket(to: address)
+        socket.send(Array("  V2".utf8))
+    }
+
+    /// Sends a command and waits for its `OK`.
+    func ask(_ line: String, body: String? = nil) {
+        tell(line, body: body)
+        _ = socket.receive(10)
+    }
+
+    /// Sends a command that has no answer.
+    func tell(_ line: String, body: String? = nil) {
+        var bytes = Array("\(line)\n".utf8)
+        if let body {
+            bytes.append(bigEndian: Int32(body.utf8.count))
+            bytes += body.utf8
+        }
+        socket.send(bytes)
+    }
+
+    /// Waits for a message: its ID and its body.
+    func message() -> (id: String, body: String) {
+        let size = socket.receive(4).reduce(0) { $0 << 8 | Int($1) }
+        let frame = socket.receive(size)
+        guard frame.count > 30 else { return ("", "") }
+        return (
+            String(decoding: frame[14..<30], as: UTF8.self),
+            String(decoding: frame[30...], as: UTF8.self)
+        )
+    }
+}

@@ -1,0 +1,112 @@
+import Testing
+
+/// NSQ, “nsqd”, HTTP API: `/topic/…` and `/channel/…`.
+@Suite struct `Topics and channels over HTTP` {
+    private static func failure(_ status: Int, _ code: String) -> String {
+        "\(status) {\"message\":\"\(code)\"}"
+    }
+
+    @Test func `are created, paused, emptied and deleted without a word`() async throws {
+        let nsqd = try await HTTPProbe.start()
+        let topic = HTTPProbe.freshName()
+        func did(_ action: String, _ channel: String? = nil) throws -> Bool {
+            let target =
+                channel.map { "/channel/\(action)?topic=\(topic)&channel=\($0)" }
+                ?? "/topic/\(action)?topic=\(topic)"
+            let answer = try nsqd.post(target)
+            return answer.status == 200 && answer.body.isEmpty
+                && answer.headers["content-length"] == "0"
+                && answer.headers["x-nsq-content-type"] == "nsq; version=1.0"
+                && answer.headers["content-type"] == nil
+        }
+        // Creating and pausing again change nothing.
+        for _ in 1...2 {
+            #expect(try did("create"))
+            #expect(try did("create", "c%23ephemeral"))
+            #expect(try did("pause"))
+            #expect(try did("pause", "c%23ephemeral"))
+        }
+        #expect(try nsqd.topic(topic)?["paused"] as? Bool == true)
+        #expect(try nsqd.channel(topic, "c#ephemeral")?["paused"] as? Bool == true)
+        _ = try nsqd.post("/pub?topic=\(topic)", "held")
+        #expect(try nsqd.topic(topic)?["depth"] as? Int == 1)
+        #expect(try did("empty"))
+        #expect(try nsqd.topic(topic)?["depth"] as? Int == 0)
+        #expect(try did("unpause"))
+        #expect(try did("unpause", "c%23ephemeral"))
+        #expect(try nsqd.topic(topic)?["paused"] as? Bool == false)
+        #expect(try did("empty", "c%23ephemeral"))
+        #expect(try did("delete", "c%23ephemeral"))
+        #expect(try nsqd.channel(topic, "c#ephemeral") == nil)
+        #expect(try did("delete"))
+        #expect(try nsqd.topic(topic) == nil)
+        await nsqd.stop()
+    }
+
+    @Test func `of the wrong name are refused in nsqd's words`() async throws {
+        let nsqd = try await HTTPProbe.start()
+        let unknown = HTTPProbe.freshName()
+        let cases: [(path: String, failure: String)] = [
+            ("/topic/create", Self.failure(400, "MISSING_ARG_TOPIC")),
+            ("/topic/create?topic=", Self.failure(400, "INVALID_TOPIC")),
+            ("/topic/create?topic=%zz", Self.failure(400, "INVALID_REQUEST")),
+            (
+                "/topic/create?topic=" + String(repeating: "x", count: 65),
+                Self.failure(400, "INVALID_TOPIC")
+            ),
+            ("/topic/empty", Self.failure(400, "MISSING_ARG_TOPIC")),
+            ("/topic/empty?topic=a%20b", Self.failure(400, "INVALID_TOPIC")),
+            ("/topic/empty?topic=\(unknown)", Self.failure(404, "TOPIC_NOT_FOUND")),
+        ]
+        for (path, failure) in cases {
+            #expect(try nsqd.post(path).failure == failure, "\(path)")
+        }
+        for action in ["delete", "pause", "unpause"] {
+            let path = "/topic/\(action)"
+            #expect(try nsqd.post(path).failure == Self.failure(400, "MISSING_ARG_TOPIC"))
+            for name in ["", "a%20b", unknown] {
+                #expect(
+                    try nsqd.post("\(path)?topic=\(name)").failure
+                        == Self.failure(404, "TOPIC_NOT_FOUND"))
+            }
+        }
+        await nsqd.stop()
+    }
+
+    @Test(arguments: ["create", "delete", "empty", "pause", "unpause"])
+    func `of a channel are refused in nsqd's order`(action: String) async throws {
+        let nsqd = try await HTTPProbe.start()
+        let topic = HTTPProbe.freshName()
+        let unknown = HTTPProbe.freshName()
+        _ = try nsqd.post("/topic/create?topic=\(topic)")
+        let cases: [(query: String, failure: String)] = [
+            ("?x;y", Self.failure(400, "INVALID_REQUEST")),
+            ("", Self.failure(400, "MISSING_ARG_TOPIC")),
+            ("?channel=c", Self.failure(400, "MISSING_ARG_TOPIC")),
+            ("?topic=a%20b", Self.failure(400, "INVALID_ARG_TOPIC")),
+            ("?topic=\(unknown)", Self.failure(400, "MISSING_ARG_CHANNEL")),
+            ("?topic=\(unknown)&channel=", Self.failure(400, "INVALID_ARG_CHANNEL")),
+            ("?topic=\(unknown)&channel=c", Self.failure(404, "TOPIC_NOT_FOUND")),
+        ]
+        for (query, failure) in cases {
+            #expect(try nsqd.post("/channel/\(action)\(query)").failure == failure, "\(query)")
+        }
+        let answer = try nsqd.post("/channel/\(action)?topic=\(topic)&channel=c")
+        if action == "create" {
+            #expect(answer.status == 200)
+        } else {
+            #expect(answer.failure == Self.failure(404, "CHANNEL_NOT_FOUND"))
+        }
+        await nsqd.stop()
+    }
+
+    @Test func `hang up on their consumers when they are deleted`() async throws {
+        let nsqd = try await HTTPProbe.start()
+        let topic = HTTPProbe.freshName()
+        let consumer = try RawClient(to: nsqd.tcpAddress)
+        consumer.ask("SUB \(topic) c")
+        _ = try nsqd.post("/channel/delete?topic=\(topic)&channel=c")
+        #expect(consumer.socket.receiveAll().isEmpty)
+        await nsqd.stop()
+    }
+}

@@ -1,0 +1,104 @@
+import Foundation
+import NSQBroker
+import NSQClient
+import NSQWire
+import PlayCounts
+import Testing
+import UVLoop
+
+@Suite(.timeLimit(.minutes(1))) struct `A producer of plays` {
+    @Test func `publishes all there is, in batches, a few under way at a time`() async throws {
+        let run = try await produce(1_050)
+        #expect(try run.outcome.get() == 1_050)
+        #expect(run.messages == 1_050)
+        // Made when there is room for them, and not before.
+        #expect(run.mostAhead <= 8 * 200)
+    }
+
+    @Test func `publishes nothing of nothing`() async throws {
+        #expect(try await produce(0).outcome.get() == 0)
+    }
+
+    @Test func `keeps to its rate`() async throws {
+        let run = try await produce(60) { $0.rate = 200 }
+        #expect(try run.outcome.get() == 60)
+        #expect(run.duration >= .milliseconds(290))
+    }
+
+    @Test func `makes a batch no larger than nsqd takes it`() async throws {
+        // 200 of these are 20 MB, and nsqd takes 5 MiB.
+        let run = try await produce(200, padding: 100_000)
+        #expect(try run.outcome.get() == 200)
+        #expect(run.messages == 200)
+    }
+
+    @Test func `ends with what is wrong with its source, after what came before`() async throws {
+        struct Torn: Error {}
+        let run = try await produce(500, failing: (at: 250, Torn()))
+        #expect(throws: Torn.self) { try run.outcome.get() }
+        #expect(run.messages == 250)
+    }
+
+    @Test func `says at once when there is no nsqd`() throws {
+        let address = SocketAddress(host: "127.0.0.1", port: 1)
+        var outcome: Result<Int, any Error>?
+        try onLoop(within: .seconds(2)) { loop in
+            let engine = ProducerEngine(on: loop, nsqd: address)
+            let producer = PlayProducer(on: loop, engine: engine, topic: plays) {
+                Array(play(1).utf8)
+            }
+            engine.start()
+            producer.start { result in
+                outcome = result
+                withExtendedLifetime(producer) { engine.stop { loop.stop() } }
+            }
+        }
+        #expect(throws: NSQError.self) { try outcome?.get() }
+    }
+
+    private struct Run {
+        var outcome: Result<Int, any Error>
+        /// How many messages the broker has.
+        var messages: Int
+        var mostAhead: Int
+        var duration: Duration
+    }
+
+    private func produce(
+        _ count: Int, padding: Int = 0, failing: (at: Int, error: any Error)? = nil,
+        _ change: (inout PlayProducer.Settings) -> Void = { _ in }
+    ) async throws -> Run {
+        let broker = try await startBroker()
+        var settings = PlayProducer.Settings()
+        change(&settings)
+        var outcome: Result<Int, any Error>?
+        var mostAhead = 0
+        let started = ContinuousClock.now
+        try onLoop { loop in
+            let engine = ProducerEngine(
+                on: loop, nsqd: try SocketAddress(parsing: broker.tcpAddress))
+            var made = 0
+            var published = 0
+            let field = String(repeating: "x", count: padding)
+            let producer = PlayProducer(on: loop, engine: engine, topic: plays, settings: settings)
+            {
+                if let failing, failing.at == made { throw failing.error }
+                guard made < count else { return nil }
+                made += 1
+                mostAhead = max(mostAhead, made - published)
+                return Array("{\"video_id\":\"\(video(made))\",\"x\":\"\(field)\"}".utf8)
+            }
+            producer.onProgress = { published = $0 }
+            engine.start()
+            producer.start { result in
+                outcome = result
+                withExtendedLifetime(producer) { engine.stop { loop.stop() } }
+            }
+        }
+        let topic = await broker.statistics().topics.first
+        await broker.stop()
+        return Run(
+            outcome: try #require(outcome), messages: topic?.messageCount ?? 0,
+            mostAhead: mostAhead, duration: ContinuousClock.now - started)
+    }
+}
