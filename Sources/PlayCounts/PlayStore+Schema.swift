@@ -69,8 +69,9 @@ extension PlayStore {
     ///
     /// A commit that makes its file grow has the file system's own journal written, and waits for
     /// all that others have in it; a commit over what is there already does not. To be done before
-    /// `makeDurable`: what is written here need not be synced at each commit.
+    /// `makeDurable`: what is written here is synced once, by the checkpoint at its end.
     static func stretchLog(_ database: Database) throws {
+        try database.execute(sql: "PRAGMA synchronous = NORMAL")
         // Left over if the process was killed in the midst of this.
         try database.execute(sql: "DROP TABLE IF EXISTS stretch")
         try database.execute(sql: "CREATE TABLE stretch (bytes BLOB)")

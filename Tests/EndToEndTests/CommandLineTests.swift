@@ -42,9 +42,7 @@ import Testing
     }
 
     @Test func `such as a port in use is told apart by its address`() throws {
-        let (broker, address) = try BuiltProcess.listening([
-            "nsqd", "--tcp-address=127.0.0.1:0", "--http-address=127.0.0.1:0",
-        ])
+        let (broker, address) = try BuiltProcess.broker()
         for command in ["nsqd", "demo", "serve"] {
             let folder = try TemporaryFolder()
             let second = try BuiltProcess(

@@ -60,9 +60,7 @@ import Testing
     }
 
     @Test func `runs through a broker that runs already`() throws {
-        let (broker, address) = try BuiltProcess.listening([
-            "nsqd", "--tcp-address=127.0.0.1:0", "--http-address=127.0.0.1:0",
-        ])
+        let (broker, address) = try BuiltProcess.broker()
         let demo = try BuiltProcess([
             "demo", "--nsqd-tcp-address=\(address)", "--json", "--plays=5000",
         ])

@@ -7,9 +7,7 @@ import Testing
     /// processes, and come out as the counts that stand beside them.
     @Test func `come out as the counts they must give`() throws {
         let folder = try TemporaryFolder()
-        let (broker, address) = try BuiltProcess.listening([
-            "nsqd", "--tcp-address=127.0.0.1:0", "--http-address=127.0.0.1:0",
-        ])
+        let (broker, address) = try BuiltProcess.broker()
         let producer = try BuiltProcess([
             "produce", "--nsqd-tcp-address=\(address)", "--file=\(fixture("mixed.jsonl"))",
         ])

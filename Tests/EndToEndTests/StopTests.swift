@@ -16,9 +16,7 @@ import Testing
                 "serve", "--tcp-address=127.0.0.1:0", "--store=\(store)",
             ])
         } else {
-            let (broker, brokerAddress) = try BuiltProcess.listening([
-                "nsqd", "--tcp-address=127.0.0.1:0",
-            ])
+            let (broker, brokerAddress) = try BuiltProcess.broker()
             (nsqd, address) = (broker, brokerAddress)
             processor = try BuiltProcess([
                 "process", "--nsqd-tcp-address=\(address)", "--store=\(store)",
@@ -44,7 +42,7 @@ import Testing
     }
 
     @Test func `does not wait for a client that takes nothing`() throws {
-        let (broker, address) = try BuiltProcess.listening(["nsqd", "--tcp-address=127.0.0.1:0"])
+        let (broker, address) = try BuiltProcess.broker()
         let folder = try TemporaryFolder()
         let store = folder.path("counts.sqlite")
         // `exec` keeps the pid; standard output becomes a pipe that nobody reads, soon full.

@@ -1,4 +1,5 @@
 import Foundation
+import Logging
 import NSQBroker
 import NSQClient
 import NSQWire
@@ -56,6 +57,77 @@ import UVLoop
         #expect(throws: NSQError.self) { try outcome?.get() }
     }
 
+    @Test func `publishes again what had no answer, and each play counts once`() async throws {
+        let broker = try await startBroker()
+        let store = try PlayStore(.memory)
+        var connections = 0
+        let left = try await onStage(broker: broker, store: store) {
+            $0.realtimeBelow = 0
+        } _: { stage in
+            let proxy = try CuttingProxy(
+                on: stage.loop, to: stage.nsqd, cuttingAfter: [1, 3, 0, 2])
+            let engine = ProducerEngine(on: stage.loop, nsqd: proxy.address, logger: quiet)
+            var made = 0
+            var settings = PlayProducer.Settings()
+            settings.playsPerBatch = 20
+            settings.shortestRetry = .milliseconds(5)
+            let producer = PlayProducer(
+                on: stage.loop, engine: engine, topic: plays, settings: settings
+            ) {
+                guard made < 1_000 else { return nil }
+                made += 1
+                return Array(play(made % 10, named: "\(made)").utf8)
+            }
+            var isPublished = false
+            func endWhenDone() {
+                guard isPublished, stage.consumer.inFlight == 0,
+                    stage.processor.statistics.counted == 1_000
+                else { return }
+                connections = proxy.connections
+                proxy.close()
+                stage.stop()
+            }
+            stage.onEvent = { if case .finished = $0 { endWhenDone() } }
+            stage.start()
+            engine.start()
+            producer.start { outcome in
+                #expect((try? outcome.get()) == 1_000)
+                isPublished = true
+                withExtendedLifetime(producer) { engine.stop { endWhenDone() } }
+            }
+        }
+        #expect(connections == 5)
+        #expect(left.messages == 0)
+        #expect(try store.load().map(\.count) == Array(repeating: 100, count: 10))
+        let published = await broker.statistics().topics.first { $0.name == "plays" }
+        #expect(try #require(published).messageCount > 1_000)
+        await broker.stop()
+    }
+
+    @Test func `does not publish again what would count twice`() async throws {
+        let broker = try await startBroker()
+        let nsqd = try SocketAddress(parsing: broker.tcpAddress)
+        var outcome: Result<Int, any Error>?
+        try onLoop { loop in
+            let proxy = try CuttingProxy(on: loop, to: nsqd, cuttingAfter: [1])
+            let engine = ProducerEngine(on: loop, nsqd: proxy.address, logger: quiet)
+            var bodies = [play(1, named: "a"), play(1)]
+            let producer = PlayProducer(on: loop, engine: engine, topic: plays) {
+                bodies.popLast().map { Array($0.utf8) }
+            }
+            engine.start()
+            producer.start { result in
+                outcome = result
+                proxy.close()
+                withExtendedLifetime(producer) { engine.stop { loop.stop() } }
+            }
+        }
+        #expect(throws: NSQError.self) { try outcome?.get() }
+        let published = await broker.statistics().topics.first { $0.name == "plays" }
+        #expect(try #require(published).messageCount == 2)
+        await broker.stop()
+    }
+
     private struct Run {
         var outcome: Result<Int, any Error>
         /// How many messages the broker has.
@@ -102,3 +174,10 @@ import UVLoop
             mostAhead: mostAhead, duration: ContinuousClock.now - started)
     }
 }
+
+/// A logger that keeps to itself what the test provokes.
+private let quiet: Logger = {
+    var logger = Logger(label: "producer")
+    logger.logLevel = .critical
+    return logger
+}()

@@ -205,3 +205,13 @@ extension BuiltProcess {
         package let lines: [String]
     }
 }
+
+extension BuiltProcess {
+    /// Starts `tally nsqd` on free ports.
+    package static func broker(
+        _ arguments: [String] = []
+    ) throws -> (process: BuiltProcess, address: String) {
+        try listening(
+            ["nsqd", "--tcp-address=127.0.0.1:0", "--http-address=127.0.0.1:0"] + arguments)
+    }
+}
