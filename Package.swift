@@ -45,27 +45,32 @@ let package = Package(
         .systemLibrary(
             name: "CLibuv", pkgConfig: "libuv", providers: [.apt(["libuv1-dev"])]),
         .systemLibrary(name: "CHTTPParser", providers: [.apt(["libhttp-parser-dev"])]),
+        .systemLibrary(
+            name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
+        .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
+        .systemLibrary(name: "CSnappy", providers: [.apt(["libsnappy-dev"])]),
         room("NSQWire"),
 
-        // Floor 1: NSQ's rules without I/O, and all the I/O there is.
+        // Floor 1: NSQ's rules without I/O, all the I/O there is, and what bytes go through on
+        // their way between the two.
         room("BrokerCore", ["NSQWire", deque, heap]),
         room("UVLoop", ["CLibuv"]),
+        room("Transport", ["COpenSSL", "CZlib", "CSnappy"]),
 
         // Floor 2: what the parts are made with.
         room("HTTP", ["UVLoop", "CHTTPParser"]),
         room("NSQClient", ["NSQWire", "UVLoop", deque, logging]),
 
         // Floor 3: what it does.
-        room("NSQBroker", ["NSQWire", "BrokerCore", "UVLoop", "HTTP", logging]),
+        room("NSQBroker", ["NSQWire", "BrokerCore", "UVLoop", "Transport", "HTTP", logging]),
         room("PlayCounts", ["NSQWire", "NSQClient", "UVLoop", grdb, heap, histogram, logging]),
 
         // Floor 5: the binary.
         .executableTarget(
             name: "tally",
             dependencies: [
-                "NSQWire", "BrokerCore", "UVLoop", "NSQClient", "NSQBroker", "PlayCounts",
-                arguments, histogram,
-                logging,
+                "NSQWire", "BrokerCore", "UVLoop", "Transport", "NSQClient", "NSQBroker",
+                "PlayCounts", arguments, histogram, logging,
             ],
             swiftSettings: settings),
 
@@ -73,8 +78,11 @@ let package = Package(
         tests(of: "NSQWireTests", ["NSQWire"]),
         tests(of: "BrokerCoreTests", ["BrokerCore", "NSQWire"]),
         tests(of: "UVLoopTests", ["UVLoop"]),
+        tests(of: "TransportTests", ["Transport"]),
         tests(of: "HTTPTests", ["HTTP", "UVLoop"]),
-        tests(of: "NSQBrokerTests", ["NSQBroker", "NSQWire", "UVLoop", logging]),
+        tests(
+            of: "NSQBrokerTests",
+            ["NSQBroker", "BrokerCore", "NSQWire", "Transport", "UVLoop", logging]),
         tests(of: "NSQClientTests", ["NSQClient", "NSQBroker", "NSQWire", "UVLoop"]),
         tests(
             of: "PlayCountsTests",

@@ -1,14 +1,17 @@
 """pynsq, unmodified, through `tally nsqd`: publishes by PUB, MPUB and DPUB, consumes with FIN, REQ
-and TOUCH, and sees every message exactly as often as it must.
+and TOUCH, through TLS, snappy and deflate, and sees every message exactly as often as it must.
 
 Usage: interop_pynsq.py PATH-TO-TALLY
 Ends with 0 and a line that counts the checks, or with 1 and what was seen instead.
 """
 
 import functools
+import os
 import re
+import ssl
 import subprocess
 import sys
+import tempfile
 import time
 import unittest
 
@@ -20,9 +23,19 @@ DEADLINE_SECONDS = 20
 
 
 def setUpModule():
-    global broker, address
+    global broker, address, folder, certificate
+    folder = tempfile.TemporaryDirectory()
+    certificate = os.path.join(folder.name, "certificate.pem")
+    key = os.path.join(folder.name, "key.pem")
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1",
+         "-nodes", "-days", "2", "-subj", "/CN=localhost",
+         "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", certificate],
+        check=True, capture_output=True)
+    # The flags as pynsq's own tests give them.
     broker = subprocess.Popen(
-        [TALLY, "nsqd", "--tcp-address=127.0.0.1:0", "--http-address=127.0.0.1:0"],
+        [TALLY, "nsqd", "--tcp-address=127.0.0.1:0", "--http-address=127.0.0.1:0", "--snappy",
+         "--deflate", f"--tls-key={key}", f"--tls-cert={certificate}"],
         stderr=subprocess.PIPE, text=True)
     for line in broker.stderr:
         found = re.search(r"TCP: listening on (\S+)", line)
@@ -36,6 +49,7 @@ def tearDownModule():
     broker.terminate()
     broker.stderr.close()
     status = broker.wait(timeout=10)
+    folder.cleanup()
     assert status == 0, f"tally nsqd ended with {status}"
 
 
@@ -56,7 +70,7 @@ class PynsqTest(unittest.TestCase):
         self.loop.remove_timeout(deadline)
         self.assertFalse(self.timed_out, "nothing more came")
 
-    def publish(self, verb, *arguments):
+    def publish(self, verb, *arguments, **options):
         """Publishes when the connection stands, and expects OK."""
         answers = []
 
@@ -64,7 +78,7 @@ class PynsqTest(unittest.TestCase):
             answers.append(data)
             self.loop.stop()
 
-        writer = nsq.Writer([address])
+        writer = nsq.Writer([address], **options)
 
         def attempt():
             if not writer.conns:
@@ -146,6 +160,32 @@ class PynsqTest(unittest.TestCase):
 
         reader = self.consume("touched", handler, msg_timeout=1)
         self.assertEqual(attempts, [1])
+        reader.close()
+
+    def test_messages_come_through_every_combination_of_layers(self):
+        trust = {"ca_certs": certificate, "cert_reqs": ssl.CERT_REQUIRED}
+        for tls in ({}, {"tls_v1": True, "tls_options": trust}):
+            for compression in ({}, {"snappy": True}, {"deflate": True, "deflate_level": 6}):
+                with self.subTest(tls=bool(tls), compression=compression):
+                    self.exchange({**tls, **compression})
+
+    def exchange(self, layers):
+        """Bodies that compress and bodies that do not."""
+        topic = "layers_" + "_".join(sorted(layers))
+        bodies = [os.urandom(length) for length in (1, 100, 5_000)]
+        bodies += [b"x" * length for length in (1, 100, 500_000)]
+        bodies += [b"message %d" % number for number in range(500)]
+        self.publish("mpub", topic, bodies, **layers)
+        seen = []
+
+        def handler(message):
+            seen.append(message.body)
+            if len(seen) == len(bodies):
+                self.loop.call_later(0, self.loop.stop)
+            return True
+
+        reader = self.consume(topic, handler, max_in_flight=50, **layers)
+        self.assertEqual(sorted(seen), sorted(bodies))
         reader.close()
 
 

@@ -6,23 +6,56 @@ extension Broker {
         guard let json = try smallBody(&body, of: .identify) else { return false }
         let wishes = try Identify(parsing: json)
         try session.apply(wishes, options)
-        startHeartbeats(of: session)
         if wishes.featureNegotiation == true {
-            respond(session, answer(to: wishes, session).json)
+            let upgrade = try upgrade(for: wishes, session)
+            respond(session, answer(to: wishes, upgrade, session).json)
+            session.pendingUpgrade = upgrade.isNone ? nil : upgrade
         } else {
             answerOK(session)
         }
+        startHeartbeats(of: session)
         return true
     }
 
-    private func answer(to wishes: Identify, _ session: Session) -> IdentifyAnswer {
+    /// What the client gets of the layers that it asks for.
+    ///
+    /// A layer that it has already is declined, and so is one that would have to go below another:
+    /// the connection goes on through those that it has.
+    private func upgrade(
+        for wishes: Identify, _ session: Session
+    ) throws(ProtocolError) -> Upgrade {
+        let wantsDeflate = options.deflateEnabled && wishes.deflate == true
+        let wantsSnappy = options.snappyEnabled && wishes.snappy == true
+        guard !wantsDeflate || !wantsSnappy else {
+            throw ProtocolError(
+                .identifyFailed, "cannot enable both deflate and snappy compression")
+        }
+        guard session.compression == nil else { return Upgrade() }
+        return Upgrade(
+            tls: options.tlsAvailable && wishes.tls == true && session.tls == nil,
+            compression: wantsDeflate
+                ? .deflate(level: deflateLevel(for: wishes)) : wantsSnappy ? .snappy : nil)
+    }
+
+    private func deflateLevel(for wishes: Identify) -> Int {
+        let isWish = options.deflateEnabled && wishes.deflate == true
+        let wish = isWish ? wishes.deflateLevel ?? 0 : 0
+        return min(wish > 0 ? wish : Limits.deflateLevel, options.maxDeflateLevel)
+    }
+
+    private func answer(
+        to wishes: Identify, _ upgrade: Upgrade, _ session: Session
+    ) -> IdentifyAnswer {
         IdentifyAnswer(
             maxReadyCount: options.maxReadyCount,
             version: options.version,
             maxMessageTimeout: options.maxMessageTimeout.milliseconds,
             messageTimeout: Int(session.messageTimeout / 1_000_000),
-            deflateLevel: min(Limits.deflateLevel, options.maxDeflateLevel),
+            tls: upgrade.tls,
+            deflate: upgrade.compression?.isDeflate ?? false,
+            deflateLevel: deflateLevel(for: wishes),
             maxDeflateLevel: options.maxDeflateLevel,
+            snappy: upgrade.compression == .snappy,
             sampleRate: session.sampleRate,
             outputBufferSize: session.outputBufferBytes,
             outputBufferTimeout: Int(session.outputBufferTimeout / 1_000_000),

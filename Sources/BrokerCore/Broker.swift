@@ -77,7 +77,9 @@ package final class Broker {
         turn.now = now
         var offset = 0
         session.neededBytes = 0
-        while !session.isEnded, takeOne(bytes, at: &offset, from: session) {}
+        while !session.isEnded, session.pendingUpgrade == nil,
+            takeOne(bytes, at: &offset, from: session)
+        {}
         return session.isEnded ? bytes.count : offset
     }
 
@@ -120,7 +122,7 @@ package final class Broker {
         _ line: CommandLine, _ bytes: Bytes, _ offset: inout Int, _ end: Int, _ session: Session
     ) -> Bool {
         do throws(ProtocolError) {
-            if let verb = line.verb { try session.permit(verb) }
+            try session.permit(line)
             var body = BodyReader(bytes: bytes, commandStart: offset, offset: end)
             guard try carryOut(line, &body, session) else {
                 session.neededBytes = body.neededBytes
@@ -146,7 +148,7 @@ package final class Broker {
     }
 
     /// Hangs up without a word.
-    private func drop(_ session: Session, _ reason: DropReason) {
+    func drop(_ session: Session, _ reason: DropReason) {
         session.phase = .ended
         turn.events.append(.clientDropped(session.id, reason: reason))
         turn.touch(session)

@@ -17,7 +17,13 @@ package struct BrokerOptions: Sendable {
     package var outputBufferTimeout = Limits.outputBufferTimeout
     package var minOutputBufferTimeout = Limits.shortestOutputBufferTimeout
     package var maxOutputBufferTimeout = Limits.longestOutputBufferTimeout
+    package var deflateEnabled = true
     package var maxDeflateLevel = Limits.deflateLevel
+    package var snappyEnabled = true
+    /// There is a certificate to identify with.
+    package var tlsAvailable = false
+    /// Without TLS nothing but IDENTIFY is allowed.
+    package var tlsRequired = false
     /// Consumers a channel may have; 0 is no limit.
     package var maxChannelConsumers = 0
     /// Messages an ephemeral channel or topic holds before it drops further ones.

@@ -110,6 +110,16 @@ package struct Outbox {
         }
     }
 
+    /// Hands all pieces to `body`, one after another: they are as good as sent.
+    package mutating func drain(_ body: (Bytes) -> Void) {
+        guard byteCount > 0 else { return }
+        for piece in pieces[sentPieces...] {
+            let base = piece.slab.map { UnsafeRawPointer($0.base) } ?? UnsafeRawPointer(own!.base)
+            body(Bytes(start: base + piece.start, count: piece.end - piece.start))
+        }
+        clear()
+    }
+
     /// Empties the outbox and gives away what it holds, for a write that the loop finishes later.
     package mutating func takeAll() -> Outbox {
         let all = self

@@ -53,6 +53,14 @@ package final class Session {
     var outputBufferBytes = Limits.outputBufferBytes
     var outputBufferTimeout: Int64
 
+    /// What IDENTIFY has settled and the edge has yet to lay between the client and the core. No
+    /// bytes are taken before that, and nothing is said.
+    package internal(set) var pendingUpgrade: Upgrade?
+    var tls: TLSSummary?
+    var compression: Upgrade.Compression?
+    /// No command but IDENTIFY is allowed before there is TLS.
+    var needsTLS: Bool
+
     // Heartbeats.
     var lastHeardAt: Int64
     var nextHeartbeatAt: Int64 = 0
@@ -103,6 +111,7 @@ package final class Session {
         heartbeatInterval = options.heartbeatInterval.nanoseconds
         messageTimeout = options.messageTimeout.nanoseconds
         outputBufferTimeout = options.outputBufferTimeout.nanoseconds
+        needsTLS = options.tlsRequired
         lastHeardAt = now.monotonic
     }
 
@@ -130,7 +139,16 @@ package final class Session {
     }
 
     /// - Throws: `E_INVALID` if the state of the connection does not allow the command.
-    func permit(_ verb: Verb) throws(ProtocolError) {
+    func permit(_ line: CommandLine) throws(ProtocolError) {
+        if needsTLS, line.verb != .identify {
+            throw ProtocolError(
+                .invalid,
+                Array("cannot ".utf8) + line.name + " in current state (TLS required)".utf8)
+        }
+        if let verb = line.verb { try permit(verb) }
+    }
+
+    private func permit(_ verb: Verb) throws(ProtocolError) {
         let isPermitted =
             switch verb {
             case .identify, .authenticate, .subscribe: phase == .initial
@@ -150,7 +168,8 @@ package final class Session {
 
     /// When something about heartbeats is to be done or checked next.
     var nextAlarm: Int64? {
-        guard heartbeatInterval > 0, phase != .greeting, phase != .ended else { return nil }
+        guard heartbeatInterval > 0, phase != .greeting, phase != .ended, pendingUpgrade == nil
+        else { return nil }
         return min(nextHeartbeatAt, lastHeardAt + 2 * heartbeatInterval)
     }
 

@@ -47,6 +47,8 @@ package struct ClientStatistics: Sendable, Equatable {
     /// Seconds since 1970.
     package var connectedAtSeconds: Int64
     package var sampleRate: Int
+    package var tls: TLSSummary?
+    package var compression: Upgrade.Compression?
     package var topologyZone: String
     package var topologyRegion: String
     package var publishCounts: [TopicName: Int]
@@ -91,8 +93,8 @@ extension Session {
             state: stateNumber, readyCount: readyCount, inFlightCount: inFlightCount,
             deliveredCount: deliveredCount, finishCount: finishCount, requeueCount: requeueCount,
             connectedAtSeconds: connectedAt.wall / 1_000_000_000, sampleRate: sampleRate,
-            topologyZone: topologyZone, topologyRegion: topologyRegion,
-            publishCounts: publishCounts)
+            tls: tls, compression: compression, topologyZone: topologyZone,
+            topologyRegion: topologyRegion, publishCounts: publishCounts)
     }
 
     private var stateNumber: Int {

@@ -113,4 +113,5 @@ package enum DropReason: String, Sendable {
     case stoppedReading = "took nothing for a heartbeat interval"
     case lineTooLong = "command line too long"
     case channelDeleted = "its channel was deleted"
+    case brokenLayer = "its TLS or compression is broken"
 }

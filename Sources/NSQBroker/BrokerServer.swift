@@ -2,6 +2,7 @@ import BrokerCore
 import HTTP
 import Logging
 import NSQWire
+import Transport
 import UVLoop
 
 /// A broker on a loop: listens, lends `BrokerCore` its ears and its clock, and sends what it says.
@@ -13,6 +14,8 @@ import UVLoop
 package final class BrokerServer {
     let broker: Broker
     let loop: Loop
+    /// What TLS is offered with, if it is.
+    let tls: TLSContext?
     var logger: Logger
     let hostname = System.hostname
     private(set) var tcpAddress: SocketAddress?
@@ -33,9 +36,14 @@ package final class BrokerServer {
 
     static let readBufferBytes = 256 << 10
 
-    package init(options: BrokerOptions, on loop: Loop, logger: Logger) {
+    package init(
+        options: BrokerOptions, tls: TLSContext? = nil, on loop: Loop, logger: Logger
+    ) {
         self.loop = loop
         self.logger = logger
+        self.tls = tls
+        var options = options
+        options.tlsAvailable = tls != nil
         broker = Broker(options: options, at: loop.moment)
         alarm = Timer(on: loop)
         loop.endOfTurn = { [weak self] in self?.endTurn() }

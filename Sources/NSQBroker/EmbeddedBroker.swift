@@ -1,6 +1,7 @@
 import BrokerCore
 import Logging
 import NSQWire
+import Transport
 import UVLoop
 
 /// An NSQ broker inside your process, on a thread of its own: any NSQ client can talk to it.
@@ -67,8 +68,8 @@ public final class EmbeddedBroker: Sendable {
 
     /// The same with every option there is.
     package static func start(
-        _ options: BrokerOptions, at tcpAddress: String, http httpAddress: String? = nil,
-        _ logger: Logger
+        _ options: BrokerOptions, tls tlsOptions: TLSServerOptions? = nil, at tcpAddress: String,
+        http httpAddress: String? = nil, _ logger: Logger
     ) async throws -> EmbeddedBroker {
         let thread: LoopThread
         do {
@@ -80,9 +81,13 @@ public final class EmbeddedBroker: Sendable {
         do {
             let (bound, server) = try await withCheckedThrowingContinuation { continuation in
                 thread.door.submit { loop in
-                    let server = BrokerServer(options: options, on: loop, logger: logger)
                     continuation.resume(
-                        with: Result { (try wanted.open(on: server), LoopBound(server, on: loop)) })
+                        with: Result {
+                            let tls = try tlsOptions.map { try TLSContext(server: $0) }
+                            let server = BrokerServer(
+                                options: options, tls: tls, on: loop, logger: logger)
+                            return (try wanted.open(on: server), LoopBound(server, on: loop))
+                        })
                 }
             }
             return EmbeddedBroker(bound, thread: thread, server: server)
@@ -128,17 +133,26 @@ public final class EmbeddedBroker: Sendable {
     /// gone. Calling it again does nothing.
     public func stop() async {
         await withCheckedContinuation { continuation in
-            let isOpen = thread.door.submit { [server, thread] loop in
-                guard let server = server.takeOut(on: loop) else { return continuation.resume() }
-                server.stop {
-                    withExtendedLifetime(server) {}
-                    thread.stop()
-                    continuation.resume()
-                }
-            }
+            let isOpen = beginStopping { continuation.resume() }
             if !isOpen { continuation.resume() }
         }
         thread.join()
+    }
+
+    /// A broker that nobody holds any more stops by itself; its clients are still there to be hung
+    /// up on.
+    deinit { beginStopping {} }
+
+    @discardableResult
+    private func beginStopping(_ done: @escaping @Sendable () -> Void) -> Bool {
+        thread.door.submit { [server, thread] loop in
+            guard let server = server.takeOut(on: loop) else { return done() }
+            server.stop {
+                withExtendedLifetime(server) {}
+                thread.stop()
+                done()
+            }
+        }
     }
 
     /// What the broker has counted up to now; empty once it has stopped.

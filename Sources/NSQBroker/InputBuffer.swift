@@ -72,6 +72,12 @@ struct InputBuffer: ~Copyable {
         kept = wider
     }
 
+    /// Gives away what is kept.
+    mutating func takeAll() -> [UInt8] {
+        defer { clear() }
+        return Array(kept[..<keptCount])
+    }
+
     mutating func clear() {
         kept.deallocate()
         kept = UnsafeMutableRawBufferPointer(start: nil, count: 0)

@@ -4,18 +4,22 @@ import UVLoop
 /// One client's connection: bytes in to the core, its outbox out.
 final class TCPConnection: StreamReader {
     let session: Session
-    private unowned let server: BrokerServer
-    private let stream: Stream
+    unowned let server: BrokerServer
+    let stream: Stream
     private var input = InputBuffer()
 
+    /// What IDENTIFY has laid between the client and the core; most connections have nothing there,
+    /// and take the short way.
+    var layers: ConnectionLayers?
+
     /// What the kernel did not take at once, while libuv waits for it to.
-    private var pending: Outbox?
+    var isSending = false
     /// Nothing is read until it has taken its answers.
     private var isHeldUp = false
-    private var phase = Phase.open
+    private(set) var phase = Phase.open
     private var lingering: Timer?
 
-    private enum Phase {
+    enum Phase {
         case open
         /// Nothing is taken from the client any more, but it may still be reading.
         case ending
@@ -47,9 +51,11 @@ final class TCPConnection: StreamReader {
 
     func stream(_ stream: Stream, didRead bytes: UnsafeRawBufferPointer) {
         guard phase == .open else { return }
+        if let layers { return layers.receive(bytes) }
         input.take(bytes, needed: session.neededBytes) { all in
             server.broker.receive(all, from: session, at: server.now)
         }
+        if session.pendingUpgrade != nil { return upgrade() }
         if session.isCongested(limit: server.broker.options.maxUnsentBytes) {
             isHeldUp = true
             stream.stopReading()
@@ -67,7 +73,7 @@ final class TCPConnection: StreamReader {
     /// Sends what the outbox holds: at once as much as the kernel takes, the rest as it can.
     func flush() {
         guard phase != .closed else { return }
-        guard pending == nil else {
+        guard !isSending else {
             // A client that takes nothing is not waited for.
             if session.isEnded, phase == .open {
                 leaveBroker()
@@ -75,6 +81,7 @@ final class TCPConnection: StreamReader {
             }
             return
         }
+        if let layers { return layers.flush() }
         while !session.outbox.isEmpty {
             guard sendSome() else { return }
         }
@@ -108,7 +115,7 @@ final class TCPConnection: StreamReader {
     /// session gathers in a new outbox, and is given no more than a bound.
     private func queueRest() {
         let rest = session.outbox.takeAll()
-        pending = rest
+        isSending = true
         session.sending(rest.byteCount, at: server.loop.nowNanoseconds)
         withUnsafeTemporaryAllocation(of: IOSlice.self, capacity: rest.pieceCount) { slices in
             let count = rest.fill(slices) { IOSlice(base: $0, count: $1) }
@@ -119,11 +126,21 @@ final class TCPConnection: StreamReader {
         }
     }
 
-    private func restIsSent(_ error: UVError?) {
-        pending = nil
+    func restIsSent(_ error: UVError?) {
+        isSending = false
         session.sending(0, at: server.loop.nowNanoseconds)
         guard error == nil else { return close() }
         flush()
+    }
+
+    // MARK: Layers
+
+    /// From now on all goes through layers: what comes behind the IDENTIFY that asked for them, and
+    /// what is said after the answer to it.
+    private func upgrade() {
+        let layers = ConnectionLayers(of: self)
+        self.layers = layers
+        input.takeAll().withUnsafeBytes { layers.receive($0) }
     }
 
     // MARK: The end
@@ -137,7 +154,7 @@ final class TCPConnection: StreamReader {
     }
 
     /// Hangs up on a client that did something wrong.
-    private func hangUp() {
+    func hangUp() {
         guard phase == .open else { return close() }
         leaveBroker()
         closeSoon()
@@ -157,10 +174,11 @@ final class TCPConnection: StreamReader {
         timer.start(after: Self.lingerTime) { [weak self] in self?.close() }
     }
 
-    private func close() {
+    func close() {
         guard phase != .closed else { return }
         if phase == .open { leaveBroker() }
         phase = .closed
+        layers?.close()
         lingering?.close()
         stream.close { [server, session] in server.connectionClosed(session) }
     }

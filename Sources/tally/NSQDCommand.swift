@@ -32,6 +32,9 @@ struct NSQDCommand: AsyncParsableCommand {
             """)
     var httpAddress = "0.0.0.0:4151"
 
+    @OptionGroup(title: "TLS and compression")
+    var transport: TransportFlags
+
     @Option(help: "What to log: debug, info, warn, error or fatal.")
     var logLevel = LogLevel.info
 
@@ -40,9 +43,11 @@ struct NSQDCommand: AsyncParsableCommand {
         let logger = LineLog.logger("nsqd", logLevel)
         let broker: EmbeddedBroker
         do {
+            var options = flags.options
+            transport.apply(to: &options)
             broker = try await EmbeddedBroker.start(
-                flags.options, at: tcpAddress, http: httpAddress.isEmpty ? nil : httpAddress,
-                logger)
+                options, tls: try transport.serverOptions(), at: tcpAddress,
+                http: httpAddress.isEmpty ? nil : httpAddress, logger)
         } catch {
             logger.critical("failed to instantiate nsqd - \(error)")
             throw ExitCode(1)

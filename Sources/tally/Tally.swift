@@ -35,7 +35,8 @@ extension AsyncParsableCommand {
     /// - Returns: the exit status.
     static func statusOfRun() async -> Int32 {
         do {
-            var command = try parseAsRoot()
+            let arguments = GoFlags.complete(Array(CommandLine.arguments.dropFirst()))
+            var command = try parseAsRoot(arguments)
             if var command = command as? any AsyncParsableCommand {
                 try await command.run()
             } else {

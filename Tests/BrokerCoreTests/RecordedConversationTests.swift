@@ -23,11 +23,8 @@ private enum Recording {
         get throws {
             try WireConversation.all(in: folder).filter { conversation in
                 !endInABody.contains(conversation.name)
-                    && conversation.name != "identify-two-compressions"
                     && conversation.authServerAnswer == nil
-                    && !conversation.flags.contains {
-                        $0.hasPrefix("--auth") || $0.hasPrefix("--tls")
-                    }
+                    && !conversation.flags.contains { $0.hasPrefix("--auth") }
             }
         }
     }
@@ -40,8 +37,7 @@ private enum Recording {
     ]
 }
 
-/// Plays a conversation's clients (without TLS, compression or an auth server: those are not the
-/// core's), and holds what they get against what nsqd said.
+/// Plays a conversation's clients (without an auth server: that is not the core's), and holds what they get against what nsqd said.
 private final class ConversationPlayer {
     private let conversation: WireConversation
     private let broker: TestBroker
@@ -106,7 +102,10 @@ extension BrokerOptions {
             case "--max-msg-timeout": maxMessageTimeout = try #require(Duration(flag: words[1]))
             case "--output-buffer-timeout":
                 outputBufferTimeout = try #require(Duration(flag: words[1]))
-            case "--deflate", "--snappy": break
+            case "--deflate": deflateEnabled = words[1] == "true"
+            case "--snappy": snappyEnabled = words[1] == "true"
+            case "--tls-required": tlsRequired = words[1] == "true"
+            case "--tls-cert", "--tls-key": tlsAvailable = true
             default: Issue.record("a flag that the player does not know: \(flag)")
             }
         }

@@ -15,6 +15,15 @@ import Testing
         (["produce", "--nsqd-tcp-address=nonsense"], "nonsense"),
         (["produce", "--nsqd-tcp-address=127.0.0.1:1", "--file=/no/such/file"], "/no/such/file"),
         (["nsqd", "--tcp-address=127.0.0.1:0", "--max-msg-size=0"], "--max-msg-size"),
+        (["nsqd", "--tcp-address=127.0.0.1:0", "--max-deflate-level=10"], "--max-deflate-level"),
+        (["nsqd", "--tcp-address=127.0.0.1:0", "--snappy=perhaps"], "--snappy"),
+        (["nsqd", "--tcp-address=127.0.0.1:0", "--tls-required"], "--tls-cert"),
+        (["nsqd", "--tcp-address=127.0.0.1:0", "--tls-client-auth-policy=require"], "--tls-cert"),
+        (["nsqd", "--tcp-address=127.0.0.1:0", "--tls-cert=/no/such/file"], "--tls-key"),
+        (
+            ["nsqd", "--tcp-address=127.0.0.1:0", "--tls-cert=/no/such.pem", "--tls-key=/no/such"],
+            "certificate /no/such.pem: No such file"
+        ),
         (["bench", "--nsqd-tcp-address=127.0.0.1:1"], "127.0.0.1:1"),
     ])
     func `is answered by a line that names the remedy, and a status that is not 0`(

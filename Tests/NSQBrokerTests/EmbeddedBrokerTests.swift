@@ -23,4 +23,15 @@ import Testing
         }
         await broker.stop()
     }
+
+    @Test func `hangs up when nobody holds it any more`() async throws {
+        let client: LayeredClient
+        do {
+            let broker = try await EmbeddedBroker.start()
+            client = try LayeredClient(broker.tcpAddress)
+            try client.send("  V2PUB plays\n\0\0\0\u{4}play")
+            #expect(try client.text() == "OK")
+        }
+        #expect(client.isClosed())
+    }
 }

@@ -88,8 +88,8 @@ extension StatisticsReport {
             json.member("requeue_count", client.requeueCount)
             json.member("connect_ts", Int(client.connectedAtSeconds))
             json.member("sample_rate", client.sampleRate)
-            json.member("deflate", false)
-            json.member("snappy", false)
+            json.member("deflate", client.compression?.isDeflate ?? false)
+            json.member("snappy", client.compression == .snappy)
             json.member("user_agent", client.userAgent)
             json.member("topology_zone", client.topologyZone)
             json.member("topology_region", client.topologyRegion)
@@ -102,11 +102,12 @@ extension StatisticsReport {
                     }
                 }
             }
-            json.member("tls", false)
-            json.member("tls_cipher_suite", "")
-            json.member("tls_version", "")
+            json.member("tls", client.tls != nil)
+            json.member("tls_cipher_suite", client.tls?.cipherSuite ?? "")
+            json.member("tls_version", client.tls?.version ?? "")
             json.member("tls_negotiated_protocol", "")
-            json.member("tls_negotiated_protocol_is_mutual", false)
+            // Go's TLS says so whenever there is any.
+            json.member("tls_negotiated_protocol_is_mutual", client.tls != nil)
         }
     }
 }

@@ -1,0 +1,155 @@
+import BrokerCore
+import Foundation
+import NSQWire
+import Testing
+import Transport
+import UVLoop
+
+/// A client with a socket that waits, and our own layers over it.
+final class LayeredClient {
+    private let descriptor: Int32
+    private var layers = LayeredStream(tls: nil)
+
+    struct Closed: Error {}
+
+    init(_ address: String, receiveBufferBytes: Int32? = nil) throws {
+        let place = try SocketAddress(parsing: address)
+        descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        var patience = timeval(tv_sec: 20, tv_usec: 0)
+        setsockopt(
+            descriptor, SOL_SOCKET, SO_RCVTIMEO, &patience,
+            socklen_t(MemoryLayout<timeval>.size))
+        if var bytes = receiveBufferBytes {
+            setsockopt(descriptor, SOL_SOCKET, SO_RCVBUF, &bytes, socklen_t(4))
+        }
+        var target = sockaddr_in()
+        target.sin_family = sa_family_t(AF_INET)
+        target.sin_port = in_port_t(place.port).bigEndian
+        target.sin_addr.s_addr = inet_addr(place.host)
+        let status = withUnsafePointer(to: &target) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
+            }
+        }
+        try #require(status == 0)
+    }
+
+    deinit { close(descriptor) }
+
+    // MARK: Layers
+
+    /// Says `  V2` and IDENTIFY, and lays what the broker grants. Each layer's OK must come.
+    func identify(
+        _ wishes: Identify, trusting: TLSClientOptions? = nil, magic: String = "  V2"
+    ) throws -> IdentifyAnswer {
+        try send(Array(magic.utf8) + identifyBytes(wishes))
+        let answer = try #require(try frame().data.withUnsafeBytes { IdentifyAnswer(parsing: $0) })
+        if answer.tls {
+            try startTLS(try #require(trusting))
+            #expect(try text() == "OK")
+        }
+        if let layer = compression(of: answer) {
+            layers.add(layer)
+            #expect(try text() == "OK")
+        }
+        return answer
+    }
+
+    func identifyBytes(_ wishes: Identify) -> [UInt8] {
+        var bytes = Array("IDENTIFY\n".utf8)
+        let json = wishes.json
+        bytes.append(bigEndian: Int32(json.count))
+        return bytes + json
+    }
+
+    func startTLS(_ options: TLSClientOptions) throws {
+        layers = LayeredStream(tls: TLSSession(try TLSContext(client: options)))
+        try layers.receive(UnsafeRawBufferPointer(start: nil, count: 0))
+        try sendWire()
+        while !layers.isEstablished { try receive() }
+        try sendWire()
+    }
+
+    func add(_ layer: any Layer) { layers.add(layer) }
+
+    private func compression(of answer: IdentifyAnswer) -> (any Layer)? {
+        if answer.deflate { return Deflate(level: answer.deflateLevel) }
+        return answer.snappy ? SnappyFrames() : nil
+    }
+
+    // MARK: Out
+
+    func send(_ bytes: [UInt8]) throws {
+        bytes.withUnsafeBytes { layers.send($0) }
+        layers.flush()
+        try sendWire()
+    }
+
+    func send(_ text: String) throws { try send(Array(text.utf8)) }
+
+    func publish(_ body: [UInt8], to topic: String) throws {
+        var command = Array("PUB \(topic)\n".utf8)
+        command.append(bigEndian: Int32(body.count))
+        try send(command + body)
+    }
+
+    /// Past all layers.
+    func sendRaw(_ bytes: [UInt8]) throws {
+        layers.wire.append(bytes)
+        try sendWire()
+    }
+
+    /// Tells the broker that nothing more will come.
+    func end() throws {
+        layers.finish()
+        try sendWire()
+        shutdown(descriptor, Int32(SHUT_WR))
+    }
+
+    private func sendWire() throws {
+        while !layers.wire.isEmpty {
+            let bytes = layers.wire.bytes
+            let sent = Foundation.send(
+                descriptor, bytes.baseAddress, bytes.count, Int32(MSG_NOSIGNAL))
+            guard sent > 0 else { throw Closed() }
+            layers.wire.consume(sent)
+        }
+    }
+
+    // MARK: In
+
+    /// The next frame. What comes behind it stays in the layers: it may be for one not yet laid.
+    func frame() throws -> (kind: Frame.Kind, data: [UInt8]) {
+        while true {
+            var offset = 0
+            if let frame = try FrameReader.next(in: layers.plain.bytes, at: &offset) {
+                defer { layers.plain.consume(offset) }
+                return (frame.kind, Array(frame.data))
+            }
+            let before = layers.plain.count
+            let hasMore = try layers.advance(limit: 1 << 20)
+            if !hasMore, layers.plain.count == before { try receive() }
+        }
+    }
+
+    func text() throws -> String { String(decoding: try frame().data, as: UTF8.self) }
+
+    /// Everything up to the end of the connection.
+    func isClosed() -> Bool {
+        do {
+            while true { try receive() }
+        } catch is Closed {
+            return true
+        } catch {
+            return false
+        }
+    }
+
+    private func receive() throws {
+        try withUnsafeTemporaryAllocation(byteCount: 65_536, alignment: 16) { buffer in
+            let count = recv(descriptor, buffer.baseAddress, buffer.count, 0)
+            guard count > 0 else { throw Closed() }
+            try layers.receive(UnsafeRawBufferPointer(rebasing: buffer[..<count]))
+        }
+    }
+}
