@@ -36,6 +36,15 @@ package final class Broker {
         turn = Turn(options: options, now: now)
     }
 
+    deinit {
+        // A session and its channel know each other until the session leaves, and by way of the
+        // topic published to once more.
+        for session in sessions.values {
+            session.channel = nil
+            session.lastTopic = nil
+        }
+    }
+
     // MARK: Connections
 
     /// A client has connected.

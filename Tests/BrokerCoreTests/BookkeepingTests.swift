@@ -56,6 +56,18 @@ import Testing
         #expect(channel == nil)
     }
 
+    @Test func `goes with the broker, though sessions are still there`() {
+        weak var channel: Channel?
+        do {
+            let broker = TestBroker()
+            let client = broker.consumer()
+            client.publish("play")
+            channel = client.session.channel
+            #expect(channel != nil)
+        }
+        #expect(channel == nil)
+    }
+
     @Test func `is no room for consumers that have gone`() throws {
         let first = broker.consumer(ready: 1)
         let crowd = (1...100).map { _ in broker.consumer() }
