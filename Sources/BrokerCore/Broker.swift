@@ -37,8 +37,12 @@ package final class Broker {
     }
 
     deinit {
-        // A session and its channel know each other until the session leaves.
-        for session in sessions.values { session.channel = nil }
+        // A session and its channel know each other until the session leaves, and by way of the
+        // topic published to once more.
+        for session in sessions.values {
+            session.channel = nil
+            session.lastTopic = nil
+        }
     }
 
     // MARK: Connections

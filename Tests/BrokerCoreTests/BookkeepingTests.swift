@@ -60,7 +60,9 @@ import Testing
         weak var channel: Channel?
         do {
             let broker = TestBroker()
-            channel = broker.consumer().session.channel
+            let client = broker.consumer()
+            client.publish("play")
+            channel = client.session.channel
             #expect(channel != nil)
         }
         #expect(channel == nil)
