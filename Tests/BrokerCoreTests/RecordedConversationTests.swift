@@ -37,7 +37,8 @@ private enum Recording {
     ]
 }
 
-/// Plays a conversation's clients (without an auth server: that is not the core's), and holds what they get against what nsqd said.
+/// Plays a conversation's clients (without an auth server: that is not the core's), and holds what
+/// they get against what nsqd said.
 private final class ConversationPlayer {
     private let conversation: WireConversation
     private let broker: TestBroker
