@@ -37,12 +37,13 @@ import Testing
         #expect(!said.contains { $0.contains("\u{1b}") })
     }
 
-    @Test func `goes on counting in a store that it is given again`() throws {
+    @Test(arguments: ["--store=FOLDER/counts.sqlite", "--data-path=FOLDER"])
+    func `goes on counting in a store that it is given again`(option: String) throws {
         let folder = try TemporaryFolder()
         for run in 1...2 {
             let demo = try BuiltProcess([
                 "demo", "--tcp-address=127.0.0.1:0", "--json", "--plays=3000",
-                "--store=\(folder.path("counts.sqlite"))",
+                option.replacing("FOLDER", with: folder.url.path),
             ])
             _ = demo.status()
             let line = try #require(demo.lines(of: .standardOutput).first)

@@ -43,6 +43,13 @@ struct DemoCommand: AsyncParsableCommand {
     @Option(help: "The SQLite file to count in; a temporary one unless given.")
     var store: String?
 
+    @Option(
+        help: """
+            A folder for what is to outlive the run: the counts go to counts.sqlite in it, unless \
+            --store names another file. Messages are held in memory.
+            """)
+    var dataPath: String?
+
     @Flag(help: "Print the verdict as one JSON object.")
     var json = false
 
@@ -56,7 +63,7 @@ struct DemoCommand: AsyncParsableCommand {
 
     func run() async throws {
         let plays = try flags.generator(runID: .random(in: 1...UInt64.max))
-        let store = try PlayStore(store.map { .file($0) } ?? .temporary)
+        let store = try PlayStore(location)
         let signals = try await StopSignals.watch()
         let broker = nsqdTcpAddress == nil ? try await startBroker() : nil
         let address = try nsqdTcpAddress ?? SocketAddress(parsing: broker!.tcpAddress)
@@ -75,6 +82,11 @@ struct DemoCommand: AsyncParsableCommand {
         signals.stop()
         try? store.close()
         try report(outcome)
+    }
+
+    private var location: PlayStore.Location {
+        if let store { return .file(store) }
+        return dataPath.map { .file("\($0)/counts.sqlite") } ?? .temporary
     }
 
     private func startBroker() async throws -> EmbeddedBroker {
