@@ -48,10 +48,7 @@ import Testing
         // A signal before it watches for signals ends it as signals do.
         #expect(last.line(containing: "counting plays") != nil)
         let total = plays.counts.values.reduce(0, +)
-        let deadline = Date(timeIntervalSinceNow: 30)
-        while try counted(in: store).plays < total, deadline > Date() {
-            Thread.sleep(forTimeInterval: 0.05)
-        }
+        #expect(try comesTrue { try counted(in: store).plays >= total })
         last.send(SIGTERM)
         #expect(last.status() == 0)
         client.hear(last.lines(of: .standardOutput), published: plays.counts)
