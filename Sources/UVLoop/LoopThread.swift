@@ -6,12 +6,17 @@ package final class LoopThread: Sendable {
     package let door: LoopDoor
     private let thread: Guarded<uv_thread_t?>
 
-    /// Starts the thread; `name` shows in debuggers and `top`, cut to 15 bytes as Linux has it.
-    package init(name: String) throws(UVError) {
+    /// Starts the thread.
+    ///
+    /// - Parameters:
+    ///   - name: shows in debuggers and `top`, cut to 15 bytes as Linux has it.
+    ///   - niceness: 0 to 19; a thread with more of it lets the others go first where there are more
+    ///     threads to run than processors. Linux keeps it for each thread (sched(7)).
+    package init(name: String, niceness: Int32 = 0) throws(UVError) {
         let loop = try Loop()
         loop.waitForJobs()
         door = loop.door
-        let start = Start(loop: loop, name: name)
+        let start = Start(loop: loop, name: name, niceness: niceness)
         // SAFETY: the new thread takes over this one reference, and with it the loop: this thread
         // keeps nothing but the door.
         let argument = Unmanaged.passRetained(start).toOpaque()
@@ -55,15 +60,21 @@ package final class LoopThread: Sendable {
     private final class Start {
         let loop: Loop
         let name: String
+        let niceness: Int32
 
-        init(loop: Loop, name: String) {
+        init(loop: Loop, name: String, niceness: Int32) {
             self.loop = loop
             self.name = name
+            self.niceness = niceness
         }
 
         func run() {
             pthread_setname_np(
                 pthread_self(), String(decoding: name.utf8.prefix(15), as: UTF8.self))
+            // More niceness is granted to anyone, so it cannot fail.
+            if niceness > 0 {
+                setpriority(__priority_which_t(PRIO_PROCESS.rawValue), 0, niceness)
+            }
             loop.run()
             loop.close()
         }

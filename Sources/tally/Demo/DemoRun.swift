@@ -34,7 +34,8 @@ struct DemoRun {
         let (events, continuation) = AsyncStream.makeStream(of: Event.self)
         let threads = [
             try start(Processing.run, "processor", continuation),
-            try start(Production.run, "producer", continuation),
+            // It is the load, and must not take the time of those that bear it.
+            try start(Production.run, "producer", niceness: 10, continuation),
         ]
         let watch = Task {
             if let name = await signals.next() { continuation.yield(.interrupted(name)) }
@@ -50,9 +51,10 @@ struct DemoRun {
 
     private func start(
         _ part: @escaping @Sendable (DemoRun, Loop, @escaping (Event) -> Void) throws -> Void,
-        _ name: String, _ continuation: AsyncStream<Event>.Continuation
+        _ name: String, niceness: Int32 = 0,
+        _ continuation: AsyncStream<Event>.Continuation
     ) throws -> LoopThread {
-        let thread = try LoopThread(name: name)
+        let thread = try LoopThread(name: name, niceness: niceness)
         thread.door.submit { loop in
             do {
                 try part(self, loop) { continuation.yield($0) }
