@@ -19,10 +19,13 @@ package final class PlayProcessor {
         package var counted = CountedPlays.Settings()
         /// How long counts that a client took may stay unnoted while no batch comes along.
         package var longestUnnoted = Duration.milliseconds(100)
-        /// The first pause after a client could not be reached, doubled up to the second.
+        /// The first pause after a client could not be reached, doubled up to the second; each is
+        /// shortened by up to half, by chance.
         package var shortestRetry = Duration.milliseconds(100)
         package var longestRetry = Duration.seconds(10)
-        /// How long the end may take: nsqd has half of it to take the last answers, and the client
+        /// Where that chance begins.
+        package var retrySeed = UInt64.random(in: .min ... .max)
+        /// How long the end may take: nsqd has half of it to take the last answers, and the clients
         /// the rest. What is not done by then is done after the next start.
         package var longestStop = Duration.seconds(3)
 
@@ -37,7 +40,8 @@ package final class PlayProcessor {
         package var repeated: (Play, Instant) -> Void = { _, _ in }
         package var rejected: (Rejection) -> Void = { _ in }
         package var committed: ([CountChange], Instant) -> Void = { _, _ in }
-        package var called: (Call, Instant) -> Void = { _, _ in }
+        /// A client took a call.
+        package var called: (_ client: String, Call, Instant) -> Void = { _, _, _ in }
         package var finished: (_ messages: Int, Instant) -> Void = { _, _ in }
 
         package init() {}
@@ -48,9 +52,8 @@ package final class PlayProcessor {
     private let consumer: ConsumerEngine
     private let rejects: RejectedPlays
     private let store: PlayStore
-    private let sink: any Sink
+    private let feeds: [ClientFeed]
     private let logger: Logger
-    private let deadline: Timer
     private let unnoted: Timer
     private let patience: Timer
     package var observer = Observer()
@@ -64,13 +67,11 @@ package final class PlayProcessor {
     private var tally: Tally
     private var counted: CountedPlays
     private let fingerprints: Fingerprint.Taker
-    private var publisher: CountPublisher
     private var open = Batch()
     /// The batch whose commit is under way.
     private var committing: Batch?
     /// What clients took since the last commit.
-    private var taken: [PlayCount] = []
-    private var retries = 0
+    private var taken: [ClientNumber: [PlayCount]] = [:]
     private var phase = Phase.running
     private var isConsumerStopped = false
     private var whenStopped: [() -> Void] = []
@@ -94,7 +95,7 @@ package final class PlayProcessor {
         case running
         /// No message comes any more; what is here is brought to its end.
         case stopping
-        /// The client has had its time: what it has not taken waits for the next start.
+        /// The clients have had their time: what they have not taken waits for the next start.
         case givingUp
         case stopped
         case failed
@@ -109,35 +110,39 @@ package final class PlayProcessor {
     /// - Throws: `StoreError` if the store cannot be read.
     package init(
         on loop: Loop, consumer: ConsumerEngine, rejects: RejectedPlays, store: PlayStore,
-        sink: any Sink, settings: Settings = Settings(), logger: Logger
+        clients: [Client], settings: Settings = Settings(), logger: Logger
     ) throws(StoreError) {
         self.loop = loop
         self.settings = settings
         self.consumer = consumer
         self.rejects = rejects
         self.store = store
-        self.sink = sink
         self.logger = logger
-        deadline = Timer(on: loop)
         unnoted = Timer(on: loop)
         patience = Timer(on: loop)
-        let stored = try store.load()
-        tally = Tally(
-            stored.map { PlayCount(of: $0.videoID, $0.count) },
-            realtimeBelow: settings.realtimeBelow)
+        tally = Tally(try store.totals(), realtimeBelow: settings.realtimeBelow)
         (counted, fingerprints) = try store.loadCounted(settings.counted, at: loop.instant)
-        publisher = CountPublisher(settings.publisher)
-        publisher.catchUp(
-            with: stored.filter { $0.count != $0.published }
-                .map { PlayCount(of: $0.videoID, $0.count) },
-            at: loop.instant)
+        let numbers = try store.serve(clients.filter(\.isRemembered).map(\.name))
+        var feeds: [ClientFeed] = []
+        for (index, client) in clients.enumerated() {
+            let number = client.isRemembered ? numbers[client.name] : nil
+            feeds.append(
+                ClientFeed(
+                    client, number: number, missed: try number.map(store.missed) ?? [], on: loop,
+                    settings: settings, seed: settings.retrySeed &+ UInt64(index), logger: logger))
+        }
+        self.feeds = feeds
+        for feed in feeds {
+            feed.onTaken = { [weak self, unowned feed] in self?.taken($0, by: feed) }
+            feed.onRest = { [weak self] in self?.commit() }
+        }
     }
 
     /// Begins to consume, and publishes what an earlier run left unpublished.
     package func start() {
         consumer.onBatch = { [weak self] in self?.take($0) }
         consumer.start()
-        publish()
+        for feed in feeds { feed.publish() }
     }
 
     // MARK: Taking plays
@@ -186,7 +191,7 @@ package final class PlayProcessor {
         committing = open
         open = Batch()
         let published = taken
-        taken = []
+        taken = [:]
         unnoted.stop()
         let door = loop.door
         let me = LoopBound(self, on: loop)
@@ -200,8 +205,7 @@ package final class PlayProcessor {
         committing = nil
         if case .failure(let error) = outcome { return fail(error) }
         observer.committed(changes, loop.instant)
-        publisher.receive(changes)
-        publish()
+        for feed in feeds { feed.receive(changes) }
         finish(batch)
         commit()
     }
@@ -224,56 +228,14 @@ package final class PlayProcessor {
 
     // MARK: Publishing
 
-    /// Makes the calls that are due, and looks again when the next will be.
-    private func publish() {
-        guard phase == .running || phase == .stopping else { return }
-        let calls = publisher.calls(at: loop.instant, flushing: isFlushing)
-        for call in calls {
-            sink.send(call) { [weak self] answer in self?.answered(call, answer) }
-        }
-        setDeadline()
-    }
-
-    /// Before the end all that waits is published: nobody may come to do it within the minute.
-    private var isFlushing: Bool {
-        isConsumerStopped && committing == nil && open.isEmpty
-    }
-
-    private func answered(_ call: Call, _ answer: Result<Void, SinkError>) {
-        let now = loop.instant
-        switch answer {
-        case .success:
-            observer.called(call, now)
-            retries = 0
-            publisher.accepted(call)
-            note(call.counts)
-        case .failure(let error):
-            let pause = min(settings.shortestRetry * (1 << min(retries, 20)), settings.longestRetry)
-            logger.warning("call \(call.number) failed, next in \(pause): \(error)")
-            publisher.failed(call, retryAt: now + pause)
-            // The calls of a round fail together, and are one failure.
-            if !publisher.hasCallsUnderWay { retries += 1 }
-        }
-        guard !publisher.hasCallsUnderWay else { return }
-        // On a later turn: a sink may answer at once, and calls are not made inside one another.
-        loop.atEndOfTurn(self)
-    }
-
     /// Has the store note what a client took, with the next batch or soon.
-    private func note(_ counts: [PlayCount]) {
-        taken.append(contentsOf: counts)
-        guard phase != .failed, phase != .stopped else { return }
+    private func taken(_ call: Call, by feed: ClientFeed) {
+        observer.called(feed.client.name, call, loop.instant)
+        guard let number = feed.number, phase != .failed, phase != .stopped else { return }
+        taken[number, default: []].append(contentsOf: call.counts)
         unnoted.start(after: settings.longestUnnoted) { [weak self] in
             self?.commit(taken: true)
         }
-    }
-
-    private func setDeadline() {
-        guard let due = publisher.nextDeadline(flushing: isFlushing) else {
-            return deadline.stop()
-        }
-        let delay = max(.zero, due - loop.instant)
-        deadline.start(after: delay) { [weak self] in self?.publish() }
     }
 
     // MARK: The end
@@ -288,13 +250,11 @@ package final class PlayProcessor {
         whenStopped.append(done)
         guard phase == .running else { return }
         phase = .stopping
-        retries = 0
-        publisher.endPause(at: loop.instant)
+        for feed in feeds { feed.endPause() }
         patience.start(after: settings.longestStop / 2) { [weak self] in self?.hurry() }
         consumer.stop { [weak self] in
             guard let self else { return }
             isConsumerStopped = true
-            publish()
             finishStopping()
         }
     }
@@ -305,13 +265,11 @@ package final class PlayProcessor {
         if !isConsumerStopped { consumer.abandon() }
     }
 
-    /// All of it is over: no more waiting for a client.
+    /// All of it is over: no more waiting for clients.
     private func giveUp() {
         guard phase == .stopping else { return }
         phase = .givingUp
-        if publisher.waitingVideos > 0 || publisher.hasCallsUnderWay {
-            logger.warning("not all counts are published: the next start goes on with them")
-        }
+        for feed in feeds { feed.giveUp() }
         finishStopping()
     }
 
@@ -319,7 +277,8 @@ package final class PlayProcessor {
         guard phase == .stopping || phase == .givingUp else { return }
         guard isConsumerStopped, committing == nil, open.isEmpty else { return }
         if phase == .stopping {
-            guard publisher.waitingVideos == 0, !publisher.hasCallsUnderWay else { return }
+            for feed in feeds { feed.flush() }
+            guard feeds.allSatisfy(\.isIdle) else { return }
         }
         guard taken.isEmpty else { return commit(taken: true) }
         end(.stopped)
@@ -327,7 +286,8 @@ package final class PlayProcessor {
 
     private func end(_ last: Phase) {
         phase = last
-        for timer in [deadline, unnoted, patience] { timer.close() }
+        for timer in [unnoted, patience] { timer.close() }
+        for feed in feeds { feed.close() }
         if phase == .failed { consumer.abandon() }
         logger.info("\(statistics)")
         let waiters = whenStopped
@@ -338,7 +298,6 @@ package final class PlayProcessor {
 
 extension PlayProcessor: EndOfTurnParticipant {
     package func turnEnds() {
-        if !publisher.hasCallsUnderWay { publish() }
         commit()
     }
 }

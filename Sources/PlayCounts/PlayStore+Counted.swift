@@ -6,7 +6,7 @@ extension PlayStore {
     package func loadCounted(
         _ settings: CountedPlays.Settings = CountedPlays.Settings(), at now: Instant
     ) throws(StoreError) -> (CountedPlays, Fingerprint.Taker) {
-        try read { [path] database in
+        try inDatabase { [path] database in
             let last = try Int.fetchOne(database, sql: "SELECT max(generation) FROM counted") ?? 1
             var counted = CountedPlays(settings, generation: last, at: now)
             let rows = try Row.fetchCursor(
@@ -55,7 +55,7 @@ extension PlayStore {
 
     /// For a test that has old ones go.
     func rememberedBatches() throws(StoreError) -> Int {
-        try read { try Int.fetchOne($0, sql: "SELECT count(*) FROM counted") ?? 0 }
+        try inDatabase { try Int.fetchOne($0, sql: "SELECT count(*) FROM counted") ?? 0 }
     }
 }
 

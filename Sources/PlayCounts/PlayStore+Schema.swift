@@ -39,6 +39,39 @@ extension PlayStore {
                 sql: "CREATE TABLE fingerprint_key (key BLOB NOT NULL) STRICT")
             try database.execute(sql: "INSERT INTO fingerprint_key VALUES (randomblob(16))")
         }
+        migrator.registerMigration("3: clients") { database in
+            // What each client has taken, and not only what all have: one that was gone is told
+            // what it has missed, and the others nothing over again. Rows of a client lie side by
+            // side in the order of the counts.
+            try database.execute(
+                sql: """
+                    CREATE TABLE clients (
+                        client INTEGER NOT NULL PRIMARY KEY,
+                        name TEXT NOT NULL UNIQUE,
+                        is_served INTEGER NOT NULL
+                    ) STRICT
+                    """)
+            try database.execute(
+                sql: """
+                    CREATE TABLE published (
+                        client INTEGER NOT NULL,
+                        number INTEGER NOT NULL,
+                        play_count INTEGER NOT NULL,
+                        PRIMARY KEY (client, number)
+                    ) STRICT, WITHOUT ROWID
+                    """)
+            // Before there was one client, and it had no name.
+            try database.execute(
+                sql: """
+                    INSERT INTO clients SELECT 1, 'stdout', 1 WHERE EXISTS (SELECT 1 FROM counts)
+                    """)
+            try database.execute(
+                sql: """
+                    INSERT INTO published
+                    SELECT 1, number, published_count FROM counts WHERE published_count > 0
+                    """)
+            try database.execute(sql: "ALTER TABLE counts DROP COLUMN published_count")
+        }
         return migrator
     }
 

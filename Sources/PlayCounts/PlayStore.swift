@@ -1,7 +1,7 @@
 import Foundation
 import GRDB
 
-/// Keeps the counts, what was last published of them, and which plays they count, in SQLite.
+/// Keeps the counts, what each client has taken of them, and which plays they count, in SQLite.
 ///
 /// All work is done on one serial queue of its own, GRDB's; whoever gives it work goes on at
 /// once and is called back there. One processor at a time may hold a store.
@@ -17,6 +17,7 @@ package final class PlayStore: Sendable {
     package struct StoredCount: Hashable, Sendable {
         package let videoID: VideoID
         package let count: Int
+        /// What every client that is served has been told.
         package let published: Int
 
         package init(of videoID: VideoID, _ count: Int, published: Int) {
@@ -87,13 +88,29 @@ package final class PlayStore: Sendable {
     }
 
     /// All counts, for the start.
+    package func totals() throws(StoreError) -> [PlayCount] {
+        try inDatabase { [path] in
+            try PlayStore.totals(
+                Row.fetchCursor($0, sql: "SELECT video_id, play_count FROM counts"), path: path)
+        }
+    }
+
+    /// All counts, and what was published of them.
     package func load() throws(StoreError) -> [StoredCount] {
-        try read { [path] in try PlayStore.counts(in: $0, path: path) }
+        try inDatabase { [path] in try PlayStore.counts(in: $0, path: path) }
     }
 
     static func counts(in database: Database, path: String) throws -> [StoredCount] {
         let rows = try Row.fetchCursor(
-            database, sql: "SELECT video_id, play_count, published_count FROM counts")
+            database,
+            sql: """
+                SELECT video_id, play_count, coalesce((
+                    SELECT min(coalesce(published.play_count, 0)) FROM clients
+                    LEFT JOIN published ON published.client = clients.client
+                        AND published.number = counts.number
+                    WHERE clients.is_served), 0)
+                FROM counts
+                """)
         var counts: [StoredCount] = []
         while let row = try rows.next() {
             let videoID = try VideoRows.videoID(row, path: path)
@@ -102,7 +119,7 @@ package final class PlayStore: Sendable {
         return counts
     }
 
-    func read<Value>(_ body: (Database) throws -> Value) throws(StoreError) -> Value {
+    func inDatabase<Value>(_ body: (Database) throws -> Value) throws(StoreError) -> Value {
         do {
             return try queue.inDatabase(body)
         } catch {
@@ -110,15 +127,15 @@ package final class PlayStore: Sendable {
         }
     }
 
-    /// Commits what a batch changed, which plays it counted, and what the client took since the
-    /// last commit, in one transaction, and returns at once. `completion` is called on the store's
+    /// Commits what a batch changed, which plays it counted, and what clients took since the last
+    /// commit, in one transaction, and returns at once. `completion` is called on the store's
     /// queue.
     ///
     /// Commits are done in the order they were asked for. Give the next when the last has come
     /// back: the plays that came in meanwhile then share one.
     package func commit(
         _ changes: [CountChange], counted: CountedPlays.Addition? = nil,
-        published: [PlayCount] = [],
+        published: [ClientNumber: [PlayCount]] = [:],
         completion: @escaping @Sendable (Result<Void, StoreError>) -> Void
     ) {
         queue.asyncWriteWithoutTransaction { [self] database in
@@ -136,7 +153,8 @@ package final class PlayStore: Sendable {
     }
 
     private func write(
-        _ changes: [CountChange], _ published: [PlayCount], to database: Database
+        _ changes: [CountChange], _ published: [ClientNumber: [PlayCount]],
+        to database: Database
     ) throws {
         let count = try database.cachedStatement(
             sql: """
@@ -148,9 +166,14 @@ package final class PlayStore: Sendable {
             try count.execute(arguments: [rows[videoID], videoID.text, change.count])
         }
         let mark = try database.cachedStatement(
-            sql: "UPDATE counts SET published_count = ? WHERE number = ?")
-        for total in published {
-            try mark.execute(arguments: [total.count, rows[total.videoID]])
+            sql: """
+                INSERT INTO published (client, number, play_count) VALUES (?, ?, ?)
+                ON CONFLICT (client, number) DO UPDATE SET play_count = excluded.play_count
+                """)
+        for (client, totals) in published {
+            for total in totals {
+                try mark.execute(arguments: [client, rows[total.videoID], total.count])
+            }
         }
     }
 

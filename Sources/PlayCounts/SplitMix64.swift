@@ -19,6 +19,11 @@ package struct SplitMix64: RandomNumberGenerator, Sendable {
         Int(next().multipliedFullWidth(by: UInt64(bound)).high)
     }
 
+    /// A number from 0 up to, not including, 1.
+    package mutating func nextFraction() -> Double {
+        Double(next() >> 11) / Double(1 << 53 as UInt64)
+    }
+
     package mutating func shuffle<Element>(_ elements: inout [Element]) {
         for last in stride(from: elements.count - 1, to: 0, by: -1) {
             elements.swapAt(last, next(below: last + 1))

@@ -4,12 +4,12 @@ import NSQWire
 import PlayCounts
 import UVLoop
 
-/// How the parts are put together: a processor with its consumer, its store and its client, on one
+/// How the parts are put together: a processor with its consumer, its store and its clients, on one
 /// loop.
 ///
 /// ```
 /// nsqd ──▶ ConsumerEngine ──▶ PlayProcessor ──▶ PlayStore (a thread of its own)
-///  ▲                             │     └──────▶ Sink
+///  ▲                             │     └──────▶ Sinks
 ///  └──── RejectedPlays ◀─────────┘
 /// ```
 struct ProcessorAssembly {
@@ -25,7 +25,7 @@ struct ProcessorAssembly {
     ///
     /// - Returns: the processor, and its consumer for whoever wants to hear of connections.
     func build(
-        on loop: Loop, sink: any Sink
+        on loop: Loop, clients: [Client]
     ) throws -> (processor: PlayProcessor, consumer: ConsumerEngine) {
         var options = Consumer.Options()
         options.maxInFlight = maxInFlight
@@ -45,8 +45,8 @@ struct ProcessorAssembly {
         }
         rejectsProducer.start()
         let processor = try PlayProcessor(
-            on: loop, consumer: consumer, rejects: rejects, store: store, sink: sink,
-            settings: settings, logger: logger)
+            on: loop, consumer: consumer, rejects: rejects, store: store,
+            clients: clients, settings: settings, logger: logger)
         return (processor, consumer)
     }
 }

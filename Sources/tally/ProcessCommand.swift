@@ -40,7 +40,7 @@ struct ProcessCommand: AsyncParsableCommand {
         let store = try PlayStore(.file(flags.store))
         let processor = try await RunningProcessor.start(
             flags.assembly(nsqds: nsqds, store: store, logger: logger)
-        ) { _ in StdoutSink() }
+        ) { _ in [Client("stdout", sink: StdoutSink())] }
         let names = nsqds.map(\.description).joined(separator: ", ")
         logger.info("counting \(flags.topic) from \(names) into \(flags.store)")
         try await processor.run(until: signals, logger: logger)

@@ -11,11 +11,12 @@ final class RunningProcessor: Sendable {
     private let store: PlayStore
     private let failure: Failure
 
-    /// Starts it. What it publishes goes to the sink that `makeSink` makes on its thread.
+    /// Starts it. What it publishes goes to the clients that `makeClients` makes on its thread.
     ///
     /// - Throws: what cannot be put together, or `NSQError` if no nsqd can be reached.
     static func start(
-        _ assembly: ProcessorAssembly, makeSink: @escaping @Sendable (Loop) -> any Sink
+        _ assembly: ProcessorAssembly,
+        makeClients: @escaping @Sendable (Loop) throws -> [Client]
     ) async throws -> RunningProcessor {
         let thread = try LoopThread(name: "processor")
         let failure = Failure()
@@ -25,7 +26,7 @@ final class RunningProcessor: Sendable {
                     continuation.resume(
                         with: Result {
                             let (processor, consumer) = try assembly.build(
-                                on: loop, sink: makeSink(loop))
+                                on: loop, clients: makeClients(loop))
                             processor.onFailure = failure.note
                             consumer.onConnection =
                                 FirstConnections(assembly.nsqds, onFailure: failure.note).hear

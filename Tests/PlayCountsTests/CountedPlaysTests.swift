@@ -136,8 +136,7 @@ import Testing
         _ = counted.insert(numbered(1))
         let addition = counted.takeAddition(at: .start)
         await #expect(throws: StoreError.self) {
-            try await store.commit(
-                [change(1, count: 1)], counted: addition, published: [PlayCount(of: video(1), 9)])
+            try await store.commit([change(1, count: 1), change(2, count: 0)], counted: addition)
         }
         #expect(try store.loadCounted(at: .start).0.count == 0)
         try await store.commit([change(1, count: 1)], counted: addition)
@@ -145,11 +144,7 @@ import Testing
     }
 
     @Test func `is made in a store from before, and the counts stay`() throws {
-        let path = folder.path("counts.sqlite")
-        let fixture = URL(filePath: #filePath).deletingLastPathComponent()
-            .appending(path: "../../Fixtures/stores/1-counts.sqlite").standardized
-        try FileManager.default.copyItem(atPath: fixture.path, toPath: path)
-        let store = try PlayStore(.file(path))
+        let store = try PlayStore(.file(folder.copy(ofStore: "1-counts")))
         #expect(try store.load().map(\.count).reduce(0, +) == 500)
         #expect(try store.loadCounted(at: .start).0.count == 0)
         try store.close()

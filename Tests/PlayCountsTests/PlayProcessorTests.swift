@@ -254,7 +254,7 @@ import UVLoop
             stage.onEvent = { event in
                 if case .finished = event, stage.finished == 400 { stage.stop() }
             }
-            stage.processor.observer.called = { call, _ in calls.append(call.videos.count) }
+            stage.processor.observer.called = { _, call, _ in calls.append(call.videos.count) }
             stage.start()
             stage.publish((0..<400).map { $0 % 40 })
         }

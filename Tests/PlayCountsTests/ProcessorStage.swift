@@ -35,7 +35,8 @@ final class ProcessorStage {
     ///   - rejects: where rejected messages go, if not to the same nsqd.
     init(
         on loop: Loop, nsqd: SocketAddress, store: PlayStore, rejects: SocketAddress? = nil,
-        maxInFlight: Int = 1_000, _ change: (inout PlayProcessor.Settings) -> Void = { _ in }
+        others: [Client] = [], maxInFlight: Int = 1_000,
+        _ change: (inout PlayProcessor.Settings) -> Void = { _ in }
     ) throws {
         self.loop = loop
         self.nsqd = nsqd
@@ -53,12 +54,14 @@ final class ProcessorStage {
         let rejectsProducer = ProducerEngine(on: loop, nsqd: rejects ?? nsqd, logger: logger)
         rejectsProducer.start()
         var settings = PlayProcessor.Settings()
+        settings.retrySeed = 1
         change(&settings)
         processor = try PlayProcessor(
             on: loop, consumer: consumer,
             rejects: RejectedPlays(
                 of: plays, producer: rejectsProducer, consumer: consumer, logger: logger)!,
-            store: store, sink: client, settings: settings, logger: logger)
+            store: store, clients: [Client("stage", sink: client)] + others, settings: settings,
+            logger: logger)
         client.onCall = { [unowned self] in note(.called($0.counts)) }
         processor.observer.received = { [unowned self] play, _ in note(.received(play.videoID)) }
         processor.observer.repeated = { [unowned self] play, _ in note(.repeated(play.videoID)) }
@@ -173,7 +176,7 @@ func onLoop(
 @discardableResult
 func onStage(
     broker given: EmbeddedBroker? = nil, store: PlayStore? = nil, rejects: SocketAddress? = nil,
-    _ location: SourceLocation = #_sourceLocation,
+    others: OtherClients = OtherClients { _ in [] }, _ location: SourceLocation = #_sourceLocation,
     settings change: @escaping (inout PlayProcessor.Settings) -> Void = { _ in },
     _ scene: @escaping (ProcessorStage) throws -> Void
 ) async throws -> LeftAtNSQ {
@@ -183,13 +186,19 @@ func onStage(
     try onLoop(within: .seconds(10), location) { loop in
         let address = try SocketAddress(parsing: broker.tcpAddress)
         stage = try ProcessorStage(
-            on: loop, nsqd: address, store: store, rejects: rejects, change)
+            on: loop, nsqd: address, store: store, rejects: rejects, others: others.make(loop),
+            change)
         try scene(stage!)
     }
     stage = nil
     let left = LeftAtNSQ(await broker.statistics())
     if given == nil { await broker.stop() }
     return left
+}
+
+/// Clients beside the stage's own.
+struct OtherClients {
+    let make: (Loop) -> [Client]
 }
 
 /// A broker that keeps its log to itself.

@@ -48,7 +48,8 @@ private final class ProcessingStage {
             maxInFlight: 2_500, settings: PlayProcessor.Settings(), store: run.store,
             logger: LineLog.logger("tally", .error))
         let consumer: ConsumerEngine
-        (processor, consumer) = try assembly.build(on: loop, sink: client)
+        (processor, consumer) = try assembly.build(
+            on: loop, clients: [Client("stdout", sink: client)])
         consumer.onConnection = { _, error in
             if let error { tell(.failed(error)) }
         }
@@ -60,7 +61,7 @@ private final class ProcessingStage {
         processor.observer.repeated = { _, _ in self.repeated += 1 }
         processor.observer.rejected = { _ in self.rejected += 1 }
         processor.observer.committed = { self.planner.receive($0, at: $1) }
-        processor.observer.called = { call, _ in self.run.progress.set("calls", call.number) }
+        processor.observer.called = { _, call, _ in self.run.progress.set("calls", call.number) }
         processor.observer.finished = { self.finished($0, $1) }
         processor.start()
     }
