@@ -1,3 +1,4 @@
+import DequeModule
 import NSQWire
 
 /// Who gets which message: ready consumers in turn, each a run.
