@@ -82,7 +82,7 @@ extension Broker {
     }
 
     func answerOK(_ session: Session) {
-        session.outbox.appendOK()
+        session.sayOK()
         turn.touch(session)
     }
 }

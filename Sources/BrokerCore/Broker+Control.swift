@@ -18,12 +18,16 @@ extension Broker {
     }
 
     package func emptyTopic(_ name: TopicName, at now: Moment) -> Bool {
-        withTopic(name, now) { $0.empty(turn) }
+        withTopic(name, now) {
+            $0.empty(turn)
+            if $0.isNoted { turn.note(.topicEmptied(name)) }
+        }
     }
 
     package func pauseTopic(_ name: TopicName, _ isPaused: Bool, at now: Moment) -> Bool {
         withTopic(name, now) {
             $0.pause(isPaused, turn)
+            if $0.isNoted { turn.note(.topicPaused(name, isPaused)) }
             turn.events.append(.topicPaused(name, isPaused))
         }
     }
@@ -38,7 +42,10 @@ extension Broker {
     package func emptyChannel(
         _ name: ChannelName, of topic: TopicName, at now: Moment
     ) -> Bool {
-        withChannel(name, topic, now) { $0.empty(turn) }
+        withChannel(name, topic, now) {
+            $0.empty(turn)
+            if $0.isNoted { turn.note(.channelEmptied(topic, name)) }
+        }
     }
 
     package func pauseChannel(
@@ -46,6 +53,7 @@ extension Broker {
     ) -> Bool {
         withChannel(name, topic, now) {
             $0.pause(isPaused, turn)
+            if $0.isNoted { turn.note(.channelPaused(topic, name, isPaused)) }
             turn.events.append(.channelPaused(topic, name, isPaused))
         }
     }
@@ -53,6 +61,7 @@ extension Broker {
     private func withTopic(_ name: TopicName, _ now: Moment, _ body: (Topic) -> Void) -> Bool {
         turn.now = now
         guard let topic = topics[name] else { return false }
+        writeNotes()
         body(topic)
         return true
     }
@@ -64,6 +73,7 @@ extension Broker {
         guard let topic = topics[topicName],
             let channel = topic.channels.first(where: { $0.name == name })
         else { return false }
+        writeNotes()
         topic.handOver(turn)
         body(channel)
         return true

@@ -30,7 +30,8 @@ extension Broker {
             throw ProtocolError(
                 .identifyFailed, "cannot enable both deflate and snappy compression")
         }
-        guard session.compression == nil else { return Upgrade() }
+        // Answers that wait for a sync could not be said before a layer is laid.
+        guard session.compression == nil, session.answers.isEmpty else { return Upgrade() }
         return Upgrade(
             tls: options.tlsAvailable && wishes.tls == true && session.tls == nil,
             compression: wantsDeflate

@@ -18,7 +18,7 @@ extension Broker {
         try expectRoom(for: 1, bodyBytes: message.count, .publishFailed, .publish)
         let topic = known ?? topic(name!)
         topic.publish(message, turn)
-        notePublished(1, to: topic, by: session)
+        notePublished(1, to: topic, by: session, .publish)
         return true
     }
 
@@ -41,7 +41,7 @@ extension Broker {
             let due = turn.now.monotonic + Int64(milliseconds) * 1_000_000
             topic.publish(message, deferredUntil: due, turn)
         }
-        notePublished(1, to: topic, by: session)
+        notePublished(1, to: topic, by: session, .deferredPublish)
         return true
     }
 
@@ -86,7 +86,7 @@ extension Broker {
         try expectRoom(
             for: count, bodyBytes: batch.count - 4 * count, .multiPublishFailed, .multiPublish)
         topic.publish(count, from: batch, turn)
-        notePublished(count, to: topic, by: session)
+        notePublished(count, to: topic, by: session, .multiPublish)
         return true
     }
 
@@ -141,9 +141,12 @@ extension Broker {
         }
     }
 
-    private func notePublished(_ count: Int, to topic: Topic, by session: Session) {
+    private func notePublished(
+        _ count: Int, to topic: Topic, by session: Session, _ verb: Verb
+    ) {
         if session.lastTopic !== topic { session.lastTopic = topic }
         session.countPublished(count)
-        answerOK(session)
+        guard topic.isNoted else { return answerOK(session) }
+        publishings.add(verb, by: session)
     }
 }

@@ -11,6 +11,7 @@ package final class Broker {
     let turn: Turn
 
     private(set) var topics: [TopicName: Topic] = [:]
+    var publishings = Publishings()
     private var channelsByNumber: [UInt64: Channel] = [:]
     private var sessions: [SessionID: Session] = [:]
     private var lastSession: SessionID = 0
@@ -30,10 +31,14 @@ package final class Broker {
     /// The pause between two portions of what is given back.
     static let givingBackInterval = Duration.milliseconds(20)
 
-    package init(options: BrokerOptions = BrokerOptions(), at now: Moment) {
+    /// - Parameter ledger: where what is to outlive the broker is noted; without one nothing is.
+    package init(
+        options: BrokerOptions = BrokerOptions(), ledger: (any Ledger)? = nil, at now: Moment
+    ) {
         self.options = options
         startedAt = now
-        turn = Turn(options: options, now: now)
+        turn = Turn(options: options, ledger: ledger, now: now)
+        ledger?.describeTopics = { [weak self] in self?.notedTopics ?? [] }
     }
 
     deinit {
@@ -145,7 +150,7 @@ package final class Broker {
     private func fail(_ session: Session, _ error: ProtocolError) {
         var frame: [UInt8] = []
         Frame.append(.error, error.data, to: &frame)
-        session.outbox.append(frame)
+        session.say(frame)
         if error.isFatal { session.phase = .ended }
         turn.events.append(.clientFailed(session.id, error))
         turn.touch(session)
@@ -162,7 +167,7 @@ package final class Broker {
     func respond(_ session: Session, _ data: some Collection<UInt8>) {
         var frame: [UInt8] = []
         Frame.append(.response, data, to: &frame)
-        session.outbox.append(frame)
+        session.say(frame)
         turn.touch(session)
     }
 
@@ -236,8 +241,10 @@ package final class Broker {
     /// - Returns: the sessions that have something to send, or that are to be hung up on.
     package func endTurn(at now: Moment) -> [Session] {
         turn.now = now
+        writeNotes()
         handOverAll()
         for channel in turn.takeChannels() { channel.handOut(turn) }
+        writeNotes()
         setHousekeeping()
         return turn.takeSessions()
     }
@@ -276,8 +283,9 @@ package final class Broker {
     /// The topic of this name, which comes into being if there is none.
     func topic(_ name: TopicName) -> Topic {
         if let topic = topics[name] { return topic }
-        let topic = Topic(name: name)
+        let topic = Topic(name: name, ledger: turn.ledger)
         topics[name] = topic
+        if topic.isNoted { turn.note(.topicCreated(name)) }
         turn.events.append(.topicCreated(name))
         return topic
     }
@@ -285,10 +293,13 @@ package final class Broker {
     /// The channel of this name, which comes into being if there is none.
     func channel(_ name: ChannelName, of topic: Topic) -> Channel {
         if let channel = topic.channels.first(where: { $0.name == name }) { return channel }
+        // What came before it is not for it, unless the topic still has it.
+        writeNotes()
         lastChannel += 1
         let channel = Channel(name: name, number: lastChannel, topic: topic)
         channelsByNumber[lastChannel] = channel
         topic.addChannel(channel, turn)
+        if channel.isNoted { turn.note(.channelCreated(topic.name, name)) }
         turn.events.append(.channelCreated(topic.name, name))
         return channel
     }
@@ -297,10 +308,12 @@ package final class Broker {
     /// with its last channel.
     func delete(_ channel: Channel) {
         let topic = channel.topic
+        writeNotes()
         topic.handOver(turn)
         topic.removeChannel(channel)
         channelsByNumber[channel.number] = nil
         for case let session? in channel.consumers { drop(session, .channelDeleted) }
+        if channel.isNoted { turn.note(.channelDeleted(topic.name, channel.name)) }
         turn.events.append(.channelDeleted(topic.name, channel.name))
         if topic.name.isEphemeral, topic.channels.isEmpty { delete(topic) }
     }
@@ -310,6 +323,7 @@ package final class Broker {
         guard topics.removeValue(forKey: topic.name) != nil else { return }
         for channel in topic.channels { delete(channel) }
         topic.delete()
+        if topic.isNoted { turn.note(.topicDeleted(topic.name)) }
         turn.events.append(.topicDeleted(topic.name))
     }
 }

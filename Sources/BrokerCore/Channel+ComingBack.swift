@@ -1,3 +1,4 @@
+import DequeModule
 import NSQWire
 
 /// Messages that wait for another delivery, at once or at their time, and alarms for those.
@@ -13,6 +14,7 @@ extension Channel {
     func `defer`(_ id: Int32, until due: Int64, _ turn: Turn) {
         deliveries[id].state = .deferred
         deliveries[id].due = due
+        guard !turn.isRecovering else { return }
         deferredCount += 1
         deferredQueue.insert(id, due: due)
         turn.touch(self)

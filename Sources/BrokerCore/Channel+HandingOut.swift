@@ -26,10 +26,20 @@ extension Channel {
                 continue
             }
             refusals = 0
-            deliver(to: session, atMost: min(room, share), turn)
+            let isStuck = !deliver(to: session, atMost: min(room, share), turn)
             turn.touch(session)
+            if isStuck { return tryAgainLater(turn) }
         }
     }
+
+    /// The next message is on a disk that cannot be read now.
+    private func tryAgainLater(_ turn: Turn) {
+        let due = turn.now.monotonic + Self.retryInterval.nanoseconds
+        guard openAlarms.add(due) else { return }
+        turn.alarms.insert(.channel(number), due: due)
+    }
+
+    private static let retryInterval = Duration.seconds(1)
 
     /// How many messages each consumer gets before it is another's turn: the same in a round.
     var fairShare: Int {
@@ -37,33 +47,50 @@ extension Channel {
     }
 
     /// Delivers a run of messages that are due, at least one, until there is enough to send.
-    func deliver(to session: Session, atMost limit: Int, _ turn: Turn) {
+    ///
+    /// - Returns: `false` if it cannot go on, as a message cannot be read.
+    func deliver(to session: Session, atMost limit: Int, _ turn: Turn) -> Bool {
         var left = limit
         while left > 0, session.backlogBytes < turn.options.maxUnsentBytes {
             let waiting = deliveries.firstWaiting
             // Those that came before it into the queue go first.
             let before = waiting.map { Int(deliveries[$0].due - takenCount) } ?? .max
             if let waiting, ahead.isEmpty || before <= 0 {
+                guard hasRead(share(deliveries[waiting].share)!.segment, turn) else { return false }
                 redeliver(waiting, to: session, turn)
                 left -= 1
             } else if !ahead.isEmpty {
+                let segment = shareAtCursor(ahead[0].lowerBound).segment
+                guard segment.isResident else {
+                    guard hasRead(segment, turn) else { return false }
+                    continue
+                }
                 left -= deliverRun(to: session, atMost: min(left, before), turn)
             } else {
-                return
+                break
             }
         }
+        return true
+    }
+
+    /// Has the segment's messages in memory.
+    @inline(__always)
+    private func hasRead(_ segment: Segment, _ turn: Turn) -> Bool {
+        segment.isResident || topic.read(segment, turn)
     }
 
     func redeliver(_ id: Int32, to session: Session, _ turn: Turn) {
         deliveries.remove(id)
-        if isSampledOut(session, turn) { return settle(id) }
         let delivery = deliveries[id]
+        let segment = share(delivery.share)!.segment
+        let isLost = !segment.holds(Int(delivery.index))
+        if isLost || isSampledOut(session, turn) { return settle(id, turn) }
         deliveries[id].attempts = delivery.attempts &+ 1
         session.outbox.append(
-            redelivery: share(delivery.share)!.segment.frame(at: Int(delivery.index)),
-            attempts: deliveries[id].attempts)
+            redelivery: segment.frame(at: Int(delivery.index)), attempts: deliveries[id].attempts)
         let list = deliveries.list(ofTimeout: session.messageTimeout)
         start(id, with: session, list: list, turn.now.monotonic)
+        noteReturned(id, dueWall: 0, turn)
         inFlightCount += 1
         session.inFlightCount += 1
         session.deliveredCount += 1
@@ -118,6 +145,7 @@ extension Channel {
             share.setState(id, of: index)
         }
         session.outbox.append(share.segment.slab, share.segment.byteRange(of: indexes))
+        noteDelivered(indexes, of: share.segment, turn)
         inFlightCount += indexes.count
         session.inFlightCount += indexes.count
         session.deliveredCount += indexes.count
@@ -131,6 +159,7 @@ extension Channel {
         for index in indexes {
             if isSampledOut(session, turn) {
                 share.setState(Share.settledState, of: index)
+                noteFinished(index..<index + 1, of: share.segment, turn)
                 skipped += 1
             } else {
                 deliverAll(index..<index + 1, of: share, to: session, turn)

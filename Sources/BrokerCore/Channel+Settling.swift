@@ -1,3 +1,4 @@
+import DequeModule
 import NSQWire
 
 /// What a consumer says of the messages it was given: FIN, REQ, TOUCH.
@@ -9,7 +10,7 @@ extension Channel {
     func finish(_ id: MessageID, by session: Session, _ turn: Turn) throws(ProtocolError) {
         let delivery = try inFlight(id, to: session, .finishFailed, "FIN")
         leaveFlight(delivery, session)
-        settle(delivery)
+        settle(delivery, turn)
         session.finishCount += 1
         turn.touch(self)
     }
@@ -29,7 +30,9 @@ extension Channel {
         }
         lastShare = number
         let count = (offset - start) / Command.finishBytes
-        if count > 0 { turn.touch(self) }
+        guard count > 0 else { return 0 }
+        turn.touch(self)
+        if isNoted { noteFinishes(bytes.view(start..<offset), turn) }
         return count
     }
 
@@ -86,11 +89,9 @@ extension Channel {
         leaveFlight(delivery, session)
         requeueCount += 1
         session.requeueCount += 1
-        if delay == .zero {
-            wait(delivery, turn)
-        } else {
-            `defer`(delivery, until: turn.now.monotonic + delay.nanoseconds, turn)
-        }
+        guard delay > .zero else { return wait(delivery, turn) }
+        `defer`(delivery, until: turn.now.monotonic + delay.nanoseconds, turn)
+        noteReturned(delivery, dueWall: turn.now.wall + delay.nanoseconds, turn)
     }
 
     /// `TOUCH`: the timeout starts anew, but never beyond the longest there may be.
@@ -133,10 +134,13 @@ extension Channel {
     }
 
     /// Done with, wherever it was: it stands in no list any more.
-    func settle(_ id: Int32) {
+    func settle(_ id: Int32, _ turn: Turn) {
         let delivery = deliveries[id]
+        let index = Int(delivery.index)
+        let share = share(delivery.share)!
         deliveries.free(id)
-        share(delivery.share)!.setState(Share.settledState, of: Int(delivery.index))
+        share.setState(Share.settledState, of: index)
+        noteFinished(index..<index + 1, of: share.segment, turn)
         settle(1, in: delivery.share)
     }
 }

@@ -44,6 +44,11 @@ package final class Channel {
 
     var openAlarms = OpenAlarms()
 
+    /// Its messages outlive the broker.
+    let isNoted: Bool
+    /// What the ledger is to know at the next write.
+    var notes = ChannelNotes()
+
     var messageCount = 0
     var requeueCount = 0
     var timeoutCount = 0
@@ -57,6 +62,7 @@ package final class Channel {
         self.name = name
         self.number = number
         self.topic = topic
+        isNoted = topic.isNoted && !name.isEphemeral
     }
 
     /// Messages to be delivered now: ahead of the cursor, or waiting for another delivery.

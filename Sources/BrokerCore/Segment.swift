@@ -9,21 +9,25 @@ import NSQWire
 package final class Segment {
     /// A segment's serial is the wall clock of its opening in units of 2^16 ns, moved up where two
     /// would be equal: IDs grow within a broker and do not come again after a restart.
-    let serial: UInt64
+    package let serial: UInt64
 
     /// The first eight and the next four hex digits of its messages' IDs, as they lie in memory.
     let idStart: UInt64
     let idMiddle: UInt32
 
     /// Where its first message stands among all of the topic's that are not deferred.
-    let firstOrdinal: Int
+    package let firstOrdinal: Int
 
     /// It holds deferred messages, which are handed out one by one and have no ordinals.
-    let isDeferred: Bool
+    package let isDeferred: Bool
 
-    private(set) var slab: Slab
-    private(set) var count = 0
-    private(set) var usedBytes = 0
+    var slab: Slab
+    package internal(set) var count = 0
+    /// What its records take, without their offsets.
+    package internal(set) var usedBytes = 0
+
+    /// How many of its records the ledger has.
+    var writtenCount = 0
 
     /// No record is added any more.
     private(set) var isSealed = false
@@ -35,10 +39,10 @@ package final class Segment {
     var heldCount = 0
 
     /// The records that are left, ascending, once it was compacted; `nil` as long as all are there.
-    private var remaining: [UInt16]?
+    var remaining: [UInt16]?
 
-    static let maxCount = 1 << 16
-    private static let offsetBytes = 4
+    package static let maxCount = 1 << 16
+    static let offsetBytes = 4
 
     init(serial: UInt64, firstOrdinal: Int, isDeferred: Bool, slab: Slab) {
         self.serial = serial
@@ -59,6 +63,9 @@ package final class Segment {
     var endOrdinal: Int { firstOrdinal + count }
 
     func seal() { isSealed = true }
+
+    /// Its records are in memory.
+    var isResident: Bool { slab.byteCount > 0 }
 
     // MARK: Writing
 
@@ -130,16 +137,22 @@ package final class Segment {
 
     // MARK: Reading
 
-    /// Where the records `indices` lie in the slab. Only before it is compacted.
+    /// Where the records `indices` lie in the slab; all of them are there.
     func byteRange(of indices: Range<Int>) -> Range<Int> {
-        assert(remaining == nil, "a compacted segment has no runs")
-        return offset(of: indices.lowerBound)..<offset(of: indices.upperBound)
+        guard let remaining else {
+            return offset(of: indices.lowerBound)..<offset(of: indices.upperBound)
+        }
+        let first = place(of: indices.lowerBound, among: remaining)
+        return offset(of: first)..<offset(of: first + indices.count)
+    }
+
+    /// The bytes of the records `indices`, all of which are there.
+    package func frames(of indices: Range<Int>) -> Bytes {
+        Bytes(start: slab.base, count: slab.byteCount).view(byteRange(of: indices))
     }
 
     /// How far from `indices`' start on the records come to `byteCount`; by one record at least.
-    ///
-    /// Only before it is compacted.
-    func end(of indices: Range<Int>, within byteCount: Int) -> Int {
+    package func end(of indices: Range<Int>, within byteCount: Int) -> Int {
         var low = indices.lowerBound + 1
         var high = indices.upperBound
         guard byteRange(of: indices).count > byteCount else { return high }
@@ -166,15 +179,28 @@ package final class Segment {
         return Int(offsetPlace(place).load(as: UInt32.self))
     }
 
+    /// The record is there: it was not lost to a damage.
+    func holds(_ index: Int) -> Bool {
+        guard let remaining else { return true }
+        let place = firstPlace(from: index, among: remaining)
+        return place < remaining.count && remaining[place] == index
+    }
+
     private func place(of index: Int, among remaining: [UInt16]) -> Int {
+        let place = firstPlace(from: index, among: remaining)
+        precondition(
+            place < remaining.count && remaining[place] == index,
+            "a needed record is never let go")
+        return place
+    }
+
+    private func firstPlace(from index: Int, among remaining: [UInt16]) -> Int {
         var low = 0
         var high = remaining.count
         while low < high {
             let middle = (low + high) / 2
             if remaining[middle] < index { low = middle + 1 } else { high = middle }
         }
-        precondition(
-            low < remaining.count && remaining[low] == index, "a needed record is never let go")
         return low
     }
 

@@ -1,3 +1,4 @@
+import DequeModule
 import NSQWire
 
 /// Names one connection for as long as the broker runs.
@@ -28,6 +29,10 @@ package final class Session {
 
     /// What is to be sent.
     package var outbox = Outbox()
+
+    /// What it is still to be told, in order: of its publishes once they are in the ledger, and
+    /// what comes behind those.
+    var answers = Deque<Answer>()
 
     /// Bytes that have left the outbox and not yet the machine; since when is in `blockedSince`.
     package private(set) var unsentBytes = 0
@@ -115,8 +120,11 @@ package final class Session {
         lastHeardAt = now.monotonic
     }
 
-    /// Hang up once the outbox is sent.
+    /// Nothing is taken from it any more.
     package var isEnded: Bool { phase == .ended }
+
+    /// It is not to be hung up on yet: there are answers to come.
+    package var awaitsAnswers: Bool { !answers.isEmpty }
 
     /// What has not reached the client yet.
     var backlogBytes: Int { outbox.byteCount + unsentBytes }

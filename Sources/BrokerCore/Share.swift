@@ -25,7 +25,10 @@ final class Share {
     deinit { states.deallocate() }
 
     /// There is nothing left to do, nor will there be.
-    var isDone: Bool { segment.isSealed && settled == segment.count }
+    var isDone: Bool { segment.isSealed && settled >= segment.count }
+
+    /// The channel has not come to any of its messages yet.
+    var isUntouched: Bool { stateCount == 0 && left.isEmpty }
 
     /// The delivery of a record, ``untouched`` or ``settledState``.
     @inline(__always)

@@ -51,6 +51,13 @@ package final class SlabPool {
         for slab in spare.joined() { slab.deallocate() }
     }
 
+    /// Stands for the slab of a segment that is not in memory.
+    var none: Slab { Slab(base: Self.nowhere, byteCount: 0, pool: self) }
+
+    // SAFETY: of no bytes, so nobody reads or writes there.
+    private nonisolated(unsafe) static let nowhere = UnsafeMutableRawPointer.allocate(
+        byteCount: 0, alignment: 16)
+
     /// A slab of at least `byteCount`: of one of the usual sizes if it can be.
     func slab(of byteCount: Int) -> Slab {
         guard let size = Self.sizes.firstIndex(where: { $0 >= byteCount }) else {
@@ -85,6 +92,7 @@ package final class SlabPool {
     }
 
     fileprivate func giveBack(_ base: UnsafeMutableRawPointer, byteCount: Int) {
+        guard byteCount > 0 else { return }
         usedBytes -= byteCount
         if let size = Self.sizes.firstIndex(of: byteCount) {
             spare[size].append(base)

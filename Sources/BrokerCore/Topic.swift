@@ -13,6 +13,8 @@ package final class Topic {
     package let name: TopicName
     private let nameBytes: [UInt8]
     private let isEphemeral: Bool
+    /// Where its messages are noted, if they are to outlive the broker.
+    let ledger: (any Ledger)?
     private(set) var isPaused = false
     private(set) var isDeleted = false
     var isTouched = false
@@ -20,33 +22,45 @@ package final class Topic {
     private(set) var channels: [Channel] = []
 
     /// Every segment that somebody may still need, by serial.
-    private(set) var segments = Deque<Segment>()
-    private var tail: Segment?
-    private var deferredTail: Segment?
+    var segments = Deque<Segment>()
+    var tail: Segment?
+    var deferredTail: Segment?
+    /// The sealed ones of a noted topic that are in memory.
+    var residents: [Segment] = []
     /// The size of the next slab, as a place in ``SlabPool/sizes``.
     private var nextSize = 0
     /// `storedBytes` when it was last looked after.
     private var storedWhenSwept = 0
 
-    private(set) var published = 0
-    private(set) var released = 0
-    private var held: [HeldMessage] = []
+    var published = 0
+    /// Those below are in the ledger: the same as `published` where nothing is noted.
+    var written: Int { isNoted ? noted.written : published }
+    var released = 0
+    var held: [HeldMessage] = []
 
-    private(set) var messageCount = 0
-    private(set) var messageBytes = 0
+    var messageCount = 0
+    var messageBytes = 0
+    /// What is, and what is not yet, in the ledger.
+    var noted = NotedUpTo()
 
     /// A deferred message that no channel has yet.
-    private struct HeldMessage {
+    struct HeldMessage {
         var segment: Segment
         var index: Int
         var due: Int64
+
+        var isWritten: Bool { index < segment.writtenCount }
     }
 
-    init(name: TopicName) {
+    init(name: TopicName, ledger: (any Ledger)?) {
         self.name = name
         nameBytes = Array(name.text.utf8)
         isEphemeral = name.isEphemeral
+        self.ledger = name.isEphemeral ? nil : ledger
     }
+
+    /// Its messages outlive the broker.
+    var isNoted: Bool { ledger != nil }
 
     /// Messages that no channel has yet.
     var depth: Int { published - released + held.count }
@@ -102,6 +116,8 @@ package final class Topic {
     private func count(_ messages: Int, bytes: Int, _ turn: Turn) {
         messageCount += messages
         messageBytes += bytes
+        noted.unwrittenCount += messages
+        noted.unwrittenBytes += bytes
         turn.touch(self)
     }
 
@@ -124,7 +140,7 @@ package final class Topic {
     }
 
     /// A new segment with room for a body of `bodyBytes` at least, known to every channel.
-    private func open(forBodyBytes bodyBytes: Int, isDeferred: Bool, _ turn: Turn) -> Segment {
+    func open(forBodyBytes bodyBytes: Int, isDeferred: Bool, _ turn: Turn) -> Segment {
         let least = Segment.byteCount(bodyBytes: bodyBytes)
         let slab = turn.slabs.slab(of: max(SlabPool.sizes[nextSize], least))
         nextSize = min(nextSize + 1, SlabPool.sizes.count - 1)
@@ -141,22 +157,28 @@ package final class Topic {
     func handOver(_ turn: Turn) {
         guard !isPaused, !channels.isEmpty else { return }
         let start = released
-        released = published
+        released = written
         for channel in channels where start < released {
             channel.accept(start..<released, turn)
         }
-        for message in takeHeld() {
+        let ready = takeHeld()
+        for message in ready {
             for channel in channels {
                 channel.accept(message.segment, message.index, due: message.due, turn)
             }
             removeIfUnneeded(message.segment)
         }
+        guard isNoted, start < released || !ready.isEmpty else { return }
+        if !channels.contains(where: \.isNoted) { turn.note(.handedOver(name)) }
     }
 
+    /// Those that are in the ledger, if they are to be; the others come behind them.
     private func takeHeld() -> [HeldMessage] {
-        defer { held.removeAll() }
-        for message in held { message.segment.heldCount = 0 }
-        return held
+        guard !held.isEmpty else { return [] }
+        let end = isNoted ? held.firstIndex { !$0.isWritten } ?? held.count : held.count
+        defer { held.removeSubrange(..<end) }
+        for message in held[..<end] { message.segment.heldCount -= 1 }
+        return Array(held[..<end])
     }
 
     func pause(_ isPaused: Bool, _ turn: Turn) {
@@ -197,8 +219,8 @@ package final class Topic {
     /// Throws away what no channel has yet.
     func empty(_ turn: Turn) {
         handOver(turn)
-        let dropped = released..<published
-        released = published
+        let dropped = released..<written
+        released = written
         for channel in channels { channel.drop(dropped) }
         for message in takeHeld() {
             for channel in channels { channel.dropDeferred(in: message.segment) }
@@ -210,7 +232,9 @@ package final class Topic {
         isDeleted = true
         for channel in channels { removeChannel(channel) }
         // A producer that remembers the topic must not keep its memory.
+        for segment in segments { ledger?.forget(segment) }
         segments.removeAll()
+        residents.removeAll()
         held.removeAll()
         tail = nil
         deferredTail = nil
@@ -218,9 +242,10 @@ package final class Topic {
 
     // MARK: Letting segments go
 
-    private func seal(_ segment: Segment?) {
+    func seal(_ segment: Segment?) {
         guard let segment else { return }
         segment.seal()
+        if isNoted, segment.isResident { residents.append(segment) }
         for channel in channels { channel.segmentWasSealed(segment) }
         removeIfUnneeded(segment)
     }
@@ -231,10 +256,11 @@ package final class Topic {
         removeIfUnneeded(segment)
     }
 
-    private func removeIfUnneeded(_ segment: Segment) {
+    func removeIfUnneeded(_ segment: Segment) {
         guard segment.isSealed, segment.claims == 0, segment.heldCount == 0,
-            segment.isDeferred || segment.endOrdinal <= released
+            segment.isDeferred || segment.endOrdinal <= released || segment.count == 0
         else { return }
+        if isNoted { forget(segment) }
         if segments.first === segment {
             segments.removeFirst()
         } else if let place = segments.firstIndex(where: { $0 === segment }) {
@@ -268,7 +294,7 @@ package final class Topic {
 
     /// Few messages are worth a copy if it saves most of a slab.
     private func compact(_ segment: Segment, _ turn: Turn) {
-        guard segment.slabBytes > SlabPool.sizes[0], let needed = fewNeeded(in: segment),
+        guard segment.isResident, segment.slabBytes > SlabPool.sizes[0], let needed = fewNeeded(in: segment),
             segment.compact(to: needed, pool: turn.slabs)
         else { return }
         for channel in channels { channel.segmentWasCompacted(segment) }

@@ -6,12 +6,19 @@ final class Turn {
     var now: Moment
     let options: BrokerOptions
     let slabs = SlabPool()
+    /// Where what is to outlive the broker is noted, if anything is.
+    let ledger: (any Ledger)?
+    /// Something was noted since the last write.
+    private(set) var isNoted = false
     var alarms = DeadlineQueue<Alarm>()
     var events: [BrokerEvent] = []
 
     private(set) var sessions: [Session] = []
     private(set) var channels: [Channel] = []
     private(set) var topics: [Topic] = []
+    private(set) var notingChannels: [Channel] = []
+    /// The core is being told what happened in the past: nothing of it is noted again.
+    var isRecovering = false
     private var lastSerial: UInt64 = 0
     private var random: SplitMix64
 
@@ -21,8 +28,9 @@ final class Turn {
         case housekeeping
     }
 
-    init(options: BrokerOptions, now: Moment) {
+    init(options: BrokerOptions, ledger: (any Ledger)?, now: Moment) {
         self.options = options
+        self.ledger = ledger
         self.now = now
         random = SplitMix64(seed: options.seed)
     }
@@ -50,6 +58,28 @@ final class Turn {
         topics.append(topic)
     }
 
+    /// The channel has gathered notes for the ledger.
+    func takeNotes(of channel: Channel) {
+        guard channel.notes.isEmpty else { return }
+        notingChannels.append(channel)
+    }
+
+    /// Notes what became of topics, channels and messages.
+    func note(_ change: LedgerChange) {
+        guard let ledger, !isRecovering else { return }
+        ledger.append(change)
+        isNoted = true
+    }
+
+    func hasNotedMessages() { isNoted = true }
+
+    func hasWrittenNotes() { isNoted = false }
+
+    func takeNotingChannels() -> [Channel] {
+        defer { notingChannels.removeAll(keepingCapacity: true) }
+        return notingChannels
+    }
+
     func takeSessions() -> [Session] {
         defer { sessions.removeAll(keepingCapacity: true) }
         for session in sessions { session.isTouched = false }
@@ -67,6 +97,9 @@ final class Turn {
         for topic in topics { topic.isTouched = false }
         return topics
     }
+
+    /// A segment of the past has this serial: new ones come later.
+    func recover(serial: UInt64) { lastSerial = max(lastSerial, serial) }
 
     /// The serial of a new segment: later than all before, and no earlier than the wall clock.
     func nextSerial() -> UInt64 {
@@ -95,6 +128,8 @@ struct SplitMix64 {
 
 /// What happened that others than the clients want to know: for the log, and for nsqlookupd.
 package enum BrokerEvent: Equatable, Sendable {
+    /// Messages of the topic could not be read back.
+    case unreadable(TopicName, LedgerError)
     case topicCreated(TopicName)
     case topicDeleted(TopicName)
     case channelCreated(TopicName, ChannelName)

@@ -42,6 +42,12 @@ package enum MessageFrame {
     @inlinable
     package static func byteCount(bodyBytes: Int) -> Int { bodyOffset + bodyBytes }
 
+    /// The length of the whole frame that begins at `offset`.
+    @inlinable
+    package static func byteCount(of frames: Bytes, at offset: Int) -> Int {
+        4 + Int(UInt32(truncatingIfNeeded: frames.bigEndian(at: offset, as: Int32.self)))
+    }
+
     /// Writes everything before the body, with `attempts` 1 (a message's first delivery).
     ///
     /// - Parameter id: the 16 bytes of its ID, eight and eight, as they lie on the wire.

@@ -8,6 +8,22 @@ package enum CRC32C {
             ? ~processor_crc32c(~0, bytes.baseAddress, bytes.count) : checksumByTables(bytes)
     }
 
+    /// The checksum of bytes that come in pieces.
+    package struct Running {
+        private var register = ~UInt32(0)
+
+        package init() {}
+
+        package mutating func take(_ bytes: UnsafeRawBufferPointer) {
+            register =
+                hasInstruction
+                ? processor_crc32c(register, bytes.baseAddress, bytes.count)
+                : CRC32C.registerByTables(register, bytes)
+        }
+
+        package var value: UInt32 { ~register }
+    }
+
     /// The checksum as snappy's framing format writes it: rotated and shifted, so that data that
     /// contains checksums of its own does not come out as zero.
     package static func masked(_ bytes: UnsafeRawBufferPointer) -> UInt32 {
@@ -16,7 +32,13 @@ package enum CRC32C {
     }
 
     static func checksumByTables(_ bytes: UnsafeRawBufferPointer) -> UInt32 {
-        var crc = ~UInt32(0)
+        ~registerByTables(~0, bytes)
+    }
+
+    private static func registerByTables(
+        _ register: UInt32, _ bytes: UnsafeRawBufferPointer
+    ) -> UInt32 {
+        var crc = register
         var offset = 0
         tables.withUnsafeBufferPointer { tables in
             while offset + 8 <= bytes.count {
@@ -36,7 +58,7 @@ package enum CRC32C {
                 crc = crc >> 8 ^ tables[Int(UInt8(truncatingIfNeeded: crc) ^ byte)]
             }
         }
-        return ~crc
+        return crc
     }
 
     private static let hasInstruction = processor_has_crc32c() != 0

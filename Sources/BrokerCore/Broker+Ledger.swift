@@ -1,0 +1,109 @@
+import NSQWire
+
+/// Publishes between their command and their answer, where a ledger stands between.
+struct Publishings {
+    /// Who has publishes that are not answered yet.
+    private var sessions: [Session] = []
+    private var waiters: [Waiter] = []
+
+    private struct Waiter {
+        var write: UInt64
+        var call: (LedgerError?) -> Void
+    }
+
+    mutating func add(_ verb: Verb, by session: Session) {
+        if session.answers.isEmpty { sessions.append(session) }
+        session.awaitWrite(verb)
+    }
+
+    /// Has `call` made once the next write is done.
+    mutating func add(_ call: @escaping (LedgerError?) -> Void) {
+        waiters.append(Waiter(write: Answer.nextWrite, call: call))
+    }
+
+    /// The next write was done, and has this number.
+    mutating func noteWrite(_ number: UInt64) {
+        for session in sessions { session.noteWrite(number) }
+        for place in waiters.indices where waiters[place].write == Answer.nextWrite {
+            waiters[place].write = number
+        }
+    }
+
+    /// Answers those whose writes, up to `number`, are done for good or have failed.
+    mutating func answer(upTo number: UInt64, _ failure: LedgerError?, _ turn: Turn) {
+        settle(turn) { $0.answer(upTo: number, failure) }
+        call(failure) { $0.write <= number }
+    }
+
+    /// The next write failed.
+    mutating func refuse(_ failure: LedgerError, _ turn: Turn) {
+        settle(turn) { $0.refuseNext(failure) }
+        call(failure) { $0.write == Answer.nextWrite }
+    }
+
+    private mutating func settle(_ turn: Turn, _ answer: (Session) -> Void) {
+        for session in sessions {
+            answer(session)
+            turn.touch(session)
+        }
+        sessions.removeAll { $0.answers.isEmpty }
+    }
+
+    private mutating func call(_ failure: LedgerError?, _ isDue: (Waiter) -> Bool) {
+        guard !waiters.isEmpty else { return }
+        let due = waiters.filter(isDue)
+        waiters.removeAll(where: isDue)
+        for waiter in due { waiter.call(failure) }
+    }
+}
+
+extension Broker {
+    /// Writes what was noted since the last time. Publishers are answered, at once or after the
+    /// sync; what could not be written is taken back as if it had not been published.
+    func writeNotes() {
+        guard let ledger = turn.ledger, !turn.isRecovering else { return }
+        for channel in turn.takeNotingChannels() { channel.passNotes(turn) }
+        for topic in turn.topics { topic.appendUnwritten(turn) }
+        guard turn.isNoted else { return }
+        do throws(LedgerError) {
+            let number = try ledger.write()
+            turn.hasWrittenNotes()
+            for topic in turn.topics { topic.wasWritten(turn) }
+            publishings.noteWrite(number)
+            if !ledger.answersAfterSync { publishings.answer(upTo: number, nil, turn) }
+        } catch {
+            for topic in turn.topics { topic.takeBackUnwritten(turn) }
+            publishings.refuse(error, turn)
+        }
+    }
+
+    /// The writes up to `number` are on the disk for good.
+    package func synced(upTo number: UInt64, at now: Moment) {
+        turn.now = now
+        publishings.answer(upTo: number, nil, turn)
+    }
+
+    /// The writes up to `number` may not be on the disk, and never will be for sure.
+    package func syncFailed(upTo number: UInt64, _ error: LedgerError, at now: Moment) {
+        turn.now = now
+        publishings.answer(upTo: number, error, turn)
+    }
+
+    /// Calls `done` once all that was asked for up to now is noted as safely as a publish is.
+    package func whenNoted(_ done: @escaping (LedgerError?) -> Void) {
+        guard turn.ledger != nil else { return done(nil) }
+        turn.hasNotedMessages()
+        publishings.add(done)
+    }
+
+    /// The topics and channels that outlive the broker.
+    var notedTopics: [NotedTopic] {
+        topics.values.filter(\.isNoted).sorted { $0.name < $1.name }.map { topic in
+            NotedTopic(
+                name: topic.name, isPaused: topic.isPaused,
+                channels: topic.channels.filter(\.isNoted).map {
+                    NotedTopic.NotedChannel(name: $0.name, isPaused: $0.isPaused)
+                })
+        }
+    }
+}

@@ -1,0 +1,130 @@
+import DequeModule
+import NSQWire
+
+/// How a channel comes to be again what it was. Deliveries stand in no list until the end.
+extension Channel {
+    /// Takes note of a segment, which may be older than others if it was moved.
+    func adoptRecovered(_ segment: Segment) {
+        segment.claims += 1
+        let place = shares.firstIndex { $0.serial > segment.serial } ?? shares.count
+        shares.insert(
+            ShareSlot(serial: segment.serial, share: Share(segment, settled: 0)), at: place)
+        guard place < shares.count - 1 else { return }
+        for id in deliveries.live where deliveries[id].share >= firstShare + place {
+            deliveries[id].share += 1
+        }
+    }
+
+    /// These messages were finished.
+    func recoverFinished(_ run: RecordRun) {
+        guard let number = shareNumber(serial: run.serial), let share = share(number) else { return }
+        for index in run.indexes where index < share.segment.count {
+            let state = share.state(of: index)
+            guard state != Share.settledState else { continue }
+            if state >= 0 { deliveries.free(state) }
+            share.setState(Share.settledState, of: index)
+            share.settled += 1
+        }
+        letGoIfDone(number)
+    }
+
+    /// These were delivered for the first time: they are to come again.
+    func recoverDelivered(_ run: RecordRun) {
+        guard let number = shareNumber(serial: run.serial), let share = share(number) else { return }
+        for index in run.indexes where index < share.segment.count {
+            guard share.state(of: index) == Share.untouched else { continue }
+            let id = recoveredDelivery(of: index, in: number)
+            deliveries[id].attempts = 1
+        }
+    }
+
+    /// This one was tried so often, and is deferred or not.
+    func recover(_ noted: NotedDelivery, _ turn: Turn) {
+        guard let number = shareNumber(serial: noted.serial), let share = share(number),
+            noted.index < share.segment.count
+        else { return }
+        let state = share.state(of: noted.index)
+        guard state != Share.settledState else { return }
+        let id = state >= 0 ? state : recoveredDelivery(of: noted.index, in: number)
+        deliveries[id].attempts = max(deliveries[id].attempts, noted.attempts)
+        deliveries[id].state = noted.due == 0 ? .waiting : .deferred
+        deliveries[id].due =
+            noted.due == 0 ? 0 : turn.now.monotonic + noted.due - turn.now.wall
+    }
+
+    private func recoveredDelivery(of index: Int, in number: Int) -> Int32 {
+        let id = deliveries.allocate()
+        deliveries[id].share = number
+        deliveries[id].index = UInt16(truncatingIfNeeded: index)
+        deliveries[id].attempts = 0
+        deliveries[id].state = .waiting
+        deliveries[id].due = 0
+        share(number)!.setState(id, of: index)
+        return id
+    }
+
+    /// The ledger lost these.
+    func recoverLoss(_ indexes: Range<Int>, of segment: Segment) {
+        guard !indexes.isEmpty, let share = share(of: segment) else { return }
+        for index in indexes where share.state(of: index) == Share.untouched {
+            share.setState(Share.settledState, of: index)
+            share.settled += 1
+        }
+    }
+
+    /// Puts deliveries into their lists, and the cursor before what is left.
+    func endRecovery(_ turn: Turn) {
+        aheadOfRecovery()
+        takenCount = 0
+        acceptedCount = ahead.reduce(0) { $0 + Int64($1.count) }
+        cursorShare = firstShare
+        let live = deliveries.live.sorted { deliveries.comesBefore($0, $1) }
+        for id in live {
+            if deliveries[id].state == .deferred {
+                deferredCount += 1
+                deferredQueue.insert(id, due: deliveries[id].due)
+            } else {
+                // Before all that has not been delivered yet.
+                deliveries[id].due = 0
+                deliveries.append(id, to: DeliveryPool.waitingList)
+            }
+        }
+        messageCount = 0
+        turn.touch(self)
+    }
+
+    /// Of what the channel was given, that which it has not come to.
+    private func aheadOfRecovery() {
+        var left = Deque<Range<Int>>()
+        for slot in shares {
+            guard let share = slot.share, !share.segment.isDeferred else { continue }
+            let segment = share.segment
+            for stretch in ahead {
+                let ordinals = stretch.clamped(to: segment.firstOrdinal..<segment.endOrdinal)
+                left.append(untouched: ordinals, of: share)
+            }
+        }
+        ahead = left
+    }
+}
+
+extension Deque<Range<Int>> {
+    /// Appends those ordinals whose messages the channel has not come to.
+    fileprivate mutating func append(untouched ordinals: Range<Int>, of share: Share) {
+        guard !ordinals.isEmpty else { return }
+        guard !share.isUntouched else { return join(ordinals) }
+        let first = share.segment.firstOrdinal
+        for ordinal in ordinals where share.state(of: ordinal - first) == Share.untouched {
+            join(ordinal..<ordinal + 1)
+        }
+    }
+
+    /// Appends ordinals, or makes the last stretch longer.
+    private mutating func join(_ ordinals: Range<Int>) {
+        if let last, last.upperBound == ordinals.lowerBound {
+            self[count - 1] = last.lowerBound..<ordinals.upperBound
+        } else {
+            append(ordinals)
+        }
+    }
+}

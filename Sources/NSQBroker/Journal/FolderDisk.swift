@@ -1,0 +1,187 @@
+import BrokerCore
+import Glibc
+import NSQWire
+import UVLoop
+
+/// A journal's files in a folder. They are written and read on the loop's thread, and synced on
+/// one of their own.
+final class FolderDisk: JournalDisk {
+    let path: String
+    private let folder: Int32
+    private var open: [UInt32: Int32] = [:]
+    private let syncer: LoopThread
+    private let door: LoopDoor
+
+    /// Opens the folder, and keeps others out of it.
+    ///
+    /// - Throws: if it is not there, or another broker has it.
+    init(_ path: String, on loop: Loop) throws(LedgerError) {
+        self.path = path
+        folder = Glibc.open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        guard folder >= 0 else {
+            throw LedgerError("cannot open data-path \(path): \(Self.reason)")
+        }
+        guard flock(folder, LOCK_EX | LOCK_NB) == 0 else {
+            let reason = Self.reason
+            Glibc.close(folder)
+            throw LedgerError(
+                "failed to lock data-path: cannot flock directory \(path) - \(reason) "
+                    + "(possibly in use by another instance of nsqd)")
+        }
+        door = loop.door
+        do {
+            syncer = try LoopThread(name: "journal")
+        } catch {
+            Glibc.close(folder)
+            throw LedgerError("\(error)")
+        }
+    }
+
+    deinit {
+        syncer.stop()
+        syncer.join()
+        for descriptor in open.values { Glibc.close(descriptor) }
+        Glibc.close(folder)
+    }
+
+    // MARK: Files
+
+    func files() throws(LedgerError) -> [JournalFile] {
+        guard let listing = opendir(path) else { throw failure("cannot list") }
+        defer { closedir(listing) }
+        var files: [JournalFile] = []
+        while let entry = readdir(listing) {
+            let name = withUnsafePointer(to: &entry.pointee.d_name) {
+                $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+            }
+            guard let number = JournalFile.number(in: name) else { continue }
+            var status = stat()
+            guard fstat(try descriptor(number), &status) == 0 else { throw failure("cannot stat") }
+            files.append(JournalFile(number: number, byteCount: Int(status.st_size)))
+        }
+        return files
+    }
+
+    func create(_ file: UInt32) throws(LedgerError) {
+        open[file] = try opened(file, O_CREAT | O_TRUNC)
+    }
+
+    func remove(_ file: UInt32) throws(LedgerError) {
+        if let descriptor = open.removeValue(forKey: file) { Glibc.close(descriptor) }
+        guard unlinkat(folder, JournalFile.name(of: file), 0) == 0 else {
+            throw failure("cannot remove \(JournalFile.name(of: file))")
+        }
+    }
+
+    private func descriptor(_ file: UInt32) throws(LedgerError) -> Int32 {
+        if let descriptor = open[file] { return descriptor }
+        let descriptor = try opened(file, 0)
+        open[file] = descriptor
+        return descriptor
+    }
+
+    private func opened(_ file: UInt32, _ flags: Int32) throws(LedgerError) -> Int32 {
+        let descriptor = openat(
+            folder, JournalFile.name(of: file), O_RDWR | O_CLOEXEC | flags, 0o644)
+        guard descriptor >= 0 else { throw failure("cannot open \(JournalFile.name(of: file))") }
+        return descriptor
+    }
+
+    // MARK: Bytes
+
+    func write(_ slices: [Bytes], to file: UInt32, at offset: Int) throws(LedgerError) {
+        let descriptor = try descriptor(file)
+        var vectors = slices.map {
+            iovec(iov_base: UnsafeMutableRawPointer(mutating: $0.baseAddress), iov_len: $0.count)
+        }
+        var offset = offset
+        var next = 0
+        while next < vectors.count {
+            let count = min(vectors.count - next, Self.mostVectors)
+            let written = vectors.withUnsafeBufferPointer {
+                pwritev(descriptor, $0.baseAddress! + next, Int32(count), offset)
+            }
+            if written < 0, errno == EINTR { continue }
+            guard written > 0 else { throw failure("cannot write") }
+            offset += written
+            Self.advance(&vectors, &next, by: written)
+        }
+    }
+
+    /// What the system takes at once (`IOV_MAX`).
+    private static let mostVectors = 1024
+
+    private static func advance(_ vectors: inout [iovec], _ next: inout Int, by count: Int) {
+        var left = count
+        while next < vectors.count, left >= vectors[next].iov_len {
+            left -= vectors[next].iov_len
+            next += 1
+        }
+        guard left > 0 else { return }
+        vectors[next].iov_base += left
+        vectors[next].iov_len -= left
+    }
+
+    func read(
+        _ file: UInt32, at offset: Int, into buffer: UnsafeMutableRawBufferPointer
+    ) throws(LedgerError) -> Int {
+        let descriptor = try descriptor(file)
+        var total = 0
+        while total < buffer.count {
+            let count = pread(
+                descriptor, buffer.baseAddress! + total, buffer.count - total, offset + total)
+            if count < 0, errno == EINTR { continue }
+            guard count >= 0 else { throw failure("cannot read") }
+            guard count > 0 else { break }
+            total += count
+        }
+        return total
+    }
+
+    func reserve(_ end: Int, in file: UInt32) throws(LedgerError) {
+        var status = stat()
+        let descriptor = try descriptor(file)
+        guard fstat(descriptor, &status) == 0 else { throw failure("cannot stat") }
+        let length = Int(status.st_size)
+        guard length < end else { return }
+        let error = posix_fallocate(descriptor, length, end - length)
+        guard error == 0 else {
+            throw LedgerError(
+                "cannot make room in \(path)/\(JournalFile.name(of: file)): "
+                    + String(cString: strerror(error)))
+        }
+    }
+
+    func truncate(_ file: UInt32, to end: Int) throws(LedgerError) {
+        guard ftruncate(try descriptor(file), end) == 0 else { throw failure("cannot truncate") }
+    }
+
+    // MARK: Syncing
+
+    func sync(_ files: [UInt32], _ done: @escaping (LedgerError?) -> Void) {
+        let descriptors = files.compactMap { open[$0] } + [folder]
+        let path = path
+        let answer = LoopBoundAnswer(done)
+        syncer.door.submit { [door] _ in
+            let failed = descriptors.contains { fdatasync($0) != 0 }
+            let error = failed ? LedgerError("cannot sync \(path): \(Self.reason)") : nil
+            door.submit { _ in answer.call(error) }
+        }
+    }
+
+    private func failure(_ what: String) -> LedgerError {
+        LedgerError("\(what) in \(path): \(Self.reason)")
+    }
+
+    private static var reason: String { String(cString: strerror(errno)) }
+}
+
+/// A closure that travels to another thread and back, and is called on the loop it came from.
+// SAFETY: nobody but that loop calls it.
+private final class LoopBoundAnswer: @unchecked Sendable {
+    private let done: (LedgerError?) -> Void
+
+    init(_ done: @escaping (LedgerError?) -> Void) { self.done = done }
+
+    func call(_ error: LedgerError?) { done(error) }
+}

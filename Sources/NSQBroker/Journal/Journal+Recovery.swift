@@ -1,0 +1,152 @@
+import BrokerCore
+import DequeModule
+import NSQWire
+
+/// What a journal was found to be when it was read.
+package struct JournalReport: Sendable, Equatable {
+    /// A place that makes no sense.
+    package struct Damage: Sendable, Equatable, CustomStringConvertible {
+        package var file: UInt32
+        package var range: Range<Int>
+        package var what: String
+
+        package var description: String {
+            "\(JournalFile.name(of: file)), bytes \(range.lowerBound) to \(range.upperBound): "
+                + what
+        }
+    }
+
+    package var damages: [Damage] = []
+    /// What a write that was cut short has left at the end.
+    package var tornBytes = 0
+    package var files = 0
+    package var records = 0
+    package var messages = 0
+}
+
+extension Journal {
+    /// Tells `broker` all that was noted, and goes on behind it.
+    ///
+    /// - Throws: if a file cannot be read, or is of a newer version. Damage is reported, and costs
+    ///   only what it hit.
+    package func recover(
+        into broker: Broker, at now: Moment
+    ) throws(LedgerError) -> JournalReport {
+        var report = JournalReport()
+        broker.beginRecovery()
+        let found = try disk.files().sorted { $0.number < $1.number }
+        for file in found {
+            files.append(File(number: file.number, end: 0, reserved: file.byteCount))
+            let isLast = file == found.last
+            let end = try scan(file, isLast: isLast, &report) { record, place in
+                self.tell(record, at: place, in: file.number, broker, now)
+            }
+            files[files.count - 1].end = end
+        }
+        broker.endRecovery(at: now)
+        try goOnBehind(&report)
+        report.files = found.count
+        return report
+    }
+
+    private func tell(
+        _ record: JournalRecord, at place: Range<Int>, in file: UInt32, _ broker: Broker,
+        _ now: Moment
+    ) {
+        switch record {
+        case .topics(let topics): broker.recover(topics, at: now)
+        case .change(let change): broker.recover(change, at: now)
+        case .messages(let messages, _):
+            note(place, of: messages.run.serial, in: file)
+            broker.recover(messages, at: now)
+        }
+    }
+
+    /// Cuts what stands behind the last record, so that nothing of it is ever taken for one.
+    private func goOnBehind(_ report: inout JournalReport) throws(LedgerError) {
+        goOnInLastFile()
+        guard let last = files.last else { return }
+        guard last.end >= JournalFormat.fileHeaderBytes else {
+            // Not even its header is sound: it is left as it is.
+            return beginFileNext()
+        }
+        guard last.reserved > last.end else { return }
+        try disk.truncate(last.number, to: last.end)
+        files[files.count - 1].reserved = last.end
+    }
+
+    /// Reads a file from its start to its end.
+    ///
+    /// - Returns: where its last record ends; 0 if it is not a file of ours.
+    func scan(
+        _ file: JournalFile, isLast: Bool, _ report: inout JournalReport,
+        _ take: (JournalRecord, Range<Int>) -> Void
+    ) throws(LedgerError) -> Int {
+        var reader = JournalReader(file.number, on: disk)
+        defer { reader.close() }
+        var isOurs = true
+        switch try reader.fileHeader() {
+        case .sound: break
+        case .newer(let version):
+            throw LedgerError(
+                "\(file.name) was written by a newer tally (its format is \(version), this one "
+                    + "reads up to \(JournalFormat.version))")
+        case .damaged:
+            isOurs = false
+            if file.byteCount > 0 { report.add(0..<64, of: file, "the file's header is damaged") }
+        }
+        var offset = JournalFormat.fileHeaderBytes
+        var end = isOurs ? offset : 0
+        while offset < file.byteCount {
+            switch try reader.record(at: offset) {
+            case .record(let header, let payload):
+                report.records += 1
+                if let record = JournalRecord(header.kind, payload) {
+                    report.count(record)
+                    take(record, offset..<header.end)
+                } else {
+                    report.add(offset..<header.end, of: file, "a record that makes no sense")
+                }
+                offset = header.end
+                end = offset
+            case .damagedPayload(let header):
+                guard let next = try next(from: header.end, file, &reader, isLast, offset, &report)
+                else { return end }
+                report.add(offset..<header.end, of: file, "a damaged record")
+                offset = next
+            case .nothing:
+                guard let next = try next(from: offset + 1, file, &reader, isLast, offset, &report)
+                else { return end }
+                report.add(offset..<next, of: file, "no record")
+                offset = next
+            }
+        }
+        return end
+    }
+
+    /// The next record behind a place that makes no sense; `nil` if there is none: then it is the
+    /// end, or a write that was cut short.
+    private func next(
+        from start: Int, _ file: JournalFile, _ reader: inout JournalReader, _ isLast: Bool,
+        _ offset: Int, _ report: inout JournalReport
+    ) throws(LedgerError) -> Int? {
+        if let next = try reader.nextHeader(from: start, to: file.byteCount) { return next }
+        guard try !reader.isEmpty(from: offset, to: file.byteCount) else { return nil }
+        if isLast {
+            report.tornBytes += file.byteCount - offset
+        } else {
+            report.add(offset..<file.byteCount, of: file, "no record")
+        }
+        return nil
+    }
+}
+
+extension JournalReport {
+    fileprivate mutating func add(_ range: Range<Int>, of file: JournalFile, _ what: String) {
+        damages.append(Damage(file: file.number, range: range, what: what))
+    }
+
+    fileprivate mutating func count(_ record: JournalRecord) {
+        if case .messages(let found, _) = record { messages += found.run.count }
+    }
+}

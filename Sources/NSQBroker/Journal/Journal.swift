@@ -1,0 +1,332 @@
+import BrokerCore
+import DequeModule
+import NSQWire
+
+/// What a broker notes, in files: one log for all topics, to which records are only ever appended.
+///
+/// A file goes when no segment needs anything in it and all files before it are gone: what is
+/// noted of a message stands behind it, so nothing finished comes back. Each file begins with the
+/// topics and channels of its moment.
+package final class Journal: Ledger {
+    package struct Options: Sendable {
+        /// A file's length, but for the batch that goes beyond it.
+        package var maxBytesPerFile = 100 << 20
+        /// What all files may take; 0 is no bound.
+        package var maxDiskBytes = 0
+        /// Publishes are answered after a sync, shared by all that wait.
+        package var answersAfterSync = false
+        /// Messages after which the disk is synced, without being waited for.
+        package var syncEvery = 2500
+
+        package init() {}
+    }
+
+    let disk: any JournalDisk
+    package let options: Options
+    package var describeTopics: (() -> [NotedTopic])?
+
+    /// The writes up to a number are synced, or failed to be.
+    package var onSync: (UInt64, LedgerError?) -> Void = { _, _ in }
+    package var onHealth: (LedgerError?) -> Void = { _ in }
+
+    /// Why nothing can be published now.
+    package private(set) var failure: LedgerError? {
+        didSet { if failure != oldValue { onHealth(failure) } }
+    }
+
+    private var batch = JournalBatch()
+    /// Every file, the oldest first; the last is written to.
+    var files = Deque<File>()
+    var places: [UInt64: SegmentPlaces] = [:]
+
+    private var lastWrite: UInt64 = 0
+    private var isSyncing = false
+    private var needsSync = false
+    private var messagesSinceSync = 0
+    /// Behind the last record there may be a part of one.
+    private var hasRagsBehindEnd = false
+    /// The last file is not to be written to any more.
+    private var needsFile = true
+
+    struct File {
+        var number: UInt32
+        /// Behind its last record.
+        var end: Int
+        /// Its length on the disk.
+        var reserved: Int
+        /// Segments that need something in it.
+        var segments = 0
+        /// Something in it is not synced.
+        var isDirty = true
+    }
+
+    /// Room for notes when the disk is full: of what was finished, above all.
+    static let reserveBytes = 1 << 20
+
+    package init(on disk: any JournalDisk, _ options: Options = Options()) {
+        self.disk = disk
+        self.options = options
+    }
+
+    package var answersAfterSync: Bool { options.answersAfterSync }
+
+    /// Bytes of disk that all files take.
+    package var diskBytes: Int { files.reduce(0) { $0 + $1.reserved } }
+
+    // MARK: Appending
+
+    package func append(_ change: LedgerChange) { batch.append(change) }
+
+    package func append(
+        _ indexes: Range<Int>, of segment: Segment, in topic: TopicName, as kind: NotedMessages
+    ) {
+        batch.append(indexes, of: segment, in: topic, as: kind)
+    }
+
+    package func forget(_ segment: Segment) { forget(serial: segment.serial) }
+
+    private func forget(serial: UInt64) {
+        guard let gone = places.removeValue(forKey: serial) else { return }
+        for number in gone.files { count(-1, inFile: number) }
+    }
+
+    func count(_ change: Int, inFile number: UInt32) {
+        guard let place = files.firstIndex(where: { $0.number == number }) else { return }
+        files[place].segments += change
+    }
+
+    // MARK: Writing
+
+    package func write() throws(LedgerError) -> UInt64 {
+        defer { dropUnwritten() }
+        let refusal = refusalOfPublishes
+        if refusal != nil { batch.dropMessages(publishedOnly: true) }
+        if !batch.isEmpty { try writeBatch() }
+        if let refusal {
+            failure = refusal
+            throw refusal
+        }
+        return lastWrite
+    }
+
+    /// Messages that were not written are forgotten. Notes wait for better times, as many as can;
+    /// without them messages come again that were finished, and no more than that: what is known
+    /// of topics and channels stands at the beginning of the next file.
+    private func dropUnwritten() {
+        batch.dropMessages(publishedOnly: false)
+        guard batch.byteCount > Self.mostUnwrittenBytes else { return }
+        batch.removeAll()
+        beginFileNext()
+    }
+
+    private static let mostUnwrittenBytes = 16 << 20
+
+    /// Why nothing more may be published, if nothing may.
+    private var refusalOfPublishes: LedgerError? {
+        guard batch.hasPublished, options.maxDiskBytes > 0,
+            files.reduce(batch.byteCount, { $0 + $1.end }) > options.maxDiskBytes
+        else { return nil }
+        return LedgerError("the journal is full at \(options.maxDiskBytes) bytes")
+    }
+
+    private func writeBatch() throws(LedgerError) {
+        do throws(LedgerError) {
+            try makeRoom()
+            hasRagsBehindEnd = true
+            let file = files[files.count - 1]
+            let places = try batch.layOut(in: file.number, at: file.end) {
+                slices throws(LedgerError) in
+                try disk.write(slices, to: file.number, at: file.end)
+            }
+            hasRagsBehindEnd = false
+            take(places, in: file.number)
+            failure = nil
+        } catch {
+            failure = error
+            throw error
+        }
+    }
+
+    /// The batch lies at these places now.
+    private func take(_ places: [Range<Int>], in number: UInt32) {
+        let last = files.count - 1
+        files[last].end = places.last?.upperBound ?? files[last].end
+        files[last].reserved = max(files[last].reserved, files[last].end)
+        files[last].isDirty = true
+        var moved: Set<UInt64> = []
+        for (record, place) in zip(batch.records, places) {
+            guard let serial = record.serial else { continue }
+            if !record.isPublished, moved.insert(serial).inserted { forget(serial: serial) }
+            note(place, of: serial, in: number)
+        }
+        lastWrite += 1
+        messagesSinceSync += batch.messageCount
+        batch.removeAll()
+        if options.answersAfterSync || messagesSinceSync >= options.syncEvery { sync() }
+    }
+
+    /// Takes note that a segment's records lie here.
+    func note(_ place: Range<Int>, of serial: UInt64, in number: UInt32) {
+        let isNew = places[serial]?.stretches.last?.file != number
+        places[serial, default: SegmentPlaces()].add(place, in: number)
+        if isNew { count(1, inFile: number) }
+    }
+
+    /// Has a file that the batch fits in, and that the disk has room for.
+    private func makeRoom() throws(LedgerError) {
+        try cutRags()
+        let isFull = files.last.map { $0.end + batch.byteCount > options.maxBytesPerFile }
+        if needsFile || isFull != false { try beginFile() }
+        let last = files.count - 1
+        let needed = files[last].end + batch.byteCount
+        guard needed + Self.reserveBytes > files[last].reserved else { return }
+        let wanted = needed + Self.growth(of: needed)
+        do throws(LedgerError) {
+            try disk.reserve(wanted, in: files[last].number)
+            files[last].reserved = wanted
+        } catch {
+            // What is finished may still be noted, as long as there is any room.
+            guard !batch.hasPublished, needed <= files[last].reserved else { throw error }
+        }
+    }
+
+    /// A file grows in steps, for each costs the file system a note of its own.
+    private static func growth(of byteCount: Int) -> Int {
+        min(max(2 * reserveBytes, byteCount), 16 << 20)
+    }
+
+    /// What a failed write may have left must not be taken for records later.
+    private func cutRags() throws(LedgerError) {
+        guard hasRagsBehindEnd, let file = files.last else { return }
+        try disk.truncate(file.number, to: file.end)
+        files[files.count - 1].reserved = file.end
+        hasRagsBehindEnd = false
+    }
+
+    private func beginFile() throws(LedgerError) {
+        let number = (files.last?.number ?? 0) + 1
+        try disk.create(number)
+        let header = JournalFormat.fileHeader(number: number)
+        var first = JournalBatch()
+        first.append(describeTopics?() ?? [])
+        do throws(LedgerError) {
+            let end = JournalFormat.fileHeaderBytes
+            let places = try first.layOut(in: number, at: end) { slices throws(LedgerError) in
+                try header.withBytes { bytes throws(LedgerError) in
+                    try disk.write([bytes] + slices, to: number, at: 0)
+                }
+            }
+            let length = places.last?.upperBound ?? end
+            files.append(File(number: number, end: length, reserved: length))
+            needsFile = false
+        } catch {
+            try? disk.remove(number)
+            throw error
+        }
+    }
+
+    // MARK: Syncing
+
+    /// Something was written that is not synced.
+    package var isDirty: Bool { files.contains(where: \.isDirty) }
+
+    /// Brings what was written to the disk for good; one sync at a time, the next for all that
+    /// came meanwhile.
+    package func sync() {
+        guard isDirty else { return }
+        guard !isSyncing else {
+            needsSync = true
+            return
+        }
+        isSyncing = true
+        messagesSinceSync = 0
+        let numbers = files.filter(\.isDirty).map(\.number)
+        for place in files.indices { files[place].isDirty = false }
+        let write = lastWrite
+        let current = files.last?.number ?? 0
+        disk.sync(numbers) { [weak self] error in self?.synced(upTo: write, current, error) }
+    }
+
+    private func synced(upTo write: UInt64, _ current: UInt32, _ error: LedgerError?) {
+        isSyncing = false
+        onSync(write, error)
+        if let error {
+            syncFailed(error)
+        } else {
+            removeUnneeded(before: current)
+        }
+        guard needsSync else { return }
+        needsSync = false
+        sync()
+    }
+
+    /// What the system could not bring to the disk may be gone from its memory, too: nothing more
+    /// is written to that file.
+    private func syncFailed(_ error: LedgerError) {
+        failure = error
+        beginFileNext()
+    }
+
+    /// The next write begins another file.
+    func beginFileNext() { needsFile = true }
+
+    /// The next write goes on in the last file.
+    func goOnInLastFile() { needsFile = files.isEmpty }
+
+    /// Removes the oldest files as long as nobody needs them. A younger one is synced: it begins
+    /// with what is known of topics and channels.
+    private func removeUnneeded(before current: UInt32) {
+        while let oldest = files.first, oldest.number < current, oldest.segments == 0 {
+            do throws(LedgerError) { try disk.remove(oldest.number) } catch { return }
+            files.removeFirst()
+        }
+    }
+
+    // MARK: Reading
+
+    package func load(
+        _ segment: Segment, _ take: (Bytes, Int) -> Void
+    ) throws(LedgerError) {
+        for stretch in places[segment.serial]?.stretches ?? [] {
+            var reader = JournalReader(stretch.file, on: disk)
+            defer { reader.close() }
+            var offset = stretch.range.lowerBound
+            while offset < stretch.range.upperBound {
+                offset = try load(segment, at: offset, stretch.range, &reader, take)
+            }
+        }
+    }
+
+    /// - Returns: where the next record stands.
+    private func load(
+        _ segment: Segment, at offset: Int, _ range: Range<Int>, _ reader: inout JournalReader,
+        _ take: (Bytes, Int) -> Void
+    ) throws(LedgerError) -> Int {
+        switch try reader.record(at: offset) {
+        case .record(let header, let payload):
+            if case .messages(let messages, let frames)? = JournalRecord(header.kind, payload),
+                messages.run.serial == segment.serial
+            {
+                take(frames, messages.run.first)
+            }
+            return header.end
+        case .damagedPayload(let header): return header.end
+        case .nothing:
+            return try reader.nextHeader(from: offset + 1, to: range.upperBound) ?? range.upperBound
+        }
+    }
+
+    package func segmentToMove() -> UInt64? { nil }
+}
+
+extension [UInt8] {
+    fileprivate func withBytes<Failure: Error>(
+        _ body: (Bytes) throws(Failure) -> Void
+    ) throws(Failure) {
+        var failure: Failure?
+        withUnsafeBytes { bytes in
+            do throws(Failure) { try body(bytes) } catch { failure = error }
+        }
+        if let failure { throw failure }
+    }
+}
