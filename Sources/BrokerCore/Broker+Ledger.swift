@@ -5,6 +5,8 @@ struct Publishings {
     /// Who has publishes that are not answered yet.
     private var sessions: [Session] = []
     private var waiters: [Waiter] = []
+    /// Writes up to this one are on the disk for good.
+    private var lastSynced: UInt64 = 0
 
     private struct Waiter {
         var write: UInt64
@@ -22,15 +24,19 @@ struct Publishings {
     }
 
     /// The next write was done, and has this number.
-    mutating func noteWrite(_ number: UInt64) {
+    ///
+    /// - Returns: whether it had nothing to do: all is synced.
+    mutating func noteWrite(_ number: UInt64) -> Bool {
         for session in sessions { session.noteWrite(number) }
         for place in waiters.indices where waiters[place].write == Answer.nextWrite {
             waiters[place].write = number
         }
+        return number <= lastSynced
     }
 
     /// Answers those whose writes, up to `number`, are done for good or have failed.
     mutating func answer(upTo number: UInt64, _ failure: LedgerError?, _ turn: Turn) {
+        if failure == nil { lastSynced = max(lastSynced, number) }
         settle(turn) { $0.answer(upTo: number, failure) }
         call(failure) { $0.write <= number }
     }
@@ -69,8 +75,10 @@ extension Broker {
             let number = try ledger.write()
             turn.hasWrittenNotes()
             for topic in turn.topics { topic.wasWritten(turn) }
-            publishings.noteWrite(number)
-            if !ledger.answersAfterSync { publishings.answer(upTo: number, nil, turn) }
+            let isSynced = publishings.noteWrite(number)
+            if isSynced || !ledger.answersAfterSync {
+                publishings.answer(upTo: number, nil, turn)
+            }
         } catch {
             for topic in turn.topics { topic.takeBackUnwritten(turn) }
             publishings.refuse(error, turn)

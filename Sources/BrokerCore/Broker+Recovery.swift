@@ -10,10 +10,14 @@ extension Broker {
         switch change {
         case .topicCreated(let name): _ = topic(name)
         case .topicDeleted(let name): topics[name].map { delete($0) }
-        case .topicPaused(let name, let isPaused): topics[name]?.pause(isPaused, turn)
+        case .topicPaused(let name, let isPaused):
+            topics[name]?.pause(isPaused, turn)
+            topics[name]?.handOver(turn)
         case .topicEmptied(let name): topics[name]?.empty(turn)
         case .handedOver(let name): topics[name]?.recoverHandingOver()
-        case .channelCreated(let topic, let name): _ = channel(name, of: self.topic(topic))
+        case .channelCreated(let topic, let name):
+            // As at the end of the turn that it was created in.
+            channel(name, of: self.topic(topic)).topic.handOver(turn)
         case .channelDeleted(let topic, let name): known(name, topic).map { delete($0) }
         case .channelPaused(let topic, let name, let isPaused):
             known(name, topic)?.pause(isPaused, turn)
@@ -47,6 +51,7 @@ extension Broker {
                 self.channel(channel.name, of: topic).pause(channel.isPaused, turn)
             }
             if topic.isPaused != note.isPaused { topic.pause(note.isPaused, turn) }
+            topic.handOver(turn)
         }
     }
 

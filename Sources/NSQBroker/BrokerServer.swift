@@ -14,6 +14,7 @@ import UVLoop
 package final class BrokerServer {
     let broker: Broker
     let loop: Loop
+    private let dataPath: DataPath?
     /// What TLS is offered with, if it is.
     let tls: TLSContext?
     var logger: Logger
@@ -37,17 +38,43 @@ package final class BrokerServer {
     static let readBufferBytes = 256 << 10
 
     package init(
-        options: BrokerOptions, tls: TLSContext? = nil, on loop: Loop, logger: Logger
-    ) {
+        options: BrokerOptions, dataPath dataPathOptions: DataPathOptions? = nil,
+        tls: TLSContext? = nil, on loop: Loop, logger: Logger
+    ) throws(LedgerError) {
         self.loop = loop
         self.logger = logger
         self.tls = tls
         var options = options
         options.tlsAvailable = tls != nil
-        broker = Broker(options: options, at: loop.moment)
+        var dataPath: DataPath?
+        if let dataPathOptions {
+            dataPath = try DataPath(dataPathOptions, on: loop, logger: logger)
+        }
+        self.dataPath = dataPath
+        broker = Broker(options: options, ledger: dataPath?.journal, at: loop.moment)
         alarm = Timer(on: loop)
+        try recover()
         loop.endOfTurn = { [weak self] in self?.endTurn() }
     }
+
+    private func recover() throws(LedgerError) {
+        guard let dataPath else { return }
+        try dataPath.recover(into: broker, at: now)
+        dataPath.journal.onSync = { [weak self] write, failure in
+            self?.synced(upTo: write, failure)
+        }
+    }
+
+    private func synced(upTo write: UInt64, _ failure: LedgerError?) {
+        if let failure {
+            broker.syncFailed(upTo: write, failure, at: now)
+        } else {
+            broker.synced(upTo: write, at: now)
+        }
+    }
+
+    /// Why messages cannot be taken now, if they cannot.
+    var failure: LedgerError? { dataPath?.journal.failure }
 
     deinit { readBuffer.deallocate() }
 
@@ -130,6 +157,8 @@ package final class BrokerServer {
 
     private func log(_ event: BrokerEvent) {
         switch event {
+        case .unreadable(let topic, let error):
+            logger.error("TOPIC(\(topic)): \(error)")
         case .topicCreated(let topic): logger.info("TOPIC(\(topic)): created")
         case .topicDeleted(let topic): logger.info("TOPIC(\(topic)): deleted")
         case .channelCreated(let topic, let channel):
@@ -175,8 +204,11 @@ package final class BrokerServer {
     private func finishStopping() {
         guard connections.isEmpty, http == nil, let done = whenStopped else { return }
         whenStopped = nil
+        // What the last ones who left have said is noted.
+        endTurn()
         loop.endOfTurn = nil
-        done()
+        guard let dataPath else { return done() }
+        dataPath.close(done)
     }
 }
 

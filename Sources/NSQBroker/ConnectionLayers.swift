@@ -140,9 +140,10 @@ final class ConnectionLayers {
     /// Sends what the outbox holds, and what the layers have to say of their own.
     func flush() {
         drain()
-        if session.isEnded { stream.finish() }
+        let isOver = session.isEnded && !session.awaitsAnswers
+        if isOver { stream.finish() }
         guard sendWire() else { return }
-        if session.isEnded { return connection.hangUp() }
+        if isOver { return connection.hangUp() }
         server.broker.hasRoomAgain(session)
         guard isHeldUp else { return }
         isHeldUp = false

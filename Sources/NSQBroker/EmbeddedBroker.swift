@@ -12,7 +12,8 @@ import UVLoop
 /// await broker.stop()
 /// ```
 ///
-/// Messages are held in memory, up to ``Configuration/maxMemoryBytes``.
+/// Messages are held in memory, up to ``Configuration/maxMemoryBytes``, unless there is a
+/// ``Configuration/dataPath``.
 public final class EmbeddedBroker: Sendable {
     /// What can be chosen; the defaults are nsqd's, but for the address.
     public struct Configuration: Sendable {
@@ -26,6 +27,9 @@ public final class EmbeddedBroker: Sendable {
         public var maxMessageBytes = 1_048_576
         /// Memory for queued messages, in bytes; beyond it publishers get `E_PUB_FAILED`.
         public var maxMemoryBytes = 2 << 30
+        /// A folder to keep topics, channels and messages in, so that they outlive the broker: what
+        /// is acknowledged is there. Without one they are in memory only.
+        public var dataPath: String?
         /// Where the broker's log goes.
         public var logger = Logger(label: "nsqd")
 
@@ -62,13 +66,14 @@ public final class EmbeddedBroker: Sendable {
         _ configuration: Configuration = Configuration()
     ) async throws -> EmbeddedBroker {
         try await start(
-            configuration.options, at: configuration.tcpAddress, http: configuration.httpAddress,
+            configuration.options, dataPath: configuration.dataPath.map { DataPathOptions(path: $0) },
+            at: configuration.tcpAddress, http: configuration.httpAddress,
             configuration.logger)
     }
 
     /// The same with every option there is.
     package static func start(
-        _ options: BrokerOptions, tls tlsOptions: TLSServerOptions? = nil, at tcpAddress: String,
+        _ options: BrokerOptions, dataPath: DataPathOptions? = nil, tls tlsOptions: TLSServerOptions? = nil, at tcpAddress: String,
         http httpAddress: String? = nil, _ logger: Logger
     ) async throws -> EmbeddedBroker {
         let thread: LoopThread
@@ -84,8 +89,9 @@ public final class EmbeddedBroker: Sendable {
                     continuation.resume(
                         with: Result {
                             let tls = try tlsOptions.map { try TLSContext(server: $0) }
-                            let server = BrokerServer(
-                                options: options, tls: tls, on: loop, logger: logger)
+                            let server = try BrokerServer(
+                                options: options, dataPath: dataPath, tls: tls, on: loop,
+                                logger: logger)
                             return (try wanted.open(on: server), LoopBound(server, on: loop))
                         })
                 }
@@ -130,7 +136,7 @@ public final class EmbeddedBroker: Sendable {
     }
 
     /// Hangs up on all clients and ends the broker's thread. Messages that were not finished are
-    /// gone. Calling it again does nothing.
+    /// gone, unless there is a data path. Calling it again does nothing.
     public func stop() async {
         await withCheckedContinuation { continuation in
             let isOpen = beginStopping { continuation.resume() }

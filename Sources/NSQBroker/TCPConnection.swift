@@ -75,7 +75,7 @@ final class TCPConnection: StreamReader {
         guard phase != .closed else { return }
         guard !isSending else {
             // A client that takes nothing is not waited for.
-            if session.isEnded, phase == .open {
+            if session.isEnded, !session.awaitsAnswers, phase == .open {
                 leaveBroker()
                 closeSoon()
             }
@@ -85,7 +85,7 @@ final class TCPConnection: StreamReader {
         while !session.outbox.isEmpty {
             guard sendSome() else { return }
         }
-        if session.isEnded { return hangUp() }
+        if session.isEnded, !session.awaitsAnswers { return hangUp() }
         server.broker.hasRoomAgain(session)
         guard isHeldUp else { return }
         isHeldUp = false

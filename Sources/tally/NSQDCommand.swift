@@ -32,6 +32,9 @@ struct NSQDCommand: AsyncParsableCommand {
             """)
     var httpAddress = "0.0.0.0:4151"
 
+    @OptionGroup(title: "Data path")
+    var dataPath: DataPathFlags
+
     @OptionGroup(title: "TLS and compression")
     var transport: TransportFlags
 
@@ -46,7 +49,8 @@ struct NSQDCommand: AsyncParsableCommand {
             var options = flags.options
             transport.apply(to: &options)
             broker = try await EmbeddedBroker.start(
-                options, tls: try transport.serverOptions(), at: tcpAddress,
+                options, dataPath: dataPath.options, tls: try transport.serverOptions(),
+                at: tcpAddress,
                 http: httpAddress.isEmpty ? nil : httpAddress, logger)
         } catch {
             logger.critical("failed to instantiate nsqd - \(error)")

@@ -90,6 +90,8 @@ struct HTTPFailure: Error, Equatable {
     static let exiting = HTTPFailure(503, "EXITING")
     /// Not nsqd's: it has disks to put messages on.
     static let memoryIsFull = HTTPFailure(503, "MEMORY_FULL")
+    /// Not nsqd's, which does not say: the message is not on the disk.
+    static let notStored = HTTPFailure(503, "NOT_STORED")
 }
 
 extension String {

@@ -15,6 +15,14 @@ enum HTTPRoute: Equatable {
     case metrics
     case health
 
+    /// What it does outlives the broker, where there is a data path.
+    var isNoted: Bool {
+        switch self {
+        case .publish, .multiPublish, .topic, .channel: true
+        default: false
+        }
+    }
+
     enum Action: String, CaseIterable {
         case create, delete, empty, pause, unpause
     }

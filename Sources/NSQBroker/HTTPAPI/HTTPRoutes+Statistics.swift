@@ -29,6 +29,7 @@ extension HTTPRoutes {
         var report = StatisticsReport(
             statistics: broker.statistics(at: server.now),
             version: broker.options.version,
+            health: server.failure.map { "NOK - \($0)" } ?? "OK",
             startedAtSeconds: server.startedAtSeconds,
             nowSeconds: Int(server.now.wall / 1_000_000_000),
             uptimeNanoseconds: server.now.monotonic - broker.startedAt.monotonic)
@@ -43,6 +44,7 @@ extension HTTPRoutes {
 struct StatisticsReport {
     var statistics: BrokerStatistics
     var version: String
+    var health: String
     var startedAtSeconds: Int
     var nowSeconds: Int
     var uptimeNanoseconds: Int64
@@ -53,11 +55,12 @@ struct StatisticsReport {
     private(set) var isUnknownTopic = false
 
     init(
-        statistics: BrokerStatistics, version: String, startedAtSeconds: Int, nowSeconds: Int,
-        uptimeNanoseconds: Int64
+        statistics: BrokerStatistics, version: String, health: String, startedAtSeconds: Int,
+        nowSeconds: Int, uptimeNanoseconds: Int64
     ) {
         self.statistics = statistics
         self.version = version
+        self.health = health
         self.startedAtSeconds = startedAtSeconds
         self.nowSeconds = nowSeconds
         self.uptimeNanoseconds = uptimeNanoseconds

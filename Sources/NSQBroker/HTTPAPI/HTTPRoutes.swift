@@ -32,7 +32,11 @@ final class HTTPRoutes: HTTPService {
         let start = server.loop.nowNanoseconds
         let match = HTTPRoute.match(method: request.method, path: request.target.path)
         let response = response(to: request, match)
-        respond(response)
+        if case .route(let route) = match, route.isNoted, response.status == 200 {
+            broker.whenNoted { respond($0 == nil ? response : .failure(.notStored)) }
+        } else {
+            respond(response)
+        }
         // As in nsqd there is no line for what comes in thousands.
         if match != .route(.publish), match != .route(.multiPublish) {
             let time = GoText.duration(nanoseconds: server.loop.nowNanoseconds - start)
@@ -61,7 +65,7 @@ final class HTTPRoutes: HTTPService {
         _ route: HTTPRoute, _ request: HTTPRequest
     ) throws(HTTPFailure) -> HTTPResponse {
         switch route {
-        case .ping: return .bare(200, "OK")
+        case .ping: return server.failure.map { .bare(500, "NOK - \($0)") } ?? .bare(200, "OK")
         case .health:
             return broker.isStopping ? .bare(503, "stopping") : .bare(200, "OK")
         case .info: return .json(info)

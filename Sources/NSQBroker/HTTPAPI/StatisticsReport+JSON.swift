@@ -6,7 +6,7 @@ extension StatisticsReport {
     var json: [UInt8] {
         JSONWriter.object { json in
             json.member("version", version)
-            json.member("health", "OK")
+            json.member("health", health)
             json.member("start_time", startedAtSeconds)
             json.name("topics")
             if isUnknownTopic {

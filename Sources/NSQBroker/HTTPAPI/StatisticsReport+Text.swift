@@ -9,7 +9,7 @@ extension StatisticsReport {
             start_time \(GoText.date(secondsSince1970: Int64(startedAtSeconds)))
             uptime \(GoText.duration(nanoseconds: uptimeNanoseconds))
 
-            Health: OK
+            Health: \(health)
 
             """
         if includesMemory {

@@ -70,8 +70,8 @@ package final class Journal: Ledger {
 
     package var answersAfterSync: Bool { options.answersAfterSync }
 
-    /// Bytes of disk that all files take.
-    package var diskBytes: Int { files.reduce(0) { $0 + $1.reserved } }
+    /// What all files hold.
+    package var usedBytes: Int { files.reduce(0) { $0 + $1.end } }
 
     // MARK: Appending
 
@@ -124,7 +124,7 @@ package final class Journal: Ledger {
     /// Why nothing more may be published, if nothing may.
     private var refusalOfPublishes: LedgerError? {
         guard batch.hasPublished, options.maxDiskBytes > 0,
-            files.reduce(batch.byteCount, { $0 + $1.end }) > options.maxDiskBytes
+            usedBytes + batch.byteCount > options.maxDiskBytes
         else { return nil }
         return LedgerError("the journal is full at \(options.maxDiskBytes) bytes")
     }
@@ -223,6 +223,15 @@ package final class Journal: Ledger {
             try? disk.remove(number)
             throw error
         }
+    }
+
+    /// Tries whether it goes again, if it did not go.
+    package func tryAgain() {
+        guard failure != nil else { return }
+        let isFull = options.maxDiskBytes > 0 && usedBytes + Self.reserveBytes > options.maxDiskBytes
+        guard !isFull else { return }
+        if batch.isEmpty { batch.append(describeTopics?() ?? []) }
+        do throws(LedgerError) { _ = try write() } catch { failure = error }
     }
 
     // MARK: Syncing

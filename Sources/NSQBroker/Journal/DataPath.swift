@@ -1,0 +1,75 @@
+import BrokerCore
+import Logging
+import NSQWire
+import UVLoop
+
+/// Where a broker keeps what is to outlive it, and how well.
+package struct DataPathOptions: Sendable {
+    /// A folder that is there.
+    package var path: String
+    package var journal = Journal.Options()
+    /// How long what was written may stay unsynced.
+    package var syncTimeout = Duration.seconds(2)
+
+    package init(path: String) { self.path = path }
+}
+
+/// A broker's journal on the disk of its loop: what was noted is read before anyone is listened to,
+/// and synced by and by.
+final class DataPath {
+    let journal: Journal
+    private let timer: Timer
+    private let interval: Duration
+    private let logger: Logger
+
+    /// - Throws: if the folder is not there, or another broker has it.
+    init(_ options: DataPathOptions, on loop: Loop, logger: Logger) throws(LedgerError) {
+        journal = Journal(on: try FolderDisk(options.path, on: loop), options.journal)
+        timer = Timer(on: loop)
+        interval = options.syncTimeout
+        self.logger = logger
+    }
+
+    /// Has the broker be what it was, and begins to sync.
+    func recover(into broker: Broker, at now: Moment) throws(LedgerError) {
+        let report = try journal.recover(into: broker, at: now)
+        for damage in report.damages { logger.error("DATA-PATH: \(damage)") }
+        if report.tornBytes > 0 {
+            logger.warning(
+                "DATA-PATH: cut \(report.tornBytes) bytes that were not wholly written")
+        }
+        if report.files > 0 {
+            let found = "\(report.messages) messages in \(report.files) files"
+            logger.info("DATA-PATH: read \(found); \(broker.backlog) are not finished")
+        }
+        journal.onHealth = { [logger] failure in
+            if let failure {
+                logger.error("DATA-PATH: \(failure)")
+            } else {
+                logger.info("DATA-PATH: is written to again")
+            }
+        }
+        scheduleSync()
+    }
+
+    private func scheduleSync() {
+        timer.start(after: interval) { [weak self] in
+            self?.journal.tryAgain()
+            self?.journal.sync()
+            self?.scheduleSync()
+        }
+    }
+
+    /// Syncs what is left, and calls `done`.
+    func close(_ done: @escaping () -> Void) {
+        timer.close()
+        guard journal.isDirty else { return done() }
+        let whenSynced = journal.onSync
+        journal.onSync = { [journal] write, error in
+            whenSynced(write, error)
+            // A sync under way may not have had all.
+            if error != nil || !journal.isDirty { done() }
+        }
+        journal.sync()
+    }
+}
