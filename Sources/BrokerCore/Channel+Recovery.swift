@@ -17,7 +17,9 @@ extension Channel {
 
     /// These messages were finished.
     func recoverFinished(_ run: RecordRun) {
-        guard let number = shareNumber(serial: run.serial), let share = share(number) else { return }
+        guard let number = shareNumber(serial: run.serial), let share = share(number) else {
+            return
+        }
         for index in run.indexes where index < share.segment.count {
             let state = share.state(of: index)
             guard state != Share.settledState else { continue }
@@ -30,7 +32,9 @@ extension Channel {
 
     /// These were delivered for the first time: they are to come again.
     func recoverDelivered(_ run: RecordRun) {
-        guard let number = shareNumber(serial: run.serial), let share = share(number) else { return }
+        guard let number = shareNumber(serial: run.serial), let share = share(number) else {
+            return
+        }
         for index in run.indexes where index < share.segment.count {
             guard share.state(of: index) == Share.untouched else { continue }
             let id = recoveredDelivery(of: index, in: number)

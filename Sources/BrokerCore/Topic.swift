@@ -294,7 +294,8 @@ package final class Topic {
 
     /// Few messages are worth a copy if it saves most of a slab.
     private func compact(_ segment: Segment, _ turn: Turn) {
-        guard segment.isResident, segment.slabBytes > SlabPool.sizes[0], let needed = fewNeeded(in: segment),
+        guard segment.isResident, segment.slabBytes > SlabPool.sizes[0],
+            let needed = fewNeeded(in: segment),
             segment.compact(to: needed, pool: turn.slabs)
         else { return }
         for channel in channels { channel.segmentWasCompacted(segment) }

@@ -66,14 +66,16 @@ public final class EmbeddedBroker: Sendable {
         _ configuration: Configuration = Configuration()
     ) async throws -> EmbeddedBroker {
         try await start(
-            configuration.options, dataPath: configuration.dataPath.map { DataPathOptions(path: $0) },
+            configuration.options,
+            dataPath: configuration.dataPath.map { DataPathOptions(path: $0) },
             at: configuration.tcpAddress, http: configuration.httpAddress,
             configuration.logger)
     }
 
     /// The same with every option there is.
     package static func start(
-        _ options: BrokerOptions, dataPath: DataPathOptions? = nil, tls tlsOptions: TLSServerOptions? = nil, at tcpAddress: String,
+        _ options: BrokerOptions, dataPath: DataPathOptions? = nil,
+        tls tlsOptions: TLSServerOptions? = nil, at tcpAddress: String,
         http httpAddress: String? = nil, _ logger: Logger
     ) async throws -> EmbeddedBroker {
         let thread: LoopThread

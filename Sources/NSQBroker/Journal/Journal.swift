@@ -228,7 +228,8 @@ package final class Journal: Ledger {
     /// Tries whether it goes again, if it did not go.
     package func tryAgain() {
         guard failure != nil else { return }
-        let isFull = options.maxDiskBytes > 0 && usedBytes + Self.reserveBytes > options.maxDiskBytes
+        let isFull =
+            options.maxDiskBytes > 0 && usedBytes + Self.reserveBytes > options.maxDiskBytes
         guard !isFull else { return }
         if batch.isEmpty { batch.append(describeTopics?() ?? []) }
         do throws(LedgerError) { _ = try write() } catch { failure = error }

@@ -90,7 +90,8 @@ struct JournalBatch {
             for record in records {
                 slices.append(lay(record, file, offset, memory, &used))
                 if let frames = record.frames { slices.append(frames) }
-                let padding = record.byteCount - JournalFormat.recordHeaderBytes
+                let padding =
+                    record.byteCount - JournalFormat.recordHeaderBytes
                     - record.payloadBytes
                 if padding > 0 {
                     slices.append(Bytes(memory).view(used..<used + padding))
@@ -106,7 +107,9 @@ struct JournalBatch {
     }
 
     /// What of a record does not lie in a segment.
-    private func ownBytes(_ record: Staged) -> Int { record.byteCount - (record.frames?.count ?? 0) }
+    private func ownBytes(_ record: Staged) -> Int {
+        record.byteCount - (record.frames?.count ?? 0)
+    }
 
     /// Writes header and head to `memory`.
     private func lay(
