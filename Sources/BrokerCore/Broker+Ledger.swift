@@ -66,11 +66,14 @@ struct Publishings {
 extension Broker {
     /// Writes what was noted since the last time. Publishers are answered, at once or after the
     /// sync; what could not be written is taken back as if it had not been published.
-    func writeNotes() {
-        guard let ledger = turn.ledger, !turn.isRecovering else { return }
+    ///
+    /// - Returns: whether all is written.
+    @discardableResult
+    func writeNotes() -> Bool {
+        guard let ledger = turn.ledger, !turn.isRecovering else { return true }
         for channel in turn.takeNotingChannels() { channel.passNotes(turn) }
         for topic in turn.topics { topic.appendUnwritten(turn) }
-        guard turn.isNoted else { return }
+        guard turn.isNoted else { return true }
         do throws(LedgerError) {
             let number = try ledger.write()
             turn.hasWrittenNotes()
@@ -79,9 +82,11 @@ extension Broker {
             if isSynced || !ledger.answersAfterSync {
                 publishings.answer(upTo: number, nil, turn)
             }
+            return true
         } catch {
             for topic in turn.topics { topic.takeBackUnwritten(turn) }
             publishings.refuse(error, turn)
+            return false
         }
     }
 
@@ -102,6 +107,24 @@ extension Broker {
         guard turn.ledger != nil else { return done(nil) }
         turn.hasNotedMessages()
         publishings.add(done)
+    }
+
+    /// Has a segment move to the ledger's end, if that gives space back.
+    ///
+    /// - Returns: whether there may be another.
+    func moveSegment() -> Bool {
+        guard let ledger = turn.ledger else { return false }
+        let needed = topics.values.reduce(0) { $0 + ($1.isNoted ? $1.neededBytes : 0) }
+        guard let serial = ledger.segmentToMove(needed: needed) else { return false }
+        guard writeNotes() else { return false }
+        for topic in topics.values {
+            guard let segment = topic.segments.first(where: { $0.serial == serial }) else {
+                continue
+            }
+            topic.move(segment, turn)
+            return writeNotes()
+        }
+        return false
     }
 
     /// The topics and channels that outlive the broker.

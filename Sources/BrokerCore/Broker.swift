@@ -223,13 +223,15 @@ package final class Broker {
             turn.slabs.noteIdle()
             nextIdleNote = now + Self.idleInterval.nanoseconds
         }
-        let hasMore = turn.slabs.giveBackSome()
-        setHousekeeping(after: hasMore ? Self.givingBackInterval : Self.sweepInterval)
+        let hasMemory = turn.slabs.giveBackSome()
+        let hasMoved = moveSegment()
+        setHousekeeping(
+            after: hasMemory || hasMoved ? Self.givingBackInterval : Self.sweepInterval)
     }
 
     /// As long as there is memory in use or kept, there is a house to keep.
     private func setHousekeeping(after delay: Duration = sweepInterval) {
-        guard !isHousekeepingSet, !turn.slabs.isEmpty else { return }
+        guard !isHousekeepingSet, turn.ledger != nil || !turn.slabs.isEmpty else { return }
         isHousekeepingSet = true
         turn.alarms.insert(.housekeeping, due: turn.now.monotonic + delay.nanoseconds)
     }

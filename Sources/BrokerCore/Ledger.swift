@@ -33,9 +33,10 @@ package protocol Ledger: AnyObject {
     /// Nobody needs the segment's messages any more.
     func forget(_ segment: Segment)
 
-    /// A segment that should be written anew, so that the place where it lies becomes free: by
-    /// ``append(_:of:in:as:)`` with all that is still needed of it.
-    func segmentToMove() -> UInt64?
+    /// A segment that should be written anew, so that the place where it lies becomes free.
+    ///
+    /// - Parameter bytes: what all messages take that are still needed.
+    func segmentToMove(needed bytes: Int) -> UInt64?
 
     /// The topics and channels of the moment, which each file of the ledger begins with.
     var describeTopics: (() -> [NotedTopic])? { get set }

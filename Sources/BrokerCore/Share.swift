@@ -5,6 +5,9 @@ final class Share {
     /// Messages that the channel is done with, or never had to do with.
     var settled: Int
 
+    /// So many at the segment's start never concerned it.
+    private let skipped: Int
+
     /// A word a message: untouched, settled, or its delivery. Made only as far as delivery came.
     private var states: UnsafeMutablePointer<Int32>
     private(set) var stateCount = 0
@@ -19,6 +22,7 @@ final class Share {
     init(_ segment: Segment, settled: Int) {
         self.segment = segment
         self.settled = settled
+        skipped = settled
         states = .allocate(capacity: 0)
     }
 
@@ -33,7 +37,11 @@ final class Share {
     /// The delivery of a record, ``untouched`` or ``settledState``.
     @inline(__always)
     func state(of index: Int) -> Int32 {
-        index < stateCount ? states[index] : left[index] ?? Self.untouched
+        index < stateCount ? states[index] : left[index] ?? firstState(of: index)
+    }
+
+    private func firstState(of index: Int) -> Int32 {
+        index < skipped ? Self.settledState : Self.untouched
     }
 
     @inline(__always)
@@ -59,7 +67,10 @@ final class Share {
             states.deallocate()
             states = wider
         }
-        (states + stateCount).initialize(repeating: Self.untouched, count: count - stateCount)
+        let concerned = min(max(skipped, stateCount), count)
+        (states + stateCount).initialize(
+            repeating: Self.settledState, count: concerned - stateCount)
+        (states + concerned).initialize(repeating: Self.untouched, count: count - concerned)
         stateCount = count
     }
 

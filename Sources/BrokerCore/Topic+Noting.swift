@@ -141,7 +141,7 @@ extension Channel {
         }
         // Those that have a delivery are found to be lost when they are delivered.
         for index in indexes where share.state(of: index) == Share.untouched {
-            removeFromAhead(segment.firstOrdinal + index)
+            guard removeFromAhead(segment.firstOrdinal + index) else { continue }
             share.setState(Share.settledState, of: index)
             noteFinished(index..<index + 1, of: segment, turn)
             share.settled += 1
@@ -149,11 +149,13 @@ extension Channel {
         letGoIfDone(number)
     }
 
-    private func removeFromAhead(_ ordinal: Int) {
-        guard let place = ahead.firstIndex(where: { $0.contains(ordinal) }) else { return }
+    /// - Returns: whether it was there.
+    private func removeFromAhead(_ ordinal: Int) -> Bool {
+        guard let place = ahead.firstIndex(where: { $0.contains(ordinal) }) else { return false }
         let stretch = ahead[place]
         let parts = [stretch.lowerBound..<ordinal, ordinal + 1..<stretch.upperBound]
         ahead.replaceSubrange(place...place, with: parts.filter { !$0.isEmpty })
         acceptedCount -= 1
+        return true
     }
 }

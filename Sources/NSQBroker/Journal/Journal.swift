@@ -217,6 +217,7 @@ package final class Journal: Ledger {
                 }
             }
             let length = places.last?.upperBound ?? end
+            giveBackReserve()
             files.append(File(number: number, end: length, reserved: length))
             needsFile = false
         } catch {
@@ -326,7 +327,21 @@ package final class Journal: Ledger {
         }
     }
 
-    package func segmentToMove() -> UInt64? { nil }
+    // MARK: Giving space back
+
+    /// Nothing more is written to the last file. What it was made longer by is no loss if it stays.
+    private func giveBackReserve() {
+        guard let last = files.last, last.reserved > last.end, last.end > 0 else { return }
+        try? disk.truncate(last.number, to: last.end)
+        files[files.count - 1].reserved = last.end
+    }
+
+    package func segmentToMove(needed bytes: Int) -> UInt64? {
+        guard files.count > 2, let oldest = files.first, oldest.segments > 0,
+            usedBytes > 2 * bytes + 2 * options.maxBytesPerFile
+        else { return nil }
+        return places.first { $0.value.files.contains(oldest.number) }?.key
+    }
 }
 
 extension [UInt8] {
