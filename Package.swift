@@ -58,18 +58,20 @@ let package = Package(
         room("Transport", ["COpenSSL", "CZlib", "CSnappy"]),
 
         // Floor 2: what the parts are made with.
-        room("HTTP", ["UVLoop", "CHTTPParser"]),
+        room("HTTP", ["UVLoop", "Transport", "CHTTPParser"]),
         room("NSQClient", ["NSQWire", "UVLoop", deque, logging]),
 
         // Floor 3: what it does.
         room("NSQBroker", ["NSQWire", "BrokerCore", "UVLoop", "Transport", "HTTP", logging]),
-        room("PlayCounts", ["NSQWire", "NSQClient", "UVLoop", grdb, heap, histogram, logging]),
+        room(
+            "PlayCounts",
+            ["NSQWire", "NSQClient", "HTTP", "Transport", "UVLoop", grdb, heap, histogram, logging]),
 
         // Floor 5: the binary.
         .executableTarget(
             name: "tally",
             dependencies: [
-                "NSQWire", "BrokerCore", "UVLoop", "Transport", "NSQClient", "NSQBroker",
+                "NSQWire", "BrokerCore", "UVLoop", "Transport", "HTTP", "NSQClient", "NSQBroker",
                 "PlayCounts", arguments, histogram, logging,
             ],
             swiftSettings: settings),
@@ -79,14 +81,17 @@ let package = Package(
         tests(of: "BrokerCoreTests", ["BrokerCore", "NSQWire"]),
         tests(of: "UVLoopTests", ["UVLoop"]),
         tests(of: "TransportTests", ["Transport"]),
-        tests(of: "HTTPTests", ["HTTP", "UVLoop"]),
+        tests(of: "HTTPTests", ["HTTP", "Transport", "UVLoop"]),
         tests(
             of: "NSQBrokerTests",
             ["NSQBroker", "BrokerCore", "NSQWire", "Transport", "UVLoop", logging]),
         tests(of: "NSQClientTests", ["NSQClient", "NSQBroker", "NSQWire", "UVLoop"]),
         tests(
             of: "PlayCountsTests",
-            ["PlayCounts", "NSQClient", "NSQBroker", "NSQWire", "UVLoop", logging]),
-        tests(of: "EndToEndTests", ["tally", "NSQWire", "UVLoop"]),
+            [
+                "PlayCounts", "NSQClient", "NSQBroker", "NSQWire", "HTTP", "Transport", "UVLoop",
+                logging,
+            ]),
+        tests(of: "EndToEndTests", ["tally", "NSQWire", "HTTP", "UVLoop"]),
     ]
 )

@@ -1,3 +1,4 @@
+import Transport
 import UVLoop
 
 /// A small HTTP/1.1 client on a loop: a connection for each request, two time limits, and an
@@ -51,6 +52,8 @@ package struct HTTPAnswer: Sendable {
 package enum HTTPClientError: Error, Equatable, CustomStringConvertible {
     case connectionFailed(UVError)
     case connectTimedOut
+    /// There is no TLS with this server: it cannot be trusted, say.
+    case notSecured(TransportError)
     case requestTimedOut
     case answerTooLarge(limit: Int)
     /// It is no HTTP, or ends too early.
@@ -60,6 +63,7 @@ package enum HTTPClientError: Error, Equatable, CustomStringConvertible {
         switch self {
         case .connectionFailed(let error): "\(error)"
         case .connectTimedOut: "connection timed out"
+        case .notSecured(let error): "\(error)"
         case .requestTimedOut: "no answer in time"
         case .answerTooLarge(let limit): "answer of more than \(limit) bytes"
         case .answerMalformed: "malformed answer"

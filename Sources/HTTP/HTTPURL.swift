@@ -2,6 +2,13 @@ import UVLoop
 
 /// Where a client's request goes: `http://host:port/path?query`.
 package struct HTTPURL: Hashable, Sendable, CustomStringConvertible {
+    package enum Scheme: String, Sendable {
+        case http, https
+
+        var port: Int { self == .http ? 80 : 443 }
+    }
+
+    package var scheme = Scheme.http
     package var address: SocketAddress
     /// Path and query, as they go over the wire.
     package var target: String
@@ -11,19 +18,21 @@ package struct HTTPURL: Hashable, Sendable, CustomStringConvertible {
         self.target = target
     }
 
-    /// - Returns: `nil` if it is not `http://` and a host; the port is 80 unless it is given.
-    package init?(parsing text: String) {
-        let scheme = "http://"
-        guard text.lowercased().hasPrefix(scheme) else { return nil }
-        let rest = text.dropFirst(scheme.count).prefix { $0 != "#" }
+    /// - Returns: `nil` if it is not of `scheme` and has no host; the port is the scheme's (80, or
+    ///   443) unless it is given.
+    package init?(parsing text: String, scheme: Scheme = .http) {
+        let start = "\(scheme)://"
+        guard text.lowercased().hasPrefix(start) else { return nil }
+        let rest = text.dropFirst(start.count).prefix { $0 != "#" }
         let end = rest.firstIndex { $0 == "/" || $0 == "?" } ?? rest.endIndex
         let authority = rest[..<end].split(separator: "@").last ?? ""
         guard !authority.isEmpty,
             let address = (try? SocketAddress(parsing: authority))
-                ?? (try? SocketAddress(parsing: authority + ":80"))
+                ?? (try? SocketAddress(parsing: authority + ":\(scheme.port)"))
         else { return nil }
         let target = String(rest[end...])
         self.init(address: address, target: target.hasPrefix("/") ? target : "/" + target)
+        self.scheme = scheme
     }
 
     /// Adds an argument to the query.
@@ -32,5 +41,11 @@ package struct HTTPURL: Hashable, Sendable, CustomStringConvertible {
         target += PercentCoding.encode(name) + "=" + PercentCoding.encode(value)
     }
 
-    package var description: String { "http://\(address)\(target)" }
+    /// What the server is told that it was reached by: without a port that goes without saying.
+    var host: String {
+        guard address.port == scheme.port else { return "\(address)" }
+        return address.host.contains(":") ? "[\(address.host)]" : address.host
+    }
+
+    package var description: String { "\(scheme)://\(address)\(target)" }
 }

@@ -16,6 +16,8 @@ struct ProcessCommand: AsyncParsableCommand {
             EXAMPLES
               tally process --nsqd-tcp-address=127.0.0.1:4150 --store=counts.sqlite
               tally process --nsqd-tcp-address=10.0.0.1:4150 --nsqd-tcp-address=10.0.0.2:4150
+              tally process --nsqd-tcp-address=127.0.0.1:4150 --publish-to=stdout \\
+                --publish-to=https://counts.example/plays --publish-to=nsq://127.0.0.1:4150/counts
             """)
 
     @Option(name: .customLong("nsqd-tcp-address"), help: "An nsqd, as HOST:PORT; repeatable.")
@@ -40,7 +42,7 @@ struct ProcessCommand: AsyncParsableCommand {
         let store = try PlayStore(.file(flags.store))
         let processor = try await RunningProcessor.start(
             flags.assembly(nsqds: nsqds, store: store, logger: logger)
-        ) { _ in [Client("stdout", sink: StdoutSink())] }
+        ) { [targets = flags.publishing.targets] in try targets.clients(on: $0, logger) }
         let names = nsqds.map(\.description).joined(separator: ", ")
         logger.info("counting \(flags.topic) from \(names) into \(flags.store)")
         try await processor.run(until: signals, logger: logger)

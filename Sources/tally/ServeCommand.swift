@@ -36,7 +36,7 @@ struct ServeCommand: AsyncParsableCommand {
         let address = try SocketAddress(parsing: broker.tcpAddress)
         let processor = try await RunningProcessor.start(
             counting.assembly(nsqds: [address.reachable], store: store, logger: logger)
-        ) { _ in [Client("stdout", sink: StdoutSink())] }
+        ) { [targets = counting.publishing.targets] in try targets.clients(on: $0, logger) }
         logger.info("counting \(counting.topic) into \(counting.store); watch it with")
         logger.info(
             "nsq_tail --nsqd-tcp-address=\(address.reachable) --topic=\(counting.topic)")

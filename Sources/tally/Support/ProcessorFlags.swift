@@ -15,8 +15,8 @@ struct ProcessorFlags: ParsableArguments {
     @Option(help: "The SQLite file that the counts are kept in; made if it is not there.")
     var store = "tally.sqlite"
 
-    @Option(help: "Where to publish counts: stdout writes a line of JSON a call.")
-    var publishTo = PublishTarget.stdout
+    @OptionGroup(title: "Publishing")
+    var publishing: PublishFlags
 
     @Option(help: "A play that leaves its video below this many is published at once.")
     var realtimeBelow = 100
@@ -62,6 +62,10 @@ struct ProcessorFlags: ParsableArguments {
         guard dedupWindow.duration >= .seconds(1) else {
             throw ValidationError("--dedup-window is at least 1s")
         }
+        for case .nsq(_, let target) in publishing.publishTo.map(\.place) where target.text == topic
+        {
+            throw ValidationError("--publish-to takes calls to --topic \(topic): choose another")
+        }
         // What is in flight when tally is killed comes again, and must still be known then.
         guard dedupLimit >= 2 * maxInFlight else {
             throw ValidationError(
@@ -88,11 +92,6 @@ struct ProcessorFlags: ParsableArguments {
             nsqds: nsqds, topic: TopicName(topic)!, channel: ChannelName(channel)!,
             maxInFlight: maxInFlight, settings: settings, store: store, logger: logger)
     }
-}
-
-/// Where calls go.
-enum PublishTarget: String, ExpressibleByArgument, CaseIterable {
-    case stdout
 }
 
 extension SocketAddress: ExpressibleByArgument {

@@ -1,0 +1,164 @@
+import Foundation
+import HTTP
+import Logging
+import NSQBroker
+import NSQClient
+import NSQWire
+import PlayCounts
+import Testing
+import UVLoop
+
+@Suite(.timeLimit(.minutes(1))) struct `A client that is called over HTTP` {
+    @Test func `has each call posted to it as JSON, one after the other`() throws {
+        let service = CountService()
+        var answers = 0
+        try serve(service) { loop, url, done in
+            let sink = HTTPSink(to: url, on: loop)
+            for call in calls(3) {
+                sink.send(call) { answer in
+                    #expect(throws: Never.self) { try answer.get() }
+                    answers += 1
+                    if answers == 3 { done(sink) }
+                }
+            }
+        }
+        #expect(
+            service.bodies
+                == (0..<3).map { index in
+                    "{\"videos\":[{\"video_id\":\"\(video(index))\",\"play_count\":7}]}"
+                })
+        #expect(service.mostAtOnce == 1)
+        #expect(service.types == ["application/json", "application/json", "application/json"])
+    }
+
+    @Test(arguments: [204, 302, 404, 500])
+    func `accepts by a status of 2xx and by no other`(status: Int) throws {
+        let service = CountService()
+        service.status = status
+        var answers: [Bool] = []
+        try serve(service) { loop, url, done in
+            let sink = HTTPSink(to: url, on: loop)
+            for call in calls(3) {
+                sink.send(call) { answer in
+                    answers.append((try? answer.get()) != nil)
+                    if answers.count == 3 { done(sink) }
+                }
+            }
+        }
+        #expect(answers == Array(repeating: status == 204, count: 3))
+        // Those behind a call that failed are not made: newer totals may take their place.
+        #expect(service.bodies.count == (status == 204 ? 3 : 1))
+    }
+
+    @Test func `that does not answer in time fails`() throws {
+        let service = CountService()
+        service.status = nil
+        var failure: SinkError?
+        try serve(service) { loop, url, done in
+            let sink = HTTPSink(to: url, on: loop, requestTimeout: .milliseconds(20))
+            sink.send(calls(1)[0]) { answer in
+                if case .failure(let error) = answer { failure = error }
+                done(sink)
+            }
+        }
+        #expect(failure == .unreachable("no answer in time"))
+    }
+
+    private func serve(
+        _ service: CountService,
+        _ scene: @escaping (Loop, HTTPURL, _ done: @escaping (HTTPSink) -> Void) -> Void
+    ) throws {
+        try onLoop { loop in
+            let server = HTTPServer(serving: service, on: loop)
+            let address = try server.listen(at: SocketAddress(host: "127.0.0.1", port: 0))
+            scene(loop, HTTPURL(address: address, target: "/counts")) { sink in
+                sink.close()
+                withExtendedLifetime(server) { loop.stop() }
+            }
+        }
+    }
+}
+
+@Suite(.timeLimit(.minutes(1))) struct `A client that reads a topic` {
+    @Test func `has each call as a message`() async throws {
+        let broker = try await startBroker()
+        let address = try SocketAddress(parsing: broker.tcpAddress)
+        var bodies: [String] = []
+        try onLoop { loop in
+            let sink = NSQSink(
+                to: address, topic: TopicName("counts")!, on: loop, logger: Logger(label: "sink"))
+            let reader = ConsumerEngine(
+                on: loop, topic: TopicName("counts")!, channel: ChannelName("test")!,
+                nsqds: [address])
+            reader.onBatch = { batch in
+                bodies += batch.map { String(decoding: $0.body, as: UTF8.self) }
+                reader.finish(batch)
+                guard bodies.count == 2 else { return }
+                sink.close()
+                loop.stop()
+            }
+            reader.start()
+            for call in calls(2) {
+                sink.send(call) { answer in #expect(throws: Never.self) { try answer.get() } }
+            }
+        }
+        #expect(
+            bodies
+                == (0..<2).map { index in
+                    "{\"videos\":[{\"video_id\":\"\(video(index))\",\"play_count\":7}]}"
+                })
+        await broker.stop()
+    }
+
+    @Test func `that is not there has every call fail`() throws {
+        var failures = 0
+        try onLoop { loop in
+            let sink = NSQSink(
+                to: SocketAddress(host: "127.0.0.1", port: 1), topic: TopicName("counts")!,
+                on: loop, logger: Logger(label: "sink"))
+            for call in calls(2) {
+                sink.send(call) { answer in
+                    #expect(throws: SinkError.self) { try answer.get() }
+                    failures += 1
+                    guard failures == 2 else { return }
+                    sink.close()
+                    loop.stop()
+                }
+            }
+        }
+        #expect(failures == 2)
+    }
+}
+
+/// Calls with a video each.
+private func calls(_ count: Int) -> [Call] {
+    var settings = CountPublisher.Settings()
+    settings.videosPerCall = 1
+    var publisher = CountPublisher(settings)
+    publisher.receive(
+        (0..<count).map { change($0, count: 7, at: .nanoseconds($0), immediate: true) })
+    return publisher.calls(at: .start + .seconds(1))
+}
+
+/// A client's server: it answers with one status, on a later turn, or not at all.
+private final class CountService: HTTPService {
+    var status: Int? = 200
+    private(set) var bodies: [String] = []
+    private(set) var types: [String] = []
+    private(set) var mostAtOnce = 0
+    private var atOnce = 0
+
+    func bodyPlan(for request: HTTPRequest) -> HTTPBodyPlan {
+        .collect(limit: 1 << 20, tooLarge: HTTPResponse(status: 413))
+    }
+
+    func answer(_ request: HTTPRequest, _ respond: @escaping (HTTPResponse) -> Void) {
+        bodies.append(String(decoding: request.body, as: UTF8.self))
+        types.append(request.headers["content-type"] ?? "")
+        atOnce += 1
+        mostAtOnce = max(mostAtOnce, atOnce)
+        guard let status else { return }
+        atOnce -= 1
+        respond(HTTPResponse(status: status))
+    }
+}
