@@ -43,8 +43,7 @@ public final class Consumer: Sendable {
     /// One loop should read it; two would share the batches out between them.
     public let batches: AsyncStream<MessageBatch>
 
-    private let thread: LoopThread
-    private let engine: LoopBound<ConsumerEngine>
+    private let engine: EngineThread<ConsumerEngine>
     private let firstConnection: FirstConnection
     private let incoming: AsyncStream<MessageBatch>.Continuation
 
@@ -67,20 +66,19 @@ public final class Consumer: Sendable {
         guard let channel = ChannelName(channel) else { throw .invalidChannel(channel) }
         var nsqds: [SocketAddress] = []
         for address in addresses { nsqds.append(try SocketAddress(nsqd: address)) }
-        let first = FirstConnection(of: nsqds.count)
+        let first = FirstConnection(of: nsqds)
         // The stream holds what is in flight. More can only come when messages time out unread, and
         // the batches dropped then time out as well.
         let (batches, incoming) = AsyncStream.makeStream(
             of: MessageBatch.self, bufferingPolicy: .bufferingOldest(max(1, options.maxInFlight)))
         self.batches = batches
         firstConnection = first
-        thread = try LoopThread(for: "consumer", of: addresses.first ?? "")
-        engine = LoopBound(behind: thread.door) { [nsqds] loop in
+        engine = try EngineThread(for: "consumer", of: addresses.first ?? "") { [nsqds] loop in
             let engine = ConsumerEngine(
                 on: loop, topic: topic, channel: channel, nsqds: nsqds, options: options,
                 logger: logger)
             engine.onBatch = { incoming.yield($0) }
-            engine.onConnection = { first.heard($1) }
+            engine.onConnection = { first.heard($1, from: $0) }
             engine.start()
             return engine
         }
@@ -88,7 +86,6 @@ public final class Consumer: Sendable {
     }
 
     deinit {
-        thread.door.submit { [engine] loop in engine.takeOut(on: loop)?.abandon() }
         incoming.finish()
     }
 
@@ -131,57 +128,8 @@ public final class Consumer: Sendable {
     /// Asks for no more messages, waits until those in flight are answered or have timed out, and
     /// closes the connections; then ``batches`` ends.
     public func stop() async {
-        let (engine, thread) = (engine, thread)
-        await withCheckedContinuation { continuation in
-            let runs = engine.submit { engine in
-                engine?.stop {
-                    thread.stop()
-                    continuation.resume()
-                }
-            }
-            if !runs { continuation.resume() }
-        }
+        await engine.stop()
         incoming.finish()
-        firstConnection.heard(nil)
-    }
-}
-
-/// The first good news, or the last bad news when there is no good.
-private final class FirstConnection: Sendable {
-    private struct State {
-        var failuresLeft: Int
-        var outcome: NSQError??
-        var waiting: [CheckedContinuation<NSQError?, Never>] = []
-    }
-
-    private let state: Guarded<State>
-
-    init(of count: Int) {
-        state = Guarded(State(failuresLeft: count))
-    }
-
-    func heard(_ error: NSQError?) {
-        let waiting = state.withLock { state in
-            guard state.outcome == nil else { return [] as [CheckedContinuation<NSQError?, Never>] }
-            if error != nil {
-                state.failuresLeft -= 1
-                guard state.failuresLeft <= 0 else { return [] }
-            }
-            state.outcome = .some(error)
-            defer { state.waiting = [] }
-            return state.waiting
-        }
-        for continuation in waiting { continuation.resume(returning: error) }
-    }
-
-    func outcome() async throws(NSQError) {
-        let error: NSQError? = await withCheckedContinuation { continuation in
-            let known: NSQError?? = state.withLock { state in
-                if state.outcome == nil { state.waiting.append(continuation) }
-                return state.outcome
-            }
-            if let known { continuation.resume(returning: known) }
-        }
-        if let error { throw error }
+        firstConnection.stopped()
     }
 }

@@ -132,6 +132,8 @@ package final class ConsumerEngine {
     private static let ticksPerRotation = 20
 }
 
+extension ConsumerEngine: Engine {}
+
 // MARK: - What its sources tell
 
 extension ConsumerEngine {

@@ -37,8 +37,7 @@ public final class Producer: Sendable {
         public init() {}
     }
 
-    private let thread: LoopThread
-    private let engine: LoopBound<ProducerEngine>
+    private let engine: EngineThread<ProducerEngine>
 
     /// Starts connecting, in the background.
     ///
@@ -53,16 +52,11 @@ public final class Producer: Sendable {
         logger: Logger = Logger(label: "nsq.producer")
     ) throws(NSQError) {
         let nsqd = try SocketAddress(nsqd: address)
-        thread = try LoopThread(for: "producer", of: address)
-        engine = LoopBound(behind: thread.door) { loop in
+        engine = try EngineThread(for: "producer", of: address) { loop in
             let engine = ProducerEngine(on: loop, nsqd: nsqd, options: options, logger: logger)
             engine.start()
             return engine
         }
-    }
-
-    deinit {
-        thread.door.submit { [engine] loop in engine.takeOut(on: loop)?.abandon() }
     }
 
     /// Publishes one message.
@@ -105,16 +99,7 @@ public final class Producer: Sendable {
 
     /// Takes no more messages, waits for the answers that are due, and closes the connection.
     public func stop() async {
-        let (engine, thread) = (engine, thread)
-        await withCheckedContinuation { continuation in
-            let runs = engine.submit { engine in
-                engine?.stop {
-                    thread.stop()
-                    continuation.resume()
-                }
-            }
-            if !runs { continuation.resume() }
-        }
+        await engine.stop()
     }
 
     private func answer(
@@ -145,15 +130,5 @@ extension TopicName {
     init(checking text: String) throws(NSQError) {
         guard let name = TopicName(text) else { throw .invalidTopic(text) }
         self = name
-    }
-}
-
-extension LoopThread {
-    convenience init(for purpose: String, of address: String) throws(NSQError) {
-        do throws(UVError) {
-            try self.init(name: "nsq \(purpose)")
-        } catch {
-            throw .unreachable(address: address, reason: error.description)
-        }
     }
 }

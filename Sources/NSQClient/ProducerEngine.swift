@@ -183,6 +183,8 @@ package final class ProducerEngine {
     }
 }
 
+extension ProducerEngine: Engine {}
+
 extension ProducerEngine: ConnectionOwner {
     func connectionEstablished(_ connection: Connection) {
         redial.succeeded()
