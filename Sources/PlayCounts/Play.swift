@@ -46,6 +46,7 @@ package enum Rejection: String, Error, CaseIterable, Sendable {
     case notAnObject = "not_an_object"
     case noVideoID = "no_video_id"
     case badVideoID = "bad_video_id"
+    case tooManyAttempts = "too_many_attempts"
 }
 
 extension Rejection: CustomStringConvertible {
@@ -59,6 +60,7 @@ extension Rejection: CustomStringConvertible {
         case .notAnObject: "the message is JSON, but not an object"
         case .noVideoID: "the object has no video_id"
         case .badVideoID: "video_id is not a GUID such as 1b4e28ba-2fa1-4d3b-a3f5-cf1b2c1e9a70"
+        case .tooManyAttempts: "the message came more often than --max-attempts allows"
         }
     }
 }

@@ -15,6 +15,9 @@ package final class PlayProcessor {
         /// A play that leaves its video below this many is published at once.
         package var realtimeBelow = 100
         package var limits = PlayLimits()
+        /// A message delivered more often goes to the rejected ones unread: it may be what ended the
+        /// processor every time. 0 is no limit.
+        package var maxAttempts = 100
         /// How long a play is known again.
         package var counted = CountedPlays.Settings()
         /// How long counts that a client took may stay unnoted while no batch comes along.
@@ -155,18 +158,24 @@ package final class PlayProcessor {
         var index = 0
         messages.forEachReceived { message in
             do throws(Rejection) {
+                try checkAttempts(of: message)
                 let play = try Play(reading: message.body.bytes, within: settings.limits)
                 count(
                     play, fingerprints.fingerprint(of: play, in: message, from: source), now)
             } catch {
                 statistics.rejected[error, default: 0] += 1
                 observer.rejected(error)
-                rejects.put(message, messages[index], error, in: rejected)
+                rejects.put(message, messages[index], from: messages.nsqd, error, in: rejected)
             }
             index += 1
         }
         if open.isEmpty { loop.atEndOfTurn(self) }
         open.parts.append((messages, rejected))
+    }
+
+    private func checkAttempts(of message: ReceivedMessage) throws(Rejection) {
+        guard settings.maxAttempts > 0 else { return }
+        if message.attempts > settings.maxAttempts { throw .tooManyAttempts }
     }
 
     private func count(_ play: Play, _ fingerprint: Fingerprint, _ now: Instant) {
@@ -288,6 +297,7 @@ package final class PlayProcessor {
         phase = last
         for timer in [unnoted, patience] { timer.close() }
         for feed in feeds { feed.close() }
+        rejects.close()
         if phase == .failed { consumer.abandon() }
         logger.info("\(statistics)")
         let waiters = whenStopped

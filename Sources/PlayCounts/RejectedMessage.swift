@@ -23,12 +23,15 @@ package struct RejectedMessage: Encodable {
         case isCut = "is_cut"
     }
 
-    package init(id: String, body whole: UnsafeRawBufferPointer, reason: Rejection) {
+    package init(
+        id: String, body whole: UnsafeRawBufferPointer, reason: Rejection,
+        longestBody: Int = Self.longestBody
+    ) {
         self.reason = reason.rawValue
         description = "\(reason)"
         messageID = id
         bodyBytes = whole.count
-        let kept = whole.prefix(Self.longestBody)
+        let kept = whole.prefix(longestBody)
         isCut = kept.count < whole.count ? true : nil
         body = Self.text(kept, isCut: isCut == true)
         if body == nil { bodyBase64 = Data(kept).base64EncodedString() }

@@ -37,14 +37,18 @@ package struct Tally {
     /// A play that leaves its video below this many makes it immediate.
     package let realtimeBelow: Int
 
-    private var running: [VideoID: Running]
+    private var videoIDs: GUIDTable
+    // INVARIANT: a count for each of `videoIDs`, by its number.
+    private var running: [Running] = []
     private var batch: [CountChange] = []
 
     package init(_ counts: [PlayCount] = [], realtimeBelow: Int = 100) {
         self.realtimeBelow = realtimeBelow
-        running = Dictionary(minimumCapacity: counts.count)
+        videoIDs = GUIDTable(minimumCapacity: counts.count)
+        running.reserveCapacity(counts.count)
         for stored in counts {
-            running[stored.videoID] = Running(count: stored.count)
+            precondition(videoIDs.insert(stored.videoID).isNew, "a video has one count")
+            running.append(Running(count: stored.count))
         }
     }
 
@@ -53,14 +57,15 @@ package struct Tally {
     package var hasChanges: Bool { !batch.isEmpty }
 
     package func count(of video: VideoID) -> Int {
-        running[video]?.count ?? 0
+        videoIDs.number(of: video).map { running[$0].count } ?? 0
     }
 
     /// Counts one play into the open batch.
     package mutating func count(_ play: Play, arrival: Instant) {
         // One look-up a play, changed in place: nearly the whole cost of counting.
-        running[play.videoID, default: Running()]
-            .add(play, arrival: arrival, realtimeBelow: realtimeBelow, to: &batch)
+        let (number, isNew) = videoIDs.insert(play.videoID)
+        if isNew { running.append(Running()) }
+        running[number].add(play, arrival: arrival, realtimeBelow: realtimeBelow, to: &batch)
     }
 
     /// Closes the batch and opens the next: what changed, in the order of its first plays.

@@ -6,7 +6,9 @@ import GRDB
 /// A row given out in a transaction that then fails does no harm: the video gets it when it comes
 /// again, or the row stays empty.
 struct VideoRows {
-    private var numbers: [VideoID: Int32] = [:]
+    private var videoIDs = GUIDTable()
+    // INVARIANT: the row of each of `videoIDs`, by its number.
+    private var rows: [Int32] = []
     private var next: Int32 = 0
 
     /// Reads the rows there are.
@@ -14,22 +16,23 @@ struct VideoRows {
         let rows = try Row.fetchCursor(database, sql: "SELECT video_id, number FROM counts")
         while let row = try rows.next() {
             let videoID = try VideoRows.videoID(row, path: path)
-            let number: Int32 = row[1]
-            guard numbers.updateValue(number, forKey: videoID) == nil else {
+            guard videoIDs.insert(videoID).isNew else {
                 throw StoreError(.damaged, path: path, detail: "\(videoID) is in it twice")
             }
+            let number: Int32 = row[1]
+            self.rows.append(number)
             next = max(next, number + 1)
         }
     }
 
     subscript(videoID: VideoID) -> Int32 {
         mutating get {
-            let number = numbers[videoID, default: next]
-            if number == next {
-                numbers[videoID] = number
+            let (number, isNew) = videoIDs.insert(videoID)
+            if isNew {
+                rows.append(next)
                 next += 1
             }
-            return number
+            return rows[number]
         }
     }
 

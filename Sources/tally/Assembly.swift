@@ -34,16 +34,18 @@ struct ProcessorAssembly {
         let consumer = ConsumerEngine(
             on: loop, topic: topic, channel: channel, nsqds: nsqds, options: options,
             logger: logger)
-        let rejectsProducer = ProducerEngine(on: loop, nsqd: nsqds[0], logger: logger)
-        guard
-            let rejects = RejectedPlays(
-                of: topic, producer: rejectsProducer, consumer: consumer, logger: logger)
-        else {
+        let rejects = RejectedPlays(
+            of: topic, consumer: consumer, maxAttempts: settings.maxAttempts, logger: logger
+        ) { nsqd in
+            let producer = ProducerEngine(on: loop, nsqd: nsqd, logger: logger)
+            producer.start()
+            return producer
+        }
+        guard let rejects else {
             throw UsageError(
                 "topic \(topic) is too long: \(topic)\(RejectedPlays.topicSuffix) has to be a "
                     + "topic's name too")
         }
-        rejectsProducer.start()
         let processor = try PlayProcessor(
             on: loop, consumer: consumer, rejects: rejects, store: store,
             clients: clients, settings: settings, logger: logger)

@@ -33,9 +33,10 @@ final class ProcessorStage {
 
     /// - Parameters:
     ///   - rejects: where rejected messages go, if not to the same nsqd.
+    ///   - second: another nsqd to take plays from.
     init(
         on loop: Loop, nsqd: SocketAddress, store: PlayStore, rejects: SocketAddress? = nil,
-        others: [Client] = [], maxInFlight: Int = 1_000,
+        others: [Client] = [], second: SocketAddress? = nil, maxInFlight: Int = 1_000,
         _ change: (inout PlayProcessor.Settings) -> Void = { _ in }
     ) throws {
         self.loop = loop
@@ -48,18 +49,22 @@ final class ProcessorStage {
         options.maxInFlight = maxInFlight
         options.outputBufferTimeout = .milliseconds(25)
         consumer = ConsumerEngine(
-            on: loop, topic: plays, channel: ChannelName("counts")!, nsqds: [nsqd],
+            on: loop, topic: plays, channel: ChannelName("counts")!,
+            nsqds: [nsqd] + (second.map { [$0] } ?? []),
             options: options, logger: logger)
         producer = ProducerEngine(on: loop, nsqd: nsqd, logger: logger)
-        let rejectsProducer = ProducerEngine(on: loop, nsqd: rejects ?? nsqd, logger: logger)
-        rejectsProducer.start()
         var settings = PlayProcessor.Settings()
         settings.retrySeed = 1
         change(&settings)
         processor = try PlayProcessor(
             on: loop, consumer: consumer,
             rejects: RejectedPlays(
-                of: plays, producer: rejectsProducer, consumer: consumer, logger: logger)!,
+                of: plays, consumer: consumer, maxAttempts: settings.maxAttempts, logger: logger
+            ) { nsqd in
+                let producer = ProducerEngine(on: loop, nsqd: rejects ?? nsqd, logger: logger)
+                producer.start()
+                return producer
+            }!,
             store: store, clients: [Client("stage", sink: client)] + others, settings: settings,
             logger: logger)
         client.onCall = { [unowned self] in note(.called($0.counts)) }
@@ -176,7 +181,8 @@ func onLoop(
 @discardableResult
 func onStage(
     broker given: EmbeddedBroker? = nil, store: PlayStore? = nil, rejects: SocketAddress? = nil,
-    others: OtherClients = OtherClients { _ in [] }, _ location: SourceLocation = #_sourceLocation,
+    second: SocketAddress? = nil, others: OtherClients = OtherClients { _ in [] },
+    _ location: SourceLocation = #_sourceLocation,
     settings change: @escaping (inout PlayProcessor.Settings) -> Void = { _ in },
     _ scene: @escaping (ProcessorStage) throws -> Void
 ) async throws -> LeftAtNSQ {
@@ -187,7 +193,7 @@ func onStage(
         let address = try SocketAddress(parsing: broker.tcpAddress)
         stage = try ProcessorStage(
             on: loop, nsqd: address, store: store, rejects: rejects, others: others.make(loop),
-            change)
+            second: second, change)
         try scene(stage!)
     }
     stage = nil
@@ -202,9 +208,12 @@ struct OtherClients {
 }
 
 /// A broker that keeps its log to itself.
-func startBroker(messageTimeout: Duration = .seconds(60)) async throws -> EmbeddedBroker {
+func startBroker(
+    messageTimeout: Duration = .seconds(60), maxMessageBytes: Int = Limits.messageBytes
+) async throws -> EmbeddedBroker {
     var configuration = EmbeddedBroker.Configuration()
     configuration.messageTimeout = messageTimeout
+    configuration.maxMessageBytes = maxMessageBytes
     configuration.logger.logLevel = .critical
     return try await EmbeddedBroker.start(configuration)
 }

@@ -1,4 +1,5 @@
 import Foundation
+import NSQBroker
 import NSQClient
 import NSQWire
 import PlayCounts
@@ -74,6 +75,87 @@ import UVLoop
         }
         #expect(left.messages == 2)
         silence.end()
+    }
+
+    @Test func `goes to the nsqd that it came from`() async throws {
+        let other = try await startBroker()
+        let address = try SocketAddress(parsing: other.tcpAddress)
+        try await onStage(second: address) { stage in
+            let producer = ProducerEngine(on: stage.loop, nsqd: address)
+            stage.onEvent = { _ in
+                guard stage.finished == 3 else { return }
+                producer.stop { stage.stop() }
+            }
+            stage.start()
+            stage.publish(["no play"])
+            producer.start()
+            for body in ["nor this", play(1)] {
+                producer.publish(Array(body.utf8), to: plays) { #expect($0 == nil) }
+            }
+        }
+        let rejected = await other.statistics().topics.first { $0.name == "plays.rejected" }
+        #expect(rejected?.depth == 1)
+        await other.stop()
+    }
+
+    @Test func `is cut to what a broker takes that takes little`() async throws {
+        let broker = try await startBroker(maxMessageBytes: 1_000)
+        try await onStage(broker: broker) { stage in
+            stage.onEvent = { event in
+                if stage.count({ $0 == .rejected(.notJSON) }) == 2, case .finished(1) = event {
+                    stage.stop()
+                }
+            }
+            stage.start()
+            stage.publish([String(repeating: "x", count: 1_000)])
+        }
+        let rejected = await broker.statistics().topics.first { $0.name == "plays.rejected" }
+        #expect(rejected?.depth == 1)
+        await broker.stop()
+    }
+
+    @Test func `is given up at last by a broker that takes it in no form`() async throws {
+        let broker = try await startBroker(maxMessageBytes: 60)
+        let left = try await onStage(broker: broker) {
+            $0.maxAttempts = 1
+        } _: { stage in
+            stage.onEvent = { if case .finished(1) = $0 { stage.stop() } }
+            stage.start()
+            stage.publish(["no play"])
+        }
+        #expect(left.messages == 0)
+        await broker.stop()
+    }
+
+    @Test func `or has come too often is put away unread, and a play before that is counted`()
+        async throws
+    {
+        let left = try await onStage {
+            $0.maxAttempts = 3
+        } _: { stage in
+            var attempts: [Int] = []
+            let stubborn = ConsumerEngine(
+                on: stage.loop, topic: plays, channel: ChannelName("counts")!, nsqds: [stage.nsqd])
+            stubborn.onBatch = { batch in
+                attempts += batch.map(\.attempts)
+                stubborn.requeue(batch, after: .zero)
+                guard attempts.count == 3 else { return }
+                stubborn.stop {
+                    stage.processor.start()
+                    stage.publish([1])
+                }
+            }
+            stage.onEvent = { _ in
+                guard stage.finished == 2 else { return }
+                #expect(stage.count { $0 == .rejected(.tooManyAttempts) } == 1)
+                #expect(stage.count { $0 == .received(video(1)) } == 1)
+                stage.stop()
+            }
+            stubborn.start()
+            stage.producer.start()
+            stage.publish([2])
+        }
+        #expect(left.messages == 0)
     }
 
     /// What a processor makes of the messages, and what is left of them at NSQ.

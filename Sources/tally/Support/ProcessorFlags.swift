@@ -32,6 +32,14 @@ struct ProcessorFlags: ParsableArguments {
 
     @Option(
         help: """
+            How often a message may be delivered. One that comes more often goes unread to the \
+            rejected ones; and one that nsqd does not take there is then logged and finished. 0 is \
+            no limit.
+            """)
+    var maxAttempts = 100
+
+    @Option(
+        help: """
             How long a play is remembered at least, so that it counts once when it is delivered or \
             published again: by its play_id, or else by its message's id at its nsqd. At most \
             twice as long. Time in which tally does not run is left out.
@@ -59,6 +67,9 @@ struct ProcessorFlags: ParsableArguments {
         }
         guard videosPerCall > 0 else { throw ValidationError("--videos-per-call is at least 1") }
         guard maxInFlight > 0 else { throw ValidationError("--max-in-flight is at least 1") }
+        guard 0...65_534 ~= maxAttempts else {
+            throw ValidationError("--max-attempts is 0 to 65534")
+        }
         guard dedupWindow.duration >= .seconds(1) else {
             throw ValidationError("--dedup-window is at least 1s")
         }
@@ -78,6 +89,7 @@ struct ProcessorFlags: ParsableArguments {
     var settings: PlayProcessor.Settings {
         var settings = PlayProcessor.Settings()
         settings.realtimeBelow = realtimeBelow
+        settings.maxAttempts = maxAttempts
         settings.counted.window = dedupWindow.duration
         settings.counted.limit = dedupLimit
         settings.publisher.freshness = freshness.duration
