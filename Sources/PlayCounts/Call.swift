@@ -2,7 +2,8 @@
 package struct Call: Hashable, Sendable {
     package struct Video: Hashable, Sendable {
         package let count: PlayCount
-        /// When the client had to have it: when its oldest play came in, if that was immediate.
+        /// When the client had to have it: at once, or nearly, after its oldest play came in, if that
+        /// was immediate.
         package let deadline: Instant
         /// Whether the rule of the first hundred plays asked for it, or the clock did, or it only
         /// filled the call up.

@@ -11,6 +11,8 @@ package struct CallLog: Sendable {
     package init() {}
 
     package var calls: Int { ends.count }
+    /// Over all calls.
+    package var videos: Int { counts.count }
 
     package mutating func record(_ counts: [PlayCount], at instant: Instant) {
         self.counts.append(contentsOf: counts)

@@ -1,9 +1,9 @@
 /// The referee: how few calls would do for the same arrivals, by a planner that knows them all,
 /// needs no time for a call, and so leaves every count until its very last moment.
 ///
-/// It calls at every batch with an immediate play and at every deadline, and fills its calls by
-/// earliest deadline. All videos are promised the same freshness, so the earliest deadline is the
-/// one that began to wait first, and a plain queue does. That is on purpose not how
+/// It calls whenever a deadline is reached, and fills its calls by earliest deadline. All immediate
+/// counts are promised the same delay, and so are all others; so in either kind the earliest
+/// deadline is the one that began to wait first, and two plain queues do. That is on purpose not how
 /// `CountPublisher` does it: a mistake there shows in the ratio.
 package struct CallPlanner {
     /// The calls so far. Those for what still waits are in `callsToTheEnd`.
@@ -11,13 +11,18 @@ package struct CallPlanner {
 
     private let videosPerCall: Int
     private let freshness: Duration
-    private var queue: [(videoID: VideoID, deadline: Instant)] = []
-    private var head = 0
-    private var waiting: Set<VideoID> = []
+    private let coalesce: Duration
+    private var immediate = Line()
+    private var others = Line()
+    /// The deadline of each video that waits.
+    private var waiting: [VideoID: Instant] = [:]
 
-    package init(videosPerCall: Int = 20, freshness: Duration = .seconds(60)) {
+    package init(
+        videosPerCall: Int = 20, freshness: Duration = .seconds(60), coalesce: Duration = .zero
+    ) {
         self.videosPerCall = videosPerCall
         self.freshness = freshness
+        self.coalesce = min(coalesce, freshness)
     }
 
     /// The calls if nothing more came in.
@@ -27,40 +32,70 @@ package struct CallPlanner {
 
     /// Takes a batch as it was committed, in order of time.
     package mutating func receive(_ changes: [CountChange], at now: Instant) {
-        while let deadline = queue[head...].first?.deadline, deadline < now {
-            publish(videosPerCall)
-            calls += 1
-        }
-        var immediate = 0
+        while let deadline = firstDeadline, deadline < now { call() }
         for change in changes {
+            let delay = change.isImmediate ? coalesce : freshness
+            // What was due before it was committed is due now.
+            let deadline = max(change.arrival + delay, now)
+            if let earlier = waiting[change.videoID], earlier <= deadline { continue }
+            waiting[change.videoID] = deadline
             if change.isImmediate {
-                immediate += 1
-                waiting.remove(change.videoID)
-            } else if waiting.insert(change.videoID).inserted {
-                queue.append((change.videoID, change.arrival + freshness))
+                immediate.append(change.videoID, deadline)
+            } else {
+                others.append(change.videoID, deadline)
             }
         }
-        let needed = (immediate + videosPerCall - 1) / videosPerCall
-        publish(needed * videosPerCall - immediate)
-        calls += needed
+        // An immediate play may have moved a video from the head of one line to the other.
+        dropPublished()
+        while let deadline = firstDeadline, deadline <= now { call() }
     }
 
-    /// Takes up to `room` videos from the head of the queue, and then whatever at the head is no
-    /// longer waiting, so that a deadline there is a true one.
-    private mutating func publish(_ room: Int) {
-        var room = room
-        while head < queue.count {
-            let videoID = queue[head].videoID
-            if waiting.contains(videoID) {
-                guard room > 0 else { break }
-                waiting.remove(videoID)
-                room -= 1
-            }
-            head += 1
+    private var firstDeadline: Instant? {
+        guard let first = immediate.first, let other = others.first else {
+            return immediate.first?.deadline ?? others.first?.deadline
         }
-        if head > queue.count / 2 {
-            queue.removeFirst(head)
-            head = 0
+        return min(first.deadline, other.deadline)
+    }
+
+    private mutating func call() {
+        calls += 1
+        for _ in 0..<videosPerCall {
+            guard let deadline = firstDeadline else { break }
+            let isImmediate = immediate.first?.deadline == deadline
+            let videoID = isImmediate ? immediate.first?.videoID : others.first?.videoID
+            waiting[videoID!] = nil
+            dropPublished()
         }
+    }
+
+    /// Those at the heads wait, so that a deadline there is a true one.
+    private mutating func dropPublished() {
+        while let first = immediate.first, waiting[first.videoID] != first.deadline {
+            immediate.removeFirst()
+        }
+        while let first = others.first, waiting[first.videoID] != first.deadline {
+            others.removeFirst()
+        }
+    }
+}
+
+/// Videos in the order in which they began to wait.
+private struct Line {
+    private var places: [(videoID: VideoID, deadline: Instant)] = []
+    private var head = 0
+
+    var first: (videoID: VideoID, deadline: Instant)? {
+        head < places.count ? places[head] : nil
+    }
+
+    mutating func append(_ videoID: VideoID, _ deadline: Instant) {
+        places.append((videoID, deadline))
+    }
+
+    mutating func removeFirst() {
+        head += 1
+        guard head > places.count / 2 else { return }
+        places.removeFirst(head)
+        head = 0
     }
 }

@@ -4,7 +4,7 @@ import HeapModule
 ///
 /// Every video whose count changed since it was last published waits here with a deadline: when
 /// its oldest unpublished play came in, plus the freshness promised, less a margin for the call
-/// itself; or no delay at all, if a play left it below the realtime bound. As soon as one is due,
+/// itself; or no delay but what is given to coalescing, if a play left it below the realtime bound. As soon as one is due,
 /// a call must be made. It then costs nothing to fill it up, so it takes along those whose turn
 /// would be next. A count goes out early at worst, and that only puts its next deadline off.
 ///
@@ -14,6 +14,9 @@ package struct CountPublisher {
     package struct Settings: Sendable {
         package var videosPerCall = 20
         package var freshness = Duration.seconds(60)
+        /// How long an immediate play may wait for others to share its call: fewer calls, for a
+        /// delay. With none, those of a batch share one.
+        package var coalesce = Duration.zero
         /// Taken off the freshness, for the call's own way. Half a second costs at most one call
         /// in 119 more than a publisher that takes no time at all.
         package var margin = Duration.milliseconds(500)
@@ -41,6 +44,7 @@ package struct CountPublisher {
 
     package let settings: Settings
     private let patience: Duration
+    private let immediatePatience: Duration
     private var waiting: [VideoID: Waiting] = [:]
     // INVARIANT: holds every waiting video under its deadline, and that of the least is true.
     // Others may be left over from a deadline since moved forward; never more than `waiting`
@@ -54,6 +58,7 @@ package struct CountPublisher {
         precondition(settings.videosPerCall > 0 && settings.callsPerRound > 0, "a call has room")
         self.settings = settings
         patience = max(.zero, settings.freshness - settings.margin)
+        immediatePatience = min(patience, settings.coalesce)
     }
 
     /// How many counts are not published yet, those under way left aside.
@@ -74,7 +79,7 @@ package struct CountPublisher {
     /// Takes what a committed batch changed.
     package mutating func receive(_ changes: [CountChange]) {
         for change in changes {
-            let deadline = change.isImmediate ? change.arrival : change.arrival + patience
+            let deadline = change.arrival + (change.isImmediate ? immediatePatience : patience)
             wait(
                 change.videoID,
                 Waiting(count: change.count, deadline: deadline, isImmediate: change.isImmediate))

@@ -13,6 +13,21 @@ import Testing
         #expect(publisher.nextDeadline() == nil)
     }
 
+    @Test mutating func `waits for others as long as it may if it is immediate`() {
+        var settings = CountPublisher.Settings()
+        settings.coalesce = .milliseconds(20)
+        publisher = CountPublisher(settings)
+        publisher.receive([change(1, count: 7, immediate: true)])
+        publisher.receive([change(2, count: 9, at: .milliseconds(15), immediate: true)])
+        let due = Instant.start + .milliseconds(20)
+        #expect(publisher.nextDeadline() == due)
+        #expect(publisher.calls(at: due + .nanoseconds(-1)) == [])
+        #expect(
+            publisher.calls(at: due).map(\.counts) == [
+                [PlayCount(of: video(1), 7), PlayCount(of: video(2), 9)]
+            ])
+    }
+
     @Test mutating func `otherwise waits as long as is safe`() {
         publisher.receive([change(1, count: 700)])
         publisher.receive([change(1, count: 701, at: .seconds(9))])

@@ -12,10 +12,10 @@ import Testing
         let fields = try #require(json as? [String: Any])
         #expect(
             fields.keys.sorted() == [
-                "batched_plays", "broker", "calls", "calls_ratio", "immediate_plays",
+                "batched_plays", "broker", "calls", "calls_ratio", "empty_slots", "immediate_plays",
                 "p99_immediate_ms", "planner_calls", "plays_counted", "plays_per_second",
-                "plays_produced", "plays_rejected", "rules", "seconds", "verdict", "videos",
-                "worst_batched_ms", "worst_immediate_ms",
+                "plays_produced", "plays_rejected", "rejections", "rules", "seconds", "verdict",
+                "videos", "worst_batched_ms", "worst_immediate_ms", "worst_lateness_ms",
             ])
         #expect(fields["verdict"] as? String == "pass")
         #expect(fields["plays_produced"] as? Int == 100_000)
@@ -127,10 +127,49 @@ import Testing
         var run = Run()
         run.play(1, at: .zero)
         run.call([(1, 501)], at: .seconds(50))
-        let verdict = run.verdict(before: [PlayCount(of: video(1), 500)])
+        let verdict = run.verdict(before: [.init(of: video(1), 500, published: 500)])
         #expect(verdict.passes, "\(verdict.rules.filter { !$0.holds })")
         #expect(verdict.playsCounted == 1)
         #expect(verdict.batchedPlays == 1)
+    }
+
+    @Test func `judges what an earlier run has left over by its total alone`() {
+        var run = Run()
+        run.play(1, at: .zero)
+        run.call([(1, 501), (2, 7)], at: .seconds(50))
+        let before = [
+            PlayStore.StoredCount(of: video(1), 500, published: 9),
+            PlayStore.StoredCount(of: video(2), 7, published: 0),
+        ]
+        let verdict = run.verdict(before: before)
+        #expect(verdict.passes, "\(verdict.rules.filter { !$0.holds })")
+        #expect(verdict.playsCounted == 1)
+        #expect(verdict.immediatePlays + verdict.batchedPlays == 1)
+        run = Run()
+        run.play(1, at: .zero)
+        run.call([(1, 501)], at: .zero)
+        #expect(
+            run.verdict(before: before).rules.filter { !$0.holds }.map(\.rule) == [
+                "the last totals are the plays sent"
+            ])
+    }
+
+    @Test func `counts what calls left empty, and how late the latest play was`() {
+        var run = Run()
+        run.play(1, at: .zero, times: 100)
+        run.call([(1, 99)], at: .milliseconds(3))
+        run.call([(1, 100)], at: .seconds(61))
+        #expect(run.verdict().emptySlots == 38)
+        #expect(run.verdict().worstLatenessMilliseconds == 1_000)
+    }
+
+    @Test func `gives immediate plays the time to coalesce that they were given`() {
+        var run = Run()
+        run.play(1, at: .zero)
+        run.call([(1, 1)], at: .milliseconds(24))
+        #expect(run.broken() == ["99 of 100 plays below 100 are published within 5.0 ms"])
+        #expect(run.verdict(coalesce: .milliseconds(20)).passes)
+        #expect(run.verdict(coalesce: .milliseconds(20)).worstLatenessMilliseconds == 4)
     }
 }
 
@@ -169,9 +208,11 @@ private struct Run {
     }
 
     func verdict(
-        plannerCalls: Int? = nil, coldVideos: Int = 0, before: [PlayCount] = []
+        plannerCalls: Int? = nil, coldVideos: Int = 0, coalesce: Duration = .zero,
+        before: [PlayStore.StoredCount] = []
     ) -> Verdict {
         var bounds = Verdict.Bounds()
+        bounds.coalesce = coalesce
         if self.plannerCalls == nil { bounds.coldVideos = coldVideos }
         let run = Verdict.Run(
             plannerCalls: plannerCalls ?? self.plannerCalls ?? calls.calls,

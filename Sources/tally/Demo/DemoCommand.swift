@@ -40,6 +40,9 @@ struct DemoCommand: AsyncParsableCommand {
     @Option(help: "Plays per second; 0 is as fast as they are taken.")
     var rate = 0
 
+    @Option(help: "How long a play to be published at once may wait for others, for fewer calls.")
+    var coalesce = GoDuration(argument: "0ms")!
+
     @Option(help: "The SQLite file to count in; a temporary one unless given.")
     var store: String?
 
@@ -59,6 +62,9 @@ struct DemoCommand: AsyncParsableCommand {
                 "--topic \(topic) is not a topic's name: \(ProcessorFlags.nameRule)")
         }
         guard rate >= 0 else { throw ValidationError("--rate is at least 0") }
+        guard .zero...(.seconds(60)) ~= coalesce.duration else {
+            throw ValidationError("--coalesce is 0 to 60s")
+        }
     }
 
     func run() async throws {
@@ -73,9 +79,10 @@ struct DemoCommand: AsyncParsableCommand {
             .init("published", of: plays.count), .init("counted", of: plays.count),
             .init("calls", of: nil),
         ])
-        let demo = DemoRun(
+        let demo = try DemoRun(
             plays: plays, nsqd: address, topic: TopicName(topic)!, store: store, rate: rate,
-            broker: broker == nil ? address.description : "embedded", progress: progress)
+            broker: broker == nil ? address.description : "embedded", progress: progress,
+            coalesce: coalesce.duration)
         let outcome = try await demo.outcome(unless: signals)
         progress.end()
         await broker?.stop()
@@ -145,8 +152,10 @@ extension Verdict {
                 + "\(seconds.rounded(to: 3)) s, \(Int(playsPerSecond)) a second; "
                 + "\(playsRejected) rejected")
         lines.append(
-            "\(calls) calls, \(callsRatio.rounded(to: 3)) times the fewest possible; "
-                + "broker: \(broker)")
+            "\(calls) calls where \(plannerCalls) are the fewest possible, "
+                + "\(callsRatio.rounded(to: 3)) times that; \(emptySlots) places in them empty")
+        lines.append(
+            "the latest play \(worstLatenessMilliseconds) ms after it was due; broker: \(broker)")
         return lines.joined(separator: "\n")
     }
 }

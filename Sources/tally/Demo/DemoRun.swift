@@ -13,6 +13,29 @@ struct DemoRun {
     /// `embedded`, or the address of the broker.
     var broker: String
     var progress: Progress
+    /// How long immediate plays may wait for others.
+    var coalesce: Duration
+    /// What the store held before, and what the client knew of it.
+    private let countsBefore: [PlayStore.StoredCount]
+
+    /// What the store knows its client by.
+    static let client = "demo"
+
+    init(
+        plays: PlayGenerator, nsqd: SocketAddress, topic: TopicName, store: PlayStore, rate: Int,
+        broker: String, progress: Progress, coalesce: Duration
+    ) throws(StoreError) {
+        self.plays = plays
+        self.nsqd = nsqd
+        self.topic = topic
+        self.store = store
+        self.rate = rate
+        self.broker = broker
+        self.progress = progress
+        self.coalesce = coalesce
+        _ = try store.serve([Self.client])
+        countsBefore = try store.load()
+    }
 
     enum Outcome {
         case finished(Verdict)
@@ -30,7 +53,6 @@ struct DemoRun {
 
     /// Runs until all plays are counted, or something fails, or a signal comes.
     func outcome(unless signals: StopSignals) async throws -> Outcome {
-        let countsBefore = try store.load().map { PlayCount(of: $0.videoID, $0.published) }
         let (events, continuation) = AsyncStream.makeStream(of: Event.self)
         let threads = [
             try start(Processing.run, "processor", continuation),
@@ -40,7 +62,7 @@ struct DemoRun {
         let watch = Task {
             if let name = await signals.next() { continuation.yield(.interrupted(name)) }
         }
-        let outcome = await outcome(of: events, countsBefore)
+        let outcome = await outcome(of: events)
         watch.cancel()
         for thread in threads {
             thread.stop()
@@ -66,7 +88,7 @@ struct DemoRun {
     }
 
     private func outcome(
-        of events: AsyncStream<Event>, _ countsBefore: [PlayCount]
+        of events: AsyncStream<Event>
     ) async -> Outcome {
         var production: Production?
         var processing: Processing?
@@ -78,20 +100,29 @@ struct DemoRun {
             case .interrupted(let signal): return .interrupted(signal)
             }
             if let production, let processing {
-                return .finished(verdict(production, processing, countsBefore))
+                return .finished(verdict(production, processing))
             }
         }
         return .interrupted("stopped")
     }
 
     private func verdict(
-        _ production: Production, _ processing: Processing, _ countsBefore: [PlayCount]
+        _ production: Production, _ processing: Processing
     ) -> Verdict {
-        Verdict(
+        var bounds = Verdict.Bounds()
+        bounds.coalesce = coalesce
+        return Verdict(
             produced: production.sent, received: processing.received, calls: processing.calls,
             of: Verdict.Run(
                 plannerCalls: processing.plannerCalls, rejected: processing.rejected,
                 duration: processing.lastFinished - production.firstSent, broker: broker,
-                countsBefore: countsBefore))
+                countsBefore: countsBefore), bounds: bounds)
+    }
+
+    /// What earlier runs have left unpublished, which is due at once.
+    func leftOver(at now: Instant) -> [CountChange] {
+        countsBefore.filter { $0.count != $0.published }.map {
+            CountChange(videoID: $0.videoID, count: $0.count, arrival: now, isImmediate: true)
+        }
     }
 }

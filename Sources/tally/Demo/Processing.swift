@@ -10,7 +10,7 @@ struct Processing: Sendable {
     /// Every call, when the client got it.
     let calls: CallLog
     let plannerCalls: Int
-    let rejected: Int
+    let rejected: [Rejection: Int]
     let lastFinished: Instant
 
     /// Counts the run's plays on `loop`, and tells when all are finished and published.
@@ -31,8 +31,8 @@ private final class ProcessingStage {
     private let processor: PlayProcessor
 
     private var received = PlayLog()
-    private var planner = CallPlanner()
-    private var rejected = 0
+    private var planner: CallPlanner
+    private var rejected: [Rejection: Int] = [:]
     private var repeated = 0
     private var finished = 0
     private var lastFinished = Instant.start
@@ -43,13 +43,16 @@ private final class ProcessingStage {
         self.loop = loop
         self.tell = tell
         client = CallLogSink(on: loop)
+        planner = CallPlanner(coalesce: run.coalesce)
+        var settings = PlayProcessor.Settings()
+        settings.publisher.coalesce = run.coalesce
         let assembly = ProcessorAssembly(
             nsqds: [run.nsqd], topic: run.topic, channel: ChannelName("counts")!,
-            maxInFlight: 2_500, settings: PlayProcessor.Settings(), store: run.store,
+            maxInFlight: 2_500, settings: settings, store: run.store,
             logger: LineLog.logger("tally", .error))
         let consumer: ConsumerEngine
         (processor, consumer) = try assembly.build(
-            on: loop, clients: [Client("stdout", sink: client)])
+            on: loop, clients: [Client(DemoRun.client, sink: client)])
         consumer.onConnection = { _, error in
             if let error { tell(.failed(error)) }
         }
@@ -59,10 +62,11 @@ private final class ProcessingStage {
         processor.onFailure = { self.tell(.failed($0)) }
         processor.observer.received = { self.received.record($0.videoID, at: $1) }
         processor.observer.repeated = { _, _ in self.repeated += 1 }
-        processor.observer.rejected = { _ in self.rejected += 1 }
+        processor.observer.rejected = { self.rejected[$0, default: 0] += 1 }
         processor.observer.committed = { self.planner.receive($0, at: $1) }
         processor.observer.called = { _, call, _ in self.run.progress.set("calls", call.number) }
         processor.observer.finished = { self.finished($0, $1) }
+        planner.receive(run.leftOver(at: loop.instant), at: loop.instant)
         processor.start()
     }
 

@@ -24,6 +24,13 @@ struct ProcessorFlags: ParsableArguments {
     @Option(help: "How soon any other play is published at the latest.")
     var freshness = GoDuration(argument: "60s")!
 
+    @Option(
+        help: """
+            How long a play that is to be published at once may wait for others, so that calls are \
+            fewer. 0: those that were committed together share calls.
+            """)
+    var coalesce = GoDuration(argument: "0ms")!
+
     @Option(help: "The most videos in one call.")
     var videosPerCall = 20
 
@@ -65,6 +72,9 @@ struct ProcessorFlags: ParsableArguments {
         guard freshness.duration >= .seconds(1) else {
             throw ValidationError("--freshness is at least 1s")
         }
+        guard .zero...freshness.duration ~= coalesce.duration else {
+            throw ValidationError("--coalesce is 0 up to --freshness")
+        }
         guard videosPerCall > 0 else { throw ValidationError("--videos-per-call is at least 1") }
         guard maxInFlight > 0 else { throw ValidationError("--max-in-flight is at least 1") }
         guard 0...65_534 ~= maxAttempts else {
@@ -93,6 +103,7 @@ struct ProcessorFlags: ParsableArguments {
         settings.counted.window = dedupWindow.duration
         settings.counted.limit = dedupLimit
         settings.publisher.freshness = freshness.duration
+        settings.publisher.coalesce = coalesce.duration
         settings.publisher.videosPerCall = videosPerCall
         return settings
     }
