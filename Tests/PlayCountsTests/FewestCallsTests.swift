@@ -13,7 +13,7 @@ struct Arrivals {
     @Test(arguments: Seeds.all)
     func `is the fewest there can be, if no waiting video is played again`(seed: UInt64) {
         var generator = SplitMix64(seed: seed)
-        for _ in 0..<400 {
+        for _ in 0..<120 {
             let batches = smallCase(&generator, repeats: false)
             let coalesce = Duration.seconds([0, 5, 20][generator.next(below: 3)])
             let counts = compare(batches, coalesce)
