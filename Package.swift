@@ -92,6 +92,6 @@ let package = Package(
                 "PlayCounts", "NSQClient", "NSQBroker", "NSQWire", "HTTP", "Transport", "UVLoop",
                 logging,
             ]),
-        tests(of: "EndToEndTests", ["tally", "NSQWire", "HTTP", "UVLoop"]),
+        tests(of: "EndToEndTests", ["tally", "NSQWire", "NSQClient", "HTTP", "UVLoop"]),
     ]
 )

@@ -71,6 +71,11 @@ package final class BuiltProcess: Sendable {
     }
 
     package func lines(of stream: Stream) -> [String] {
+        outcome.lines(of: stream).map(\.text)
+    }
+
+    /// The lines, and when each had come.
+    package func datedLines(of stream: Stream) -> [(date: Date, text: String)] {
         outcome.lines(of: stream)
     }
 
@@ -81,8 +86,8 @@ package final class BuiltProcess: Sendable {
         containing text: String, of stream: Stream = .standardError, timeout: TimeInterval = 60
     ) -> String? {
         let found: String?? = outcome.wait(timeout) { state in
-            let line = state.lines[stream]!.first { $0.contains(text) }
-            return line == nil && state.openStreams > 0 ? nil : .some(line)
+            let line = state.lines[stream]!.first { $0.text.contains(text) }
+            return line == nil && state.openStreams > 0 ? nil : .some(line?.text)
         }
         return found ?? nil
     }
@@ -92,7 +97,9 @@ package final class BuiltProcess: Sendable {
 // SAFETY: everything is behind the condition.
 private final class Outcome: @unchecked Sendable {
     struct State {
-        var lines: [BuiltProcess.Stream: [String]] = [.standardOutput: [], .standardError: []]
+        var lines: [BuiltProcess.Stream: [(date: Date, text: String)]] = [
+            .standardOutput: [], .standardError: [],
+        ]
         var openStreams = 2
         var status: Int32?
     }
@@ -102,7 +109,7 @@ private final class Outcome: @unchecked Sendable {
 
     var isRunning: Bool { condition.withLock { state.status == nil } }
 
-    func lines(of stream: BuiltProcess.Stream) -> [String] {
+    func lines(of stream: BuiltProcess.Stream) -> [(date: Date, text: String)] {
         condition.withLock { state.lines[stream]! }
     }
 
@@ -139,16 +146,19 @@ private final class Outcome: @unchecked Sendable {
             var chunk = [UInt8](repeating: 0, count: 65_536)
             while true {
                 let count = Foundation.read(descriptor, &chunk, chunk.count)
+                let date = Date()
                 guard count > 0 else { break }
                 rest += chunk[..<count]
                 var lines = rest.split(separator: 0x0a, omittingEmptySubsequences: false)
                 rest = Array(lines.removeLast())
-                let texts = lines.map { String(decoding: $0, as: UTF8.self) }
+                let texts = lines.map { (date, String(decoding: $0, as: UTF8.self)) }
                 change { $0.lines[stream]! += texts }
             }
             close(descriptor)
             change {
-                if !rest.isEmpty { $0.lines[stream]!.append(String(decoding: rest, as: UTF8.self)) }
+                if !rest.isEmpty {
+                    $0.lines[stream]!.append((Date(), String(decoding: rest, as: UTF8.self)))
+                }
                 $0.openStreams -= 1
             }
         }
