@@ -110,7 +110,8 @@ final class ClientFeed {
     /// The calls of a round fail together, and are one failure.
     private func failed(_ call: Call, _ error: SinkError) {
         if retry == nil {
-            let pause = backoff.delayAfterFailure(chance: chance.nextFraction())
+            let full = backoff.delayAfterFailure(chance: chance.nextFraction())
+            let pause = Duration.milliseconds(full.nanoseconds / 1_000_000)
             logger.warning(
                 "call \(call.number) to \(client.name) failed, next in \(pause): \(error)")
             retry = loop.instant + pause

@@ -1,0 +1,35 @@
+import Foundation
+import TestKit
+import Testing
+
+@Suite(.serialized, .timeLimit(.minutes(3))) struct `The memory of tally serve` {
+    /// A million videos are to fit into 300 MiB, broker included. Here are a fifth of them, and some
+    /// more for each, for tables grow in steps: 293 bytes a video, where a million take 243.
+    @Test func `grows by few bytes for each video`() throws {
+        let folder = try TemporaryFolder()
+        let store = folder.path("counts.sqlite")
+        let (serve, address) = try BuiltProcess.listening([
+            "serve", "--tcp-address=127.0.0.1:0", "--store=\(store)",
+        ])
+        #expect(serve.line(containing: "counting plays") != nil)
+        let before = try #require(peakBytes(of: serve))
+        let videos = 200_000
+        let producer = try BuiltProcess([
+            "produce", "--nsqd-tcp-address=\(address)", "--plays=\(videos)", "--videos=\(videos)",
+        ])
+        #expect(producer.status() == 0)
+        #expect(try comesTrue { try counted(in: store).plays == videos })
+        let after = try #require(peakBytes(of: serve))
+        #expect((after - before) / videos < 350, "\(before) bytes, and then \(after)")
+        serve.send(SIGTERM)
+        #expect(serve.status() == 0)
+    }
+
+    /// The most it ever had resident.
+    private func peakBytes(of process: BuiltProcess) throws -> Int? {
+        let status = try String(
+            contentsOfFile: "/proc/\(process.processID)/status", encoding: .utf8)
+        let line = status.split(separator: "\n").first { $0.hasPrefix("VmHWM:") }
+        return line?.split(separator: " ").compactMap { Int($0) }.first.map { $0 * 1_024 }
+    }
+}
