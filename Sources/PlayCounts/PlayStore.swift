@@ -102,15 +102,7 @@ package final class PlayStore: Sendable {
 
     static func counts(in database: Database, path: String) throws -> [StoredCount] {
         let rows = try Row.fetchCursor(
-            database,
-            sql: """
-                SELECT video_id, play_count, coalesce((
-                    SELECT min(coalesce(published.play_count, 0)) FROM clients
-                    LEFT JOIN published ON published.client = clients.client
-                        AND published.number = counts.number
-                    WHERE clients.is_served), 0)
-                FROM counts
-                """)
+            database, sql: try database.tableExists("clients") ? publishedByAll : publishedByOne)
         var counts: [StoredCount] = []
         while let row = try rows.next() {
             let videoID = try VideoRows.videoID(row, path: path)
@@ -118,6 +110,18 @@ package final class PlayStore: Sendable {
         }
         return counts
     }
+
+    private static let publishedByAll = """
+        SELECT video_id, play_count, coalesce((
+            SELECT min(coalesce(published.play_count, 0)) FROM clients
+            LEFT JOIN published ON published.client = clients.client
+                AND published.number = counts.number
+            WHERE clients.is_served), 0)
+        FROM counts
+        """
+
+    /// Of a store that is looked at before a processor has brought it up to date.
+    private static let publishedByOne = "SELECT video_id, play_count, published_count FROM counts"
 
     func inDatabase<Value>(_ body: (Database) throws -> Value) throws(StoreError) -> Value {
         do {

@@ -145,6 +145,7 @@ import UVLoop
     /// The first video's 69 plays are not published, and the second's 138 but for one.
     @Test func `takes that one for standard output, which is told what it has missed`() throws {
         let path = try folder.copy(ofStore: "2-counted-plays")
+        #expect(try PlayStore.look(at: path).map(\.published).reduce(0, +) == 430)
         let store = try PlayStore(.file(path))
         #expect(try store.load().map(\.published).reduce(0, +) == 430)
         let numbers = try store.serve(["stdout", "http://new"])
