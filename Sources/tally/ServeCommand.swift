@@ -12,6 +12,7 @@ struct ServeCommand: AsyncParsableCommand {
         discussion: """
             EXAMPLES
               tally serve --tcp-address=127.0.0.1:4150 --store=counts.sqlite
+              tally serve --data-path=messages --store=counts.sqlite
               tally produce --nsqd-tcp-address=127.0.0.1:4150 --plays=1000 --rate=100
             """)
 
@@ -24,6 +25,9 @@ struct ServeCommand: AsyncParsableCommand {
     @OptionGroup(title: "Broker")
     var brokerFlags: BrokerFlags
 
+    @OptionGroup(title: "Data path")
+    var dataPath: DataPathFlags
+
     @Option(help: "What to log: debug, info, warn, error or fatal.")
     var logLevel = LogLevel.info
 
@@ -32,7 +36,7 @@ struct ServeCommand: AsyncParsableCommand {
         let signals = try await StopSignals.watch()
         let store = try PlayStore(.file(counting.store))
         let broker = try await EmbeddedBroker.start(
-            brokerFlags.options, at: tcpAddress, LineLog.logger("nsqd", logLevel))
+            brokerFlags.options, dataPath: dataPath.options, at: tcpAddress, LineLog.logger("nsqd", logLevel))
         let address = try SocketAddress(parsing: broker.tcpAddress)
         let processor = try await RunningProcessor.start(
             counting.assembly(nsqds: [address.reachable], store: store, logger: logger)

@@ -19,11 +19,45 @@ import Testing
         let folder = try TemporaryFolder()
         let (nsqd, address) = try start(broker, in: folder)
         let store = folder.path("counts.sqlite")
-        var plays = ManyPlays(&generator)
+        try killAgainAndAgain(ManyPlays(&generator), address, store, folder, broker, &generator) {
+            try process(address, store)
+        }
+        nsqd.send(SIGTERM)
+        #expect(nsqd.status() == 0)
+    }
+
+    /// All in one process, so that the broker dies with it.
+    @Test func `loses no play either if its broker is killed with it`() throws {
+        var generator = SeededGenerator()
+        let folder = try TemporaryFolder()
+        let (first, address) = try BuiltProcess.listening(serve(at: "127.0.0.1:0", folder))
+        first.send(SIGKILL)
+        #expect(first.status() == -SIGKILL)
+        // A publisher that heard no answer publishes again: its plays have to say which they are.
+        let plays = ManyPlays(&generator, allNamed: true)
+        let store = folder.path("counts.sqlite")
+        try killAgainAndAgain(plays, address, store, folder, "serve", &generator) {
+            try BuiltProcess(serve(at: address, folder))
+        }
+    }
+
+    private func serve(at address: String, _ folder: TemporaryFolder) -> [String] {
+        [
+            "serve", "--tcp-address=\(address)", "--data-path=\(folder.url.path)",
+            "--store=\(folder.path("counts.sqlite"))", "--freshness=1s",
+        ]
+    }
+
+    private func killAgainAndAgain(
+        _ plays: ManyPlays, _ address: String, _ store: String, _ folder: TemporaryFolder,
+        _ broker: String, _ generator: inout SeededGenerator,
+        _ start: () throws -> BuiltProcess
+    ) throws {
+        var plays = plays
         var client = SuspiciousClient()
-        var producers: [BuiltProcess] = []
+        var producers: [(arguments: [String], process: BuiltProcess)] = []
         for round in 0..<Self.kills {
-            let processor = try process(address, store)
+            let processor = try start()
             // Now and then it is not even given the time to open its store.
             if Int.random(in: 0..<4, using: &generator) > 0 {
                 #expect(processor.line(containing: "counting plays") != nil)
@@ -31,22 +65,23 @@ import Testing
             let file = folder.path("plays-\(round).jsonl")
             try plays.next(.random(in: 1...2_000, using: &generator), &generator)
                 .write(toFile: file, atomically: false, encoding: .utf8)
-            producers.append(
-                try BuiltProcess([
-                    "produce", "--nsqd-tcp-address=\(address)", "--file=\(file)", "--rate=3000",
-                ]))
+            let arguments = [
+                "produce", "--nsqd-tcp-address=\(address)", "--file=\(file)", "--rate=3000",
+            ]
+            producers.append((arguments, try BuiltProcess(arguments)))
             Thread.sleep(forTimeInterval: .random(in: 0...0.8, using: &generator))
             processor.send(SIGKILL)
             #expect(processor.status() == -SIGKILL, "\(processor.lines(of: .standardError))")
             client.hear(processor.lines(of: .standardOutput), published: plays.counts)
         }
-        for producer in producers {
-            #expect(producer.status() == 0, "\(producer.lines(of: .standardError))")
-        }
-
-        let last = try process(address, store)
-        // A signal before it watches for signals ends it as signals do.
+        let last = try start()
         #expect(last.line(containing: "counting plays") != nil)
+        for producer in producers where producer.process.status() != 0 {
+            // It met no broker, or lost it for good. Its plays count once, so it may try again.
+            #expect(plays.allNamed, "\(producer.process.lines(of: .standardError))")
+            let again = try BuiltProcess(producer.arguments)
+            #expect(again.status() == 0, "\(again.lines(of: .standardError))")
+        }
         let total = plays.counts.values.reduce(0, +)
         #expect(try comesTrue { try counted(in: store).plays >= total })
         last.send(SIGTERM)
@@ -61,8 +96,6 @@ import Testing
         print(
             "\(Self.kills) kills, \(total) plays, \(client.calls) calls,"
                 + " \(client.repetitions) totals told again, by \(broker)")
-        nsqd.send(SIGTERM)
-        #expect(nsqd.status() == 0)
     }
 
     private func start(_ broker: String, in folder: TemporaryFolder) throws -> (
@@ -97,8 +130,10 @@ private struct ManyPlays {
     private(set) var counts: [String: Int] = [:]
     private let videos: [String]
     private var named: [String] = []
+    let allNamed: Bool
 
-    init(_ generator: inout SeededGenerator) {
+    init(_ generator: inout SeededGenerator, allNamed: Bool = false) {
+        self.allNamed = allNamed
         videos = (0..<300).map { _ in Self.guid(&generator) }
     }
 
@@ -117,7 +152,7 @@ private struct ManyPlays {
         let place = Double.random(in: 0..<1, using: &generator)
         let video = videos[Int(place * place * Double(videos.count))]
         counts[video, default: 0] += 1
-        guard Bool.random(using: &generator) else { return #"{"video_id":"\#(video)"}"# }
+        guard allNamed || Bool.random(using: &generator) else { return #"{"video_id":"\#(video)"}"# }
         let line = #"{"video_id":"\#(video)","play_id":"\#(Self.guid(&generator))"}"#
         named.append(line)
         return line
