@@ -103,13 +103,14 @@ extension Topic {
     ///
     /// - Returns: `false` if that cannot be done now.
     func read(_ segment: Segment, _ turn: Turn) -> Bool {
+        // Before, for nobody but the caller may need what is read.
+        trimMemory(turn)
         do throws(LedgerError) {
             let gaps = try segment.pageIn(from: ledger!, turn.slabs)
             if segment.isSealed { residents.append(segment) }
             for gap in gaps {
                 for channel in channels { channel.lose(gap, of: segment, turn) }
             }
-            trimMemory(turn)
             return true
         } catch {
             turn.events.append(.unreadable(name, error))

@@ -152,7 +152,9 @@ private struct ManyPlays {
         let place = Double.random(in: 0..<1, using: &generator)
         let video = videos[Int(place * place * Double(videos.count))]
         counts[video, default: 0] += 1
-        guard allNamed || Bool.random(using: &generator) else { return #"{"video_id":"\#(video)"}"# }
+        guard allNamed || Bool.random(using: &generator) else {
+            return #"{"video_id":"\#(video)"}"#
+        }
         let line = #"{"video_id":"\#(video)","play_id":"\#(Self.guid(&generator))"}"#
         named.append(line)
         return line

@@ -1,0 +1,124 @@
+import Foundation
+import NSQWire
+
+/// A client with one socket and no hurry: what it says is said when the call returns.
+final class BlockingClient {
+    struct Closed: Error {}
+    struct TimedOut: Error {}
+
+    struct Message {
+        var id: [UInt8]
+        var attempts: Int
+        var body: String
+    }
+
+    private let descriptor: Int32
+    private var input: [UInt8] = []
+    private var taken = 0
+    private var messages: [Message] = []
+
+    init(connectingTo address: String) throws {
+        let port = UInt16(address.split(separator: ":").last!)!
+        descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        var name = sockaddr_in()
+        name.sin_family = sa_family_t(AF_INET)
+        name.sin_port = port.bigEndian
+        name.sin_addr.s_addr = inet_addr("127.0.0.1")
+        let status = withUnsafePointer(to: &name) {
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
+            }
+        }
+        guard status == 0 else { throw Closed() }
+        try send(Array("  V2".utf8))
+    }
+
+    deinit { close(descriptor) }
+
+    func send(_ bytes: [UInt8]) throws {
+        var sent = 0
+        while sent < bytes.count {
+            let count = bytes[sent...].withUnsafeBytes {
+                Glibc.send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL))
+            }
+            guard count > 0 else { throw Closed() }
+            sent += count
+        }
+    }
+
+    /// Sends a command with its body, and waits for the answer; messages that come meanwhile are
+    /// kept.
+    func ask(_ line: String, _ body: [UInt8]? = nil) throws -> String {
+        try send(Array((line + "\n").utf8) + (body.map { Self.sized($0) } ?? []))
+        while true {
+            let (type, data) = try frame(timeout: 20)
+            switch type {
+            case 2: messages.append(Self.message(data))
+            case 0 where data.elementsEqual("_heartbeat_".utf8): try send(Array("NOP\n".utf8))
+            default: return String(decoding: data, as: UTF8.self)
+            }
+        }
+    }
+
+    /// The next message, or `nil` if none comes within `timeout` seconds.
+    func message(timeout: Double) throws -> Message? {
+        if !messages.isEmpty { return messages.removeFirst() }
+        let deadline = Date(timeIntervalSinceNow: timeout)
+        while deadline.timeIntervalSinceNow > 0 {
+            do {
+                let (type, data) = try frame(timeout: deadline.timeIntervalSinceNow)
+                if type == 2 { return Self.message(data) }
+                try send(Array("NOP\n".utf8))
+            } catch is TimedOut {
+                return nil
+            }
+        }
+        return nil
+    }
+
+    func tell(_ verb: String, _ message: Message, _ rest: String = "") throws {
+        try send(Array("\(verb) ".utf8) + message.id + Array("\(rest)\n".utf8))
+    }
+
+    static func batch(_ bodies: [String]) -> [UInt8] {
+        var bytes: [UInt8] = []
+        bytes.append(bigEndian: Int32(bodies.count))
+        for body in bodies { bytes += sized(Array(body.utf8)) }
+        return bytes
+    }
+
+    private static func sized(_ body: [UInt8]) -> [UInt8] {
+        var bytes: [UInt8] = []
+        bytes.append(bigEndian: Int32(body.count))
+        return bytes + body
+    }
+
+    private static func message(_ data: [UInt8]) -> Message {
+        Message(
+            id: Array(data[10..<26]), attempts: Int(data[8]) << 8 | Int(data[9]),
+            body: String(decoding: data[26...], as: UTF8.self))
+    }
+
+    private func frame(timeout: Double) throws -> (Int32, [UInt8]) {
+        try fill(4, timeout)
+        let size = Int(input.withUnsafeBytes { $0.bigEndian(at: taken, as: Int32.self) })
+        try fill(4 + size, timeout)
+        let type = input.withUnsafeBytes { $0.bigEndian(at: taken + 4, as: Int32.self) }
+        defer { taken += 4 + size }
+        return (type, Array(input[taken + 8..<taken + 4 + size]))
+    }
+
+    private func fill(_ count: Int, _ timeout: Double) throws {
+        while input.count - taken < count {
+            input.removeFirst(taken)
+            taken = 0
+            var poll = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+            let ready = Glibc.poll(&poll, 1, Int32(max(0, timeout) * 1000))
+            guard ready == 1 else { throw TimedOut() }
+            var chunk = [UInt8](repeating: 0, count: 65_536)
+            let count = recv(descriptor, &chunk, chunk.count, 0)
+            guard count > 0 else { throw Closed() }
+            input += chunk[..<count]
+        }
+    }
+}
