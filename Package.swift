@@ -24,6 +24,7 @@ let deque = Target.Dependency.product(name: "DequeModule", package: "swift-colle
 let heap = Target.Dependency.product(name: "HeapModule", package: "swift-collections")
 let grdb = Target.Dependency.product(name: "GRDB", package: "GRDB.swift")
 let histogram = Target.Dependency.product(name: "Histogram", package: "hdrhistogram-swift")
+let toml = Target.Dependency.product(name: "TOMLKit", package: "TOMLKit")
 let arguments = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
 
 let package = Package(
@@ -39,6 +40,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
         .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
         .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", from: "0.2.0"),
+        .package(url: "https://github.com/LebJe/TOMLKit", from: "0.6.0"),
     ],
     targets: [
         // Floor 0: the C libraries' names, and NSQ's wire format.
@@ -72,7 +74,7 @@ let package = Package(
             name: "tally",
             dependencies: [
                 "NSQWire", "BrokerCore", "UVLoop", "Transport", "HTTP", "NSQClient", "NSQBroker",
-                "PlayCounts", arguments, histogram, logging,
+                "PlayCounts", arguments, histogram, logging, toml,
             ],
             swiftSettings: settings),
 
@@ -92,6 +94,7 @@ let package = Package(
                 "PlayCounts", "NSQClient", "NSQBroker", "NSQWire", "HTTP", "Transport", "UVLoop",
                 logging,
             ]),
+        tests(of: "TallyTests", ["tally", "NSQBroker", "BrokerCore", "Transport"]),
         tests(of: "EndToEndTests", ["tally", "NSQWire", "NSQClient", "HTTP", "UVLoop"]),
     ]
 )

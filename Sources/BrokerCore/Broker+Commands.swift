@@ -36,7 +36,7 @@ extension Broker {
     private func subscribe(
         _ session: Session, _ topicName: TopicName, _ channelName: ChannelName
     ) throws(ProtocolError) {
-        let channel = channel(channelName, of: topic(topicName))
+        let channel = try channel(channelName, ofTopic: topicName)
         let limit = options.maxChannelConsumers
         guard limit == 0 || channel.consumerCount < limit else {
             throw ProtocolError(

@@ -16,7 +16,8 @@ extension Broker {
     ) throws(ProtocolError) -> Bool {
         guard let message = try message(&body, .publish) else { return false }
         try expectRoom(for: 1, bodyBytes: message.count, .publishFailed, .publish)
-        let topic = known ?? topic(name!)
+        let topic =
+            if let known { known } else { try topic(name!, .publishFailed, .publish) }
         topic.publish(message, turn)
         notePublished(1, to: topic, by: session, .publish)
         return true
@@ -34,7 +35,7 @@ extension Broker {
         guard let message = try message(&body, .deferredPublish) else { return false }
         try expectRoom(
             for: 1, bodyBytes: message.count, .deferredPublishFailed, .deferredPublish)
-        let topic = topic(name)
+        let topic = try topic(name, .deferredPublishFailed, .deferredPublish)
         if milliseconds == 0 {
             topic.publish(message, turn)
         } else {
@@ -77,7 +78,7 @@ extension Broker {
             throw ProtocolError(.badBody, "MPUB body too big \(total) > \(options.maxBodyBytes)")
         }
         // As in nsqd, the topic comes into being before the batch is read.
-        let topic = topic(name)
+        let topic = try topic(name, .multiPublishFailed, .multiPublish)
         guard let count = body.int32() else { return false }
         guard count > 0, count <= options.maxMessagesPerBody else {
             throw ProtocolError(.badBody, "MPUB invalid message count \(count)")

@@ -147,7 +147,7 @@ package final class Broker {
     }
 
     /// Tells the client what is wrong; if it is fatal, hangs up on it afterwards.
-    private func fail(_ session: Session, _ error: ProtocolError) {
+    func fail(_ session: Session, _ error: ProtocolError) {
         var frame: [UInt8] = []
         Frame.append(.error, error.data, to: &frame)
         session.say(frame)

@@ -31,6 +31,9 @@ package struct BrokerOptions: Sendable {
 
     /// The memory that all queued messages may take, in bytes; publishers are refused beyond it.
     package var maxMemoryBytes = 2 << 30
+    /// Topics there may be, and channels a topic may have; 0 is no limit.
+    package var maxTopics = 0
+    package var maxChannelsPerTopic = 0
     /// Unsent bytes beyond which a connection gets no further messages, nor is read from.
     package var maxUnsentBytes = 1 << 20
     /// Where the randomness of sampling starts.

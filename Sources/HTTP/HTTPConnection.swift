@@ -39,13 +39,19 @@ final class HTTPConnection: StreamReader, EndOfTurnParticipant {
         self.stream = stream
         self.service = service
         self.server = server
-        peer = stream.peerAddress?.description ?? "?"
+        peer = stream.peerName
         parser.sink = self
     }
 
     func start() {
         stream.reader = self
         stream.startReading()
+    }
+
+    /// Answers before anything was asked, and hangs up.
+    func turnAway(with response: HTTPResponse) {
+        stream.reader = self
+        refuse(with: response)
     }
 
     // MARK: In

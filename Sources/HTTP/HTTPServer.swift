@@ -20,6 +20,8 @@ package final class HTTPServer {
 
     private var listeners: [Listener] = []
     private var connections: [ObjectIdentifier: HTTPConnection] = [:]
+    /// Those that were too many, as long as they are being told so.
+    private var turnedAway: [ObjectIdentifier: HTTPConnection] = [:]
     private(set) var isStopping = false
     private var whenStopped: (() -> Void)?
     private var lastDate: (seconds: Int64, text: String) = (-1, "")
@@ -37,26 +39,38 @@ package final class HTTPServer {
     /// Connections that are open.
     package var connectionCount: Int { connections.count }
 
-    /// Takes connections at `address`; port 0 is any free one.
+    /// How many connections are taken, and what all others are told.
+    package var limit: (connections: Int, refusal: HTTPResponse)?
+
+    /// Takes connections there; port 0 is any free one.
     ///
-    /// - Returns: the address it listens on.
-    package func listen(at address: SocketAddress) throws(UVError) -> SocketAddress {
-        let listener = try Listener(on: loop, host: address.host, port: address.port) {
+    /// - Returns: where it listens.
+    package func listen(at endpoint: Endpoint) throws(UVError) -> Endpoint {
+        let listener = try Listener(on: loop, at: endpoint) {
             [weak self] stream in self?.accept(stream)
         }
         listeners.append(listener)
-        return listener.address
+        return listener.endpoint
+    }
+
+    package func listen(at address: SocketAddress) throws(UVError) -> SocketAddress {
+        try listen(at: .tcp(address)).tcpAddress!
     }
 
     private func accept(_ stream: Stream) {
         stream.noDelay(true)
         let connection = HTTPConnection(stream, serving: service, of: self)
+        if let limit, connections.count >= limit.connections {
+            turnedAway[ObjectIdentifier(connection)] = connection
+            return connection.turnAway(with: limit.refusal)
+        }
         connections[ObjectIdentifier(connection)] = connection
         connection.start()
     }
 
     func connectionClosed(_ connection: HTTPConnection) {
         connections[ObjectIdentifier(connection)] = nil
+        turnedAway[ObjectIdentifier(connection)] = nil
         finishStopping()
     }
 
@@ -83,7 +97,7 @@ package final class HTTPServer {
     }
 
     private func finishStopping() {
-        guard connections.isEmpty, let done = whenStopped else { return }
+        guard connections.isEmpty, turnedAway.isEmpty, let done = whenStopped else { return }
         whenStopped = nil
         done()
     }

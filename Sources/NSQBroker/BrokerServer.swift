@@ -18,11 +18,13 @@ package final class BrokerServer {
     /// What TLS is offered with, if it is.
     let tls: TLSContext?
     var logger: Logger
-    let hostname = System.hostname
+    /// What was chosen, with what became of it: ports that the kernel chose, changes over HTTP.
+    private(set) var options: ServerOptions
+    /// Called with the options as they were, when some have changed while the broker runs.
+    var whenOptionsChange: ((ServerOptions) -> Void)?
+    /// `nil` as long as it listens nowhere, or on the path of a Unix-domain socket.
     private(set) var tcpAddress: SocketAddress?
     private(set) var httpAddress: SocketAddress?
-    /// What `/config/nsqlookupd_tcp_addresses` says.
-    var lookupdAddresses: [String] = []
 
     /// What connections read into: one buffer for all, as the loop reads one at a time.
     let readBuffer = UnsafeMutableRawBufferPointer.allocate(
@@ -38,20 +40,19 @@ package final class BrokerServer {
     static let readBufferBytes = 256 << 10
 
     package init(
-        options: BrokerOptions, dataPath dataPathOptions: DataPathOptions? = nil,
-        tls: TLSContext? = nil, on loop: Loop, logger: Logger
+        options: ServerOptions, tls: TLSContext? = nil, on loop: Loop, logger: Logger
     ) throws(LedgerError) {
         self.loop = loop
         self.logger = logger
         self.tls = tls
-        var options = options
-        options.tlsAvailable = tls != nil
+        self.options = options
+        self.options.core.tlsAvailable = tls != nil
         var dataPath: DataPath?
-        if let dataPathOptions {
+        if let dataPathOptions = options.disk.dataPathOptions {
             dataPath = try DataPath(dataPathOptions, on: loop, logger: logger)
         }
         self.dataPath = dataPath
-        broker = Broker(options: options, ledger: dataPath?.journal, at: loop.moment)
+        broker = Broker(options: self.options.core, ledger: dataPath?.journal, at: loop.moment)
         alarm = Timer(on: loop)
         try recover()
         loop.endOfTurn = { [weak self] in self?.endTurn() }
@@ -82,31 +83,42 @@ package final class BrokerServer {
 
     // MARK: Listening
 
-    /// Takes connections at `address`; port 0 is any free one.
+    /// Takes connections there; port 0 is any free one.
     ///
-    /// - Returns: the address it listens on.
+    /// - Returns: where it listens.
     /// - Throws: `UVError`, `EADDRINUSE` above all.
-    package func listen(at address: SocketAddress) throws(UVError) -> SocketAddress {
-        let listener = try Listener(on: loop, host: address.host, port: address.port) {
+    package func listen(at endpoint: Endpoint) throws(UVError) -> Endpoint {
+        let listener = try Listener(on: loop, at: endpoint) {
             [weak self] stream in self?.accept(stream)
         }
         listeners.append(listener)
-        tcpAddress = listener.address
-        logger.info("TCP: listening on \(listener.address)")
-        return listener.address
+        tcpAddress = listener.endpoint.tcpAddress
+        options.addresses.bound(tcp: listener.endpoint)
+        logger.info("TCP: listening on \(listener.endpoint)")
+        return listener.endpoint
     }
 
-    /// Serves the HTTP API at `address`; port 0 is any free one.
+    /// Serves the HTTP API there; port 0 is any free one.
     ///
-    /// - Returns: the address it listens on.
-    package func listenForHTTP(at address: SocketAddress) throws(UVError) -> SocketAddress {
+    /// - Returns: where it listens.
+    package func listenForHTTP(at endpoint: Endpoint) throws(UVError) -> Endpoint {
         let routes = HTTPRoutes(of: self)
         let server = HTTPServer(serving: routes, on: loop)
-        let bound = try server.listen(at: address)
+        server.limit = (options.httpConnectionLimit, .failure(.tooManyConnections))
+        let bound = try server.listen(at: endpoint)
         http = (server, routes)
-        httpAddress = bound
+        httpAddress = bound.tcpAddress
+        options.addresses.bound(http: bound)
         logger.info("HTTP: listening on \(bound)")
         return bound
+    }
+
+    /// Changes options while the broker runs.
+    func change(_ body: (inout ServerOptions) -> Void) {
+        let before = options
+        body(&options)
+        logger.logLevel = options.log.level.level
+        whenOptionsChange?(before)
     }
 
     var httpConnectionCount: Int { http?.server.connectionCount ?? 0 }
@@ -115,13 +127,14 @@ package final class BrokerServer {
 
     private func accept(_ stream: Stream) {
         stream.noDelay(true)
-        let peer = stream.peerAddress
         let session = broker.connect(
-            from: peer?.description ?? "?", host: peer?.host ?? "?", at: now)
+            from: stream.peerName, host: stream.peerAddress?.host ?? "", at: now)
         let connection = TCPConnection(stream, session, of: self)
         connections[session.id] = connection
         logger.debug("TCP: new client(\(session.address))")
         connection.start()
+        let limit = options.tcpConnectionLimit
+        if broker.connectionCount > limit { broker.refuse(session, beyond: limit, at: now) }
     }
 
     /// The connection's stream is closed for good.
@@ -189,6 +202,8 @@ package final class BrokerServer {
         precondition(whenStopped == nil, "a server is stopped once")
         whenStopped = done
         broker.stop()
+        logger.info("TCP: closing \(options.addresses.tcp)")
+        if http != nil { logger.info("HTTP: closing \(options.addresses.http)") }
         for listener in listeners { listener.close() }
         listeners = []
         alarm.close()

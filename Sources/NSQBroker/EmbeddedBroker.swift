@@ -35,11 +35,14 @@ public final class EmbeddedBroker: Sendable {
 
         public init() {}
 
-        var options: BrokerOptions {
-            var options = BrokerOptions()
-            options.messageTimeout = messageTimeout
-            options.maxMessageBytes = maxMessageBytes
-            options.maxMemoryBytes = maxMemoryBytes
+        var options: ServerOptions {
+            var options = ServerOptions()
+            options.addresses.tcp = tcpAddress
+            options.addresses.http = httpAddress ?? ""
+            options.disk.dataPath = dataPath ?? ""
+            options.core.messageTimeout = messageTimeout
+            options.core.maxMessageBytes = maxMessageBytes
+            options.core.maxMemoryBytes = maxMemoryBytes
             return options
         }
     }
@@ -65,36 +68,31 @@ public final class EmbeddedBroker: Sendable {
     public static func start(
         _ configuration: Configuration = Configuration()
     ) async throws -> EmbeddedBroker {
-        try await start(
-            configuration.options,
-            dataPath: configuration.dataPath.map { DataPathOptions(path: $0) },
-            at: configuration.tcpAddress, http: configuration.httpAddress,
-            configuration.logger)
+        try await start(configuration.options, configuration.logger)
     }
 
     /// The same with every option there is.
     package static func start(
-        _ options: BrokerOptions, dataPath: DataPathOptions? = nil,
-        tls tlsOptions: TLSServerOptions? = nil, at tcpAddress: String,
-        http httpAddress: String? = nil, _ logger: Logger
+        _ options: ServerOptions, _ logger: Logger
     ) async throws -> EmbeddedBroker {
+        let options = try options.settled()
         let thread: LoopThread
         do {
             thread = try LoopThread(name: "nsqd")
         } catch {
-            throw StartError(address: tcpAddress, reason: "\(error)")
+            throw StartError(address: options.addresses.tcp, reason: "\(error)")
         }
-        let wanted = Addresses(tcp: tcpAddress, http: httpAddress)
         do {
             let (bound, server) = try await withCheckedThrowingContinuation { continuation in
                 thread.door.submit { loop in
                     continuation.resume(
                         with: Result {
-                            let tls = try tlsOptions.map { try TLSContext(server: $0) }
+                            let tls = try options.tls.server.map { try TLSContext(server: $0) }
+                            logger.info("nsqd v\(options.core.version) (built w/swift)")
+                            logger.info("ID: \(options.nodeID)")
                             let server = try BrokerServer(
-                                options: options, dataPath: dataPath, tls: tls, on: loop,
-                                logger: logger)
-                            return (try wanted.open(on: server), LoopBound(server, on: loop))
+                                options: options, tls: tls, on: loop, logger: logger)
+                            return (try Addresses(opening: server), LoopBound(server, on: loop))
                         })
                 }
             }
@@ -106,25 +104,30 @@ public final class EmbeddedBroker: Sendable {
         }
     }
 
-    /// Where to listen, or where it listens.
+    /// Where it listens.
     private struct Addresses: Sendable {
         var tcp: String
         var http: String?
 
-        func open(on server: BrokerServer) throws(StartError) -> Addresses {
-            let tcp = try bind(self.tcp) { address in try server.listen(at: address) }
-            guard let http else { return Addresses(tcp: tcp) }
-            return Addresses(
-                tcp: tcp, http: try bind(http) { try server.listenForHTTP(at: $0) })
+        init(opening server: BrokerServer) throws(StartError) {
+            let wanted = server.options.addresses
+            tcp = try Self.bind(wanted.tcp, server.listen)
+            http = wanted.http.isEmpty ? nil : try Self.bind(wanted.http, server.listenForHTTP)
         }
 
-        private func bind(
-            _ text: String, _ listen: (SocketAddress) throws -> SocketAddress
+        private static func bind(
+            _ text: String, _ listen: (Endpoint) throws(UVError) -> Endpoint
         ) throws(StartError) -> String {
-            do {
-                return try listen(SocketAddress(parsing: text)).description
+            let endpoint: Endpoint
+            do throws(MalformedAddress) {
+                endpoint = try Endpoint(parsing: text)
             } catch {
                 throw StartError(address: text, reason: "\(error)")
+            }
+            do throws(UVError) {
+                return try listen(endpoint).description
+            } catch {
+                throw StartError(listeningAt: endpoint, error)
             }
         }
     }
@@ -135,6 +138,20 @@ public final class EmbeddedBroker: Sendable {
         public let reason: String
 
         public var description: String { "listen (\(address)) failed - \(reason)" }
+
+        init(address: String, reason: String) {
+            self.address = address
+            self.reason = reason
+        }
+
+        init(listeningAt endpoint: Endpoint, _ error: UVError) {
+            // Looking a name up fails before there is anything to bind.
+            var reason = error.name.hasPrefix("EAI_") ? error.message : "bind: \(error.message)"
+            if error == .addressInUse, case .unix(let path) = endpoint {
+                reason += "; if nobody listens there any more, remove \(path)"
+            }
+            self.init(address: endpoint.description, reason: reason)
+        }
     }
 
     /// Hangs up on all clients and ends the broker's thread. Messages that were not finished are

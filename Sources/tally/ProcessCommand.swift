@@ -1,5 +1,6 @@
 import ArgumentParser
 import Logging
+import NSQBroker
 import PlayCounts
 import UVLoop
 

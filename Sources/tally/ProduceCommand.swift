@@ -1,4 +1,5 @@
 import ArgumentParser
+import NSQBroker
 import NSQClient
 import NSQWire
 import PlayCounts
@@ -25,8 +26,8 @@ struct ProduceCommand: AsyncParsableCommand {
     @Option(help: "The nsqd to publish to, as HOST:PORT.")
     var nsqdTcpAddress: SocketAddress
 
-    @Option(help: "The topic to publish to.")
-    var topic = "plays"
+    @Option(help: "The topic to publish to.", transform: TopicName.init(flag:))
+    var topic = TopicName(unchecked: "plays")
 
     @OptionGroup(title: "Plays")
     var flags: PlayFlags
@@ -48,13 +49,7 @@ struct ProduceCommand: AsyncParsableCommand {
     @Option(help: "What to log: debug, info, warn, error or fatal.")
     var logLevel = LogLevel.error
 
-    func validate() throws {
-        guard TopicName(topic) != nil else {
-            throw ValidationError(
-                "--topic \(topic) is not a topic's name: \(ProcessorFlags.nameRule)")
-        }
-        guard rate >= 0 else { throw ValidationError("--rate is at least 0") }
-    }
+    func validate() throws { try expect("--rate", rate, atLeast: 0) }
 
     func run() async throws {
         let logger = LineLog.logger("tally", logLevel)
@@ -63,7 +58,7 @@ struct ProduceCommand: AsyncParsableCommand {
         let progress = Progress()
         progress.begin([.init("published", of: file == nil ? flags.plays : nil)])
         let thread = try LoopThread(name: "producer")
-        let (address, topic, rate) = (nsqdTcpAddress, TopicName(topic)!, rate)
+        let (address, topic, rate) = (nsqdTcpAddress, topic, rate)
         let started = ContinuousClock.now
         let outcome: Result<Int, any Error> = await withCheckedContinuation { continuation in
             thread.door.submit { loop in
@@ -87,7 +82,7 @@ struct ProduceCommand: AsyncParsableCommand {
         thread.join()
         let published = try outcome.mapError { UsageError(reaching: $0) }.get()
         let seconds = (ContinuousClock.now - started) / .seconds(1)
-        print("published \(published) plays to \(self.topic) in \(seconds.rounded(to: 3)) s")
+        print("published \(published) plays to \(topic) in \(seconds.rounded(to: 3)) s")
         if file == nil { print("to publish the same plays again: --run-id=\(runID)") }
     }
 }

@@ -10,33 +10,47 @@ struct ServeCommand: AsyncParsableCommand {
         commandName: "serve",
         abstract: "Runs the broker and the processor together, until SIGINT or SIGTERM.",
         discussion: """
+            Takes every flag of tally nsqd as well, in the form --flag=value, for its broker: see \
+            tally nsqd --help. The HTTP API is served only if --http-address says where.
+
             EXAMPLES
               tally serve --tcp-address=127.0.0.1:4150 --store=counts.sqlite
               tally serve --data-path=messages --store=counts.sqlite
               tally produce --nsqd-tcp-address=127.0.0.1:4150 --plays=1000 --rate=100
             """)
 
-    @Option(help: "Where to listen for clients, as HOST:PORT; port 0 is any free one.")
-    var tcpAddress = "127.0.0.1:4150"
-
     @OptionGroup(title: "Counting")
     var counting: ProcessorFlags
 
-    @OptionGroup(title: "Broker")
-    var brokerFlags: BrokerFlags
+    @Argument(
+        parsing: .allUnrecognized,
+        help: ArgumentHelp(
+            "The broker's flags, --tcp-address (127.0.0.1:4150 unless given) among them.",
+            valueName: "nsqd-flags"))
+    var brokerFlags: [String] = []
 
-    @OptionGroup(title: "Data path")
-    var dataPath: DataPathFlags
+    func validate() throws { _ = try parsedFlags() }
 
-    @Option(help: "What to log: debug, info, warn, error or fatal.")
-    var logLevel = LogLevel.info
+    private func parsedFlags() throws -> FlagSet.Parsed {
+        var defaults = BrokerStart.defaults
+        defaults.addresses.tcp = "127.0.0.1:4150"
+        defaults.addresses.http = ""
+        do throws(FlagError) {
+            let parsed = try FlagSet(name: "serve").parse(brokerFlags, over: defaults)
+            guard let word = parsed.rest.first else { return parsed }
+            throw .mistake("there is no use for \(word)")
+        } catch {
+            guard case .mistake(let text) = error else { throw CleanExit.helpRequest(self) }
+            throw ValidationError(text)
+        }
+    }
 
     func run() async throws {
-        let logger = LineLog.logger("tally", logLevel)
+        let start = try BrokerStart(try parsedFlags())
+        let logger = LineLog.logger("tally", start.options.log.level)
         let signals = try await StopSignals.watch()
         let store = try PlayStore(.file(counting.store))
-        let broker = try await EmbeddedBroker.start(
-            brokerFlags.options, dataPath: dataPath.options, at: tcpAddress, LineLog.logger("nsqd", logLevel))
+        let broker = try await start.start()
         let address = try SocketAddress(parsing: broker.tcpAddress)
         let processor = try await RunningProcessor.start(
             counting.assembly(nsqds: [address.reachable], store: store, logger: logger)

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Glibc
+import NSQBroker
 
 /// Where the binary starts. Called by the name `nsqd`, it is nsqd.
 @main
@@ -21,11 +22,25 @@ struct Tally: AsyncParsableCommand {
         ])
 
     static func main() async {
-        let name = CommandLine.arguments.first?.split(separator: "/").last
-        let status = await name == "nsqd" ? NSQDCommand.statusOfRun() : statusOfRun()
+        FileLimit.raise()
+        let status: Int32
+        if let arguments = argumentsOfNSQD(CommandLine.arguments) {
+            status = await NSQDCommand.status(of: arguments)
+        } else {
+            status = await statusOfRun()
+        }
         // Not `exit`: it would take the C libraries down under threads that still use them.
         fflush(nil)
         _exit(status)
+    }
+
+    /// What nsqd is called with, if it is nsqd that is called: the binary by that name, or our
+    /// subcommand, or help for it.
+    static func argumentsOfNSQD(_ words: [String]) -> [String]? {
+        if words.first?.split(separator: "/").last == "nsqd" { return Array(words.dropFirst()) }
+        let command = words.dropFirst()
+        if command.first == "nsqd" { return Array(command.dropFirst()) }
+        return command.elementsEqual(["help", "nsqd"]) ? ["--help"] : nil
     }
 }
 
@@ -35,8 +50,7 @@ extension AsyncParsableCommand {
     /// - Returns: the exit status.
     static func statusOfRun() async -> Int32 {
         do {
-            let arguments = GoFlags.complete(Array(CommandLine.arguments.dropFirst()))
-            var command = try parseAsRoot(arguments)
+            var command = try parseAsRoot()
             if var command = command as? any AsyncParsableCommand {
                 try await command.run()
             } else {

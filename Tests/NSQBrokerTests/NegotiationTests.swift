@@ -220,11 +220,14 @@ import Transport
     private func startBroker(_ options: BrokerOptions = BrokerOptions()) async throws
         -> EmbeddedBroker
     {
-        let tls = TLSServerOptions(
-            certificateFile: certificates.server.certificate, keyFile: certificates.server.key)
+        var all = ServerOptions()
+        all.core = options
+        all.addresses.tcp = "127.0.0.1:0"
+        all.addresses.http = ""
+        all.tls.certificateFile = certificates.server.certificate
+        all.tls.keyFile = certificates.server.key
         return try await EmbeddedBroker.start(
-            options, tls: tls, at: "127.0.0.1:0",
-            Logger(label: "nsqd") { _ in SwiftLogNoOpLogHandler() })
+            all, Logger(label: "nsqd") { _ in SwiftLogNoOpLogHandler() })
     }
 
     private var trust: TLSClientOptions {

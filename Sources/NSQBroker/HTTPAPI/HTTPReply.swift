@@ -88,6 +88,10 @@ struct HTTPFailure: Error, Equatable {
     static let badBody = HTTPFailure(413, "BAD_BODY")
     static let badMessage = HTTPFailure(413, "BAD_MESSAGE")
     static let exiting = HTTPFailure(503, "EXITING")
+    // Not nsqd's, which has no such bounds.
+    static let tooManyTopics = HTTPFailure(503, "TOO_MANY_TOPICS")
+    static let tooManyChannels = HTTPFailure(503, "TOO_MANY_CHANNELS")
+    static let tooManyConnections = HTTPFailure(503, "TOO_MANY_CONNECTIONS")
     /// Not nsqd's: it has disks to put messages on.
     static let memoryIsFull = HTTPFailure(503, "MEMORY_FULL")
     /// Not nsqd's, which does not say: the message is not on the disk.

@@ -7,7 +7,7 @@ extension HTTPRoutes {
     func publish(_ request: HTTPRequest) throws(HTTPFailure) {
         guard !request.body.isEmpty else { throw .messageEmpty }
         let query = try query(of: request)
-        let topic = try topic(in: query)
+        let topic = try topicToBe(in: query)
         // As in nsqd, the topic comes into being before the deferral is looked at.
         broker.createTopic(topic, at: server.now)
         let delay = try deferral(in: query)
@@ -31,7 +31,7 @@ extension HTTPRoutes {
             return .refuse(.failure(.bodyTooBig))
         }
         do throws(HTTPFailure) {
-            broker.createTopic(try topic(in: query(of: request)), at: server.now)
+            broker.createTopic(try topicToBe(in: query(of: request)), at: server.now)
         } catch {
             return .refuse(.failure(error))
         }
@@ -40,7 +40,7 @@ extension HTTPRoutes {
 
     func multiPublish(_ request: HTTPRequest) throws(HTTPFailure) {
         let query = try query(of: request)
-        let topic = try topic(in: query)
+        let topic = try topicToBe(in: query)
         let isBinary = GoText.bool(query["binary"], absent: false, other: true)
         let batch =
             isBinary ? try binaryBatch(request.body) : try textBatch(request.body)

@@ -9,8 +9,8 @@ extension HTTPRoutes {
         let options = broker.options
         return JSONWriter.object { json in
             json.member("version", options.version)
-            json.member("broadcast_address", server.hostname)
-            json.member("hostname", server.hostname)
+            json.member("broadcast_address", server.options.addresses.broadcast)
+            json.member("hostname", System.hostname)
             json.member("http_port", server.httpAddress?.port ?? -1)
             json.member("tcp_port", server.tcpAddress?.port ?? -1)
             json.member("start_time", server.startedAtSeconds)

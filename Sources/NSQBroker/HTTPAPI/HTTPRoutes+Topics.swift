@@ -6,6 +6,12 @@ import NSQWire
 /// are not the same everywhere.
 extension HTTPRoutes {
     /// The topic to publish to, or to create.
+    func topicToBe(in query: HTTPQuery) throws(HTTPFailure) -> TopicName {
+        let name = try topic(in: query)
+        guard broker.hasRoom(for: name) else { throw .tooManyTopics }
+        return name
+    }
+
     func topic(in query: HTTPQuery) throws(HTTPFailure) -> TopicName {
         guard let text = query["topic"] else { throw .missingTopic }
         guard let name = TopicName(text) else { throw .invalidTopic }
@@ -16,7 +22,7 @@ extension HTTPRoutes {
         _ action: HTTPRoute.Action, topicIn query: HTTPQuery
     ) throws(HTTPFailure) {
         switch action {
-        case .create: broker.createTopic(try topic(in: query), at: server.now)
+        case .create: broker.createTopic(try topicToBe(in: query), at: server.now)
         case .empty:
             let name = try topic(in: query)
             try expectTopic(broker.emptyTopic(name, at: server.now))
@@ -39,6 +45,9 @@ extension HTTPRoutes {
         guard let channelText = query["channel"] else { throw .missingChannel }
         guard let channel = ChannelName(channelText) else { throw .invalidChannelArgument }
         try expectTopic(broker.hasTopic(topic))
+        guard action != .create || broker.hasRoom(for: channel, of: topic) else {
+            throw .tooManyChannels
+        }
         let now = server.now
         let isFound =
             switch action {

@@ -74,7 +74,14 @@ extension Bool: JSONWritable {
     func write(to bytes: inout [UInt8]) { bytes += (self ? "true" : "false").utf8 }
 }
 
-extension [String]: JSONWritable {
+extension Double: JSONWritable {
+    /// A whole number has no point in Go's JSON.
+    func write(to bytes: inout [UInt8]) {
+        bytes += (Int(exactly: self).map(String.init) ?? String(self)).utf8
+    }
+}
+
+extension Array: JSONWritable where Element: JSONWritable {
     func write(to bytes: inout [UInt8]) {
         var writer = JSONWriter()
         writer.array(self) { $0.add($1) }

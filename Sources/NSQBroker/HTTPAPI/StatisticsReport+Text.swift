@@ -45,7 +45,9 @@ extension StatisticsReport {
     }
 
     private func line(of client: ClientStatistics) -> String {
-        let port = client.address.split(separator: ":").last ?? ""
+        let parts = client.address.split(separator: ":")
+        // A client by a Unix-domain socket has no port.
+        let port = parts.count > 1 ? parts.last! : ""
         let name = "[V2 " + pad("\(client.hostname):\(port) \(client.userAgent)", 21) + "]"
         let age = max(0, Int64(nowSeconds) - client.connectedAtSeconds)
         let connected = "connected: " + GoText.duration(nanoseconds: age * 1_000_000_000)

@@ -1,4 +1,5 @@
 import Glibc
+import Transport
 
 /// What the kernel says of this process and its machine.
 enum System {
@@ -14,6 +15,9 @@ enum System {
         guard fields.count > 1, let pages = Int(fields[1]) else { return nil }
         return pages * sysconf(Int32(_SC_PAGESIZE))
     }
+
+    /// The number of this nsqd unless it is given one: nsqd's way to make one of the host's name.
+    static let nodeID = Int(Digest.crc32OfMD5(hostname) % 1024)
 
     static var hostname: String {
         var name = [CChar](repeating: 0, count: 256)

@@ -31,8 +31,8 @@ struct DemoCommand: AsyncParsableCommand {
     @Option(help: "Where the embedded broker listens, as HOST:PORT; port 0 is any free one.")
     var tcpAddress = SocketAddress(host: "127.0.0.1", port: 4150)
 
-    @Option(help: "The topic that the plays go through.")
-    var topic = "plays"
+    @Option(help: "The topic that the plays go through.", transform: TopicName.init(flag:))
+    var topic = TopicName(unchecked: "plays")
 
     @OptionGroup(title: "Plays")
     var flags: PlayFlags
@@ -57,11 +57,8 @@ struct DemoCommand: AsyncParsableCommand {
     var json = false
 
     func validate() throws {
-        guard TopicName(topic + RejectedPlays.topicSuffix) != nil else {
-            throw ValidationError(
-                "--topic \(topic) is not a topic's name: \(ProcessorFlags.nameRule)")
-        }
-        guard rate >= 0 else { throw ValidationError("--rate is at least 0") }
+        _ = try TopicName(flag: topic.text + RejectedPlays.topicSuffix)
+        try expect("--rate", rate, atLeast: 0)
         guard .zero...(.seconds(60)) ~= coalesce.duration else {
             throw ValidationError("--coalesce is 0 to 60s")
         }
@@ -80,7 +77,7 @@ struct DemoCommand: AsyncParsableCommand {
             .init("calls", of: nil),
         ])
         let demo = try DemoRun(
-            plays: plays, nsqd: address, topic: TopicName(topic)!, store: store, rate: rate,
+            plays: plays, nsqd: address, topic: topic, store: store, rate: rate,
             broker: broker == nil ? address.description : "embedded", progress: progress,
             coalesce: coalesce.duration)
         let outcome = try await demo.outcome(unless: signals)
@@ -98,8 +95,10 @@ struct DemoCommand: AsyncParsableCommand {
 
     private func startBroker() async throws -> EmbeddedBroker {
         do {
-            return try await EmbeddedBroker.start(
-                BrokerFlags.defaults, at: tcpAddress.description, LineLog.logger("nsqd", .error))
+            var options = BrokerStart.defaults
+            options.addresses.tcp = tcpAddress.description
+            options.addresses.http = ""
+            return try await EmbeddedBroker.start(options, LineLog.logger("nsqd", .error))
         } catch {
             throw UsageError(
                 "\(error); choose another port with --tcp-address=127.0.0.1:0, or use what runs "

@@ -1,4 +1,5 @@
 import NSQWire
+import NSQBroker
 import NSQClient
 import PlayCounts
 import UVLoop

@@ -1,3 +1,4 @@
+import NSQBroker
 import NSQClient
 import PlayCounts
 import UVLoop

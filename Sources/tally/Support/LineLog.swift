@@ -1,5 +1,7 @@
+import FoundationEssentials
 import Glibc
 import Logging
+import NSQBroker
 
 /// Log lines in nsqd's form on standard error: `[nsqd] 2026/01/31 12:00:00.000000 INFO: text`.
 struct LineLog: LogHandler {
@@ -9,7 +11,11 @@ struct LineLog: LogHandler {
 
     /// A logger whose lines begin with `[name]`.
     static func logger(_ name: String, _ level: LogLevel) -> Logger {
-        Logger(label: name) { LineLog(prefix: "[\($0)] ", logLevel: level.level) }
+        logger(prefix: "[\(name)] ", level)
+    }
+
+    static func logger(prefix: String, _ level: LogLevel) -> Logger {
+        Logger(label: "nsqd") { _ in LineLog(prefix: prefix, logLevel: level.level) }
     }
 
     init(prefix: String, logLevel: Logger.Level) {
@@ -40,12 +46,12 @@ struct LineLog: LogHandler {
 
     /// In local time, as Go's log package writes it.
     private static func timestamp() -> String {
-        var now = timespec()
-        clock_gettime(CLOCK_REALTIME, &now)
+        let microseconds = Int(Date.now.timeIntervalSince1970 * 1_000_000)
+        var seconds = time_t(microseconds / 1_000_000)
         var parts = tm()
-        localtime_r(&now.tv_sec, &parts)
+        localtime_r(&seconds, &parts)
         func two(_ number: Int32) -> String { (number < 10 ? "0" : "") + String(number) }
-        let micro = String(now.tv_nsec / 1_000)
+        let micro = String(microseconds % 1_000_000)
         return "\(parts.tm_year + 1900)/\(two(parts.tm_mon + 1))/\(two(parts.tm_mday)) "
             + "\(two(parts.tm_hour)):\(two(parts.tm_min)):\(two(parts.tm_sec))."
             + String(repeating: "0", count: 6 - micro.count) + micro

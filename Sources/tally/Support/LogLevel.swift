@@ -1,19 +1,6 @@
 import ArgumentParser
-import Logging
+import NSQBroker
 
-/// nsqd's log levels.
-enum LogLevel: String, ExpressibleByArgument, CaseIterable {
-    case debug, info, warn, error, fatal
-
-    init?(argument: String) { self.init(rawValue: argument.lowercased()) }
-
-    var level: Logger.Level {
-        switch self {
-        case .debug: .debug
-        case .info: .info
-        case .warn: .warning
-        case .error: .error
-        case .fatal: .critical
-        }
-    }
+extension LogLevel: ExpressibleByArgument {
+    public init?(argument: String) { self.init(text: argument) }
 }

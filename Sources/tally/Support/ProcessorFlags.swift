@@ -6,11 +6,11 @@ import UVLoop
 
 /// What can be chosen about counting and publishing.
 struct ProcessorFlags: ParsableArguments {
-    @Option(help: "The topic to take plays from.")
-    var topic = "plays"
+    @Option(help: "The topic to take plays from.", transform: TopicName.init(flag:))
+    var topic = TopicName(unchecked: "plays")
 
-    @Option(help: "The channel to take them through.")
-    var channel = "counts"
+    @Option(help: "The channel to take them through.", transform: ChannelName.init(flag:))
+    var channel = ChannelName(unchecked: "counts")
 
     @Option(help: "The SQLite file that the counts are kept in; made if it is not there.")
     var store = "tally.sqlite"
@@ -62,39 +62,24 @@ struct ProcessorFlags: ParsableArguments {
     var dedupLimit = 1_000_000
 
     func validate() throws {
-        guard TopicName(topic) != nil else {
-            throw ValidationError("--topic \(topic) is not a topic's name: \(Self.nameRule)")
-        }
-        guard ChannelName(channel) != nil else {
-            throw ValidationError("--channel \(channel) is not a channel's name: \(Self.nameRule)")
-        }
-        guard realtimeBelow >= 0 else { throw ValidationError("--realtime-below is at least 0") }
-        guard freshness.duration >= .seconds(1) else {
-            throw ValidationError("--freshness is at least 1s")
-        }
+        try expect("--realtime-below", realtimeBelow, atLeast: 0)
+        try expect("--freshness", freshness, atLeast: "1s")
         guard .zero...freshness.duration ~= coalesce.duration else {
             throw ValidationError("--coalesce is 0 up to --freshness")
         }
-        guard videosPerCall > 0 else { throw ValidationError("--videos-per-call is at least 1") }
-        guard maxInFlight > 0 else { throw ValidationError("--max-in-flight is at least 1") }
+        try expect("--videos-per-call", videosPerCall, atLeast: 1)
+        try expect("--max-in-flight", maxInFlight, atLeast: 1)
         guard 0...65_534 ~= maxAttempts else {
             throw ValidationError("--max-attempts is 0 to 65534")
         }
-        guard dedupWindow.duration >= .seconds(1) else {
-            throw ValidationError("--dedup-window is at least 1s")
-        }
-        for case .nsq(_, let target) in publishing.publishTo.map(\.place) where target.text == topic
-        {
+        try expect("--dedup-window", dedupWindow, atLeast: "1s")
+        for case .nsq(_, let target) in publishing.publishTo.map(\.place) where target == topic {
             throw ValidationError("--publish-to takes calls to --topic \(topic): choose another")
         }
         // What is in flight when tally is killed comes again, and must still be known then.
-        guard dedupLimit >= 2 * maxInFlight else {
-            throw ValidationError(
-                "--dedup-limit is at least twice --max-in-flight: \(2 * maxInFlight) or more")
-        }
+        try expect(
+            "--dedup-limit", dedupLimit, atLeast: 2 * maxInFlight, "twice --max-in-flight")
     }
-
-    static let nameRule = "1 to 64 of a-z A-Z 0-9 . _ -, and perhaps #ephemeral at the end"
 
     var settings: PlayProcessor.Settings {
         var settings = PlayProcessor.Settings()
@@ -112,7 +97,7 @@ struct ProcessorFlags: ParsableArguments {
         nsqds: [SocketAddress], store: PlayStore, logger: Logger
     ) -> ProcessorAssembly {
         ProcessorAssembly(
-            nsqds: nsqds, topic: TopicName(topic)!, channel: ChannelName(channel)!,
+            nsqds: nsqds, topic: topic, channel: channel,
             maxInFlight: maxInFlight, settings: settings, store: store, logger: logger)
     }
 }

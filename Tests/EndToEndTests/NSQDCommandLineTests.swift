@@ -1,0 +1,138 @@
+import Foundation
+import TestKit
+import Testing
+
+/// What nsqd 1.3.0 was seen to do with the same words.
+@Suite struct `tally nsqd` {
+    private static let free = ["-tcp-address=127.0.0.1:0", "--http-address", "127.0.0.1:0"]
+
+    @Test(arguments: [
+        (["-nope"], "flag provided but not defined: -nope"),
+        (["-max-msg-size=x"], "invalid value \"x\" for flag -max-msg-size: parse error"),
+        (["--msg-timeout", "60"], "invalid value \"60\" for flag -msg-timeout: parse error"),
+        (["-max-msg-size"], "flag needs an argument: -max-msg-size"),
+        (["-snappy=perhaps"], "invalid boolean value \"perhaps\" for -snappy: parse error"),
+        (["---x"], "bad flag syntax: ---x"),
+    ])
+    func `names a flag that is none, shows what there are, and ends with 2`(
+        words: [String], first: String
+    ) throws {
+        let process = try BuiltProcess(["nsqd"] + Self.free + words)
+        #expect(process.status() == 2)
+        let said = process.lines(of: .standardError)
+        #expect(said.first == first)
+        #expect(said.dropFirst().first == "Usage of nsqd:")
+        #expect(process.lines(of: .standardOutput).isEmpty)
+    }
+
+    @Test(arguments: [["nsqd", "-h"], ["nsqd", "--help"], ["help", "nsqd"]])
+    func `explains itself on standard error, and ends with 0`(words: [String]) throws {
+        let process = try BuiltProcess(words)
+        #expect(process.status() == 0)
+        let said = process.lines(of: .standardError)
+        #expect(said.first == "Usage of nsqd:")
+        #expect(said.contains("Beyond nsqd 1.3.0:"))
+        #expect(said.contains("EXAMPLES"))
+        #expect(process.lines(of: .standardOutput).isEmpty)
+    }
+
+    @Test(arguments: [
+        (["-max-deflate-level=10"], "instantiate nsqd - --max-deflate-level must be [1,9]"),
+        (["-node-id=1024"], "failed to instantiate nsqd - --node-id must be [0,1024)"),
+        (["-tls-required"], "cannot require TLS client connections without TLS key and cert"),
+        (["-tcp-address=/no/such/d.sock"], "listen (/no/such/d.sock) failed - bind: no such file"),
+        (["-tcp-address=127.0.0.1:99999"], "listen (127.0.0.1:99999) failed - "),
+        (["-config=/no/such.cfg"], "failed to load config file /no/such.cfg - No such file"),
+    ])
+    func `ends with 1 and one fatal line where flags cannot be followed`(
+        words: [String], reason: String
+    ) throws {
+        let process = try BuiltProcess(["nsqd", "-log-level=error"] + Self.free + words)
+        #expect(process.status() == 1)
+        let said = process.lines(of: .standardError)
+        #expect(said.count == 1)
+        #expect(said.first?.contains(" FATAL: ") == true)
+        #expect(said.first?.contains(reason) == true, "\(said)")
+    }
+
+    @Test func `prints its version as nsqd does`() throws {
+        let process = try BuiltProcess(["nsqd", "-version", "stray"])
+        #expect(process.status() == 0)
+        #expect(process.lines(of: .standardOutput) == ["nsqd v1.3.0 (built w/swift)"])
+    }
+
+    @Test func `takes a configuration file, which flags beat`() throws {
+        let folder = try TemporaryFolder()
+        let file = folder.url.appending(component: "nsqd.cfg")
+        try Data(
+            """
+            log_prefix = "[file] "
+            log_level = "debug"
+            tcp_address = "127.0.0.1:1"
+            no_such_option = true
+            """.utf8
+        ).write(to: file)
+        let (broker, _) = try BuiltProcess.listening(
+            ["nsqd", "--config", file.path, "--log-level=info"] + Self.free)
+        #expect(broker.line(containing: "HTTP: listening on 127.0.0.1:") != nil)
+        broker.send(SIGTERM)
+        #expect(broker.status() == 0)
+        let said = broker.lines(of: .standardError)
+        #expect(said.allSatisfy { $0.hasPrefix("[file] ") })
+        #expect(said[0].hasSuffix("WARNING: \(file.path): there is no option no_such_option"))
+        #expect(said[1].hasSuffix("INFO: nsqd v1.3.0 (built w/swift)"))
+        #expect(said[2].contains("INFO: ID: "))
+        #expect(said.last?.hasSuffix("INFO: NSQ: bye") == true)
+        let form = #/\[file\] \d{4}\/\d\d\/\d\d \d\d:\d\d:\d\d\.\d{6} (INFO|WARNING): .*/#
+        #expect(said.allSatisfy { $0.wholeMatch(of: form) != nil })
+    }
+
+    @Test func `says what it takes no notice of behind its flags`() throws {
+        let (broker, _) = try BuiltProcess.listening(["nsqd"] + Self.free + ["stray", "-nope"])
+        broker.send(SIGINT)
+        #expect(broker.status() == 0)
+        #expect(
+            broker.lines(of: .standardError)[0].hasSuffix(
+                "no notice is taken of what stands behind the flags: stray -nope"))
+    }
+
+    @Test func `raises its limit of file descriptors as far as it may`() throws {
+        let shell = URL(filePath: "/bin/sh")
+        let words = ["-c", "ulimit -Sn 256; exec \"$0\" nsqd \"$@\"", BuiltProcess.tally.path]
+        let (broker, _) = try BuiltProcess.listening(words + Self.free, executable: shell)
+        let limits = try String(contentsOfFile: "/proc/\(broker.processID)/limits", encoding: .utf8)
+        let line = try #require(limits.split(separator: "\n").first { $0.contains("open files") })
+        let numbers = line.split(separator: " ").compactMap { Int($0) }
+        #expect(numbers.count == 2 && numbers[0] == numbers[1], "\(line)")
+        broker.send(SIGTERM)
+        #expect(broker.status() == 0)
+    }
+}
+
+@Suite struct `tally serve` {
+    @Test func `takes the broker's flags as well`() throws {
+        let folder = try TemporaryFolder()
+        let (process, _) = try BuiltProcess.listening(
+            [
+                "serve", "--topic=likes", "--tcp-address=127.0.0.1:0",
+                "--http-address=127.0.0.1:0", "--max-msg-size=7", "--log-level=info",
+            ], directory: folder.url)
+        let mark = "HTTP: listening on "
+        let line = try #require(process.line(containing: mark))
+        let address = line[try #require(line.range(of: mark)).upperBound...]
+        let curl = try #require(URL(string: "http://\(address)/config/max_msg_size"))
+        #expect(try String(contentsOf: curl, encoding: .utf8) == "7")
+        process.send(SIGTERM)
+        #expect(process.status() == 0)
+    }
+
+    @Test(arguments: [
+        (["--no-such-flag"], "-no-such-flag"), (["stray"], "stray"),
+        (["--max-msg-size=x"], "-max-msg-size"), (["--topic=a b"], "not a topic's name"),
+    ])
+    func `refuses what is no flag`(words: [String], text: String) throws {
+        let process = try BuiltProcess(["serve", "--tcp-address=127.0.0.1:0"] + words)
+        #expect(process.status() != 0)
+        #expect(process.lines(of: .standardError).joined().contains(text))
+    }
+}

@@ -1,0 +1,71 @@
+import Foundation
+import TestKit
+import Testing
+
+/// NSQ, “nsqd”: an address that is not `host:port` is the path of a Unix-domain socket.
+@Suite struct `nsqd on Unix-domain sockets` {
+    private let folder: TemporaryFolder
+    private let tcp: String
+    private let http: String
+
+    init() throws {
+        folder = try TemporaryFolder()
+        tcp = folder.url.appending(component: "tcp.sock").path
+        http = folder.url.appending(component: "http.sock").path
+    }
+
+    private func start() throws -> BuiltProcess {
+        let process = try BuiltProcess(["nsqd", "--tcp-address=\(tcp)", "-http-address", http])
+        try #require(process.line(containing: "HTTP: listening on \(http)") != nil)
+        #expect(process.line(containing: "TCP: listening on \(tcp)") != nil)
+        return process
+    }
+
+    private func get(_ path: String) throws -> String {
+        let client = try LocalClient(http)
+        client.send("GET \(path) HTTP/1.0\r\n\r\n")
+        return client.receiveAll()
+    }
+
+    @Test func `speaks both protocols, and removes their files when it ends`() throws {
+        let broker = try start()
+        let client = try LocalClient(tcp)
+        client.send("  V2SUB plays counts\nPUB plays\n\0\0\0\u{4}playRDY 1\n")
+        var said = ""
+        while !said.hasSuffix("play") {
+            let more = client.receive()
+            try #require(!more.isEmpty)
+            said += more
+        }
+        let info = try get("/info")
+        #expect(info.contains(#""tcp_port":-1"#) && info.contains(#""http_port":-1"#))
+        #expect(try get("/stats?format=json").contains(#""remote_address":"@""#))
+        #expect(try get("/stats").contains("[V2 : "))
+        #expect(try get("/config/tcp_address").hasSuffix("\r\n\r\n\(tcp)"))
+        #expect(try get("/config/broadcast_tcp_port").hasSuffix("\r\n\r\n0"))
+        #expect(broker.line(containing: "200 GET /info (@)") != nil)
+        broker.send(SIGTERM)
+        #expect(broker.status() == 0)
+        #expect(!FileManager.default.fileExists(atPath: tcp))
+        #expect(!FileManager.default.fileExists(atPath: http))
+    }
+
+    @Test func `refuses to start where a file is left, and says what to do`() throws {
+        let killed = try start()
+        killed.send(SIGKILL)
+        #expect(killed.status() == -SIGKILL)
+        let next = try BuiltProcess(["nsqd", "--tcp-address=\(tcp)", "-http-address="])
+        #expect(next.status() == 1)
+        let reason = "listen (\(tcp)) failed - bind: address already in use; if nobody listens"
+        #expect(next.lines(of: .standardError).last?.contains(reason) == true)
+        #expect(FileManager.default.fileExists(atPath: tcp))
+    }
+
+    @Test func `removes the one file if there cannot be the other`() throws {
+        try Data().write(to: URL(filePath: http))
+        let broker = try BuiltProcess(["nsqd", "--tcp-address=\(tcp)", "-http-address=\(http)"])
+        #expect(broker.status() == 1)
+        #expect(!FileManager.default.fileExists(atPath: tcp))
+        #expect(FileManager.default.fileExists(atPath: http))
+    }
+}
