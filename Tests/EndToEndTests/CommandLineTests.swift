@@ -16,7 +16,7 @@ import Testing
         (["produce", "--nsqd-tcp-address=127.0.0.1:1", "--file=/no/such/file"], "/no/such/file"),
         (["nsqd", "--tcp-address=127.0.0.1:0", "--max-msg-size=0"], "--max-msg-size"),
         (["nsqd", "--tcp-address=127.0.0.1:0", "--max-deflate-level=10"], "--max-deflate-level"),
-        (["nsqd", "--tcp-address=127.0.0.1:0", "--snappy=perhaps"], "--snappy"),
+        (["nsqd", "--tcp-address=127.0.0.1:0", "--snappy=perhaps"], "-snappy"),
         (["nsqd", "--tcp-address=127.0.0.1:0", "--tls-required"], "--tls-cert"),
         (["nsqd", "--tcp-address=127.0.0.1:0", "--tls-client-auth-policy=require"], "--tls-cert"),
         (["nsqd", "--tcp-address=127.0.0.1:0", "--tls-cert=/no/such/file"], "--tls-key"),

@@ -112,16 +112,16 @@ import Testing
 @Suite struct `tally serve` {
     @Test func `takes the broker's flags as well`() throws {
         let folder = try TemporaryFolder()
+        let path = folder.url.appending(component: "http.sock").path
         let (process, _) = try BuiltProcess.listening(
             [
-                "serve", "--topic=likes", "--tcp-address=127.0.0.1:0",
-                "--http-address=127.0.0.1:0", "--max-msg-size=7", "--log-level=info",
+                "serve", "--topic=likes", "--tcp-address=127.0.0.1:0", "--http-address=\(path)",
+                "--max-msg-size=7", "--log-level=info",
             ], directory: folder.url)
-        let mark = "HTTP: listening on "
-        let line = try #require(process.line(containing: mark))
-        let address = line[try #require(line.range(of: mark)).upperBound...]
-        let curl = try #require(URL(string: "http://\(address)/config/max_msg_size"))
-        #expect(try String(contentsOf: curl, encoding: .utf8) == "7")
+        try #require(process.line(containing: "HTTP: listening on \(path)") != nil)
+        let client = try LocalClient(path)
+        client.send("GET /config/max_msg_size HTTP/1.0\r\n\r\n")
+        #expect(client.receiveAll().hasSuffix("\r\n\r\n7"))
         process.send(SIGTERM)
         #expect(process.status() == 0)
     }

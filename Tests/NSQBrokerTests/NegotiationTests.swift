@@ -222,6 +222,7 @@ import Transport
     {
         var all = ServerOptions()
         all.core = options
+        all.tls.requirement = options.tlsRequired ? .everywhere : .nowhere
         all.addresses.tcp = "127.0.0.1:0"
         all.addresses.http = ""
         all.tls.certificateFile = certificates.server.certificate
