@@ -18,11 +18,10 @@ extension ServerOption {
         ServerOption("node-id", \.nodeID, "a number for this nsqd, 0 to 1023", key: .named("id")),
         ServerOption(
             "verbose", \.process.verbose, "taken, and without effect; see --log-level", key: .none),
-        ServerOption("version", \.process.showsVersion, "print the version and end", key: .none),
         ServerOption(
-            """
-            worker-id", \.process.workerID, "taken, and without effect; see --node-id
-            """, key: .none),
+            "version", \.process.showsVersion, "print the version and end", key: .none),
+        ServerOption(
+            "worker-id", \.process.workerID, "taken, and without effect; see --node-id", key: .none),
     ]
 
     // MARK: Where to listen, and what to tell others
@@ -33,15 +32,13 @@ extension ServerOption {
             """
             where to listen for clients: host:port or the path of a Unix-domain socket; port 0 is \
             any free one
-            """
-        ),
+            """),
         ServerOption(
             "http-address", \.addresses.http,
             """
             where to serve the HTTP API: host:port or the path of a Unix-domain socket; empty: \
             nowhere
-            """
-        ),
+            """),
         ServerOption(
             "https-address", \.addresses.https,
             "where to serve the HTTP API over TLS, if there is a certificate"),
@@ -120,16 +117,14 @@ extension ServerOption {
             """
             whether clients must show a certificate: require (any), or require-verify (one that \
             --tls-root-ca-file vouches for)
-            """
-        ),
+            """),
         ServerOption("tls-key", \.tls.keyFile, "the certificate's private key; a PEM file"),
         ServerOption(
             "tls-min-version", \.tls.minVersion,
             """
             the lowest TLS version: tls1.0, tls1.1, tls1.2 or tls1.3; the system's OpenSSL has the \
             last word
-            """
-        ),
+            """),
         ServerOption(
             "tls-required", \.tls.requirement,
             "refuse clients without TLS: true, false, or tcp-https to leave plain HTTP open"),
