@@ -19,9 +19,9 @@ package final class BrokerServer {
     let tls: TLSContext?
     var logger: Logger
     /// What was chosen, with what became of it: ports that the kernel chose, changes over HTTP.
-    private(set) var options: ServerOptions
+    package private(set) var options: ServerOptions
     /// Called with the options as they were, when some have changed while the broker runs.
-    var whenOptionsChange: ((ServerOptions) -> Void)?
+    package var whenOptionsChange: ((ServerOptions) -> Void)?
     /// `nil` as long as it listens nowhere, or on the path of a Unix-domain socket.
     private(set) var tcpAddress: SocketAddress?
     private(set) var httpAddress: SocketAddress?

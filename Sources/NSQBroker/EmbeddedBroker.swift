@@ -17,9 +17,10 @@ import UVLoop
 public final class EmbeddedBroker: Sendable {
     /// What can be chosen; the defaults are nsqd's, but for the address.
     public struct Configuration: Sendable {
-        /// `host:port` to listen on. Port 0, the default, is any free one.
+        /// `host:port` to listen on, or the path of a Unix-domain socket. Port 0, the default, is
+        /// any free one.
         public var tcpAddress = "127.0.0.1:0"
-        /// `host:port` to serve the HTTP API on; by default there is none.
+        /// Where to serve the HTTP API, likewise; by default nowhere.
         public var httpAddress: String?
         /// How long a consumer may hold a message before it goes to another.
         public var messageTimeout = Duration.seconds(60)

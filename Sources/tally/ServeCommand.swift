@@ -47,6 +47,8 @@ struct ServeCommand: AsyncParsableCommand {
 
     func run() async throws {
         let start = try BrokerStart(try parsedFlags())
+        // The processor comes in by TCP.
+        _ = try SocketAddress(parsing: start.options.addresses.tcp)
         let logger = LineLog.logger("tally", start.options.log.level)
         let signals = try await StopSignals.watch()
         let store = try PlayStore(.file(counting.store))

@@ -2,6 +2,7 @@ import BrokerCore
 import Foundation
 import Logging
 import NSQBroker
+import TestKit
 import Testing
 import Transport
 import UVLoop
@@ -97,6 +98,7 @@ private func ask(_ broker: EmbeddedBroker, _ method: String, _ path: String, _ b
 /// NSQ, “nsqd”, HTTP API: `GET /config/…`, for every option of 1.3.0.
 @Suite struct `Every option` {
     @Test func `is told by its name in the configuration file`() async throws {
+        let folder = try TemporaryFolder()
         let broker = try await start {
             $0.nodeID = 7
             $0.addresses.broadcast = "nsqd.example"
@@ -104,7 +106,7 @@ private func ask(_ broker: EmbeddedBroker, _ method: String, _ path: String, _ b
             $0.latency.percentiles = [1, 0.99, 0.5]
             $0.lookup.tcpAddresses = ["127.0.0.1:1"]
             $0.tls.minVersion = .tls12
-            $0.disk.dataPath = "/var/lib/nsq"
+            $0.disk.dataPath = folder.url.path
         }
         let values = [
             "id": "7", "broadcast_address": "nsqd.example", "broadcast_tcp_port": "9",
@@ -113,7 +115,7 @@ private func ask(_ broker: EmbeddedBroker, _ method: String, _ path: String, _ b
             "nsqlookupd_tcp_addresses": #"["127.0.0.1:1"]"#, "auth_http_addresses": "[]",
             "tls_min_version": "771", "tls_required": "0", "tls_cert": "", "deflate": "true",
             "snappy": "true", "max_deflate_level": "6", "log_level": "2", "log_prefix": "[nsqd] ",
-            "data_path": "/var/lib/nsq", "max_bytes_per_file": "104857600", "sync_every": "2500",
+            "data_path": folder.url.path, "max_bytes_per_file": "104857600", "sync_every": "2500",
             "sync_timeout": "2000000000", "https_address": "0.0.0.0:4152",
             "statsd_prefix": "nsq.%s", "statsd_mem_stats": "true",
             "queue_scan_selection_count": "20", "http_client_connect_timeout": "2000000000",
@@ -128,6 +130,30 @@ private func ask(_ broker: EmbeddedBroker, _ method: String, _ path: String, _ b
         #expect(
             try ask(broker, "GET", "/info").contains(#""broadcast_address":"nsqd.example""#))
         await broker.stop()
+    }
+
+    @Test func `that changes over HTTP is told to whoever listens`() throws {
+        let loop = try Loop()
+        defer { loop.close() }
+        let logger = Logger(label: "nsqd") { _ in SwiftLogNoOpLogHandler() }
+        let server = try BrokerServer(options: ServerOptions(), on: loop, logger: logger)
+        var told: [String] = []
+        server.whenOptionsChange = { [unowned server] before in
+            told += before.lookup.tcpAddresses + server.options.lookup.tcpAddresses
+        }
+        let endpoint = Endpoint.tcp(SocketAddress(host: "127.0.0.1", port: 0))
+        let address = try server.listenForHTTP(at: endpoint).tcpAddress!
+        let client = try BlockingSocket(to: address)
+        let path = "/config/nsqlookupd_tcp_addresses"
+        client.send(Array("PUT \(path) HTTP/1.0\r\nContent-Length: 7\r\n\r\n[\"a:1\"]".utf8))
+        let timer = Timer(on: loop)
+        timer.start(after: .milliseconds(1), repeating: .milliseconds(1)) {
+            guard !told.isEmpty else { return }
+            timer.close()
+            server.stop { loop.stop() }
+        }
+        loop.run()
+        #expect(told == ["a:1"])
     }
 
     @Test func `has nsqd's default`() throws {
