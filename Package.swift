@@ -64,7 +64,8 @@ let package = Package(
         room("NSQClient", ["NSQWire", "UVLoop", deque, logging]),
 
         // Floor 3: what it does.
-        room("NSQBroker", ["NSQWire", "BrokerCore", "UVLoop", "Transport", "HTTP", logging]),
+        room(
+            "NSQBroker", ["NSQWire", "BrokerCore", "UVLoop", "Transport", "HTTP", deque, logging]),
         room(
             "PlayCounts",
             ["NSQWire", "NSQClient", "HTTP", "Transport", "UVLoop", grdb, heap, histogram, logging]),
@@ -86,7 +87,7 @@ let package = Package(
         tests(of: "HTTPTests", ["HTTP", "Transport", "UVLoop"]),
         tests(
             of: "NSQBrokerTests",
-            ["NSQBroker", "BrokerCore", "NSQWire", "Transport", "UVLoop", logging]),
+            ["NSQBroker", "BrokerCore", "NSQWire", "Transport", "HTTP", "UVLoop", logging]),
         tests(of: "NSQClientTests", ["NSQClient", "NSQBroker", "NSQWire", "UVLoop"]),
         tests(
             of: "PlayCountsTests",

@@ -14,8 +14,8 @@ extension Broker {
         switch try Command(parsing: line) {
         case .nop: return true
         case .identify: return try identify(&body, session)
-        case .authenticate: return try authenticate(&body)
-        case .subscribe(let topic, let channel): try subscribe(session, topic, channel)
+        case .authenticate: return try authenticate(&body, session)
+        case .subscribe(let topic, let channel): return try subscribe(session, topic, channel)
         case .ready(let count): try ready(session, count)
         case .finish(let id): try session.channel?.finish(id, by: session, turn)
         case .requeue(let id, let milliseconds):
@@ -35,7 +35,8 @@ extension Broker {
 
     private func subscribe(
         _ session: Session, _ topicName: TopicName, _ channelName: ChannelName
-    ) throws(ProtocolError) {
+    ) throws(ProtocolError) -> Bool {
+        guard try permit(.subscribe, topicName, channelName, to: session) else { return false }
         let channel = try channel(channelName, ofTopic: topicName)
         let limit = options.maxChannelConsumers
         guard limit == 0 || channel.consumerCount < limit else {
@@ -46,6 +47,7 @@ extension Broker {
         channel.addConsumer(session)
         session.phase = .subscribed
         answerOK(session)
+        return true
     }
 
     private func ready(_ session: Session, _ count: Int) throws(ProtocolError) {
@@ -61,11 +63,6 @@ extension Broker {
         session.readyCount = 0
         session.phase = .closing
         respond(session, Frame.closeWait.bytes)
-    }
-
-    private func authenticate(_ body: inout BodyReader) throws(ProtocolError) -> Bool {
-        guard try smallBody(&body, of: .authenticate) != nil else { return false }
-        throw ProtocolError(.authDisabled, "AUTH disabled")
     }
 
     /// Reads the body of IDENTIFY or AUTH.

@@ -8,6 +8,22 @@ extension Broker {
         _ = topic(name)
     }
 
+    /// Gives a topic that is held since it came into being the channels that it has elsewhere; an
+    /// ephemeral one comes only with its consumers. From now on it hands over what comes.
+    package func startTopic(_ name: TopicName, with channels: [ChannelName], at now: Moment) {
+        turn.now = now
+        guard let topic = topics[name], topic.awaitsChannels else { return }
+        for name in channels where !name.isEphemeral { _ = channel(name, of: topic) }
+        topic.awaitsChannels = false
+        if topic.isNoted { turn.note(.topicStarted(topic.name)) }
+        turn.touch(topic)
+    }
+
+    /// Each topic by name, with its channels by theirs.
+    package var topicNames: [(topic: TopicName, channels: [ChannelName])] {
+        topics.values.sorted { $0.name < $1.name }.map { ($0.name, $0.channels.map(\.name)) }
+    }
+
     /// - Returns: `false` if there is no such topic, here and below.
     package func createChannel(_ name: ChannelName, of topic: TopicName, at now: Moment) -> Bool {
         withTopic(topic, now) { _ = channel(name, of: $0) }

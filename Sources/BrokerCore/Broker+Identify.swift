@@ -58,6 +58,7 @@ extension Broker {
             maxDeflateLevel: options.maxDeflateLevel,
             snappy: upgrade.compression == .snappy,
             sampleRate: session.sampleRate,
+            authRequired: options.authRequired,
             outputBufferSize: session.outputBufferBytes,
             outputBufferTimeout: Int(session.outputBufferTimeout / 1_000_000),
             topologyRegion: session.topologyRegion,

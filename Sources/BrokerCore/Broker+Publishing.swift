@@ -14,7 +14,9 @@ extension Broker {
     func publish(
         to known: Topic?, named name: TopicName? = nil, _ body: inout BodyReader, _ session: Session
     ) throws(ProtocolError) -> Bool {
-        guard let message = try message(&body, .publish) else { return false }
+        guard let message = try message(&body, .publish),
+            try permit(.publish, known?.name ?? name!, to: session)
+        else { return false }
         try expectRoom(for: 1, bodyBytes: message.count, .publishFailed, .publish)
         let topic =
             if let known { known } else { try topic(name!, .publishFailed, .publish) }
@@ -32,7 +34,9 @@ extension Broker {
             throw ProtocolError(
                 .invalid, "DPUB timeout \(milliseconds) out of range 0-\(longest)")
         }
-        guard let message = try message(&body, .deferredPublish) else { return false }
+        guard let message = try message(&body, .deferredPublish),
+            try permit(.deferredPublish, name, to: session)
+        else { return false }
         try expectRoom(
             for: 1, bodyBytes: message.count, .deferredPublishFailed, .deferredPublish)
         let topic = try topic(name, .deferredPublishFailed, .deferredPublish)
@@ -70,6 +74,7 @@ extension Broker {
     func multiPublish(
         to name: TopicName, _ body: inout BodyReader, _ session: Session
     ) throws(ProtocolError) -> Bool {
+        guard try permit(.multiPublish, name, to: session) else { return false }
         guard let total = body.int32() else { return false }
         guard total > 0 else {
             throw ProtocolError(.badBody, "MPUB invalid body size \(total)")

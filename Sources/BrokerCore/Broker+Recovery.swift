@@ -14,6 +14,8 @@ extension Broker {
             topics[name]?.pause(isPaused, turn)
             topics[name]?.handOver(turn)
         case .topicEmptied(let name): topics[name]?.empty(turn)
+        case .topicHeld(let name): topics[name]?.awaitsChannels = true
+        case .topicStarted(let name): recoverStart(of: name)
         case .handedOver(let name): topics[name]?.recoverHandingOver()
         case .channelCreated(let topic, let name):
             // As at the end of the turn that it was created in.
@@ -62,9 +64,16 @@ extension Broker {
         topic(messages.topic).recover(messages, turn)
     }
 
+    private func recoverStart(of name: TopicName) {
+        topics[name]?.awaitsChannels = false
+        topics[name]?.handOver(turn)
+    }
+
     /// That was all: from here on things happen.
     package func endRecovery(at now: Moment) {
         turn.now = now
+        // Who was to be asked for channels has not answered before the end.
+        for name in topics.keys { recoverStart(of: name) }
         for topic in topics.values { topic.endRecovery(turn) }
         _ = turn.takeNotingChannels()
         turn.isRecovering = false

@@ -23,6 +23,10 @@ package final class Broker {
     /// Nobody may publish any more: the broker is about to stop.
     package private(set) var isStopping = false
 
+    /// A topic that comes into being keeps its messages until ``startTopic(_:with:at:)``: others
+    /// may know of channels that are to get them, too.
+    package var holdsNewTopics = false
+
     /// How often quiet topics are looked after.
     static let sweepInterval = Duration.seconds(5)
     /// Memory that nobody needed for so long, or for twice as long, goes back to the system: late
@@ -86,7 +90,7 @@ package final class Broker {
         turn.now = now
         var offset = 0
         session.neededBytes = 0
-        while !session.isEnded, session.pendingUpgrade == nil,
+        while !session.isEnded, !session.isWaiting,
             takeOne(bytes, at: &offset, from: session)
         {}
         return session.isEnded ? bytes.count : offset
@@ -286,8 +290,10 @@ package final class Broker {
     func topic(_ name: TopicName) -> Topic {
         if let topic = topics[name] { return topic }
         let topic = Topic(name: name, ledger: turn.ledger)
+        topic.awaitsChannels = holdsNewTopics
         topics[name] = topic
         if topic.isNoted { turn.note(.topicCreated(name)) }
+        if topic.isNoted, topic.awaitsChannels { turn.note(.topicHeld(name)) }
         turn.events.append(.topicCreated(name))
         return topic
     }
@@ -299,6 +305,10 @@ package final class Broker {
         writeNotes()
         lastChannel += 1
         let channel = Channel(name: name, number: lastChannel, topic: topic)
+        if !options.latencyPercentiles.isEmpty {
+            channel.latency = LatencyWindow(
+                length: options.latencyWindow, at: turn.now.monotonic)
+        }
         channelsByNumber[lastChannel] = channel
         topic.addChannel(channel, turn)
         if channel.isNoted { turn.note(.channelCreated(topic.name, name)) }

@@ -24,6 +24,13 @@ package struct BrokerOptions: Sendable {
     package var tlsAvailable = false
     /// Without TLS nothing but IDENTIFY is allowed.
     package var tlsRequired = false
+    /// Clients may publish and subscribe only as far as an authorization server says.
+    package var authRequired = false
+    /// The percentiles to keep of how long messages take to their FIN, as parts of 1, highest first.
+    /// With none, nothing is kept.
+    package var latencyPercentiles: [Double] = []
+    /// What they are of: so long back from now.
+    package var latencyWindow = Duration.seconds(600)
     /// Consumers a channel may have; 0 is no limit.
     package var maxChannelConsumers = 0
     /// Messages an ephemeral channel or topic holds before it drops further ones.

@@ -10,6 +10,8 @@ extension Channel {
     func finish(_ id: MessageID, by session: Session, _ turn: Turn) throws(ProtocolError) {
         let delivery = try inFlight(id, to: session, .finishFailed, "FIN")
         leaveFlight(delivery, session)
+        let place = deliveries[delivery]
+        latency?.note(Int(place.index), of: share(place.share)!.segment, turn.now)
         settle(delivery, turn)
         session.finishCount += 1
         turn.touch(self)
@@ -22,7 +24,7 @@ extension Channel {
     func finishRun(_ bytes: Bytes, at offset: inout Int, by session: Session, _ turn: Turn) -> Int {
         let start = offset
         var number = lastShare
-        while finishRun(bytes, at: &offset, by: session, inShare: number) {
+        while finishRun(bytes, at: &offset, by: session, inShare: number, turn) {
             guard let next = shareNumber(ofFinishAt: offset, in: bytes), next != number else {
                 break
             }
@@ -40,7 +42,8 @@ extension Channel {
     ///
     /// - Returns: whether another plain FIN follows, of a message that is not this share's.
     func finishRun(
-        _ bytes: Bytes, at offset: inout Int, by session: Session, inShare number: Int
+        _ bytes: Bytes, at offset: inout Int, by session: Session, inShare number: Int,
+        _ turn: Turn
     ) -> Bool {
         var place = bytes.baseAddress! + offset
         let last = bytes.baseAddress! + bytes.count - Command.finishBytes
@@ -50,6 +53,7 @@ extension Channel {
         let idStart = share.segment.idStart
         let idMiddle = share.segment.idMiddle
         let deliveries = deliveries
+        let latency = latency
         let slot = session.consumerSlot
         var finished = 0
         while place <= last, place.isPlainFinish,
@@ -63,6 +67,7 @@ extension Channel {
             deliveries.remove(id)
             deliveries.free(id)
             share.setState(Share.settledState, of: index)
+            latency?.note(index, of: share.segment, turn.now)
             finished += 1
             place += Command.finishBytes
         }
@@ -142,6 +147,16 @@ extension Channel {
         share.setState(Share.settledState, of: index)
         noteFinished(index..<index + 1, of: share.segment, turn)
         settle(1, in: delivery.share)
+    }
+}
+
+extension LatencyWindow {
+    /// A message has been finished.
+    @inline(__always)
+    fileprivate func note(_ index: Int, of segment: Segment, _ now: Moment) {
+        let published = segment.frame(at: index)
+            .bigEndian(at: MessageFrame.timestampOffset, as: Int64.self)
+        add(now.wall - published, at: now.monotonic)
     }
 }
 

@@ -33,6 +33,9 @@ package final class Channel {
     var ahead = Deque<Range<Int>>()
     var cursorShare = 0
 
+    /// How long messages took, if anybody wants to know.
+    var latency: LatencyWindow?
+
     var deliveries = DeliveryPool()
     var deferredQueue = DeadlineQueue<Int32>()
     var deferredCount = 0

@@ -99,6 +99,9 @@ package enum LedgerChange: Hashable, Sendable {
     case topicDeleted(TopicName)
     case topicPaused(TopicName, Bool)
     case topicEmptied(TopicName)
+    /// It keeps its messages until it is known which channels are to get them, and then no more.
+    case topicHeld(TopicName)
+    case topicStarted(TopicName)
     /// Messages were handed to channels none of which is noted here: they are gone for us.
     case handedOver(TopicName)
     case channelCreated(TopicName, ChannelName)

@@ -22,6 +22,7 @@ package final class Session {
 
     package let id: SessionID
     package let address: String
+    let host: String
     let connectedAt: Moment
 
     var phase = Phase.greeting
@@ -65,6 +66,18 @@ package final class Session {
     var compression: Upgrade.Compression?
     /// No command but IDENTIFY is allowed before there is TLS.
     var needsTLS: Bool
+
+    // What AUTH has settled.
+    var secret = ""
+    var authorization: Authorization?
+    /// When the authorization server is to be asked again, on the monotonic clock.
+    var authorizedUntil: Int64 = 0
+    /// The topic it was last found to be allowed to publish to: patterns are slow.
+    var lastPermittedTopic: TopicName?
+
+    /// What the edge is to ask the authorization server; the answer goes to
+    /// ``Broker/hasAnswer(_:for:at:)``. No bytes are taken before that.
+    package internal(set) var question: AuthorizationQuestion?
 
     // Heartbeats.
     var lastHeardAt: Int64
@@ -110,6 +123,7 @@ package final class Session {
     init(id: SessionID, address: String, host: String, options: BrokerOptions, now: Moment) {
         self.id = id
         self.address = address
+        self.host = host
         connectedAt = now
         clientID = host
         hostname = host
@@ -125,6 +139,9 @@ package final class Session {
 
     /// It is not to be hung up on yet: there are answers to come.
     package var awaitsAnswers: Bool { !answers.isEmpty }
+
+    /// Takes nothing until the edge has done its part.
+    var isWaiting: Bool { pendingUpgrade != nil || question != nil }
 
     /// What has not reached the client yet.
     var backlogBytes: Int { outbox.byteCount + unsentBytes }
@@ -178,13 +195,15 @@ package final class Session {
     var nextAlarm: Int64? {
         guard heartbeatInterval > 0, phase != .greeting, phase != .ended, pendingUpgrade == nil
         else { return nil }
+        guard question == nil else { return nextHeartbeatAt }
         return min(nextHeartbeatAt, lastHeardAt + 2 * heartbeatInterval)
     }
 
     /// Why the client is to be given up at `now`, if it is.
     func reasonToDrop(at now: Int64) -> DropReason? {
         guard heartbeatInterval > 0 else { return nil }
-        if now - lastHeardAt >= 2 * heartbeatInterval { return .missedHeartbeats }
+        // While an answer is waited for, the client is not listened to.
+        if question == nil, now - lastHeardAt >= 2 * heartbeatInterval { return .missedHeartbeats }
         if let blockedSince, now - blockedSince >= heartbeatInterval { return .stoppedReading }
         return nil
     }

@@ -17,6 +17,7 @@ package struct TopicStatistics: Sendable, Equatable {
     package var messageBytes: Int
     package var isPaused: Bool
     package var channels: [ChannelStatistics]
+    package var latency: LatencyStatistics
 }
 
 package struct ChannelStatistics: Sendable, Equatable {
@@ -29,6 +30,32 @@ package struct ChannelStatistics: Sendable, Equatable {
     package var timeoutCount: Int
     package var isPaused: Bool
     package var clients: [ClientStatistics]
+    package var latency: LatencyStatistics
+}
+
+/// How long messages took from their publishing to their FIN.
+package struct LatencyStatistics: Sendable, Equatable {
+    /// Messages that were finished within the window.
+    package var count = 0
+    /// `nil` if nothing is kept.
+    package var percentiles: [Percentile]?
+
+    package struct Percentile: Sendable, Equatable {
+        /// The part of all messages that took at most so long.
+        package var quantile: Double
+        package var nanoseconds: Int64
+    }
+
+    /// Of several channels together.
+    init(_ windows: [LatencyWindow], _ turn: Turn) {
+        guard !windows.isEmpty else { return }
+        var all = LatencyHistogram()
+        for window in windows { all.merge(window.histogram(at: turn.now.monotonic)) }
+        count = all.count
+        percentiles = turn.options.latencyPercentiles.map {
+            Percentile(quantile: $0, nanoseconds: all.nanoseconds(at: $0))
+        }
+    }
 }
 
 package struct ClientStatistics: Sendable, Equatable {
@@ -52,6 +79,13 @@ package struct ClientStatistics: Sendable, Equatable {
     package var topologyZone: String
     package var topologyRegion: String
     package var publishCounts: [TopicName: Int]
+    /// Set once it has said AUTH.
+    package var authorized: Identity?
+
+    package struct Identity: Sendable, Equatable {
+        package var name: String
+        package var url: String
+    }
 }
 
 extension Broker {
@@ -60,7 +94,7 @@ extension Broker {
         turn.now = now
         for topic in topics.values { topic.handOver(turn) }
         return BrokerStatistics(
-            topics: topics.values.sorted { $0.name < $1.name }.map(\.statistics),
+            topics: topics.values.sorted { $0.name < $1.name }.map { $0.statistics(turn) },
             producers: allSessions.filter { !$0.publishCounts.isEmpty }
                 .sorted { $0.id < $1.id }.map(\.statistics),
             connections: allSessions.count,
@@ -70,19 +104,21 @@ extension Broker {
 }
 
 extension Topic {
-    fileprivate var statistics: TopicStatistics {
+    fileprivate func statistics(_ turn: Turn) -> TopicStatistics {
         TopicStatistics(
             name: name, depth: depth, messageCount: messageCount, messageBytes: messageBytes,
-            isPaused: isPaused, channels: channels.map(\.statistics))
+            isPaused: isPaused, channels: channels.map { $0.statistics(turn) },
+            latency: LatencyStatistics(channels.compactMap(\.latency), turn))
     }
 }
 
 extension Channel {
-    fileprivate var statistics: ChannelStatistics {
+    fileprivate func statistics(_ turn: Turn) -> ChannelStatistics {
         ChannelStatistics(
             name: name, depth: depth, inFlightCount: inFlightCount, deferredCount: deferredCount,
             messageCount: messageCount, requeueCount: requeueCount, timeoutCount: timeoutCount,
-            isPaused: isPaused, clients: consumers.compactMap { $0?.statistics })
+            isPaused: isPaused, clients: consumers.compactMap { $0?.statistics },
+            latency: LatencyStatistics(latency.map { [$0] } ?? [], turn))
     }
 }
 
@@ -94,7 +130,8 @@ extension Session {
             deliveredCount: deliveredCount, finishCount: finishCount, requeueCount: requeueCount,
             connectedAtSeconds: connectedAt.wall / 1_000_000_000, sampleRate: sampleRate,
             tls: tls, compression: compression, topologyZone: topologyZone,
-            topologyRegion: topologyRegion, publishCounts: publishCounts)
+            topologyRegion: topologyRegion, publishCounts: publishCounts,
+            authorized: authorization.map { .init(name: $0.identity, url: $0.identityURL) })
     }
 
     private var stateNumber: Int {

@@ -17,6 +17,9 @@ package final class Topic {
     let ledger: (any Ledger)?
     private(set) var isPaused = false
     private(set) var isDeleted = false
+    /// It may have channels elsewhere that are to get its first messages, too; until that is known
+    /// it keeps them.
+    var awaitsChannels = false
     var isTouched = false
 
     private(set) var channels: [Channel] = []
@@ -125,7 +128,7 @@ package final class Topic {
     /// is paused or has no channel yet, keeps only so many; the rest is dropped, as in nsqd.
     @inline(__always)
     private func room(for count: Int, _ turn: Turn) -> Int {
-        guard isEphemeral, isPaused || channels.isEmpty else { return count }
+        guard isEphemeral, holdsMessages else { return count }
         return min(count, max(0, turn.options.memoryQueueSize - depth))
     }
 
@@ -153,9 +156,12 @@ package final class Topic {
 
     // MARK: Handing over
 
+    /// Messages stay with the topic for now.
+    private var holdsMessages: Bool { isPaused || awaitsChannels || channels.isEmpty }
+
     /// Gives the channels what is held, unless the topic is paused or has none.
     func handOver(_ turn: Turn) {
-        guard !isPaused, !channels.isEmpty else { return }
+        guard !holdsMessages else { return }
         let start = released
         released = written
         for channel in channels where start < released {

@@ -9,6 +9,8 @@ package struct HTTPClient {
     /// From the connection to the last byte of the answer.
     package var requestTimeout = Duration.seconds(5)
     package var maxAnswerBytes = 1 << 20
+    /// Whom to trust where the answer is to come through TLS; asked for only then.
+    package var tls: () -> TLSContext? = { nil }
 
     package init(on loop: Loop) { self.loop = loop }
 
@@ -37,8 +39,15 @@ package struct HTTPClient {
         for (name, value) in headers { head += "\(name): \(value)\r\n" }
         if let body { head += "Content-Length: \(body.count)\r\n" }
         let request = Array((head + "Connection: close\r\n\r\n").utf8) + (body ?? [])
-        let call = HTTPCall(request, limits: self, on: loop, done)
-        call.start(to: url.address)
+        let session =
+            url.scheme == .https
+            ? tls().map { TLSSession($0, serverName: url.address.host) } : nil
+        let call = HTTPCall(request, tls: session, limits: self, on: loop, done)
+        if url.scheme == .https, session == nil {
+            call.failSoon(.tlsFailed("nobody to trust"))
+        } else {
+            call.start(to: url.address)
+        }
         return call
     }
 }
@@ -58,6 +67,8 @@ package enum HTTPClientError: Error, Equatable, CustomStringConvertible {
     case answerTooLarge(limit: Int)
     /// It is no HTTP, or ends too early.
     case answerMalformed
+    /// There is no agreement, or no trust.
+    case tlsFailed(String)
 
     package var description: String {
         switch self {
@@ -67,6 +78,7 @@ package enum HTTPClientError: Error, Equatable, CustomStringConvertible {
         case .requestTimedOut: "no answer in time"
         case .answerTooLarge(let limit): "answer of more than \(limit) bytes"
         case .answerMalformed: "malformed answer"
+        case .tlsFailed(let reason): "TLS: \(reason)"
         }
     }
 }
@@ -78,7 +90,9 @@ package final class HTTPCall: StreamReader {
     private let loop: Loop
     private let timer: Timer
     private let parser = HTTPParser(.responses)
-    private let output = HTTPOutput()
+    private let tls: LayeredStream?
+    private let output: HTTPOutput
+    private var isRequestSent = false
     private let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 16 << 10, alignment: 16)
 
     private var connecting: Connecting?
@@ -87,10 +101,12 @@ package final class HTTPCall: StreamReader {
     private var done: ((Result<HTTPAnswer, HTTPClientError>) -> Void)?
 
     init(
-        _ request: [UInt8], limits: HTTPClient, on loop: Loop,
+        _ request: [UInt8], tls: TLSSession?, limits: HTTPClient, on loop: Loop,
         _ done: @escaping (Result<HTTPAnswer, HTTPClientError>) -> Void
     ) {
         self.request = request
+        self.tls = tls.map { LayeredStream(tls: $0) }
+        output = HTTPOutput(through: self.tls)
         self.limits = limits
         self.loop = loop
         self.done = done
@@ -118,14 +134,37 @@ package final class HTTPCall: StreamReader {
         }
     }
 
+    func failSoon(_ error: HTTPClientError) {
+        timer.start(after: .zero) { self.finish(.failure(error)) }
+    }
+
     private func send(on stream: Stream) {
         self.stream = stream
         timer.start(after: limits.requestTimeout) { self.finish(.failure(.requestTimedOut)) }
         stream.reader = self
         stream.startReading()
-        output.append { $0 += request }
+        // Where there is TLS, this begins its handshake.
+        receive(UnsafeRawBufferPointer(start: nil, count: 0))
+    }
+
+    /// Takes what came through TLS, if there is any, and sends the request once that is possible.
+    private func receive(_ bytes: UnsafeRawBufferPointer) {
+        do throws(TransportError) {
+            try tls?.receive(bytes)
+        } catch {
+            return finish(.failure(.tlsFailed("\(error)")))
+        }
+        if !isRequestSent, tls?.isEstablished ?? true {
+            isRequestSent = true
+            output.append { $0 += request }
+        }
+        flush()
+    }
+
+    private func flush() {
+        guard let stream else { return }
         _ = output.flush(to: stream) { [weak self] error in
-            if let error { self?.finish(.failure(.connectionFailed(error))) }
+            if let error { self?.finish(.failure(.connectionFailed(error))) } else { self?.flush() }
         }
     }
 
@@ -134,6 +173,14 @@ package final class HTTPCall: StreamReader {
     ) -> UnsafeMutableRawBufferPointer { buffer }
 
     package func stream(_ stream: Stream, didRead bytes: UnsafeRawBufferPointer) {
+        guard let tls else { return parse(bytes) }
+        receive(bytes)
+        if !tls.plain.isEmpty { parse(tls.plain.bytes) }
+        tls.plain.clear()
+        if tls.hasEnded { self.stream(stream, didEnd: nil) }
+    }
+
+    private func parse(_ bytes: UnsafeRawBufferPointer) {
         do throws(HTTPParserError) {
             _ = try parser.parse(bytes)
         } catch {

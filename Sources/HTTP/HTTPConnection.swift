@@ -1,3 +1,4 @@
+import Transport
 import UVLoop
 
 /// One client's connection to a server: requests in, one after the other, answers out.
@@ -6,8 +7,9 @@ final class HTTPConnection: StreamReader, EndOfTurnParticipant {
     private unowned let service: any HTTPService
     private let stream: Stream
     private let peer: String
+    private let tls: LayeredStream?
     private let parser = HTTPParser(.requests)
-    private let output = HTTPOutput()
+    private let output: HTTPOutput
 
     /// Sent by the client, but not to be looked at before the request at hand is answered.
     private var unread: [UInt8] = []
@@ -18,6 +20,8 @@ final class HTTPConnection: StreamReader, EndOfTurnParticipant {
     private var isParsing = false
     private var hasPeerEnded = false
     private var lingering: Timer?
+    /// Runs until the handshake is done.
+    private var handshake: Timer?
 
     private enum Phase {
         case open
@@ -34,9 +38,15 @@ final class HTTPConnection: StreamReader, EndOfTurnParticipant {
     /// bytes in it is reset, and the reset can overtake the answer: so we end our half, and drop
     /// what comes until the client ends the other.
     private static let lingerTime = Duration.seconds(1)
+    /// As long as nsqd gives a client of the TCP protocol.
+    private static let handshakeTime = Duration.seconds(5)
 
-    init(_ stream: Stream, serving service: any HTTPService, of server: HTTPServer) {
+    init(
+        _ stream: Stream, tls: TLSSession?, serving service: any HTTPService, of server: HTTPServer
+    ) {
         self.stream = stream
+        self.tls = tls.map { LayeredStream(tls: $0) }
+        output = HTTPOutput(through: self.tls)
         self.service = service
         self.server = server
         peer = stream.peerName
@@ -46,10 +56,15 @@ final class HTTPConnection: StreamReader, EndOfTurnParticipant {
     func start() {
         stream.reader = self
         stream.startReading()
+        guard tls != nil else { return }
+        handshake = Timer(on: server.loop)
+        handshake?.start(after: Self.handshakeTime) { [weak self] in self?.close() }
     }
 
-    /// Answers before anything was asked, and hangs up.
+    /// Answers before anything was asked, and hangs up; where TLS would have to come first, without
+    /// a word.
     func turnAway(with response: HTTPResponse) {
+        guard tls == nil else { return close() }
         stream.reader = self
         refuse(with: response)
     }
@@ -62,12 +77,36 @@ final class HTTPConnection: StreamReader, EndOfTurnParticipant {
 
     func stream(_ stream: Stream, didRead bytes: UnsafeRawBufferPointer) {
         guard phase == .open else { return }
-        read(bytes)
+        guard let tls else { return read(bytes) }
+        do throws(TransportError) {
+            try tls.receive(bytes)
+        } catch {
+            // The peer is told what its TLS has to say of that.
+            flush()
+            return close()
+        }
+        decrypted(tls)
+    }
+
+    private func decrypted(_ tls: LayeredStream) {
+        flushSoon()
+        guard tls.isEstablished else { return }
+        handshake?.close()
+        handshake = nil
+        if !tls.plain.isEmpty { read(tls.plain.bytes) }
+        tls.plain.clear()
+        if tls.hasEnded, phase == .open { peerEnded() }
     }
 
     func stream(_ stream: Stream, didEnd error: UVError?) {
-        guard phase == .open, error == nil else { return close() }
-        // It may still be reading the answers to what it sent before.
+        // Its TLS has said so before.
+        if hasPeerEnded, phase == .ending, error == nil { return }
+        guard phase == .open, error == nil, tls?.isEstablished ?? true else { return close() }
+        peerEnded()
+    }
+
+    /// It may still be reading the answers to what it sent before.
+    private func peerEnded() {
         hasPeerEnded = true
         do throws(HTTPParserError) {
             try parser.finish()
@@ -206,6 +245,10 @@ final class HTTPConnection: StreamReader, EndOfTurnParticipant {
 
     private func hangUp() {
         guard exchange == nil else { return }
+        if tls?.isEstablished == true {
+            tls?.finish()
+            _ = output.flush(to: stream) { _ in }
+        }
         guard !hasPeerEnded else { return close() }
         phase = .lingering
         stream.shutdown()
@@ -226,6 +269,7 @@ final class HTTPConnection: StreamReader, EndOfTurnParticipant {
         exchange = nil
         unread = []
         lingering?.close()
+        handshake?.close()
         stream.close { [self, server] in server.connectionClosed(self) }
     }
 }
@@ -250,7 +294,7 @@ extension HTTPConnection: HTTPParserSink {
         guard let target = HTTPTarget(head.target) else { return refuse(with: .plain(400)) }
         let request = HTTPRequest(
             method: head.method, target: target, headers: head.headers,
-            bodyLength: head.bodyLength, peer: peer)
+            bodyLength: head.bodyLength, peer: peer, isEncrypted: tls != nil)
         let exchange = HTTPExchange(head, request)
         self.exchange = exchange
         if head.headers["Expect"] != nil, !exchange.expectsContinue {

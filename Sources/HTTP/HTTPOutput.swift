@@ -1,13 +1,18 @@
+import Transport
 import UVLoop
 
 /// What is to go out on a connection: at once as much as the kernel takes, the rest as it can.
 final class HTTPOutput {
+    /// What it goes through, if it is not to be read by everybody.
+    private let tls: LayeredStream?
     private var waiting: [UInt8] = []
     /// Bytes that libuv holds until the kernel takes them.
     private var queuedBytes = 0
 
+    init(through tls: LayeredStream? = nil) { self.tls = tls }
+
     /// What has not reached the kernel yet.
-    var unsentBytes: Int { waiting.count + queuedBytes }
+    var unsentBytes: Int { waiting.count + queuedBytes + (tls?.wire.count ?? 0) }
 
     func append(_ write: (inout [UInt8]) -> Void) { write(&waiting) }
 
@@ -17,9 +22,8 @@ final class HTTPOutput {
     ///   connection broke.
     /// - Returns: whether all is sent; `false` also if the connection broke just now.
     func flush(to stream: Stream, whenDone: @escaping (UVError?) -> Void) -> Bool {
-        guard !waiting.isEmpty, queuedBytes == 0 else { return unsentBytes == 0 }
-        let bytes = waiting
-        waiting = []
+        guard queuedBytes == 0, unsentBytes > 0 else { return unsentBytes == 0 }
+        let bytes = takeAll()
         return bytes.withUnsafeBytes { bytes in
             switch Self.withSlice(bytes, { stream.tryWrite($0) }) {
             case .failed(let error):
@@ -31,6 +35,17 @@ final class HTTPOutput {
                 return false
             }
         }
+    }
+
+    private func takeAll() -> [UInt8] {
+        defer { waiting = [] }
+        guard let tls else { return waiting }
+        if !waiting.isEmpty {
+            waiting.withUnsafeBytes { tls.send($0) }
+            tls.flush()
+        }
+        defer { tls.wire.clear() }
+        return Array(tls.wire.bytes)
     }
 
     private func queue(

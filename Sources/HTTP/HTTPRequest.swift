@@ -6,6 +6,8 @@ package struct HTTPRequest: Sendable {
     package let bodyLength: HTTPHead.BodyLength
     /// Who asks, as `host:port`.
     package let peer: String
+    /// It came through TLS.
+    package let isEncrypted: Bool
     package internal(set) var body: [UInt8] = []
 }
 

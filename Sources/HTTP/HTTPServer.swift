@@ -1,3 +1,4 @@
+import Transport
 import UVLoop
 
 /// What a server serves.
@@ -44,10 +45,13 @@ package final class HTTPServer {
 
     /// Takes connections there; port 0 is any free one.
     ///
+    /// - Parameter tls: what connections are encrypted with, if they are.
     /// - Returns: where it listens.
-    package func listen(at endpoint: Endpoint) throws(UVError) -> Endpoint {
+    package func listen(
+        at endpoint: Endpoint, tls: TLSContext? = nil
+    ) throws(UVError) -> Endpoint {
         let listener = try Listener(on: loop, at: endpoint) {
-            [weak self] stream in self?.accept(stream)
+            [weak self] stream in self?.accept(stream, tls)
         }
         listeners.append(listener)
         return listener.endpoint
@@ -57,9 +61,10 @@ package final class HTTPServer {
         try listen(at: .tcp(address)).tcpAddress!
     }
 
-    private func accept(_ stream: Stream) {
+    private func accept(_ stream: Stream, _ tls: TLSContext?) {
         stream.noDelay(true)
-        let connection = HTTPConnection(stream, serving: service, of: self)
+        let connection = HTTPConnection(
+            stream, tls: tls.map { TLSSession($0) }, serving: service, of: self)
         if let limit, connections.count >= limit.connections {
             turnedAway[ObjectIdentifier(connection)] = connection
             return connection.turnAway(with: limit.refusal)

@@ -25,6 +25,10 @@ package final class BrokerServer {
     /// `nil` as long as it listens nowhere, or on the path of a Unix-domain socket.
     private(set) var tcpAddress: SocketAddress?
     private(set) var httpAddress: SocketAddress?
+    private(set) var httpsAddress: SocketAddress?
+    private(set) lazy var lookup = Lookup(of: self)
+    private(set) lazy var authorizer = Authorizer(of: self)
+    private var statsd: StatsdPusher?
 
     /// What connections read into: one buffer for all, as the loop reads one at a time.
     let readBuffer = UnsafeMutableRawBufferPointer.allocate(
@@ -102,15 +106,46 @@ package final class BrokerServer {
     ///
     /// - Returns: where it listens.
     package func listenForHTTP(at endpoint: Endpoint) throws(UVError) -> Endpoint {
-        let routes = HTTPRoutes(of: self)
-        let server = HTTPServer(serving: routes, on: loop)
-        server.limit = (options.httpConnectionLimit, .failure(.tooManyConnections))
-        let bound = try server.listen(at: endpoint)
-        http = (server, routes)
+        let bound = try httpServer.listen(at: endpoint)
         httpAddress = bound.tcpAddress
         options.addresses.bound(http: bound)
         logger.info("HTTP: listening on \(bound)")
         return bound
+    }
+
+    /// Serves the HTTP API over TLS there, with what clients of TCP get it with.
+    package func listenForHTTPS(at endpoint: Endpoint) throws(UVError) -> Endpoint {
+        precondition(tls != nil, "without a certificate there is no HTTPS")
+        let bound = try httpServer.listen(at: endpoint, tls: tls)
+        httpsAddress = bound.tcpAddress
+        options.addresses.https = bound.description
+        logger.info("HTTPS: listening on \(bound)")
+        return bound
+    }
+
+    /// How long the loop's turns were, since there is anybody to ask over HTTP.
+    private(set) var turnTimes = PrometheusHistogram()
+
+    /// One server for both.
+    private var httpServer: HTTPServer {
+        if let http { return http.server }
+        let routes = HTTPRoutes(of: self)
+        let server = HTTPServer(serving: routes, on: loop)
+        server.limit = (options.httpConnectionLimit, .failure(.tooManyConnections))
+        http = (server, routes)
+        loop.measureTurns { [weak self] in self?.turnTimes.add(nanoseconds: $0) }
+        return server
+    }
+
+    /// All listeners are there: the services that tell others of them can begin.
+    package func startServices() {
+        lookup.start()
+        whenOptionsChange = { [unowned self] before in
+            if options.lookup != before.lookup { lookup.addressesChanged() }
+        }
+        guard !options.statsd.address.isEmpty else { return }
+        statsd = StatsdPusher(of: self)
+        statsd?.start()
     }
 
     /// Changes options while the broker runs.
@@ -147,12 +182,23 @@ package final class BrokerServer {
     // MARK: Turns
 
     private func endTurn() {
-        // Who has taken all of it at once may be given more.
-        while case let sessions = broker.endTurn(at: now), !sessions.isEmpty {
-            for session in sessions { connections[session.id]?.flush() }
-        }
-        for event in broker.takeEvents() { log(event) }
+        repeat {
+            // Who has taken all of it at once may be given more.
+            while case let sessions = broker.endTurn(at: now), !sessions.isEmpty {
+                for session in sessions { connections[session.id]?.flush() }
+            }
+        } while passOnEvents()
         setAlarm()
+    }
+
+    /// - Returns: whether there were any; they may have consequences in this very turn.
+    private func passOnEvents() -> Bool {
+        let events = broker.takeEvents()
+        for event in events {
+            log(event)
+            lookup.note(event)
+        }
+        return !events.isEmpty
     }
 
     private func setAlarm() {
@@ -202,6 +248,9 @@ package final class BrokerServer {
         precondition(whenStopped == nil, "a server is stopped once")
         whenStopped = done
         broker.stop()
+        lookup.stop()
+        authorizer.stop()
+        statsd?.stop()
         logger.info("TCP: closing \(options.addresses.tcp)")
         if http != nil { logger.info("HTTP: closing \(options.addresses.http)") }
         for listener in listeners { listener.close() }

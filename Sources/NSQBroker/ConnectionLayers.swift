@@ -59,7 +59,7 @@ final class ConnectionLayers {
     }
 
     /// Takes up what was left on an earlier turn.
-    private func goOn() {
+    func goOn() {
         guard !session.isEnded else { return }
         do throws(TransportError) {
             try handOn()
@@ -83,17 +83,24 @@ final class ConnectionLayers {
             hasMore = try stream.advance(limit: Self.portionBytes)
             left -= stream.plain.count - before
             take()
+            if session.question != nil { return connection.awaitAnswer() }
             hasMore = hasMore || session.pendingUpgrade != nil
             guard !session.isEnded else { return }
         }
         connection.stream.startReading()
-        if stream.hasEnded { connection.end() }
+        if stream.hasEnded { connection.inputEnded() }
     }
 
     private func take() {
         let plain = stream.plain
         guard !plain.isEmpty, plain.count >= session.neededBytes else { return }
         plain.consume(server.broker.receive(plain.bytes, from: session, at: server.now))
+    }
+
+    /// What has come out and makes no whole command.
+    func takeRest() -> [UInt8] {
+        defer { stream.plain.clear() }
+        return Array(stream.plain.bytes)
     }
 
     /// Leaves the rest for the next turn, and the socket alone until then.

@@ -52,6 +52,8 @@ public final class EmbeddedBroker: Sendable {
     public let tcpAddress: String
     /// The address of the HTTP API, as `host:port`; `nil` if none was asked for.
     public let httpAddress: String?
+    /// The same over TLS.
+    package let httpsAddress: String?
 
     private let thread: LoopThread
     private let server: LoopBound<BrokerServer>
@@ -59,6 +61,7 @@ public final class EmbeddedBroker: Sendable {
     private init(_ addresses: Addresses, thread: LoopThread, server: LoopBound<BrokerServer>) {
         tcpAddress = addresses.tcp
         httpAddress = addresses.http
+        httpsAddress = addresses.https
         self.thread = thread
         self.server = server
     }
@@ -93,7 +96,9 @@ public final class EmbeddedBroker: Sendable {
                             logger.info("ID: \(options.nodeID)")
                             let server = try BrokerServer(
                                 options: options, tls: tls, on: loop, logger: logger)
-                            return (try Addresses(opening: server), LoopBound(server, on: loop))
+                            let bound = try Addresses(opening: server)
+                            server.startServices()
+                            return (bound, LoopBound(server, on: loop))
                         })
                 }
             }
@@ -109,11 +114,14 @@ public final class EmbeddedBroker: Sendable {
     private struct Addresses: Sendable {
         var tcp: String
         var http: String?
+        var https: String?
 
         init(opening server: BrokerServer) throws(StartError) {
             let wanted = server.options.addresses
             tcp = try Self.bind(wanted.tcp, server.listen)
             http = wanted.http.isEmpty ? nil : try Self.bind(wanted.http, server.listenForHTTP)
+            guard server.tls != nil, !wanted.https.isEmpty else { return }
+            https = try Self.bind(wanted.https, server.listenForHTTPS)
         }
 
         private static func bind(

@@ -50,6 +50,15 @@ struct InputBuffer: ~Copyable {
         keep(UnsafeRawBufferPointer(rebasing: all[taken...]))
     }
 
+    /// Hands what is kept to `body` once more: it was not for more bytes that it waited.
+    mutating func takeAgain(_ body: (UnsafeRawBufferPointer) -> Int) {
+        guard keptCount > 0 else { return }
+        let rest = kept[body(UnsafeRawBufferPointer(rebasing: kept[..<keptCount]))..<keptCount]
+        guard !rest.isEmpty else { return clear() }
+        kept.copyMemory(from: UnsafeRawBufferPointer(rebasing: rest))
+        keptCount = rest.count
+    }
+
     private mutating func keep(_ rest: UnsafeRawBufferPointer) {
         guard !rest.isEmpty else { return clear() }
         switch place {

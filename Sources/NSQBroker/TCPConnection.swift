@@ -55,7 +55,13 @@ final class TCPConnection: StreamReader {
         input.take(bytes, needed: session.neededBytes) { all in
             server.broker.receive(all, from: session, at: server.now)
         }
+        seeToWhatIsWanted()
+    }
+
+    /// What came may have been as much as there is to be for now.
+    private func seeToWhatIsWanted() {
         if session.pendingUpgrade != nil { return upgrade() }
+        if session.question != nil { return awaitAnswer() }
         if session.isCongested(limit: server.broker.options.maxUnsentBytes) {
             isHeldUp = true
             stream.stopReading()
@@ -64,7 +70,13 @@ final class TCPConnection: StreamReader {
 
     func stream(_ stream: Stream, didEnd error: UVError?) {
         guard phase == .open, error == nil else { return close() }
-        // A client may have sent its last command and still be reading the answers.
+        inputEnded()
+    }
+
+    /// A client may have sent its last command and still be reading the answers.
+    func inputEnded() {
+        let rest = layers?.takeRest() ?? input.takeAll()
+        rest.withUnsafeBytes { server.broker.endInput($0, from: session, at: server.now) }
         end()
     }
 
@@ -141,6 +153,24 @@ final class TCPConnection: StreamReader {
         let layers = ConnectionLayers(of: self)
         self.layers = layers
         input.takeAll().withUnsafeBytes { layers.receive($0) }
+    }
+
+    // MARK: Authorization
+
+    /// Reads nothing more until it is known what the client may do.
+    func awaitAnswer() {
+        guard let question = session.question else { return }
+        stream.stopReading()
+        server.authorizer.ask(question) { [weak self] answer in self?.goOn(with: answer) }
+    }
+
+    private func goOn(with answer: Authorization?) {
+        guard phase == .open else { return }
+        server.broker.hasAnswer(answer, for: session, at: server.now)
+        if let layers { return layers.goOn() }
+        stream.startReading()
+        input.takeAgain { server.broker.receive($0, from: session, at: server.now) }
+        seeToWhatIsWanted()
     }
 
     // MARK: The end

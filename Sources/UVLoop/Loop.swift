@@ -15,6 +15,10 @@ package final class Loop {
     /// door have caused goes out before the wait, too.
     package var endOfTurn: (() -> Void)?
 
+    /// Told of each turn how long it took, without the time it waited; in nanoseconds.
+    private var onTurn: ((Int64) -> Void)?
+    private var turnBegan: (now: Int64, idle: UInt64) = (0, 0)
+
     let memory: UnsafeMutablePointer<uv_loop_t>
     private let prepare: UnsafeMutablePointer<uv_prepare_t>
     private let check: UnsafeMutablePointer<uv_check_t>
@@ -108,7 +112,23 @@ package final class Loop {
             uv_run(memory, UV_RUN_DEFAULT)
         }
         endOfTurn = nil
+        onTurn = nil
         participants = []
+    }
+
+    /// Has every turn from now on measured: what others had to wait for.
+    package func measureTurns(_ body: @escaping (Int64) -> Void) {
+        uv_loop_measure_idle_time(memory)
+        turnBegan = (nowNanoseconds, uv_metrics_idle_time(memory))
+        onTurn = body
+    }
+
+    /// Called right before the loop waits.
+    private func measureTurn() {
+        guard let onTurn else { return }
+        let end = (now: nowNanoseconds, idle: uv_metrics_idle_time(memory))
+        onTurn(max(0, end.now - turnBegan.now - Int64(end.idle - turnBegan.idle)))
+        turnBegan = end
     }
 
     /// Makes `run()` wait for jobs even when nothing else is going on.
@@ -126,7 +146,11 @@ package final class Loop {
 
     private func watchTurns() {
         uv_prepare_init(memory, prepare)
-        uv_prepare_start(prepare) { Loop.of($0).endTurn() }
+        uv_prepare_start(prepare) {
+            let loop = Loop.of($0)
+            loop.endTurn()
+            loop.measureTurn()
+        }
         uv_check_init(memory, check)
         uv_check_start(check) { Loop.of($0).endTurn() }
         // Watching the turns is no reason to make another one.

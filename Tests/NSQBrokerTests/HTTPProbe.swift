@@ -1,8 +1,10 @@
+import BrokerCore
 import Foundation
 import Glibc
 import Logging
 import NSQBroker
 import NSQWire
+import Transport
 import UVLoop
 
 /// A broker to ask over HTTP: one in this process, or the nsqd that `NSQD_HTTP_ADDRESS` and
@@ -10,6 +12,7 @@ import UVLoop
 struct HTTPProbe {
     let httpAddress: SocketAddress
     let tcpAddress: SocketAddress
+    var httpsAddress: SocketAddress?
     private let broker: EmbeddedBroker?
 
     /// Another nsqd than ours is asked.
@@ -39,6 +42,25 @@ struct HTTPProbe {
         return HTTPProbe(
             httpAddress: try SocketAddress(parsing: broker.httpAddress!),
             tcpAddress: try SocketAddress(parsing: broker.tcpAddress), broker: broker)
+    }
+
+    /// One in this process, with services around it.
+    static func startOwn(
+        services options: ServerOptions
+    ) async throws -> HTTPProbe {
+        var options = options
+        options.addresses.tcp = "127.0.0.1:0"
+        options.addresses.http = "127.0.0.1:0"
+        options.addresses.https = "127.0.0.1:0"
+        options.log.level = .fatal
+        var logger = Logger(label: "nsqd")
+        logger.logLevel = .critical
+        let broker = try await EmbeddedBroker.start(options, logger)
+        return HTTPProbe(
+            httpAddress: try SocketAddress(parsing: broker.httpAddress!),
+            tcpAddress: try SocketAddress(parsing: broker.tcpAddress),
+            httpsAddress: try broker.httpsAddress.map { try SocketAddress(parsing: $0) },
+            broker: broker)
     }
 
     func stop() async { await broker?.stop() }
@@ -72,11 +94,17 @@ struct HTTPProbe {
 
     /// In HTTP/1.0, whose answers end with the connection and come in no chunks.
     func ask(_ method: String, _ target: String, _ body: [UInt8] = []) throws -> Answer {
-        let socket = try BlockingSocket(to: httpAddress)
+        try Self.ask(httpAddress, method, target, body)
+    }
+
+    static func ask(
+        _ address: SocketAddress, _ method: String, _ target: String, _ body: [UInt8] = []
+    ) throws -> Answer {
+        let socket = try BlockingSocket(to: address)
         let head =
             "\(method) \(target) HTTP/1.0\r\nContent-Length: \(body.count)\r\n\r\n"
         socket.send(Array(head.utf8) + body)
-        return Self.parse(socket.receiveAll())
+        return parse(socket.receiveAll())
     }
 
     private static func parse(_ bytes: [UInt8]) -> Answer {
@@ -112,7 +140,7 @@ struct HTTPProbe {
 
 /// A socket that waits: for tests, which have nothing else to do.
 final class BlockingSocket {
-    private let descriptor: Int32
+    let descriptor: Int32
 
     init(to address: SocketAddress) throws {
         descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
@@ -132,7 +160,18 @@ final class BlockingSocket {
         guard status == 0 else { throw UVError(code: -errno) }
     }
 
+    /// One that somebody else has connected.
+    init(_ descriptor: Int32) {
+        self.descriptor = descriptor
+        var limit = timeval(tv_sec: 10, tv_usec: 0)
+        setsockopt(
+            descriptor, SOL_SOCKET, SO_RCVTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
+    }
+
     deinit { close(descriptor) }
+
+    /// Says that nothing more will come.
+    func end() { shutdown(descriptor, Int32(SHUT_WR)) }
 
     /// What the other side does not want to read any more is left unsent.
     func send(_ bytes: [UInt8]) {

@@ -134,6 +134,13 @@ final class LayeredClient {
 
     func text() throws -> String { String(decoding: try frame().data, as: UTF8.self) }
 
+    /// What has come, once it ends with `end`.
+    func text(upTo end: String) throws -> String {
+        while !String(decoding: layers.plain.bytes, as: UTF8.self).hasSuffix(end) { try receive() }
+        defer { layers.plain.clear() }
+        return String(decoding: layers.plain.bytes, as: UTF8.self)
+    }
+
     /// Everything up to the end of the connection.
     func isClosed() -> Bool {
         do {

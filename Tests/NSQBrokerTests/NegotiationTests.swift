@@ -225,6 +225,7 @@ import Transport
         all.tls.requirement = options.tlsRequired ? .everywhere : .nowhere
         all.addresses.tcp = "127.0.0.1:0"
         all.addresses.http = ""
+        all.addresses.https = ""
         all.tls.certificateFile = certificates.server.certificate
         all.tls.keyFile = certificates.server.key
         return try await EmbeddedBroker.start(

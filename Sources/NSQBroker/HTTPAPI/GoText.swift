@@ -18,6 +18,21 @@ enum GoText {
         return (hours == 0 ? "" : "\(hours)h") + "\(minutes % 60)m" + seconds
     }
 
+    /// Not Go's but nsqd's own: one digit behind the point, `35.1ms`.
+    static func roughly(nanoseconds: Int64) -> String {
+        switch nanoseconds {
+        case ...1_000: "\(nanoseconds).0ns"
+        case ...1_000_000: tenths(nanoseconds, of: 1_000) + "us"
+        case ...1_000_000_000: tenths(nanoseconds, of: 1_000_000) + "ms"
+        default: tenths(nanoseconds, of: 1_000_000_000) + "s"
+        }
+    }
+
+    private static func tenths(_ number: Int64, of unit: Int64) -> String {
+        let rounded = Int64((Double(number) * 10 / Double(unit)).rounded(.toNearestOrEven))
+        return "\(rounded / 10).\(rounded % 10)"
+    }
+
     /// `number` with so many digits behind the point, less the zeros at the end.
     private static func decimal(_ number: Int64, digits: Int) -> String {
         let power = (0..<digits).reduce(Int64(1)) { power, _ in power * 10 }

@@ -31,6 +31,13 @@ extension HTTPResponse {
             body: Array("{\"message\":\"\(failure.code)\"}".utf8))
     }
 
+    /// Not by this door.
+    static func tlsRequired(httpsPort port: Int) -> HTTPResponse {
+        HTTPResponse(
+            status: 403, headers: [json, version],
+            body: Array("{\"message\": \"TLS_REQUIRED\", \"https_port\": \(port)}".utf8))
+    }
+
     static func allowed(_ methods: [String]) -> HTTPResponse {
         let allow = (name: "Allow", value: methods.joined(separator: ", "))
         return HTTPResponse(status: 200, headers: methods.isEmpty ? [] : [allow])

@@ -26,6 +26,8 @@ extension HTTPRoutes {
             text.add("process_resident_memory_bytes", .gauge, "Resident memory size in bytes.")
             text.sample(bytes)
         }
+        text.add("nsqd_loop_turn_seconds", .histogram, "What a turn of the loop took.")
+        text.sample(server.turnTimes)
         text.add(statistics.topics)
         text.add(statistics.topics.flatMap { topic in topic.channels.map { (topic.name, $0) } })
         return HTTPResponse(
@@ -38,7 +40,7 @@ extension HTTPRoutes {
 /// Families of samples, one behind the other.
 private struct PrometheusText {
     enum Kind: String {
-        case counter, gauge
+        case counter, gauge, histogram, summary
     }
 
     private(set) var text = ""
@@ -51,8 +53,33 @@ private struct PrometheusText {
 
     /// The labels' values need no escaping: they are names of NSQ's, and words of ours.
     mutating func sample(_ value: Int, _ labels: (name: String, value: String)...) {
+        sample("", "\(value)", labels)
+    }
+
+    private mutating func sample(
+        _ suffix: String, _ value: String, _ labels: [(name: String, value: String)]
+    ) {
         let list = labels.map { "\($0.name)=\"\($0.value)\"" }.joined(separator: ",")
-        text += family + (list.isEmpty ? "" : "{\(list)}") + " \(value)\n"
+        text += family + suffix + (list.isEmpty ? "" : "{\(list)}") + " \(value)\n"
+    }
+
+    mutating func sample(_ histogram: PrometheusHistogram) {
+        for (bound, count) in histogram.cumulative {
+            sample("_bucket", "\(count)", [("le", bound)])
+        }
+        sample("_sum", "\(Double(histogram.sumNanoseconds) / 1e9)", [])
+        sample("_count", "\(histogram.count)", [])
+    }
+
+    private mutating func sample(
+        _ latency: LatencyStatistics, _ labels: [(name: String, value: String)]
+    ) {
+        for percentile in latency.percentiles ?? [] {
+            sample(
+                "", "\(Double(percentile.nanoseconds) / 1e9)",
+                labels + [("quantile", "\(percentile.quantile)")])
+        }
+        sample("_count", "\(latency.count)", labels)
     }
 
     mutating func add(_ topics: [TopicStatistics]) {
@@ -84,6 +111,13 @@ private struct PrometheusText {
             for (topic, channel) in channels {
                 sample(value(channel), ("topic", topic.text), ("channel", channel.name.text))
             }
+        }
+        guard channels.contains(where: { $0.channel.latency.percentiles != nil }) else { return }
+        add(
+            "nsqd_channel_e2e_processing_latency_seconds", .summary,
+            "From publishing to FIN, of late.")
+        for (topic, channel) in channels {
+            sample(channel.latency, [("topic", topic.text), ("channel", channel.name.text)])
         }
     }
 }

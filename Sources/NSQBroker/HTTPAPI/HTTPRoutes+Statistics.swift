@@ -89,13 +89,17 @@ struct StatisticsReport {
         return counts.min { $0.key < $1.key }.map { ($0.key, $0.value) }
     }
 
+    var memory: [(name: StaticString, value: Int)] { statistics.memory }
+}
+
+extension BrokerStatistics {
     /// nsqd's names are of Go's heap. Ours are the slabs that messages lie in; nothing collects
     /// garbage here.
     var memory: [(name: StaticString, value: Int)] {
         [
             ("heap_objects", 0),
-            ("heap_idle_bytes", statistics.spareMemoryBytes),
-            ("heap_in_use_bytes", statistics.usedMemoryBytes),
+            ("heap_idle_bytes", spareMemoryBytes),
+            ("heap_in_use_bytes", usedMemoryBytes),
             ("heap_released_bytes", 0),
             ("gc_pause_usec_100", 0),
             ("gc_pause_usec_99", 0),

@@ -16,6 +16,9 @@ final class HTTPRoutes: HTTPService {
     var broker: Broker { server.broker }
 
     func bodyPlan(for request: HTTPRequest) -> HTTPBodyPlan {
+        guard request.isEncrypted || server.options.tls.requirement != .everywhere else {
+            return .refuse(.tlsRequired(httpsPort: server.httpsAddress?.port ?? 0))
+        }
         let options = broker.options
         switch HTTPRoute.match(method: request.method, path: request.target.path) {
         case .route(.publish):

@@ -39,7 +39,7 @@ extension StatisticsReport {
             json.member("message_count", topic.messageCount)
             json.member("message_bytes", topic.messageBytes)
             json.member("paused", topic.isPaused)
-            writeLatency(to: &json)
+            write(topic.latency, to: &json)
         }
     }
 
@@ -61,16 +61,22 @@ extension StatisticsReport {
                 json.null()
             }
             json.member("paused", channel.isPaused)
-            writeLatency(to: &json)
+            write(channel.latency, to: &json)
         }
     }
 
-    private func writeLatency(to json: inout JSONWriter) {
+    private func write(_ latency: LatencyStatistics, to json: inout JSONWriter) {
         json.name("e2e_processing_latency")
         json.object { json in
-            json.member("count", 0)
+            json.member("count", latency.count)
             json.name("percentiles")
-            json.null()
+            guard let percentiles = latency.percentiles else { return json.null() }
+            json.array(percentiles) { json, percentile in
+                json.object { json in
+                    json.member("quantile", percentile.quantile)
+                    json.member("value", Int(percentile.nanoseconds))
+                }
+            }
         }
     }
 
@@ -93,6 +99,11 @@ extension StatisticsReport {
             json.member("user_agent", client.userAgent)
             json.member("topology_zone", client.topologyZone)
             json.member("topology_region", client.topologyRegion)
+            if let identity = client.authorized {
+                json.member("authed", true)
+                if !identity.name.isEmpty { json.member("auth_identity", identity.name) }
+                if !identity.url.isEmpty { json.member("auth_identity_url", identity.url) }
+            }
             if let (topic, count) = publishCount(of: client) {
                 json.name("pub_counts")
                 json.array([(topic, count)]) { json, entry in

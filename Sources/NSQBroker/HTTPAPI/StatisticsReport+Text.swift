@@ -27,7 +27,7 @@ extension StatisticsReport {
     private func line(of topic: TopicStatistics) -> String {
         var text = "\n" + (topic.isPaused ? "*P " : "   ")
         text += "[\(pad(topic.name, 15))] depth: \(pad(topic.depth, 5)) be-depth: \(pad(0, 5))"
-        text += " msgs: \(pad(topic.messageCount, 8)) e2e%: \n"
+        text += " msgs: \(pad(topic.messageCount, 8)) e2e%: \(percentiles(of: topic.latency))\n"
         for channel in topic.channels { text += line(of: channel) }
         return text
     }
@@ -37,11 +37,16 @@ extension StatisticsReport {
         text += "[\(pad(channel.name, 25))] depth: \(pad(channel.depth, 5)) be-depth: \(pad(0, 5))"
         text += " inflt: \(pad(channel.inFlightCount, 4)) def: \(pad(channel.deferredCount, 4))"
         text += " re-q: \(pad(channel.requeueCount, 5)) timeout: \(pad(channel.timeoutCount, 5))"
-        text += " msgs: \(pad(channel.messageCount, 8)) e2e%: \n"
+        text += " msgs: \(pad(channel.messageCount, 8)) e2e%: \(percentiles(of: channel.latency))\n"
         if includesClients {
             for client in channel.clients { text += "        \(line(of: client))\n" }
         }
         return text
+    }
+
+    private func percentiles(of latency: LatencyStatistics) -> String {
+        (latency.percentiles ?? []).map { GoText.roughly(nanoseconds: $0.nanoseconds) }
+            .joined(separator: ", ")
     }
 
     private func line(of client: ClientStatistics) -> String {

@@ -68,7 +68,10 @@ final class DataPath {
         journal.onSync = { [journal] write, error in
             whenSynced(write, error)
             // A sync under way may not have had all.
-            if error != nil || !journal.isDirty { done() }
+            guard error != nil || !journal.isDirty else { return }
+            // What it holds on to would keep the folder locked.
+            journal.onSync = whenSynced
+            done()
         }
         journal.sync()
     }

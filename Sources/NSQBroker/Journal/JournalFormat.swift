@@ -73,6 +73,8 @@ enum RecordKind: UInt16 {
     case topicPaused = 18
     case topicEmptied = 19
     case handedOver = 20
+    case topicHeld = 21
+    case topicStarted = 22
     case channelCreated = 32
     case channelDeleted = 33
     case channelPaused = 34

@@ -46,6 +46,8 @@ struct PayloadWriter {
             return append(topic, as: .topicPaused)
         case .topicEmptied(let topic): return append(topic, as: .topicEmptied)
         case .handedOver(let topic): return append(topic, as: .handedOver)
+        case .topicHeld(let topic): return append(topic, as: .topicHeld)
+        case .topicStarted(let topic): return append(topic, as: .topicStarted)
         case .channelCreated(let topic, let channel):
             return append(topic, channel, as: .channelCreated)
         case .channelDeleted(let topic, let channel):
@@ -143,6 +145,8 @@ private struct PayloadReader {
         case .topicDeleted: topic().map { .change(.topicDeleted($0)) }
         case .topicEmptied: topic().map { .change(.topicEmptied($0)) }
         case .handedOver: topic().map { .change(.handedOver($0)) }
+        case .topicHeld: topic().map { .change(.topicHeld($0)) }
+        case .topicStarted: topic().map { .change(.topicStarted($0)) }
         case .topicPaused: pausedTopic()
         default: channelChange(kind)
         }

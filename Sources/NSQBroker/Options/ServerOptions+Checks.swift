@@ -24,6 +24,9 @@ extension ServerOptions {
             options.tls.requirement = .everywhere
         }
         options.core.tlsRequired = options.tls.requirement != .nowhere
+        options.core.authRequired = !auth.httpAddresses.isEmpty
+        options.core.latencyPercentiles = latency.percentiles
+        options.core.latencyWindow = latency.window
         guard tls.server != nil || !options.core.tlsRequired else {
             throw SetupError(
                 "cannot require TLS client connections without TLS key and cert: give --tls-cert "
@@ -75,6 +78,7 @@ extension ServerOptions {
             ("max-heartbeat-interval", core.maxHeartbeatInterval),
             ("max-output-buffer-timeout", core.maxOutputBufferTimeout),
             ("sync-timeout", disk.syncTimeout), ("statsd-interval", statsd.interval),
+            ("e2e-processing-latency-window-time", latency.window),
             ("http-client-connect-timeout", httpClient.connectTimeout),
             ("http-client-request-timeout", httpClient.requestTimeout),
         ]

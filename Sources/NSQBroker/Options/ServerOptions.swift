@@ -80,6 +80,8 @@ package enum TLSRequirement: Int, Sendable {
 package struct LookupOptions: Sendable, Equatable {
     /// The nsqlookupds to register with. May change while the broker runs.
     package var tcpAddresses: [String] = []
+    /// How long each may take to connect, and for an answer. No flag of nsqd's.
+    package var patience = Duration.seconds(1)
 }
 
 package struct AuthOptions: Sendable {

@@ -9,6 +9,8 @@ final class TestBroker {
     private(set) var now = Moment.start
     private var clients: [SessionID: TestClient] = [:]
     private var isInTurn = false
+    /// Answers at once; without one, questions stay open.
+    var authorizationServer: ((AuthorizationQuestion) -> Authorization?)?
     /// Called when a turn has ended and everybody has read what came.
     var afterTurn: () -> Void = {}
 

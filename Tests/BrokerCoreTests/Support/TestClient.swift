@@ -40,6 +40,21 @@ final class TestClient {
             exact.copyBytes(from: unsent)
             let taken = broker.core.receive(Bytes(exact), from: session, at: broker.now)
             unsent.removeFirst(taken)
+            askForAuthorization()
+        }
+    }
+
+    private func askForAuthorization() {
+        guard let question = session.question, let server = broker.authorizationServer
+        else { return }
+        authorize(server(question))
+    }
+
+    /// The authorization server has answered; what the client has sent meanwhile is looked at.
+    func authorize(_ answer: Authorization?) {
+        broker.turn {
+            broker.core.hasAnswer(answer, for: session, at: broker.now)
+            send([UInt8]())
         }
     }
 
@@ -89,6 +104,14 @@ final class TestClient {
     func requeue(_ messages: TestMessage..., after delay: Duration = .zero) {
         let milliseconds = Int(delay / .milliseconds(1))
         send(messages.map { .requeue($0.id, afterMilliseconds: milliseconds) })
+    }
+
+    /// The client sends no more, and reads on until the broker hangs up.
+    func end() {
+        broker.turn {
+            unsent.withUnsafeBytes { broker.core.endInput($0, from: session, at: broker.now) }
+        }
+        if !isHungUp { leave() }
     }
 
     /// The client ends the connection.

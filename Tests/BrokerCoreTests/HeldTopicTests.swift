@@ -1,0 +1,56 @@
+import BrokerCore
+import NSQWire
+import Testing
+
+@Suite struct `A topic whose channels elsewhere are not known yet` {
+    let broker = TestBroker()
+
+    init() { broker.core.holdsNewTopics = true }
+
+    private func start(with channels: ChannelName...) {
+        broker.turn { broker.core.startTopic(.plays, with: channels, at: broker.now) }
+    }
+
+    @Test func `takes messages and consumers, and hands over when they are`() {
+        let consumer = broker.consumer(ready: 10)
+        let producer = broker.client()
+        producer.publish("one", "two")
+        #expect(consumer.takeMessages() == [])
+        #expect(broker.topic()?.depth == 2)
+        start(with: .archive, .brief)
+        #expect(consumer.takeBodies() == ["one", "two"])
+        #expect(broker.channel(.archive)?.depth == 2)
+        #expect(broker.channel(.brief) == nil, "an ephemeral channel comes with its consumers")
+        producer.publish("three")
+        #expect(consumer.takeBodies() == ["three"])
+    }
+
+    @Test func `keeps what is deferred until then, and its time`() {
+        let consumer = broker.consumer(ready: 10)
+        broker.client().publish("later", after: .seconds(2))
+        broker.pass(.seconds(1))
+        start()
+        #expect(consumer.takeMessages() == [])
+        broker.pass(.seconds(1))
+        #expect(consumer.takeBodies() == ["later"])
+    }
+
+    @Test func `stays paused when it is`() {
+        let consumer = broker.consumer(ready: 10)
+        broker.client().publish("one")
+        broker.control { $0.pauseTopic(.plays, true, at: $1) }
+        start()
+        #expect(consumer.takeMessages() == [])
+        broker.control { $0.pauseTopic(.plays, false, at: $1) }
+        #expect(consumer.takeBodies() == ["one"])
+    }
+
+    @Test func `is started once, and one that was not held never`() {
+        broker.core.holdsNewTopics = false
+        let consumer = broker.consumer(ready: 10)
+        start(with: .archive)
+        #expect(broker.channel(.archive) == nil)
+        broker.client().publish("one")
+        #expect(consumer.takeBodies() == ["one"])
+    }
+}

@@ -1,0 +1,182 @@
+import Foundation
+import HTTP
+import NSQWire
+import TestKit
+import Testing
+import Transport
+import UVLoop
+
+@testable import BrokerCore
+@testable import NSQBroker
+
+/// NSQ, “nsqd”, Auth.
+@Suite struct `An authorization server` {
+    let server: BlockingListener
+    private static let grant =
+        #"{"ttl":60,"identity":"amy","identity_url":"http://amy","authorizations":[{"topic":"#
+        + #""^plays$","channels":[".*"],"permissions":["publish","subscribe"]}]}"#
+
+    init() throws { server = try BlockingListener() }
+
+    private func start(
+        _ addresses: [String]? = nil, _ change: (inout ServerOptions) -> Void = { _ in }
+    ) async throws -> HTTPProbe {
+        var services = ServerOptions()
+        services.auth.httpAddresses = addresses ?? [server.address.description]
+        change(&services)
+        return try await HTTPProbe.startOwn(services: services)
+    }
+
+    private func answer(of client: RawClient) -> String {
+        let size = client.socket.receive(4).reduce(0) { $0 << 8 | Int($1) }
+        return String(decoding: client.socket.receive(size).dropFirst(4), as: UTF8.self)
+    }
+
+    @Test func `is asked with a client's secret, and its answer holds`() async throws {
+        let nsqd = try await start()
+        let client = try RawClient(to: nsqd.tcpAddress)
+        client.tell("AUTH", body: "a secret&more")
+        client.tell("PUB plays", body: "play")
+        client.tell("SUB plays count")
+        let call = try server.accept()
+        let request = call.receiveRequest()
+        #expect(
+            request.head.first
+                == "GET /auth?common_name=&remote_ip=127.0.0.1&secret=a%20secret%26more&tls=false HTTP/1.1"
+        )
+        #expect(request.head.contains("Accept: application/vnd.nsq; version=1.0"))
+        call.answer(Self.grant)
+        #expect(
+            answer(of: client)
+                == #"{"identity":"amy","identity_url":"http://amy","permission_count":1}"#)
+        #expect(answer(of: client) == "OK")
+        #expect(answer(of: client) == "OK")
+        let stats = try #require(
+            (try nsqd.channel("plays", "count")?["clients"] as? [[String: Any]])?.first)
+        #expect(stats["authed"] as? Bool == true)
+        #expect(stats["auth_identity"] as? String == "amy")
+        #expect(stats["auth_identity_url"] as? String == "http://amy")
+        await nsqd.stop()
+    }
+
+    @Test func `is asked by POST, at a URL of its own`() async throws {
+        let nsqd = try await start(["http://\(server.address)/who?v=1"]) {
+            $0.auth.requestMethod = "post"
+        }
+        let client = try RawClient(to: nsqd.tcpAddress)
+        client.tell("AUTH", body: "secret")
+        let call = try server.accept()
+        let request = call.receiveRequest()
+        #expect(request.head.first == "POST /who?v=1 HTTP/1.1")
+        #expect(
+            request.body
+                == #"{"common_name":[""],"remote_ip":["127.0.0.1"],"secret":["secret"],"tls":["false"]}"#
+        )
+        call.answer(Self.grant)
+        #expect(answer(of: client).contains("amy"))
+        await nsqd.stop()
+    }
+
+    @Test func `is one of several, of which those that fail are passed over`() async throws {
+        let nsqd = try await start(["127.0.0.1:1", server.address.description, "ftp://x"])
+        let client = try RawClient(to: nsqd.tcpAddress)
+        client.tell("AUTH", body: "secret")
+        let call = try server.accept()
+        _ = call.receiveRequest()
+        call.answer(Self.grant)
+        #expect(answer(of: client).contains("amy"))
+        await nsqd.stop()
+    }
+
+    /// Ours stands for a server that requires TLS: what it says there is no authorization.
+    @Test(arguments: ["http", "https"])
+    func `is asked by TLS if it says so, and if it is to be trusted`(scheme: String) async throws {
+        let certificates = try TestCertificates()
+        var around = ServerOptions()
+        around.tls.requirement = .everywhere
+        around.tls.certificateFile = certificates.server.certificate
+        around.tls.keyFile = certificates.server.key
+        let tlsServer = try await HTTPProbe.startOwn(services: around)
+        let address = scheme == "http" ? tlsServer.httpAddress : tlsServer.httpsAddress!
+        for trusts in [true, false] {
+            let loop = try Loop()
+            var options = ServerOptions()
+            options.tls.rootCAFile =
+                trusts ? certificates.authority : certificates.stranger.certificate
+            options.tls.minVersion = .tls12
+            var outcome: Result<HTTPAnswer, HTTPClientError>?
+            HTTPClient(options, on: loop)
+                .ask(try #require(Authorizer.url(of: "\(scheme)://\(address)/ping"))) {
+                    outcome = $0
+                }
+            loop.run()
+            loop.close()
+            if trusts {
+                #expect(try outcome?.get().status == 200)
+                #expect(try outcome?.get().body == Array("OK".utf8))
+            } else {
+                guard case .failure(.tlsFailed)? = outcome else {
+                    Issue.record("it was trusted")
+                    continue
+                }
+            }
+        }
+        await tlsServer.stop()
+    }
+
+    @Test(arguments: [(500, "{}"), (200, "nonsense"), (200, #"{"ttl":0}"#)])
+    func `that has no answer leaves the client outside`(
+        status: Int, body: String
+    ) async throws {
+        let nsqd = try await start()
+        let client = try RawClient(to: nsqd.tcpAddress)
+        client.tell("AUTH", body: "secret")
+        let call = try server.accept()
+        _ = call.receiveRequest()
+        call.answer(body, status: status)
+        #expect(answer(of: client) == "E_AUTH_FAILED AUTH failed")
+        #expect(client.socket.receiveAll() == [])
+        await nsqd.stop()
+    }
+
+    @Test func `keeps nobody else waiting`() async throws {
+        let nsqd = try await start { $0.httpClient.requestTimeout = .milliseconds(300) }
+        let waiting = try RawClient(to: nsqd.tcpAddress)
+        waiting.tell("AUTH", body: "secret")
+        let call = try server.accept()
+        _ = call.receiveRequest()
+        #expect(try nsqd.get("/ping").body == "OK")
+        #expect(answer(of: waiting) == "E_AUTH_FAILED AUTH failed", "the time for it is up")
+        await nsqd.stop()
+    }
+
+    @Test(arguments: [nil, "snappy"])
+    func `is told of TLS and a certificate's name`(compression: String?) async throws {
+        let certificates = try TestCertificates()
+        let nsqd = try await start {
+            $0.tls.certificateFile = certificates.server.certificate
+            $0.tls.keyFile = certificates.server.key
+            $0.tls.clientAuthPolicy = "require"
+        }
+        var trust = TLSClientOptions()
+        trust.trust = .anybody
+        trust.certificateFile = certificates.client.certificate
+        trust.keyFile = certificates.client.key
+        var wishes = Identify()
+        wishes.featureNegotiation = true
+        wishes.tls = true
+        wishes.snappy = compression == "snappy"
+        let client = try LayeredClient(nsqd.tcpAddress.description)
+        let negotiated = try client.identify(wishes, trusting: trust)
+        #expect(negotiated.authRequired)
+        try client.send("AUTH\n\0\0\0\u{6}secretPUB plays\n\0\0\0\u{4}play")
+        let call = try server.accept()
+        let query = try #require(call.receiveRequest().head.first)
+        #expect(query.contains("common_name=client&"))
+        #expect(query.contains("tls=true"))
+        call.answer(Self.grant)
+        #expect(try client.text().contains("amy"))
+        #expect(try client.text() == "OK")
+        await nsqd.stop()
+    }
+}

@@ -1,0 +1,75 @@
+import Glibc
+import UVLoop
+
+/// A socket that waits for others to connect: the far end of what the broker calls.
+final class BlockingListener {
+    private let descriptor: Int32
+    let address: SocketAddress
+
+    struct NobodyCame: Error {}
+
+    init(port: Int = 0) throws {
+        descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        var yes: Int32 = 1
+        setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &yes, socklen_t(4))
+        var limit = timeval(tv_sec: 10, tv_usec: 0)
+        setsockopt(
+            descriptor, SOL_SOCKET, SO_RCVTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
+        var place = sockaddr_in()
+        place.sin_family = sa_family_t(AF_INET)
+        place.sin_port = in_port_t(port).bigEndian
+        inet_pton(AF_INET, "127.0.0.1", &place.sin_addr)
+        var size = socklen_t(MemoryLayout<sockaddr_in>.size)
+        let descriptor = descriptor
+        let status = withUnsafeMutablePointer(to: &place) { place in
+            // SAFETY: a sockaddr_in is what AF_INET's sockaddr is.
+            place.withMemoryRebound(to: sockaddr.self, capacity: 1) { place in
+                bind(descriptor, place, size) | listen(descriptor, 16)
+                    | getsockname(descriptor, place, &size)
+            }
+        }
+        address = SocketAddress(host: "127.0.0.1", port: Int(in_port_t(bigEndian: place.sin_port)))
+        guard status == 0 else { throw UVError(code: -errno) }
+    }
+
+    deinit { close(descriptor) }
+
+    /// Waits for somebody to connect, at most ten seconds.
+    func accept() throws -> BlockingSocket {
+        let accepted = Glibc.accept(descriptor, nil, nil)
+        guard accepted >= 0 else { throw NobodyCame() }
+        return BlockingSocket(accepted)
+    }
+}
+
+extension BlockingSocket {
+    /// Nothing more has come by now.
+    var hasNothing: Bool {
+        var state = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+        return poll(&state, 1, 0) == 0
+    }
+
+    /// The next line, without its end; what came so far if the other side ends.
+    func receiveLine() -> String {
+        var line: [UInt8] = []
+        while let byte = receive(1).first, byte != UInt8(ascii: "\n") { line.append(byte) }
+        return String(decoding: line, as: UTF8.self)
+    }
+
+    /// An HTTP request's head, line by line, and its body.
+    func receiveRequest() -> (head: [String], body: String) {
+        var head: [String] = []
+        while case let line = receiveLine().replacing("\r", with: ""), !line.isEmpty {
+            head.append(line)
+        }
+        let length = head.compactMap { $0.wholeMatch(of: /Content-Length: (\d+)/)?.1 }.first
+        let body = receive(length.flatMap { Int($0) } ?? 0)
+        return (head, String(decoding: body, as: UTF8.self))
+    }
+
+    /// Answers it; the other side is told that no other request is taken.
+    func answer(_ body: String, status: Int = 200) {
+        let head = "HTTP/1.1 \(status) Whatever\r\nContent-Length: \(body.utf8.count)\r\n"
+        send(Array((head + "Connection: close\r\n\r\n" + body).utf8))
+    }
+}

@@ -1,0 +1,47 @@
+import Foundation
+import NSQWire
+import UVLoop
+
+/// An nsqlookupd that says what the test wants, when it wants it.
+final class FakeLookupd {
+    let tcp: BlockingListener
+    let http: BlockingListener
+
+    init() throws {
+        tcp = try BlockingListener()
+        http = try BlockingListener()
+    }
+
+    /// Takes a broker's connection as far as its IDENTIFY.
+    func greet() throws -> (connection: LookupConnection, identity: [String: Any]) {
+        let connection = LookupConnection(socket: try tcp.accept())
+        guard connection.socket.receive(4) == Array("  V1".utf8),
+            connection.socket.receiveLine() == "IDENTIFY"
+        else { throw BlockingListener.NobodyCame() }
+        let size = connection.socket.receive(4).reduce(0) { $0 << 8 | Int($1) }
+        let json = try JSONSerialization.jsonObject(with: Data(connection.socket.receive(size)))
+        connection.answer(
+            #"{"tcp_port":\#(tcp.address.port),"http_port":\#(http.address.port),"#
+                + #""version":"1.3.0","broadcast_address":"127.0.0.1","hostname":"h"}"#)
+        return (connection, json as? [String: Any] ?? [:])
+    }
+}
+
+struct LookupConnection {
+    let socket: BlockingSocket
+
+    func answer(_ text: String) {
+        var bytes: [UInt8] = []
+        bytes.append(bigEndian: Int32(text.utf8.count))
+        socket.send(bytes + Array(text.utf8))
+    }
+
+    /// The next command, which gets its `OK`.
+    func command() -> String {
+        let line = socket.receiveLine()
+        answer("OK")
+        return line
+    }
+
+    func commands(_ count: Int) -> [String] { (0..<count).map { _ in command() } }
+}

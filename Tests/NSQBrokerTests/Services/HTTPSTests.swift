@@ -1,0 +1,124 @@
+import Foundation
+import NSQBroker
+import NSQWire
+import TestKit
+import Testing
+import Transport
+import UVLoop
+
+/// NSQ, “nsqd”, HTTPS.
+@Suite struct `HTTP over TLS` {
+    let certificates: TestCertificates
+
+    init() throws { certificates = try TestCertificates() }
+
+    private func start(
+        clientAuth: TLSServerOptions.ClientAuth = .none,
+        _ change: (inout ServerOptions) -> Void = { _ in }
+    ) async throws -> HTTPProbe {
+        var options = ServerOptions()
+        options.tls.certificateFile = certificates.server.certificate
+        options.tls.keyFile = certificates.server.key
+        options.tls.clientAuthPolicy = clientAuth == .none ? "" : clientAuth.rawValue
+        options.tls.rootCAFile = certificates.authority
+        change(&options)
+        return try await HTTPProbe.startOwn(services: options)
+    }
+
+    private func connect(
+        to nsqd: HTTPProbe, as identity: TestCertificates.Identity? = nil
+    ) throws -> LayeredClient {
+        var trust = TLSClientOptions()
+        trust.trust = .authorities(file: certificates.authority)
+        trust.certificateFile = identity?.certificate
+        trust.keyFile = identity?.key
+        let client = try LayeredClient(try #require(nsqd.httpsAddress).description)
+        try client.startTLS(trust)
+        return client
+    }
+
+    @Test func `serves the same as without, and many requests on a connection`() async throws {
+        let nsqd = try await start()
+        let client = try connect(to: nsqd)
+        for number in 1...3 {
+            try client.send("POST /pub?topic=plays HTTP/1.1\r\nHost: x\r\n")
+            try client.send("Content-Length: 4\r\n\r\nplay")
+            #expect(try client.text(upTo: "\r\n\r\nOK").hasPrefix("HTTP/1.1 200"))
+            #expect(try nsqd.topic("plays")?["message_count"] as? Int == number)
+        }
+        try client.send("GET /ping HTTP/1.0\r\n\r\n")
+        #expect(try client.text(upTo: "\r\n\r\nOK").hasPrefix("HTTP/1.0 200"))
+        #expect(client.isClosed())
+        await nsqd.stop()
+    }
+
+    @Test func `sends large answers whole, and takes large bodies`() async throws {
+        let nsqd = try await start()
+        let client = try connect(to: nsqd)
+        for number in 0..<300 {
+            _ = try nsqd.post("/topic/create?topic=a-topic-with-a-rather-long-name-\(number)")
+        }
+        try client.send("GET /stats?format=json HTTP/1.1\r\nHost: x\r\n\r\n")
+        let answer = try client.text(upTo: #""producers":null}"#)
+        #expect(answer.contains("a-topic-with-a-rather-long-name-299"))
+        let body = String(repeating: "x", count: 1_000_000)
+        try client.send(
+            "POST /pub?topic=large HTTP/1.1\r\nHost: x\r\nContent-Length: \(body.count)\r\n\r\n\(body)"
+        )
+        #expect(try client.text(upTo: "\r\n\r\nOK").hasPrefix("HTTP/1.1 200"))
+        #expect(try nsqd.topic("large")?["message_bytes"] as? Int == body.count)
+        await nsqd.stop()
+    }
+
+    @Test func `answers who says that nothing more will come`() async throws {
+        let nsqd = try await start()
+        let client = try connect(to: nsqd)
+        try client.send("GET /ping HTTP/1.1\r\nHost: x\r\n\r\n")
+        try client.end()
+        #expect(try client.text(upTo: "\r\n\r\nOK").hasPrefix("HTTP/1.1 200"))
+        #expect(client.isClosed())
+        await nsqd.stop()
+    }
+
+    @Test func `lets in only clients whose certificate will do`() async throws {
+        let nsqd = try await start(clientAuth: .requireVerified)
+        let client = try connect(to: nsqd, as: certificates.client)
+        try client.send("GET /ping HTTP/1.0\r\n\r\n")
+        #expect(try client.text(upTo: "\r\n\r\nOK").hasPrefix("HTTP/1.0 200"))
+        for other in [certificates.stranger, nil] {
+            let refused = try connect(to: nsqd, as: other)
+            #expect(throws: (any Error).self) {
+                try refused.send("GET /ping HTTP/1.0\r\n\r\n")
+                _ = try refused.text(upTo: "OK")
+            }
+        }
+        await nsqd.stop()
+    }
+
+    @Test func `hangs up on what is no TLS`() async throws {
+        let nsqd = try await start()
+        let socket = try BlockingSocket(to: try #require(nsqd.httpsAddress))
+        socket.send(Array("GET /ping HTTP/1.0\r\n\r\n".utf8))
+        let answer = String(decoding: socket.receiveAll(), as: UTF8.self)
+        #expect(!answer.contains("HTTP"))
+        #expect(try nsqd.get("/ping").body == "OK")
+        await nsqd.stop()
+    }
+
+    @Test func `is all there is where TLS is required`() async throws {
+        let nsqd = try await start { $0.tls.requirement = .everywhere }
+        let port = try #require(nsqd.httpsAddress).port
+        for target in ["/ping", "/nowhere", "/stats"] {
+            let answer = try nsqd.get(target)
+            #expect(answer.status == 403)
+            #expect(answer.body == #"{"message": "TLS_REQUIRED", "https_port": \#(port)}"#)
+            #expect(answer.headers["content-type"] == "application/json; charset=utf-8")
+            #expect(answer.headers["x-nsq-content-type"] == "nsq; version=1.0")
+        }
+        #expect(try nsqd.post("/pub?topic=plays", "play").status == 403)
+        let client = try connect(to: nsqd)
+        try client.send("GET /ping HTTP/1.0\r\n\r\n")
+        #expect(try client.text(upTo: "\r\n\r\nOK").hasPrefix("HTTP/1.0 200"))
+        await nsqd.stop()
+    }
+}

@@ -1,0 +1,200 @@
+import Foundation
+import NSQBroker
+import NSQWire
+import TestKit
+import Testing
+import UVLoop
+
+/// NSQ, “nsqlookupd”, and nsqd's side of it.
+@Suite struct `A broker with an nsqlookupd` {
+    let lookupd: FakeLookupd
+
+    init() throws { lookupd = try FakeLookupd() }
+
+    private func start(
+        _ change: (inout ServerOptions) -> Void = { _ in }
+    ) async throws -> HTTPProbe {
+        var services = ServerOptions()
+        // A test may be kept waiting itself.
+        services.lookup.patience = .seconds(300)
+        services.lookup.tcpAddresses = [lookupd.tcp.address.description]
+        change(&services)
+        return try await HTTPProbe.startOwn(services: services)
+    }
+
+    @Test func `says where it listens, and what it has from then on`() async throws {
+        let nsqd = try await start { $0.addresses.broadcast = "here" }
+        let (connection, identity) = try lookupd.greet()
+        #expect(identity["tcp_port"] as? Int == nsqd.tcpAddress.port)
+        #expect(identity["http_port"] as? Int == nsqd.httpAddress.port)
+        #expect(identity["broadcast_address"] as? String == "here")
+        #expect(identity["version"] as? String == "1.3.0")
+        #expect((identity["hostname"] as? String)?.isEmpty == false)
+        _ = try nsqd.post("/topic/create?topic=plays")
+        #expect(connection.command() == "REGISTER plays")
+        _ = try nsqd.post("/channel/create?topic=plays&channel=brief%23ephemeral")
+        #expect(connection.command() == "REGISTER plays brief#ephemeral")
+        _ = try nsqd.post("/channel/delete?topic=plays&channel=brief%23ephemeral")
+        #expect(connection.command() == "UNREGISTER plays brief#ephemeral")
+        _ = try nsqd.post("/channel/create?topic=plays&channel=count")
+        #expect(connection.command() == "REGISTER plays count")
+        _ = try nsqd.post("/topic/delete?topic=plays")
+        #expect(Set(connection.commands(2)) == ["UNREGISTER plays", "UNREGISTER plays count"])
+        await nsqd.stop()
+        #expect(connection.socket.receiveAll() == [], "it leaves without a word")
+    }
+
+    @Test func `announces the ports it is told to`() async throws {
+        let nsqd = try await start {
+            $0.addresses.broadcastTCPPort = 1
+            $0.addresses.broadcastHTTPPort = 2
+        }
+        let (_, identity) = try lookupd.greet()
+        #expect(identity["tcp_port"] as? Int == 1)
+        #expect(identity["http_port"] as? Int == 2)
+        #expect(try nsqd.get("/config/broadcast_http_port").body == "2")
+        await nsqd.stop()
+    }
+
+    @Test func `tells all it has once more when the connection was lost`() async throws {
+        let nsqd = try await start()
+        let first = try lookupd.greet().connection
+        _ = try nsqd.post("/topic/create?topic=alone")
+        _ = try nsqd.post("/topic/create?topic=plays")
+        #expect(first.commands(2) == ["REGISTER alone", "REGISTER plays"])
+        _ = try nsqd.post("/channel/create?topic=plays&channel=a")
+        _ = try nsqd.post("/channel/create?topic=plays&channel=b")
+        #expect(first.commands(2) == ["REGISTER plays a", "REGISTER plays b"])
+        first.socket.end()
+        let second = try lookupd.greet().connection
+        #expect(second.commands(3) == ["REGISTER alone", "REGISTER plays a", "REGISTER plays b"])
+        await nsqd.stop()
+    }
+
+    @Test func `waits for no answer of an nsqlookupd that is stuck`() async throws {
+        let nsqd = try await start()
+        let connection = try lookupd.greet().connection
+        let producer = try RawClient(to: nsqd.tcpAddress)
+        let start = ContinuousClock.now
+        for number in 1...20 { producer.ask("PUB topic\(number)", body: "play") }
+        let consumer = try RawClient(to: nsqd.tcpAddress)
+        consumer.ask("SUB topic1 count")
+        #expect(ContinuousClock.now - start < .seconds(60), "less than an answer may take")
+        // It was sent one command, and no other before the answer to that.
+        #expect(connection.socket.receiveLine() == "REGISTER topic1")
+        #expect(connection.socket.hasNothing)
+        connection.answer("OK")
+        #expect(connection.command().hasPrefix("REGISTER topic"))
+        await nsqd.stop()
+    }
+
+    @Test func `gives up an nsqlookupd that is stuck, and tries anew`() async throws {
+        let nsqd = try await start { $0.lookup.patience = .milliseconds(50) }
+        for _ in 1...3 {
+            let socket = try lookupd.tcp.accept()
+            #expect(String(decoding: socket.receiveAll(), as: UTF8.self).hasPrefix("  V1IDENTIFY"))
+        }
+        await nsqd.stop()
+    }
+
+    @Test func `keeps the first messages of a topic until it knows of channels elsewhere`()
+        async throws
+    {
+        let nsqd = try await start()
+        let connection = try lookupd.greet().connection
+        // The answer to IDENTIFY has been taken once there is a command behind it.
+        _ = try nsqd.post("/topic/create?topic=first")
+        _ = connection.command()
+        let other = try lookupd.http.accept()
+        #expect(other.receiveRequest().head.first == "GET /channels?topic=first HTTP/1.1")
+        other.answer(#"{"message":"TOPIC_NOT_FOUND"}"#, status: 404)
+
+        let producer = try RawClient(to: nsqd.tcpAddress)
+        producer.ask("PUB plays", body: "play")
+        let consumer = try RawClient(to: nsqd.tcpAddress)
+        consumer.ask("SUB plays own")
+        #expect(try nsqd.topic("plays")?["depth"] as? Int == 1)
+        #expect(try nsqd.channel("plays", "own")?["message_count"] as? Int == 0)
+        let question = try lookupd.http.accept()
+        #expect(question.receiveRequest().head.first == "GET /channels?topic=plays HTTP/1.1")
+        question.answer(#"{"channels":["elsewhere","brief#ephemeral","no name"]}"#)
+        consumer.tell("RDY 1")
+        #expect(consumer.message().body == "play")
+        #expect(try nsqd.channel("plays", "elsewhere")?["depth"] as? Int == 1)
+        #expect(try nsqd.channel("plays", "brief%23ephemeral") == nil)
+        await nsqd.stop()
+    }
+
+    @Test func `gives channels elsewhere their messages after a restart, too`() async throws {
+        let folder = try TemporaryFolder()
+        let nsqd = try await start { $0.disk.dataPath = folder.url.path }
+        let connection = try lookupd.greet().connection
+        _ = try nsqd.post("/topic/create?topic=first")
+        _ = connection.command()
+        _ = try lookupd.http.accept()
+        let client = try RawClient(to: nsqd.tcpAddress)
+        client.ask("SUB plays own")
+        client.ask("PUB plays", body: "play")
+        let question = try lookupd.http.accept()
+        _ = question.receiveRequest()
+        question.answer(#"{"channels":["elsewhere"]}"#)
+        client.tell("RDY 1")
+        #expect(client.message().body == "play")
+        await nsqd.stop()
+        let next = try await HTTPProbe.startOwn { $0.dataPath = folder.url.path }
+        for name in ["own", "elsewhere"] {
+            #expect(try next.channel("plays", name)?["depth"] as? Int == 1, "\(name)")
+        }
+        await next.stop()
+    }
+
+    @Test func `hands over without an answer when the time for it is up`() async throws {
+        let nsqd = try await start { $0.httpClient.requestTimeout = .milliseconds(200) }
+        let connection = try lookupd.greet().connection
+        _ = try nsqd.post("/topic/create?topic=first")
+        _ = connection.command()
+        let consumer = try RawClient(to: nsqd.tcpAddress)
+        consumer.ask("SUB plays count")
+        consumer.ask("PUB plays", body: "play")
+        consumer.tell("RDY 1")
+        #expect(consumer.message().body == "play")
+        await nsqd.stop()
+    }
+
+    @Test func `turns to others when it is told to over HTTP`() async throws {
+        let nsqd = try await start { $0.lookup.tcpAddresses = [] }
+        let path = "/config/nsqlookupd_tcp_addresses"
+        let addresses = #"["\#(lookupd.tcp.address)","127.0.0.1:1","nonsense"]"#
+        #expect(try nsqd.ask("PUT", path, Array(addresses.utf8)).body == addresses)
+        let connection = try lookupd.greet().connection
+        #expect(try nsqd.ask("PUT", path, Array("[]".utf8)).body == "[]")
+        #expect(connection.socket.receiveAll() == [])
+        await nsqd.stop()
+    }
+
+    /// `NSQLOOKUPD` names the program.
+    @Test(.enabled(if: ProcessInfo.processInfo.environment["NSQLOOKUPD"] != nil))
+    func `is found through a real one`() async throws {
+        let program = ProcessInfo.processInfo.environment["NSQLOOKUPD"]!
+        let process = try BuiltProcess(
+            ["--tcp-address=127.0.0.1:0", "--http-address=127.0.0.1:0"],
+            executable: URL(filePath: program))
+        func address(_ protocolName: String) throws -> SocketAddress {
+            let line = try #require(process.line(containing: "\(protocolName): listening on "))
+            return try SocketAddress(parsing: line.split(separator: " ").last!)
+        }
+        let tcp = try address("TCP")
+        let http = try address("HTTP")
+        let nsqd = try await start { $0.lookup.tcpAddresses = [tcp.description] }
+        _ = try nsqd.post("/topic/create?topic=plays")
+        _ = try nsqd.post("/channel/create?topic=plays&channel=count")
+        try #require(process.line(containing: "subkey:count", timeout: 10) != nil)
+        let producer = try JSONSerialization.jsonObject(
+            with: Data(HTTPProbe.ask(http, "GET", "/lookup?topic=plays").body.utf8))
+        let producers = (producer as? [String: Any])?["producers"] as? [[String: Any]]
+        #expect(producers?.first?["tcp_port"] as? Int == nsqd.tcpAddress.port)
+        #expect(producers?.first?["http_port"] as? Int == nsqd.httpAddress.port)
+        await nsqd.stop()
+        process.send(SIGTERM)
+    }
+}

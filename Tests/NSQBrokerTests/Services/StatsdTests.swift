@@ -1,0 +1,164 @@
+import Foundation
+import NSQWire
+import Testing
+import UVLoop
+
+@testable import BrokerCore
+@testable import NSQBroker
+
+/// NSQ, “nsqd”, statsd.
+@Suite struct `What a statsd is told` {
+    private var options = StatsdOptions()
+
+    init() { options.sendsMemory = false }
+
+    private func lines(_ datagrams: [[UInt8]]) -> [String] {
+        datagrams.flatMap { String(decoding: $0, as: UTF8.self).split(separator: "\n") }
+            .map(String.init)
+    }
+
+    private func statistics(
+        _ topic: String = "plays", messages: Int = 0, channels: [String] = []
+    ) -> BrokerStatistics {
+        let broker = Broker(at: Moment(monotonic: 0, wall: 1 << 60))
+        broker.createTopic(TopicName(topic)!, at: broker.startedAt)
+        for channel in channels {
+            _ = broker.createChannel(
+                ChannelName(channel)!, of: TopicName(topic)!, at: broker.startedAt)
+        }
+        for _ in 0..<messages {
+            Array("play".utf8).withUnsafeBytes {
+                try? broker.publish($0, to: TopicName(topic)!, at: broker.startedAt)
+            }
+        }
+        return broker.statistics(at: broker.startedAt)
+    }
+
+    @Test func `is every number of topics and channels, by host`() {
+        var report = StatsdReport(options, host: "a.b-c:4151")
+        let told = lines(
+            report.datagrams(of: statistics(messages: 2, channels: ["count"]), memory: []))
+        #expect(
+            told
+                == [
+                    "topic.plays.message_count:2|c", "topic.plays.message_bytes:8|c",
+                    "topic.plays.depth:0|g", "topic.plays.backend_depth:0|g",
+                    "topic.plays.channel.count.message_count:2|c",
+                    "topic.plays.channel.count.depth:2|g",
+                    "topic.plays.channel.count.backend_depth:0|g",
+                    "topic.plays.channel.count.in_flight_count:0|g",
+                    "topic.plays.channel.count.deferred_count:0|g",
+                    "topic.plays.channel.count.requeue_count:0|c",
+                    "topic.plays.channel.count.timeout_count:0|c",
+                    "topic.plays.channel.count.clients:0|g",
+                ].map { "nsq.a_b-c_4151.\($0)" })
+    }
+
+    @Test func `counts from the last time on, and says 0, too`() {
+        var report = StatsdReport(options, host: "h:1")
+        _ = report.datagrams(of: statistics(messages: 2), memory: [])
+        let more = lines(report.datagrams(of: statistics(messages: 5), memory: []))
+        #expect(more.contains("nsq.h_1.topic.plays.message_count:3|c"))
+        let none = lines(report.datagrams(of: statistics(messages: 5), memory: []))
+        #expect(none.contains("nsq.h_1.topic.plays.message_count:0|c"))
+    }
+
+    @Test func `fills datagrams with whole lines`() {
+        var options = options
+        options.packetBytes = 70
+        options.prefix = "n"
+        var report = StatsdReport(options, host: "h:1")
+        let datagrams = report.datagrams(of: statistics(), memory: [])
+        #expect(
+            datagrams.map { String(decoding: $0, as: UTF8.self) } == [
+                "n.topic.plays.message_count:0|c\nn.topic.plays.message_bytes:0|c\n",
+                "n.topic.plays.depth:0|g\nn.topic.plays.backend_depth:0|g\n",
+            ])
+        options.packetBytes = 1
+        report = StatsdReport(options, host: "h:1")
+        #expect(report.datagrams(of: statistics(), memory: []).count == 4)
+    }
+
+    @Test func `is memory, too, and nothing ephemeral if so wished`() {
+        var options = options
+        options.sendsMemory = true
+        options.excludesEphemeral = true
+        options.prefix = ""
+        var report = StatsdReport(options, host: "h:1")
+        let all = statistics(messages: 1, channels: ["brief#ephemeral", "count"])
+        let told = lines(report.datagrams(of: all, memory: all.memory))
+        #expect(!told.contains { $0.contains("#ephemeral") })
+        #expect(told.contains("topic.plays.channel.count.depth:1|g"))
+        #expect(told.contains("mem.gc_runs:0|c"))
+        #expect(told.contains { $0.hasPrefix("mem.heap_in_use_bytes:") })
+        let none = report.datagrams(of: statistics("t#ephemeral"), memory: [])
+        #expect(none.isEmpty)
+    }
+
+    @Test func `comes in datagrams, once in an interval`() async throws {
+        let statsd = try DatagramReceiver()
+        var services = ServerOptions()
+        services.addresses.broadcast = "here"
+        services.addresses.broadcastHTTPPort = 7
+        services.statsd.address = "localhost:\(statsd.port)"
+        services.statsd.interval = .milliseconds(100)
+        let nsqd = try await HTTPProbe.startOwn(services: services)
+        _ = try nsqd.post("/pub?topic=plays", "play")
+        var told = ""
+        for _ in 0..<1000 where !told.contains("message_count:1|c") { told += statsd.receive() }
+        #expect(told.contains("nsq.here_7.topic.plays.message_count:1|c\n"))
+        #expect(told.contains("nsq.here_7.mem.heap_objects:0|g\n"))
+        told = ""
+        for _ in 0..<1000 where !told.contains("message_count:") { told += statsd.receive() }
+        #expect(told.contains("nsq.here_7.topic.plays.message_count:0|c\n"), "in the next push")
+        await nsqd.stop()
+    }
+
+    @Test func `is nothing that the broker waits for, if nobody is there`() async throws {
+        var services = ServerOptions()
+        services.statsd.address = "127.0.0.1:1"
+        services.statsd.interval = .milliseconds(20)
+        let nsqd = try await HTTPProbe.startOwn(services: services)
+        for _ in 0..<20 {
+            _ = try nsqd.post("/pub?topic=plays", "play")
+            try await Task.sleep(for: .milliseconds(5))
+        }
+        #expect(try nsqd.topic("plays")?["message_count"] as? Int == 20)
+        await nsqd.stop()
+    }
+}
+
+/// A UDP socket that waits.
+private final class DatagramReceiver {
+    private let descriptor: Int32
+    let port: Int
+
+    init() throws {
+        descriptor = socket(AF_INET, Int32(SOCK_DGRAM.rawValue), 0)
+        var limit = timeval(tv_sec: 10, tv_usec: 0)
+        setsockopt(
+            descriptor, SOL_SOCKET, SO_RCVTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
+        var place = sockaddr_in()
+        place.sin_family = sa_family_t(AF_INET)
+        inet_pton(AF_INET, "127.0.0.1", &place.sin_addr)
+        var size = socklen_t(MemoryLayout<sockaddr_in>.size)
+        let descriptor = descriptor
+        let status = withUnsafeMutablePointer(to: &place) { place in
+            // SAFETY: a sockaddr_in is what AF_INET's sockaddr is.
+            place.withMemoryRebound(to: sockaddr.self, capacity: 1) { place in
+                bind(descriptor, place, size) | getsockname(descriptor, place, &size)
+            }
+        }
+        port = Int(in_port_t(bigEndian: place.sin_port))
+        guard status == 0 else { throw UVError(code: -errno) }
+    }
+
+    deinit { close(descriptor) }
+
+    /// The next datagram; empty if none comes.
+    func receive() -> String {
+        var bytes = [UInt8](repeating: 0, count: 65_536)
+        let count = recv(descriptor, &bytes, bytes.count, 0)
+        return count > 0 ? String(decoding: bytes[..<count], as: UTF8.self) : ""
+    }
+}
