@@ -70,12 +70,17 @@ let package = Package(
             "PlayCounts",
             ["NSQWire", "NSQClient", "HTTP", "Transport", "UVLoop", grdb, heap, histogram, logging]),
 
+        // Floor 4: what a person sees. Its files are in the binary, which needs no others.
+        .target(
+            name: "LivePage", dependencies: ["HTTP", "UVLoop", "PlayCounts", deque],
+            resources: [.embedInCode("Page")], swiftSettings: settings),
+
         // Floor 5: the binary.
         .executableTarget(
             name: "tally",
             dependencies: [
                 "NSQWire", "BrokerCore", "UVLoop", "Transport", "HTTP", "NSQClient", "NSQBroker",
-                "PlayCounts", arguments, histogram, logging, toml,
+                "PlayCounts", "LivePage", arguments, histogram, logging, toml,
             ],
             swiftSettings: settings),
 
@@ -96,6 +101,7 @@ let package = Package(
                 logging,
             ]),
         tests(of: "TallyTests", ["tally", "NSQBroker", "BrokerCore", "Transport"]),
+        tests(of: "LivePageTests", ["LivePage", "PlayCounts", "HTTP", "UVLoop"]),
         tests(of: "EndToEndTests", ["tally", "NSQWire", "NSQClient", "HTTP", "UVLoop"]),
     ]
 )

@@ -3,28 +3,32 @@ import UVLoop
 
 /// One client's connection to a server: requests in, one after the other, answers out.
 final class HTTPConnection: StreamReader, EndOfTurnParticipant {
-    private unowned let server: HTTPServer
-    private unowned let service: any HTTPService
+    unowned let server: HTTPServer
+    unowned let service: any HTTPService
     private let stream: Stream
-    private let peer: String
-    private let tls: LayeredStream?
-    private let parser = HTTPParser(.requests)
-    private let output: HTTPOutput
+    let peer: String
+    let tls: LayeredStream?
+    let parser = HTTPParser(.requests)
+    let output: HTTPOutput
 
     /// Sent by the client, but not to be looked at before the request at hand is answered.
     private var unread: [UInt8] = []
     /// The request at hand.
-    private var exchange: HTTPExchange?
-    private var phase = Phase.open
+    var exchange: HTTPExchange?
+    private(set) var phase = Phase.open
     private var isInTurn = false
     private var isParsing = false
     private var hasPeerEnded = false
     private var lingering: Timer?
     /// Runs until the handshake is done.
     private var handshake: Timer?
+    /// The answer that goes on, if there is one.
+    private var body: HTTPBodyStream?
 
-    private enum Phase {
+    enum Phase {
         case open
+        /// An answer goes on until the client leaves; what it sends meanwhile is dropped.
+        case streaming
         /// No request is taken any more; close when the answers are sent.
         case ending
         /// All is sent; the client may still be sending, and reading.
@@ -133,7 +137,7 @@ final class HTTPConnection: StreamReader, EndOfTurnParticipant {
         if !canReadOn { stream.stopReading() }
     }
 
-    private var canReadOn: Bool {
+    var canReadOn: Bool {
         let isWaiting = exchange.map {
             $0.stage == .dispatched && ($0.isBodyEnded || !$0.canSkipRest)
         }
@@ -152,7 +156,7 @@ final class HTTPConnection: StreamReader, EndOfTurnParticipant {
 
     // MARK: Answering
 
-    private func dispatch(_ exchange: HTTPExchange) {
+    func dispatch(_ exchange: HTTPExchange) {
         exchange.stage = .dispatched
         service.answer(exchange.request) { [weak self, weak exchange] response in
             guard let self, let exchange, self.exchange === exchange else { return }
@@ -161,7 +165,7 @@ final class HTTPConnection: StreamReader, EndOfTurnParticipant {
         }
     }
 
-    private func answer(_ exchange: HTTPExchange, _ response: HTTPResponse) {
+    func answer(_ exchange: HTTPExchange, _ response: HTTPResponse) {
         precondition(exchange.stage != .answered, "a request is answered once")
         exchange.stage = .answered
         let keepsAlive =
@@ -185,14 +189,14 @@ final class HTTPConnection: StreamReader, EndOfTurnParticipant {
     }
 
     /// The request is read and answered: on to the next one.
-    private func finishIfDone(_ exchange: HTTPExchange) {
+    func finishIfDone(_ exchange: HTTPExchange) {
         guard exchange.stage == .answered, exchange.isBodyEnded, phase == .open else { return }
         self.exchange = nil
         readOn()
     }
 
     /// Answers something that is no request, or none for us, and hangs up.
-    private func refuse(with response: HTTPResponse) {
+    func refuse(with response: HTTPResponse) {
         if exchange?.stage != .answered {
             write(response, to: exchange?.head, keepsAlive: false)
         }
@@ -200,9 +204,41 @@ final class HTTPConnection: StreamReader, EndOfTurnParticipant {
         end()
     }
 
+    // MARK: Answers that go on
+
+    func stream(
+        _ response: HTTPResponse, from source: any HTTPBodySource, to exchange: HTTPExchange
+    ) {
+        let head = exchange.head
+        guard head.method != "HEAD", !server.isStopping else {
+            source.bodyEnded()
+            return answer(exchange, response)
+        }
+        let isChunked = head.version != .http10
+        output.append { bytes in
+            response.write(
+                to: &bytes, version: head.version, date: server.date, keepsAlive: false,
+                withBody: false, length: isChunked ? .inChunks : .untilTheEnd)
+        }
+        phase = .streaming
+        parser.pause()
+        unread = []
+        self.exchange = nil
+        body = HTTPBodyStream(of: source, on: stream, isChunked: isChunked) { [weak self] error in
+            self?.bodyEnded(error)
+        }
+        flushSoon()
+    }
+
+    private func bodyEnded(_ error: UVError?) {
+        guard phase == .streaming else { return }
+        body = nil
+        error == nil ? hangUp() : close()
+    }
+
     // MARK: Out
 
-    private func flushSoon() {
+    func flushSoon() {
         guard !isInTurn else { return }
         isInTurn = true
         server.loop.atEndOfTurn(self)
@@ -214,10 +250,14 @@ final class HTTPConnection: StreamReader, EndOfTurnParticipant {
     }
 
     private func flush() {
-        guard phase == .open || phase == .ending else { return }
+        guard phase == .open || phase == .ending || phase == .streaming else { return }
         let isSent = output.flush(to: stream) { [weak self] error in self?.restIsSent(error) }
         guard isSent else { return }
-        phase == .ending ? hangUp() : readOn()
+        switch phase {
+        case .ending: hangUp()
+        case .streaming: body?.open()
+        default: readOn()
+        }
     }
 
     private func restIsSent(_ error: UVError?) {
@@ -228,13 +268,17 @@ final class HTTPConnection: StreamReader, EndOfTurnParticipant {
 
     /// The server stops: whoever waits for an answer gets it first.
     func stop() {
+        if let body {
+            closeSoon()
+            return body.end()
+        }
         guard exchange?.stage != .dispatched else { return }
         end()
         closeSoon()
     }
 
     /// Takes no request any more; closes when what is to be sent is sent.
-    private func end() {
+    func end() {
         guard phase == .open else { return }
         phase = .ending
         parser.pause()
@@ -266,94 +310,12 @@ final class HTTPConnection: StreamReader, EndOfTurnParticipant {
     private func close() {
         guard phase != .closed else { return }
         phase = .closed
+        body?.cancel()
+        body = nil
         exchange = nil
         unread = []
         lingering?.close()
         handshake?.close()
         stream.close { [self, server] in server.connectionClosed(self) }
     }
-}
-
-// MARK: - What the parser says
-
-extension HTTPConnection: HTTPParserSink {
-    func parserDidRead(_ head: HTTPHead) {
-        guard head.version.major == 1 else {
-            let isOld = head.version.major == 0
-            return refuse(with: isOld ? .plain(400) : .plain(505, "unsupported protocol version"))
-        }
-        let hosts = head.headers.values(of: "Host").count
-        guard hosts == 1 || (hosts == 0 && head.version == .http10) else {
-            return refuse(
-                with: hosts == 0 ? .plain(400, "missing required Host header") : .plain(400))
-        }
-        let encodings = head.headers.values(of: "Transfer-Encoding")
-        guard encodings.isEmpty || encodings.map({ $0.lowercased() }) == ["chunked"] else {
-            return refuse(with: .unknownTransferEncoding)
-        }
-        guard let target = HTTPTarget(head.target) else { return refuse(with: .plain(400)) }
-        let request = HTTPRequest(
-            method: head.method, target: target, headers: head.headers,
-            bodyLength: head.bodyLength, peer: peer, isEncrypted: tls != nil)
-        let exchange = HTTPExchange(head, request)
-        self.exchange = exchange
-        if head.headers["Expect"] != nil, !exchange.expectsContinue {
-            return refuse(with: .plain(417))
-        }
-        begin(exchange, service.bodyPlan(for: request))
-    }
-
-    private func begin(_ exchange: HTTPExchange, _ plan: HTTPBodyPlan) {
-        switch plan {
-        case .skip: dispatch(exchange)
-        case .refuse(let response): answer(exchange, response)
-        case .collect(let limit, let tooLarge):
-            if case .bytes(let count) = exchange.head.bodyLength, count > limit {
-                return answer(exchange, tooLarge)
-            }
-            exchange.bodyLimit = limit
-            exchange.tooLarge = tooLarge
-            if exchange.expectsContinue, exchange.head.hasBody {
-                exchange.expectsContinue = false
-                output.append("HTTP/1.1 100 Continue\r\n\r\n")
-                flushSoon()
-            }
-        }
-    }
-
-    func parserDidRead(body bytes: UnsafeRawBufferPointer) {
-        guard phase == .open, let exchange else { return }
-        if exchange.stage == .collecting {
-            guard !exchange.collect(bytes) else { return }
-            exchange.request.body = []
-            answer(exchange, exchange.tooLarge!)
-        } else {
-            exchange.skip(bytes.count)
-            guard !exchange.canSkipRest else { return }
-            // It turns out to be long only now that it comes, in chunks.
-            exchange.stage == .answered ? end() : parser.pause()
-        }
-    }
-
-    func parserDidReadMessage() {
-        guard phase == .open, let exchange else { return }
-        exchange.isBodyEnded = true
-        if exchange.stage == .collecting { dispatch(exchange) }
-        finishIfDone(exchange)
-        if !canReadOn || phase != .open { parser.pause() }
-    }
-}
-
-extension HTTPParserError {
-    fileprivate var response: HTTPResponse {
-        switch self {
-        case .malformed: .plain(400)
-        case .headTooLarge: .plain(431)
-        case .unknownTransferEncoding: .unknownTransferEncoding
-        }
-    }
-}
-
-extension HTTPResponse {
-    fileprivate static let unknownTransferEncoding = plain(501, "unsupported transfer encoding")
 }

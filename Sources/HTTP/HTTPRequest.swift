@@ -20,6 +20,9 @@ package enum HTTPBodyPlan {
     case skip
     /// Answer at once with this; there is nothing to be done.
     case refuse(HTTPResponse)
+    /// Answer at once with this head, and go on with what the source gives, until the client
+    /// leaves or the server stops. The connection takes no other request.
+    case stream(HTTPResponse, any HTTPBodySource)
 }
 
 /// An answer.
@@ -37,6 +40,14 @@ package struct HTTPResponse: Sendable {
         self.body = body
     }
 
+    /// How the client knows where the body ends.
+    enum Length {
+        case known
+        case inChunks
+        /// When the connection does: all that HTTP/1.0 has.
+        case untilTheEnd
+    }
+
     /// Text of the server's own, for what never comes to a service.
     static func plain(_ status: Int, _ detail: String? = nil) -> HTTPResponse {
         let text = "\(status) \(reason(of: status))" + (detail.map { ": \($0)" } ?? "")
@@ -48,12 +59,17 @@ package struct HTTPResponse: Sendable {
     /// Appends the answer as it goes over the wire.
     func write(
         to output: inout [UInt8], version: HTTPVersion, date: String, keepsAlive: Bool,
-        withBody: Bool
+        withBody: Bool, length: Length = .known
     ) {
         let isOld = version == .http10
         var head = "HTTP/1.\(isOld ? 0 : 1) \(status) \(Self.reason(of: status))\r\n"
         for (name, value) in headers { head += "\(name): \(value)\r\n" }
-        head += "Date: \(date)\r\nContent-Length: \(body.count)\r\n"
+        head += "Date: \(date)\r\n"
+        switch length {
+        case .known: head += "Content-Length: \(body.count)\r\n"
+        case .inChunks: head += "Transfer-Encoding: chunked\r\n"
+        case .untilTheEnd: break
+        }
         // Said only where it is not what the version takes for granted.
         if keepsAlive == isOld { head += "Connection: \(keepsAlive ? "keep-alive" : "close")\r\n" }
         output += (head + "\r\n").utf8
@@ -71,6 +87,7 @@ package struct HTTPResponse: Sendable {
         case 405: "Method Not Allowed"
         case 413: "Request Entity Too Large"
         case 417: "Expectation Failed"
+        case 421: "Misdirected Request"
         case 431: "Request Header Fields Too Large"
         case 500: "Internal Server Error"
         case 501: "Not Implemented"

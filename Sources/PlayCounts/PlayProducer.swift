@@ -13,7 +13,7 @@ import UVLoop
 package final class PlayProducer {
     package struct Settings: Sendable {
         /// Plays per second; 0 is as fast as they are taken.
-        package var rate = 0
+        package var rate = 0.0
         package var playsPerBatch = 200
         /// A batch that has reached this takes no more; nsqd takes 5 MiB, and a play of 1 MiB.
         package var bytesPerBatch = 1 << 20
@@ -186,11 +186,11 @@ package final class PlayProducer {
     private var allowance: Int {
         guard settings.rate > 0, let startedAt else { return .max }
         let passed = Double((loop.instant - startedAt).nanoseconds) / 1e9
-        return Int(passed * Double(settings.rate)) + 1 - taken
+        return Int(passed * settings.rate) + 1 - taken
     }
 
     private func waitForAllowance() {
-        pace.start(after: .nanoseconds(1_000_000_000 / settings.rate)) { [weak self] in
+        pace.start(after: .nanoseconds(Int64(1e9 / settings.rate))) { [weak self] in
             self?.goOn()
         }
     }

@@ -1,4 +1,5 @@
 import ArgumentParser
+import LivePage
 import Logging
 import NSQBroker
 import PlayCounts
@@ -27,6 +28,9 @@ struct ProcessCommand: AsyncParsableCommand {
     @OptionGroup(title: "Counting")
     var flags: ProcessorFlags
 
+    @OptionGroup(title: "Page")
+    var pageFlags: PageFlags
+
     @Option(help: "What to log: debug, info, warn, error or fatal.")
     var logLevel = LogLevel.info
 
@@ -41,11 +45,14 @@ struct ProcessCommand: AsyncParsableCommand {
         let logger = LineLog.logger("tally", logLevel)
         let signals = try await StopSignals.watch()
         let store = try PlayStore(.file(flags.store))
-        let processor = try await RunningProcessor.start(
-            flags.assembly(nsqds: nsqds, store: store, logger: logger)
-        ) { [targets = flags.publishing.targets] in try targets.clients(on: $0, logger) }
         let names = nsqds.map(\.description).joined(separator: ", ")
+        let page = try await pageFlags.start(
+            of: store, flags.pageSettings(source: "nsqd at \(names)"), logger: logger)
+        let processor = try await RunningProcessor.start(
+            flags.assembly(nsqds: nsqds, store: store, logger: logger), shownBy: page
+        ) { [targets = flags.publishing.targets] in try targets.clients(on: $0, logger) }
         logger.info("counting \(flags.topic) from \(names) into \(flags.store)")
         try await processor.run(until: signals, logger: logger)
+        await page?.stop()
     }
 }

@@ -64,7 +64,7 @@ struct ProduceCommand: AsyncParsableCommand {
             thread.door.submit { loop in
                 let engine = ProducerEngine(on: loop, nsqd: address, logger: logger)
                 var settings = PlayProducer.Settings()
-                settings.rate = rate
+                settings.rate = Double(rate)
                 let producer = PlayProducer(
                     on: loop, engine: engine, topic: topic, settings: settings,
                     source: source.next)

@@ -1,4 +1,5 @@
 import Glibc
+import LivePage
 import Logging
 import NSQClient
 import PlayCounts
@@ -15,7 +16,7 @@ final class RunningProcessor: Sendable {
     ///
     /// - Throws: what cannot be put together, or `NSQError` if no nsqd can be reached.
     static func start(
-        _ assembly: ProcessorAssembly,
+        _ assembly: ProcessorAssembly, shownBy page: LivePage? = nil,
         makeClients: @escaping @Sendable (Loop) throws -> [Client]
     ) async throws -> RunningProcessor {
         let thread = try LoopThread(name: "processor")
@@ -25,11 +26,13 @@ final class RunningProcessor: Sendable {
                 thread.door.submit { loop in
                     continuation.resume(
                         with: Result {
+                            let shown = page.map { [$0.client(on: loop)] } ?? []
                             let (processor, consumer) = try assembly.build(
-                                on: loop, clients: makeClients(loop))
+                                on: loop, clients: makeClients(loop) + shown)
                             processor.onFailure = failure.note
                             consumer.onConnection =
                                 FirstConnections(assembly.nsqds, onFailure: failure.note).hear
+                            page?.watch(processor)
                             processor.start()
                             return LoopBound(processor, on: loop)
                         })

@@ -1,6 +1,8 @@
 import ArgumentParser
+import LivePage
 import Logging
 import NSQBroker
+import NSQWire
 import PlayCounts
 import UVLoop
 
@@ -21,6 +23,9 @@ struct ServeCommand: AsyncParsableCommand {
 
     @OptionGroup(title: "Counting")
     var counting: ProcessorFlags
+
+    @OptionGroup(title: "Page")
+    var pageFlags: PageFlags
 
     @Argument(
         parsing: .allUnrecognized,
@@ -54,8 +59,14 @@ struct ServeCommand: AsyncParsableCommand {
         let store = try PlayStore(.file(counting.store))
         let broker = try await start.start()
         let address = try SocketAddress(parsing: broker.tcpAddress)
+        let page = try await pageFlags.start(
+            of: store, counting.pageSettings(source: "the embedded broker at \(address)"),
+            logger: logger)
+        let watch = page?.watch(broker, topic: counting.topic.text, channel: counting.channel.text)
+        defer { watch?.cancel() }
         let processor = try await RunningProcessor.start(
-            counting.assembly(nsqds: [address.reachable], store: store, logger: logger)
+            counting.assembly(nsqds: [address.reachable], store: store, logger: logger),
+            shownBy: page
         ) { [targets = counting.publishing.targets] in try targets.clients(on: $0, logger) }
         logger.info("counting \(counting.topic) into \(counting.store); watch it with")
         logger.info(
@@ -66,6 +77,7 @@ struct ServeCommand: AsyncParsableCommand {
             await broker.stop()
             throw error
         }
+        await page?.stop()
         await broker.stop()
     }
 }

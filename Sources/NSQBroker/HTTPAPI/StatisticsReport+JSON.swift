@@ -1,4 +1,5 @@
 import BrokerCore
+import HTTP
 import NSQWire
 
 /// The statistics as JSON, with nsqd's names in nsqd's order.

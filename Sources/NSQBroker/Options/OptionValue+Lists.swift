@@ -1,3 +1,4 @@
+import HTTP
 import Transport
 
 /// What a list is made of.

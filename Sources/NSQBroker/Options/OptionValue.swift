@@ -1,3 +1,4 @@
+import HTTP
 import BrokerCore
 
 /// A kind of value that an option may have: how it is read, and how it is shown.

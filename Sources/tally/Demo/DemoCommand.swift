@@ -1,5 +1,7 @@
 import ArgumentParser
 import Foundation
+import LivePage
+import Logging
 import NSQBroker
 import NSQClient
 import NSQWire
@@ -20,6 +22,7 @@ struct DemoCommand: AsyncParsableCommand {
 
             EXAMPLES
               tally demo
+              tally demo --live                                 # in two minutes, on a page
               tally demo --plays=12000 --rate=1000
               tally demo --json | jq .verdict
               tally demo --nsqd-tcp-address=127.0.0.1:4150      # a running nsqd, a real one, say
@@ -43,6 +46,16 @@ struct DemoCommand: AsyncParsableCommand {
     @Option(help: "How long a play to be published at once may wait for others, for fewer calls.")
     var coalesce = GoDuration(argument: "0ms")!
 
+    @Flag(
+        help: "Spread the plays over --over, and show the counts on a page as they are published.")
+    var live = false
+
+    @Option(help: "How long the plays of --live take.")
+    var over = GoDuration(argument: "2m")!
+
+    @OptionGroup(title: "Page of --live")
+    var pageFlags: PageFlags
+
     @Option(help: "The SQLite file to count in; a temporary one unless given.")
     var store: String?
 
@@ -62,6 +75,10 @@ struct DemoCommand: AsyncParsableCommand {
         guard .zero...(.seconds(60)) ~= coalesce.duration else {
             throw ValidationError("--coalesce is 0 to 60s")
         }
+        guard !live || rate == 0 else {
+            throw ValidationError("--live spreads the plays over --over: leave --rate out")
+        }
+        guard over.duration > .zero else { throw ValidationError("--over is more than 0") }
     }
 
     func run() async throws {
@@ -70,18 +87,26 @@ struct DemoCommand: AsyncParsableCommand {
         let signals = try await StopSignals.watch()
         let broker = nsqdTcpAddress == nil ? try await startBroker() : nil
         let address = try nsqdTcpAddress ?? SocketAddress(parsing: broker!.tcpAddress)
-        say(address)
+        let page = live ? try await startPage(of: store, address) : nil
+        let watch = broker.flatMap {
+            page?.watch($0, topic: topic.text, channel: Processing.channel)
+        }
+        say(address, page)
         let progress = Progress()
         progress.begin([
             .init("published", of: plays.count), .init("counted", of: plays.count),
             .init("calls", of: nil),
         ])
-        let demo = try DemoRun(
-            plays: plays, nsqd: address, topic: topic, store: store, rate: rate,
+        var demo = try DemoRun(
+            plays: plays, nsqd: address, topic: topic, store: store,
+            rate: rate(of: plays.count),
             broker: broker == nil ? address.description : "embedded", progress: progress,
             coalesce: coalesce.duration)
+        demo.page = page
         let outcome = try await demo.outcome(unless: signals)
         progress.end()
+        watch?.cancel()
+        await page?.stop()
         await broker?.stop()
         signals.stop()
         try? store.close()
@@ -106,13 +131,29 @@ struct DemoCommand: AsyncParsableCommand {
         }
     }
 
-    private func say(_ address: SocketAddress) {
+    private func rate(of count: Int) -> Double {
+        guard live else { return Double(rate) }
+        return Double(count) / (Double(over.duration.nanoseconds) / 1e9)
+    }
+
+    private func startPage(of store: PlayStore, _ address: SocketAddress) async throws -> LivePage?
+    {
+        var settings = PageSettings()
+        settings.coalesce = coalesce.duration
+        let broker = nsqdTcpAddress == nil ? "the embedded broker" : "nsqd"
+        settings.source = "Demo, topic \(topic), \(broker) at \(address)"
+        return try await pageFlags.start(
+            of: store, settings, logger: LineLog.logger("tally", .warn))
+    }
+
+    private func say(_ address: SocketAddress, _ page: LivePage?) {
         let what = nsqdTcpAddress == nil ? "the embedded broker listens" : "using nsqd"
         StandardError.print(
             """
             \(what) at \(address); watch the plays from another terminal with
               nsq_tail --nsqd-tcp-address=\(address) --topic=\(topic)
             """)
+        if let page { StandardError.print("and the counts in a browser at\n  \(page.url)") }
     }
 
     private func report(_ outcome: DemoRun.Outcome) throws {

@@ -1,3 +1,4 @@
+import LivePage
 import NSQWire
 import PlayCounts
 import UVLoop
@@ -9,10 +10,13 @@ struct DemoRun {
     var nsqd: SocketAddress
     var topic: TopicName
     var store: PlayStore
-    var rate: Int
+    /// Plays a second; 0 is as fast as they are taken.
+    var rate: Double
     /// `embedded`, or the address of the broker.
     var broker: String
     var progress: Progress
+    /// What shows the run as it goes, if anything does.
+    var page: LivePage?
     /// How long immediate plays may wait for others.
     var coalesce: Duration
     /// What the store held before, and what the client knew of it.
@@ -22,7 +26,7 @@ struct DemoRun {
     static let client = "demo"
 
     init(
-        plays: PlayGenerator, nsqd: SocketAddress, topic: TopicName, store: PlayStore, rate: Int,
+        plays: PlayGenerator, nsqd: SocketAddress, topic: TopicName, store: PlayStore, rate: Double,
         broker: String, progress: Progress, coalesce: Duration
     ) throws(StoreError) {
         self.plays = plays

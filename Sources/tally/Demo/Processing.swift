@@ -1,6 +1,7 @@
-import NSQWire
+import LivePage
 import NSQBroker
 import NSQClient
+import NSQWire
 import PlayCounts
 import UVLoop
 
@@ -13,6 +14,9 @@ struct Processing: Sendable {
     let plannerCalls: Int
     let rejected: [Rejection: Int]
     let lastFinished: Instant
+
+    /// The channel it takes them through.
+    static let channel = "counts"
 
     /// Counts the run's plays on `loop`, and tells when all are finished and published.
     static func run(
@@ -48,12 +52,14 @@ private final class ProcessingStage {
         var settings = PlayProcessor.Settings()
         settings.publisher.coalesce = run.coalesce
         let assembly = ProcessorAssembly(
-            nsqds: [run.nsqd], topic: run.topic, channel: ChannelName("counts")!,
+            nsqds: [run.nsqd], topic: run.topic, channel: ChannelName(Processing.channel)!,
             maxInFlight: 2_500, settings: settings, store: run.store,
             logger: LineLog.logger("tally", .error))
         let consumer: ConsumerEngine
+        // The page shows what the client takes, and no calls of its own beside.
+        let sink = run.page?.sink(on: loop, showing: client) ?? client
         (processor, consumer) = try assembly.build(
-            on: loop, clients: [Client(DemoRun.client, sink: client)])
+            on: loop, clients: [Client(DemoRun.client, sink: sink)])
         consumer.onConnection = { _, error in
             if let error { tell(.failed(error)) }
         }
@@ -68,6 +74,7 @@ private final class ProcessingStage {
         processor.observer.called = { _, call, _ in self.run.progress.set("calls", call.number) }
         processor.observer.finished = { self.finished($0, $1) }
         planner.receive(run.leftOver(at: loop.instant), at: loop.instant)
+        run.page?.watch(processor)
         processor.start()
     }
 

@@ -1,4 +1,5 @@
 import ArgumentParser
+import LivePage
 import Logging
 import NSQWire
 import PlayCounts
@@ -90,6 +91,17 @@ struct ProcessorFlags: ParsableArguments {
         settings.publisher.freshness = freshness.duration
         settings.publisher.coalesce = coalesce.duration
         settings.publisher.videosPerCall = videosPerCall
+        return settings
+    }
+
+    /// - Parameter source: where the plays come from, for the page to say.
+    func pageSettings(source: String) -> PageSettings {
+        var settings = PageSettings()
+        settings.source = "Topic \(topic), \(source)"
+        settings.realtimeBelow = realtimeBelow
+        settings.freshness = freshness.duration
+        settings.coalesce = coalesce.duration
+        settings.videosPerCall = videosPerCall
         return settings
     }
 

@@ -1,21 +1,23 @@
-/// Writes JSON in the order it is told, as Go's encoder spells it.
-struct JSONWriter {
-    private(set) var bytes: [UInt8] = []
+/// Writes JSON in the order it is told, as Go's encoder spells it: for answers and events.
+package struct JSONWriter {
+    package private(set) var bytes: [UInt8] = []
     private var needsComma = false
 
-    static func object(_ members: (inout JSONWriter) -> Void) -> [UInt8] {
+    package init() {}
+
+    package static func object(_ members: (inout JSONWriter) -> Void) -> [UInt8] {
         var writer = JSONWriter()
         writer.object(members)
         return writer.bytes
     }
 
-    static func value(_ value: some JSONWritable) -> [UInt8] {
+    package static func value(_ value: some JSONWritable) -> [UInt8] {
         var writer = JSONWriter()
         writer.add(value)
         return writer.bytes
     }
 
-    mutating func object(_ members: (inout JSONWriter) -> Void) {
+    package mutating func object(_ members: (inout JSONWriter) -> Void) {
         separate()
         bytes.append(UInt8(ascii: "{"))
         members(&self)
@@ -23,7 +25,7 @@ struct JSONWriter {
         needsComma = true
     }
 
-    mutating func array<Element>(
+    package mutating func array<Element>(
         _ elements: some Sequence<Element>, _ add: (inout JSONWriter, Element) -> Void
     ) {
         separate()
@@ -33,23 +35,23 @@ struct JSONWriter {
         needsComma = true
     }
 
-    mutating func member(_ name: StaticString, _ value: some JSONWritable) {
+    package mutating func member(_ name: StaticString, _ value: some JSONWritable) {
         self.name(name)
         add(value)
     }
 
-    mutating func name(_ name: StaticString) {
+    package mutating func name(_ name: StaticString) {
         separate()
         bytes += "\"\(name)\":".utf8
     }
 
-    mutating func add(_ value: some JSONWritable) {
+    package mutating func add(_ value: some JSONWritable) {
         separate()
         value.write(to: &bytes)
         needsComma = true
     }
 
-    mutating func null() {
+    package mutating func null() {
         separate()
         bytes += "null".utf8
         needsComma = true
@@ -62,27 +64,27 @@ struct JSONWriter {
 }
 
 /// A value of JSON that stands for itself.
-protocol JSONWritable {
+package protocol JSONWritable {
     func write(to bytes: inout [UInt8])
 }
 
 extension Int: JSONWritable {
-    func write(to bytes: inout [UInt8]) { bytes += String(self).utf8 }
+    package func write(to bytes: inout [UInt8]) { bytes += String(self).utf8 }
 }
 
 extension Bool: JSONWritable {
-    func write(to bytes: inout [UInt8]) { bytes += (self ? "true" : "false").utf8 }
+    package func write(to bytes: inout [UInt8]) { bytes += (self ? "true" : "false").utf8 }
 }
 
 extension Double: JSONWritable {
     /// A whole number has no point in Go's JSON.
-    func write(to bytes: inout [UInt8]) {
+    package func write(to bytes: inout [UInt8]) {
         bytes += (Int(exactly: self).map(String.init) ?? String(self)).utf8
     }
 }
 
 extension Array: JSONWritable where Element: JSONWritable {
-    func write(to bytes: inout [UInt8]) {
+    package func write(to bytes: inout [UInt8]) {
         var writer = JSONWriter()
         writer.array(self) { $0.add($1) }
         bytes += writer.bytes
@@ -90,7 +92,7 @@ extension Array: JSONWritable where Element: JSONWritable {
 }
 
 extension String: JSONWritable {
-    func write(to bytes: inout [UInt8]) {
+    package func write(to bytes: inout [UInt8]) {
         bytes.append(UInt8(ascii: "\""))
         for scalar in unicodeScalars {
             switch scalar {

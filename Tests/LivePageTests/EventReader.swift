@@ -1,0 +1,87 @@
+import Foundation
+import UVLoop
+
+@testable import LivePage
+
+/// What an `EventSource` does: listens to events, and knows which it heard last.
+final class EventReader {
+    struct Event: Equatable {
+        var name = ""
+        var id = ""
+        var data = ""
+
+        func json<Value: Decodable>(as type: Value.Type) throws -> Value {
+            try JSONDecoder().decode(type, from: Data(data.utf8))
+        }
+    }
+
+    struct Silence: Error {}
+
+    private let socket: BlockingSocket
+    private var bytes: [UInt8] = []
+    private(set) var head = ""
+    private(set) var lastID = ""
+
+    /// By HTTP/1.0: the events come as they are, without the frames of chunks.
+    init(_ page: LivePage, after lastID: String? = nil, bufferBytes: Int32? = nil) throws {
+        socket = try BlockingSocket(to: page.address, bufferBytes: bufferBytes)
+        socket.send(
+            "GET /events HTTP/1.0\r\nHost: localhost\r\n"
+                + (lastID.map { "Last-Event-ID: \($0)\r\n" } ?? "") + "\r\n")
+        if bufferBytes == nil { head = try part(endingWith: "\r\n\r\n") }
+    }
+
+    /// The next event, comments left out; `nil` at the end.
+    ///
+    /// - Throws: `Silence` after half a minute of nothing but signs of life.
+    func next() throws -> Event? {
+        let deadline = ContinuousClock.now + .seconds(30)
+        while ContinuousClock.now < deadline {
+            guard let text = try? part(endingWith: "\n\n") else { return nil }
+            let event = Self.event(text)
+            if !event.id.isEmpty { lastID = event.id }
+            if !event.name.isEmpty { return event }
+        }
+        throw Silence()
+    }
+
+    /// Reads until there is an event that `isWanted`.
+    func next(_ name: String, where isWanted: (Event) throws -> Bool = { _ in true }) throws
+        -> Event
+    {
+        while let event = try next() {
+            if event.name == name, try isWanted(event) { return event }
+        }
+        throw Silence()
+    }
+
+    private func part(endingWith mark: String) throws -> String {
+        let mark = Array(mark.utf8)
+        var searched = 0
+        while true {
+            let found = bytes.dropFirst(max(0, searched - mark.count)).firstRange(of: mark)
+            if let found {
+                defer { bytes.removeFirst(found.upperBound) }
+                return String(decoding: bytes[..<found.lowerBound], as: UTF8.self)
+            }
+            searched = bytes.count
+            let more = socket.read()
+            guard !more.isEmpty else { throw Silence() }
+            bytes += more
+        }
+    }
+
+    private static func event(_ text: String) -> Event {
+        var event = Event()
+        for line in text.split(separator: "\n") {
+            let sides = line.split(separator: ": ", maxSplits: 1).map(String.init)
+            switch sides[0] {
+            case "event": event.name = sides[1]
+            case "id": event.id = sides[1]
+            case "data": event.data += sides[1]
+            default: break
+            }
+        }
+        return event
+    }
+}
