@@ -49,8 +49,10 @@ struct Publishings {
 
     private mutating func settle(_ turn: Turn, _ answer: (Session) -> Void) {
         for session in sessions {
+            let unsaid = session.outbox.byteCount
             answer(session)
-            turn.touch(session)
+            // Whoever still waits must not keep the turn from ending.
+            if session.outbox.byteCount > unsaid { turn.touch(session) }
         }
         sessions.removeAll { $0.answers.isEmpty }
     }
