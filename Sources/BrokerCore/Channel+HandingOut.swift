@@ -65,6 +65,11 @@ extension Channel {
                     guard hasRead(segment, turn) else { return false }
                     continue
                 }
+                let first = ahead[0].lowerBound - segment.firstOrdinal
+                if let gap = segment.gap(at: first) {
+                    lose(gap, of: segment, turn)
+                    continue
+                }
                 left -= deliverRun(to: session, atMost: min(left, before), turn)
             } else {
                 break
@@ -115,7 +120,8 @@ extension Channel {
         let start = stretch.lowerBound - segment.firstOrdinal
         let due =
             start..<min(
-                start + limit, segment.count, stretch.upperBound - segment.firstOrdinal)
+                start + limit, segment.endOfRun(from: start),
+                stretch.upperBound - segment.firstOrdinal)
         let end = segment.end(
             of: due, within: turn.options.maxUnsentBytes - session.backlogBytes)
         move(cursorTo: segment.firstOrdinal + end, of: stretch)

@@ -67,18 +67,10 @@ extension Channel {
         return id
     }
 
-    /// The ledger lost these.
-    func recoverLoss(_ indexes: Range<Int>, of segment: Segment) {
-        guard !indexes.isEmpty, let share = share(of: segment) else { return }
-        for index in indexes where share.state(of: index) == Share.untouched {
-            share.setState(Share.settledState, of: index)
-            share.settled += 1
-        }
-    }
-
     /// Puts deliveries into their lists, and the cursor before what is left.
     func endRecovery(_ turn: Turn) {
         aheadOfRecovery()
+        settleRecovered()
         takenCount = 0
         acceptedCount = ahead.reduce(0) { $0 + Int64($1.count) }
         cursorShare = firstShare
@@ -97,18 +89,39 @@ extension Channel {
         turn.touch(self)
     }
 
-    /// Of what the channel was given, that which it has not come to.
+    /// Of what the channel was given, that which it has not come to, and which is not lost.
     private func aheadOfRecovery() {
         var left = Deque<Range<Int>>()
+        let stretches = ahead.sorted { $0.lowerBound < $1.lowerBound }
         for slot in shares {
             guard let share = slot.share, !share.segment.isDeferred else { continue }
             let segment = share.segment
-            for stretch in ahead {
+            for stretch in stretches {
                 let ordinals = stretch.clamped(to: segment.firstOrdinal..<segment.endOrdinal)
                 left.append(untouched: ordinals, of: share)
             }
         }
         ahead = left
+    }
+
+    /// Counts anew what there is to do in each segment: only what is ahead, or was delivered, or
+    /// the topic still holds.
+    private func settleRecovered() {
+        for slot in shares {
+            guard let share = slot.share else { continue }
+            let segment = share.segment
+            let all = segment.firstOrdinal..<segment.endOrdinal
+            let held =
+                segment.isDeferred
+                ? segment.heldCount
+                : all.clamped(to: min(topic.released, all.upperBound)..<all.upperBound).count
+            let isAhead =
+                segment.isDeferred ? 0 : ahead.reduce(0) { $0 + $1.clamped(to: all).count }
+            share.settled = segment.count - held - isAhead - share.deliveredIndexes.count
+        }
+        for number in firstShare..<firstShare + shares.count where number >= firstShare {
+            letGoIfDone(number)
+        }
     }
 }
 
@@ -116,19 +129,20 @@ extension Deque<Range<Int>> {
     /// Appends those ordinals whose messages the channel has not come to.
     fileprivate mutating func append(untouched ordinals: Range<Int>, of share: Share) {
         guard !ordinals.isEmpty else { return }
-        guard !share.isUntouched else { return join(ordinals) }
-        let first = share.segment.firstOrdinal
-        for ordinal in ordinals where share.state(of: ordinal - first) == Share.untouched {
+        let segment = share.segment
+        guard !share.isUntouched || !segment.missing.isEmpty else { return join(ordinals) }
+        for ordinal in ordinals {
+            let index = ordinal - segment.firstOrdinal
+            guard share.state(of: index) == Share.untouched,
+                !segment.missing.contains(where: { $0.contains(index) })
+            else { continue }
             join(ordinal..<ordinal + 1)
         }
     }
 
-    /// Appends ordinals, or makes the last stretch longer.
+    /// Appends ordinals, or makes the last stretch longer. What it has already it does not take.
     private mutating func join(_ ordinals: Range<Int>) {
-        if let last, last.upperBound == ordinals.lowerBound {
-            self[count - 1] = last.lowerBound..<ordinals.upperBound
-        } else {
-            append(ordinals)
-        }
+        guard let last, ordinals.lowerBound <= last.upperBound else { return append(ordinals) }
+        self[count - 1] = last.lowerBound..<Swift.max(last.upperBound, ordinals.upperBound)
     }
 }

@@ -41,6 +41,10 @@ package final class Segment {
     /// The records that are left, ascending, once it was compacted; `nil` as long as all are there.
     var remaining: [UInt16]?
 
+    /// Of those below `count`, the records that recovery has not come upon yet, ascending: they are
+    /// lost, or were moved and come further back.
+    var missing: [Range<Int>] = []
+
     package static let maxCount = 1 << 16
     static let offsetBytes = 4
 
@@ -184,6 +188,25 @@ package final class Segment {
         guard let remaining else { return true }
         let place = firstPlace(from: index, among: remaining)
         return place < remaining.count && remaining[place] == index
+    }
+
+    /// The lost records from `index` on.
+    func gap(at index: Int) -> Range<Int>? {
+        guard let remaining, !holds(index) else { return nil }
+        let next = firstPlace(from: index, among: remaining)
+        return index..<(next < remaining.count ? Int(remaining[next]) : count)
+    }
+
+    /// Where the records that are there, from `index` on, have their first gap.
+    func endOfRun(from index: Int) -> Int {
+        guard let remaining else { return count }
+        var place = firstPlace(from: index, among: remaining)
+        var end = index
+        while place < remaining.count, remaining[place] == end {
+            place += 1
+            end += 1
+        }
+        return end
     }
 
     private func place(of index: Int, among remaining: [UInt16]) -> Int {

@@ -137,10 +137,11 @@ extension Channel {
 
     /// These messages are not to be had any more.
     func lose(_ indexes: Range<Int>, of segment: Segment, _ turn: Turn) {
-        guard let number = shareNumber(serial: segment.serial), let share = share(number) else {
-            return
-        }
-        // Those that have a delivery are found to be lost when they are delivered.
+        // Those that have a delivery, as all deferred ones have, are found to be lost when they are
+        // delivered.
+        guard !segment.isDeferred, let number = shareNumber(serial: segment.serial),
+            let share = share(number)
+        else { return }
         for index in indexes where share.state(of: index) == Share.untouched {
             guard removeFromAhead(segment.firstOrdinal + index) else { continue }
             share.setState(Share.settledState, of: index)

@@ -5,24 +5,21 @@ import NSQWire
 extension Topic {
     func recover(_ messages: RecoveredMessages, _ turn: Turn) {
         guard let segment = recoveredSegment(of: messages, turn) else { return }
-        let indexes = messages.run.indexes
-        guard indexes.lowerBound >= segment.count else { return }
-        // What the ledger lost in between.
-        let gap = segment.count..<indexes.lowerBound
-        segment.recover(indexes, byteCount: messages.byteCount)
-        for channel in channels { channel.recoverLoss(gap, of: segment) }
+        let found = segment.recover(messages.run.indexes, byteCount: messages.byteCount)
+        guard !found.isEmpty else { return }
         switch messages.kind {
         case .published: recoverPublished(upTo: segment.endOrdinal, turn)
         case .moved(let released):
-            let end = segment.endOrdinal
-            self.released = max(self.released, min(end, released))
-            for channel in channels where segment.firstOrdinal + indexes.lowerBound < released {
-                channel.accept(
-                    segment.firstOrdinal + indexes.lowerBound..<min(end, released), turn)
+            self.released = max(self.released, min(segment.endOrdinal, released))
+            for indexes in found {
+                let first = segment.firstOrdinal + indexes.lowerBound
+                let end = min(segment.firstOrdinal + indexes.upperBound, released)
+                for channel in channels where first < end { channel.accept(first..<end, turn) }
             }
-            recoverPublished(upTo: end, turn)
+            recoverPublished(upTo: segment.endOrdinal, turn)
         case .deferred(let dues), .movedDeferred(let dues):
-            for (index, due) in zip(indexes, dues) where due != 0 {
+            for (index, due) in zip(messages.run.indexes, dues)
+            where due != 0 && found.contains(where: { $0.contains(index) }) {
                 segment.heldCount += 1
                 held.append(
                     HeldMessage(
@@ -76,6 +73,8 @@ extension Topic {
         deferredTail = nil
         for segment in tails { seal(segment) }
         for channel in channels { channel.endRecovery(turn) }
+        for segment in segments { segment.missing = [] }
+        hasGaps = true
         messageCount = 0
         messageBytes = 0
         noted = NotedUpTo(written: published)

@@ -39,6 +39,8 @@ package final class Topic {
     /// Those below are in the ledger: the same as `published` where nothing is noted.
     var written: Int { isNoted ? noted.written : published }
     var released = 0
+    /// Not every ordinal from `released` on has a message: the ledger has lost some.
+    var hasGaps = false
     var held: [HeldMessage] = []
 
     var messageCount = 0
@@ -164,8 +166,8 @@ package final class Topic {
         guard !holdsMessages else { return }
         let start = released
         released = written
-        for channel in channels where start < released {
-            channel.accept(start..<released, turn)
+        for stretch in stretches(of: start..<released) {
+            for channel in channels { channel.accept(stretch, turn) }
         }
         let ready = takeHeld()
         for message in ready {
@@ -176,6 +178,16 @@ package final class Topic {
         }
         guard isNoted, start < released || !ready.isEmpty else { return }
         if !channels.contains(where: \.isNoted) { turn.note(.handedOver(name)) }
+    }
+
+    /// Those of the ordinals that there are messages of: all, unless the ledger has lost some.
+    private func stretches(of ordinals: Range<Int>) -> [Range<Int>] {
+        guard !ordinals.isEmpty else { return [] }
+        guard hasGaps else { return [ordinals] }
+        hasGaps = false
+        return segments.filter { !$0.isDeferred }
+            .map { ($0.firstOrdinal..<$0.endOrdinal).clamped(to: ordinals) }
+            .filter { !$0.isEmpty }
     }
 
     /// Those that are in the ledger, if they are to be; the others come behind them.
