@@ -36,7 +36,8 @@ extension Journal {
         broker.beginRecovery()
         let found = try disk.files().sorted { $0.number < $1.number }
         for file in found {
-            files.append(File(number: file.number, end: 0, reserved: file.byteCount))
+            files.append(
+                File(number: file.number, end: 0, reserved: file.byteCount, hasTopics: false))
             let isLast = file == found.last
             let end = try scan(file, isLast: isLast, &report) { record, place in
                 self.tell(record, at: place, in: file.number, broker, now)
@@ -54,7 +55,9 @@ extension Journal {
         _ now: Moment
     ) {
         switch record {
-        case .topics(let topics): broker.recover(topics, at: now)
+        case .topics(let topics):
+            files[files.count - 1].hasTopics = true
+            broker.recover(topics, at: now)
         case .change(let change): broker.recover(change, at: now)
         case .messages(let messages, _):
             note(place, of: messages.run.serial, in: file)
@@ -66,10 +69,9 @@ extension Journal {
     private func goOnBehind(_ report: inout JournalReport) throws(LedgerError) {
         goOnInLastFile()
         guard let last = files.last else { return }
-        guard last.end >= JournalFormat.fileHeaderBytes else {
-            // Not even its header is sound: it is left as it is.
-            return beginFileNext()
-        }
+        // One that is damaged at its beginning is left as it is.
+        if !last.hasTopics { beginFileNext() }
+        guard last.end >= JournalFormat.fileHeaderBytes else { return }
         guard last.reserved > last.end else { return }
         try disk.truncate(last.number, to: last.end)
         files[files.count - 1].reserved = last.end

@@ -58,6 +58,8 @@ package final class Journal: Ledger {
         var segments = 0
         /// Something in it is not synced.
         var isDirty = true
+        /// It begins with the topics and channels of its moment: files before it may go.
+        var hasTopics = true
     }
 
     /// Room for notes when the disk is full: of what was finished, above all.
@@ -208,7 +210,7 @@ package final class Journal: Ledger {
         try disk.create(number)
         let header = JournalFormat.fileHeader(number: number)
         var first = JournalBatch()
-        first.append(describeTopics?() ?? [])
+        first.append(batch.before(describeTopics?() ?? []))
         do throws(LedgerError) {
             let end = JournalFormat.fileHeaderBytes
             let places = try first.layOut(in: number, at: end) { slices throws(LedgerError) in
@@ -254,17 +256,19 @@ package final class Journal: Ledger {
         let numbers = files.filter(\.isDirty).map(\.number)
         for place in files.indices { files[place].isDirty = false }
         let write = lastWrite
-        let current = files.last?.number ?? 0
-        disk.sync(numbers) { [weak self] error in self?.synced(upTo: write, current, error) }
+        // What was moved out of the others while the sync is under way is not synced by it.
+        var unneeded = files.dropLast().prefix { $0.segments == 0 }.count
+        while unneeded > 0, !files[unneeded].hasTopics { unneeded -= 1 }
+        disk.sync(numbers) { [weak self] error in self?.synced(upTo: write, unneeded, error) }
     }
 
-    private func synced(upTo write: UInt64, _ current: UInt32, _ error: LedgerError?) {
+    private func synced(upTo write: UInt64, _ unneeded: Int, _ error: LedgerError?) {
         isSyncing = false
-        onSync(write, error)
         if let error {
             syncFailed(error)
         } else {
-            removeUnneeded(before: current)
+            onSync(write, nil)
+            removeOldest(unneeded)
         }
         guard needsSync else { return }
         needsSync = false
@@ -272,10 +276,12 @@ package final class Journal: Ledger {
     }
 
     /// What the system could not bring to the disk may be gone from its memory, too: nothing more
-    /// is written to that file.
+    /// is written to that file, and what was written to it meanwhile is as lost, though another
+    /// sync would not say so.
     private func syncFailed(_ error: LedgerError) {
         failure = error
         beginFileNext()
+        onSync(lastWrite, error)
     }
 
     /// The next write begins another file.
@@ -284,11 +290,11 @@ package final class Journal: Ledger {
     /// The next write goes on in the last file.
     func goOnInLastFile() { needsFile = files.isEmpty }
 
-    /// Removes the oldest files as long as nobody needs them. A younger one is synced: it begins
-    /// with what is known of topics and channels.
-    private func removeUnneeded(before current: UInt32) {
-        while let oldest = files.first, oldest.number < current, oldest.segments == 0 {
-            do throws(LedgerError) { try disk.remove(oldest.number) } catch { return }
+    /// Removes files that nobody needs. A younger one is synced: it begins with what is known of
+    /// topics and channels.
+    private func removeOldest(_ count: Int) {
+        for _ in 0..<count {
+            do throws(LedgerError) { try disk.remove(files[0].number) } catch { return }
             files.removeFirst()
         }
     }

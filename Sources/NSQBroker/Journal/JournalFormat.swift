@@ -47,17 +47,15 @@ enum JournalFormat {
         case damaged
     }
 
+    /// A newer format keeps the header's layout: a damage is not taken for one.
     static func check(fileHeader bytes: Bytes, number: UInt32) -> FileHeader {
-        guard bytes.count >= fileHeaderBytes, bytes.prefix(8).elementsEqual(magic.bytes) else {
-            return .damaged
-        }
+        guard bytes.count >= fileHeaderBytes, bytes.prefix(8).elementsEqual(magic.bytes),
+            bytes.little(at: fileHeaderBytes - 4, as: UInt32.self)
+                == CRC32C.checksum(bytes.view(0..<fileHeaderBytes - 4))
+        else { return .damaged }
         let version = bytes.little(at: 8, as: UInt32.self)
         guard version <= Self.version else { return .newer(version: version) }
-        let checksum = CRC32C.checksum(bytes.view(0..<fileHeaderBytes - 4))
-        let isSound =
-            bytes.little(at: 12, as: UInt32.self) == number
-            && bytes.little(at: fileHeaderBytes - 4, as: UInt32.self) == checksum
-        return isSound ? .sound : .damaged
+        return bytes.little(at: 12, as: UInt32.self) == number ? .sound : .damaged
     }
 }
 
