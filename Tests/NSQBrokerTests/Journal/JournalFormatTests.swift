@@ -1,0 +1,59 @@
+import NSQWire
+import Transport
+import Testing
+
+@testable import NSQBroker
+
+@Suite struct `The journal's format` {
+    @Test func `knows a record by its place`() {
+        let bytes = header(file: 3, offset: 640)
+        bytes.withUnsafeBytes {
+            #expect(RecordHeader($0, file: 3, offset: 640)?.payloadBytes == 100)
+            // What lay there before, and what lies in a message.
+            #expect(RecordHeader($0, file: 3, offset: 648) == nil)
+            #expect(RecordHeader($0, file: 4, offset: 640) == nil)
+        }
+    }
+
+    @Test func `finds every bit of a record's header that has changed`() {
+        let bytes = header(file: 3, offset: 640)
+        for bit in 0..<8 * bytes.count {
+            var changed = bytes
+            changed[bit / 8] ^= 1 << UInt8(bit % 8)
+            changed.withUnsafeBytes { #expect(RecordHeader($0, file: 3, offset: 640) == nil) }
+        }
+    }
+
+    @Test func `refuses a newer version, and takes no damage for one`() {
+        var bytes = JournalFormat.fileHeader(number: 1)
+        #expect(bytes.withUnsafeBytes { JournalFormat.check(fileHeader: $0, number: 1) } == .sound)
+        #expect(
+            bytes.withUnsafeBytes { JournalFormat.check(fileHeader: $0, number: 2) } == .damaged)
+        bytes[8] ^= 0x40
+        #expect(
+            bytes.withUnsafeBytes { JournalFormat.check(fileHeader: $0, number: 1) } == .damaged)
+        bytes.removeLast(4)
+        bytes.append(little: bytes.withUnsafeBytes { CRC32C.checksum($0) })
+        #expect(
+            bytes.withUnsafeBytes { JournalFormat.check(fileHeader: $0, number: 1) }
+                == .newer(version: JournalFormat.version ^ 0x40))
+    }
+
+    @Test func `names files so that they sort`() {
+        #expect(JournalFile.name(of: 7) == "journal.000007.log")
+        #expect(JournalFile.number(in: "journal.000007.log") == 7)
+        #expect(JournalFile.number(in: "journal.1000007.log") == 1_000_007)
+        #expect(JournalFile.number(in: "nsqd.dat") == nil)
+    }
+
+    private func header(file: UInt32, offset: Int) -> [UInt8] {
+        var bytes = [UInt8](repeating: 0, count: JournalFormat.recordHeaderBytes)
+        bytes.withUnsafeMutableBytes {
+            RecordHeader(
+                kind: .published, payloadBytes: 100, payloadChecksum: 0xfeed, file: file,
+                offset: offset
+            ).write(to: $0.baseAddress!)
+        }
+        return bytes
+    }
+}
