@@ -3,9 +3,10 @@
 
 SHELL := /bin/bash
 BINARY := .build/release/tally
+SEEDS ?= 1-10000
 RELEASE := swift build -c release --static-swift-stdlib --product tally
 
-.PHONY: help demo test build bench check format
+.PHONY: help demo test simulate build bench check format
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -17,6 +18,10 @@ demo: build ## the whole system in one process: 100,000 plays, counted and publi
 
 test: install ## builds and runs all tests; needs no service
 	swift test --parallel
+
+simulate: install ## worlds in which all goes wrong: make simulate SEEDS=1-100000, or SEEDS=7
+	TALLY_SEEDS=$(SEEDS) swift test -c release --scratch-path .build-simulation \
+	    -Xswiftc -enable-testing --filter BrokerSimulation
 
 build: install ## the release binary, .build/release/tally
 	$(RELEASE)

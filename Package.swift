@@ -93,6 +93,7 @@ let package = Package(
         tests(
             of: "NSQBrokerTests",
             ["NSQBroker", "BrokerCore", "NSQWire", "Transport", "HTTP", "UVLoop", logging]),
+        tests(of: "BrokerSimulation", ["NSQBroker", "BrokerCore", "NSQWire"]),
         tests(of: "NSQClientTests", ["NSQClient", "NSQBroker", "NSQWire", "UVLoop"]),
         tests(
             of: "PlayCountsTests",
