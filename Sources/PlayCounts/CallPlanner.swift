@@ -4,7 +4,9 @@
 /// It calls whenever a deadline is reached, and fills its calls by earliest deadline. All immediate
 /// counts are promised the same delay, and so are all others; so in either kind the earliest
 /// deadline is the one that began to wait first, and two plain queues do. That is on purpose not how
-/// `CountPublisher` does it: a mistake there shows in the ratio.
+/// `CountPublisher` does it: a mistake there shows in the ratio. Which of two videos with the same
+/// deadline fills a call is left open, so that at the end of all arrivals, when what waits is called
+/// at once, one of the two may need a call more than the other.
 package struct CallPlanner {
     /// The calls so far. Those for what still waits are in `callsToTheEnd`.
     package private(set) var calls = 0

@@ -17,7 +17,9 @@ import Testing
         #expect(verdict.plays_rejected == 0)
         #expect(verdict.videos == 100)
         #expect(verdict.calls_ratio <= 1.05)
-        #expect(verdict.calls >= verdict.planner_calls)
+        // Which of two videos that have waited equally long fills a call is anybody's choice, and
+        // may save one at the end.
+        #expect(verdict.calls >= verdict.planner_calls - 1)
         #expect(verdict.immediate_plays + verdict.batched_plays == 100_000)
         #expect(verdict.broker == "embedded")
         #expect((status == 0) == (verdict.verdict == "pass"))
