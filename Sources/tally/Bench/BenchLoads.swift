@@ -70,12 +70,15 @@ struct BenchLoads {
                 consumer = Consumer(connections[1], topic, run)
                 publisher = Publisher(connections[0], command, Self.batch, Self.window, run)
                 publisher.start(seconds: seconds, maxMessages: maxMessages)
+                // Either may be last: a message may arrive before its publish is answered.
+                func finishIfDone() {
+                    if publishSeconds > 0, consumer.taken >= publisher.answered { run.finish() }
+                }
                 publisher.whenDone = {
                     publishSeconds = Double(run.loop.nowNanoseconds - started) / 1e9
+                    finishIfDone()
                 }
-                consumer.whenTaken = {
-                    if publishSeconds > 0, $0 >= publisher.answered { run.finish() }
-                }
+                consumer.whenTaken = { _ in finishIfDone() }
             }
             return (
                 Rate(messages: publisher.answered, seconds: publishSeconds),
