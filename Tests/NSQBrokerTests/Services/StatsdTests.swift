@@ -101,7 +101,8 @@ import UVLoop
         services.addresses.broadcast = "here"
         services.addresses.broadcastHTTPPort = 7
         services.statsd.address = "localhost:\(statsd.port)"
-        services.statsd.interval = .milliseconds(100)
+        // Long, or the socket is full of datagrams before a machine with more to do looks at it.
+        services.statsd.interval = .seconds(1)
         let nsqd = try await HTTPProbe.startOwn(services: services)
         _ = try nsqd.post("/pub?topic=plays", "play")
         var told = ""
