@@ -69,7 +69,7 @@ extension Channel {
 
     /// Puts deliveries into their lists, and the cursor before what is left.
     func endRecovery(_ turn: Turn) {
-        aheadOfRecovery()
+        ahead = untouched(in: ahead.sorted { $0.lowerBound < $1.lowerBound })
         settleRecovered()
         takenCount = 0
         acceptedCount = ahead.reduce(0) { $0 + Int64($1.count) }
@@ -89,32 +89,36 @@ extension Channel {
         turn.touch(self)
     }
 
-    /// Of what the channel was given, that which it has not come to, and which is not lost.
-    private func aheadOfRecovery() {
+    /// Of these ordinals, ascending, those that there is a message of which the channel has not come
+    /// to.
+    func untouched(
+        in stretches: [Range<Int>], countingMissing: Bool = false
+    ) -> Deque<Range<Int>> {
         var left = Deque<Range<Int>>()
-        let stretches = ahead.sorted { $0.lowerBound < $1.lowerBound }
         for slot in shares {
             guard let share = slot.share, !share.segment.isDeferred else { continue }
             let segment = share.segment
             for stretch in stretches {
                 let ordinals = stretch.clamped(to: segment.firstOrdinal..<segment.endOrdinal)
-                left.append(untouched: ordinals, of: share)
+                left.append(untouched: ordinals, of: share, countingMissing)
             }
         }
-        ahead = left
+        return left
     }
 
     /// Counts anew what there is to do in each segment: only what is ahead, or was delivered, or
     /// the topic still holds.
     private func settleRecovered() {
+        // What is missing is found to be when it is read.
+        let toCome = untouched(
+            in: [topic.released..<max(topic.released, topic.published)], countingMissing: true)
         for slot in shares {
             guard let share = slot.share else { continue }
             let segment = share.segment
             let all = segment.firstOrdinal..<segment.endOrdinal
             let held =
                 segment.isDeferred
-                ? segment.heldCount
-                : all.clamped(to: min(topic.released, all.upperBound)..<all.upperBound).count
+                ? segment.heldCount : toCome.reduce(0) { $0 + $1.clamped(to: all).count }
             let isAhead =
                 segment.isDeferred ? 0 : ahead.reduce(0) { $0 + $1.clamped(to: all).count }
             share.settled = segment.count - held - isAhead - share.deliveredIndexes.count
@@ -127,14 +131,16 @@ extension Channel {
 
 extension Deque<Range<Int>> {
     /// Appends those ordinals whose messages the channel has not come to.
-    fileprivate mutating func append(untouched ordinals: Range<Int>, of share: Share) {
+    fileprivate mutating func append(
+        untouched ordinals: Range<Int>, of share: Share, _ countingMissing: Bool
+    ) {
         guard !ordinals.isEmpty else { return }
         let segment = share.segment
         guard !share.isUntouched || !segment.missing.isEmpty else { return join(ordinals) }
         for ordinal in ordinals {
             let index = ordinal - segment.firstOrdinal
             guard share.state(of: index) == Share.untouched,
-                !segment.missing.contains(where: { $0.contains(index) })
+                countingMissing || !segment.missing.contains(where: { $0.contains(index) })
             else { continue }
             join(ordinal..<ordinal + 1)
         }

@@ -142,8 +142,8 @@ extension Channel {
         guard !segment.isDeferred, let number = shareNumber(serial: segment.serial),
             let share = share(number)
         else { return }
-        for index in indexes where share.state(of: index) == Share.untouched {
-            guard removeFromAhead(segment.firstOrdinal + index) else { continue }
+        for index in indexes where removeFromAhead(segment.firstOrdinal + index) {
+            guard share.state(of: index) == Share.untouched else { continue }
             share.setState(Share.settledState, of: index)
             noteFinished(index..<index + 1, of: segment, turn)
             share.settled += 1

@@ -72,6 +72,7 @@ extension Topic {
         tail = nil
         deferredTail = nil
         for segment in tails { seal(segment) }
+        handOver(turn)
         for channel in channels { channel.endRecovery(turn) }
         for segment in segments { segment.missing = [] }
         hasGaps = true

@@ -166,9 +166,12 @@ package final class Topic {
         guard !holdsMessages else { return }
         let start = released
         released = written
-        for stretch in stretches(of: start..<released) {
-            for channel in channels { channel.accept(stretch, turn) }
+        for channel in channels where start < released {
+            for stretch in stretches(of: start..<released, for: channel) {
+                channel.accept(stretch, turn)
+            }
         }
+        if start < released { hasGaps = false }
         let ready = takeHeld()
         for message in ready {
             for channel in channels {
@@ -180,14 +183,10 @@ package final class Topic {
         if !channels.contains(where: \.isNoted) { turn.note(.handedOver(name)) }
     }
 
-    /// Those of the ordinals that there are messages of: all, unless the ledger has lost some.
-    private func stretches(of ordinals: Range<Int>) -> [Range<Int>] {
-        guard !ordinals.isEmpty else { return [] }
-        guard hasGaps else { return [ordinals] }
-        hasGaps = false
-        return segments.filter { !$0.isDeferred }
-            .map { ($0.firstOrdinal..<$0.endOrdinal).clamped(to: ordinals) }
-            .filter { !$0.isEmpty }
+    /// Those of the ordinals that the channel is to be handed: all, unless the ledger has lost some.
+    @inline(__always)
+    private func stretches(of ordinals: Range<Int>, for channel: Channel) -> Deque<Range<Int>> {
+        hasGaps ? channel.untouched(in: [ordinals]) : [ordinals]
     }
 
     /// Those that are in the ledger, if they are to be; the others come behind them.
