@@ -12,26 +12,50 @@ struct VideoTable {
         var isImmediate: Bool
     }
 
-    private var rows: [Row] = []
-    private var places: [VideoID: Int32] = [:]
+    /// A row without its video.
+    private struct Figures {
+        var count: Int
+        var updated: Int64
+        var call: UInt32
+        var isImmediate: Bool
+
+        init(_ row: Row) {
+            (count, updated, call) = (row.count, row.updated, row.call)
+            isImmediate = row.isImmediate
+        }
+    }
+
+    private var videoIDs = GUIDTable()
+    /// In pieces, by the video's number: an array of a million that grows is there twice.
+    private var figures: [[Figures]] = []
+    private static let pieceCount = 4096
     /// The sum of all totals.
     private(set) var plays = 0
 
-    var videos: Int { rows.count }
+    var videos: Int { videoIDs.guids.count }
 
     subscript(videoID: VideoID) -> Row? {
-        places[videoID].map { rows[Int($0)] }
+        videoIDs.number(of: videoID).map(row)
+    }
+
+    private func row(_ number: Int) -> Row {
+        let figures = figures[number / Self.pieceCount][number % Self.pieceCount]
+        return Row(
+            videoID: videoIDs.guids[number], count: figures.count, updated: figures.updated,
+            call: figures.call, isImmediate: figures.isImmediate)
     }
 
     mutating func publish(_ row: Row) {
-        guard let place = places[row.videoID] else {
-            places[row.videoID] = Int32(rows.count)
-            rows.append(row)
-            plays += row.count
-            return
+        let (number, isNew) = videoIDs.insert(row.videoID)
+        let (piece, place) = (number / Self.pieceCount, number % Self.pieceCount)
+        plays += row.count
+        if isNew {
+            if place == 0 { figures.append([]) }
+            figures[piece].append(Figures(row))
+        } else {
+            plays -= figures[piece][place].count
+            figures[piece][place] = Figures(row)
         }
-        plays += row.count - rows[Int(place)].count
-        rows[Int(place)] = row
     }
 
     // MARK: Looking
@@ -67,7 +91,9 @@ struct VideoTable {
         var best: [Row] = []
         var matching = 0
         let limit = max(1, view.limit)
-        for row in rows where view.search.isEmpty || row.videoID.contains(view.search) {
+        for number in 0..<videos {
+            let row = row(number)
+            guard view.search.isEmpty || row.videoID.contains(view.search) else { continue }
             matching += 1
             if best.count == limit {
                 guard view.isBefore(row, best[limit - 1]) else { continue }

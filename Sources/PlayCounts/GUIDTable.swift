@@ -3,14 +3,14 @@
 /// Open addressing over an array: 20 bytes a GUID and what is free, where a dictionary of the
 /// library takes twice that, and half as much again while it grows. For a million videos that is
 /// what decides how much memory the processor takes.
-struct GUIDTable {
-    private(set) var guids: [GUID] = []
+package struct GUIDTable {
+    package private(set) var guids: [GUID] = []
     // INVARIANT: a power of two, at most three of four places taken, by the number of a GUID and
     // one; and from a GUID's own place to where its number stands no place is empty.
     private var places: [UInt32]
     private let key: (UInt64, UInt64)
 
-    init(minimumCapacity: Int = 0) {
+    package init(minimumCapacity: Int = 0) {
         var size = 16
         while size / 4 * 3 < minimumCapacity { size *= 2 }
         places = Array(repeating: 0, count: size)
@@ -18,13 +18,13 @@ struct GUIDTable {
         key = (UInt64(truncatingIfNeeded: 1.hashValue), UInt64(truncatingIfNeeded: 2.hashValue))
     }
 
-    func number(of guid: GUID) -> Int? {
+    package func number(of guid: GUID) -> Int? {
         let taken = places[place(of: guid)]
         return taken == 0 ? nil : Int(taken) - 1
     }
 
     /// - Returns: its number; that is `guids.count - 1` if it is new.
-    mutating func insert(_ guid: GUID) -> (number: Int, isNew: Bool) {
+    package mutating func insert(_ guid: GUID) -> (number: Int, isNew: Bool) {
         let place = place(of: guid)
         let taken = places[place]
         guard taken == 0 else { return (Int(taken) - 1, false) }
