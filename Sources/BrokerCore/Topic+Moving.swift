@@ -49,17 +49,21 @@ extension Topic {
     }
 
     /// Ascending.
-    private func neededIndexes(of segment: Segment) -> [Int] {
-        var needed: Set<Int> = []
+    func neededIndexes(of segment: Segment) -> [Int] {
+        var needed = heldIndexes(of: segment)
         for channel in channels {
             needed.formUnion(channel.neededIndexes(of: segment))
         }
-        if segment.isDeferred {
-            for message in held where message.segment === segment { needed.insert(message.index) }
-        } else if segment.endOrdinal > released {
-            needed.formUnion(max(0, released - segment.firstOrdinal)..<segment.count)
-        }
         return needed.filter { segment.holds($0) }.sorted()
+    }
+
+    /// Those that no channel has yet.
+    func heldIndexes(of segment: Segment) -> Set<Int> {
+        if segment.isDeferred {
+            return Set(held.lazy.filter { $0.segment === segment }.map(\.index))
+        }
+        guard segment.endOrdinal > released else { return [] }
+        return Set(max(0, released - segment.firstOrdinal)..<segment.count)
     }
 }
 

@@ -15,10 +15,11 @@ struct Tally: AsyncParsableCommand {
               tally nsqd --tcp-address=127.0.0.1:4150           the broker alone
               tally produce --nsqd-tcp-address=127.0.0.1:4150   plays for either
               tally counts --store=counts.sqlite                what was counted
+              tally doctor messages                             what a data path holds
             """,
         subcommands: [
             DemoCommand.self, ServeCommand.self, NSQDCommand.self, ProduceCommand.self,
-            ProcessCommand.self, CountsCommand.self, BenchCommand.self,
+            ProcessCommand.self, CountsCommand.self, DoctorCommand.self, BenchCommand.self,
         ])
 
     static func main() async {

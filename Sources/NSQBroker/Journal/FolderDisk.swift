@@ -47,17 +47,10 @@ final class FolderDisk: JournalDisk {
     // MARK: Files
 
     func files() throws(LedgerError) -> [JournalFile] {
-        guard let listing = opendir(path) else { throw failure("cannot list") }
-        defer { closedir(listing) }
         var files: [JournalFile] = []
-        while let entry = readdir(listing) {
-            let name = withUnsafePointer(to: &entry.pointee.d_name) {
-                $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
-            }
-            guard let number = JournalFile.number(in: name) else { continue }
-            var status = stat()
-            guard fstat(try descriptor(number), &status) == 0 else { throw failure("cannot stat") }
-            files.append(JournalFile(number: number, byteCount: Int(status.st_size)))
+        for number in try Files.names(in: path).compactMap(JournalFile.number) {
+            let count = try Files.byteCount(of: descriptor(number), path)
+            files.append(JournalFile(number: number, byteCount: count))
         }
         return files
     }
@@ -125,17 +118,7 @@ final class FolderDisk: JournalDisk {
     func read(
         _ file: UInt32, at offset: Int, into buffer: UnsafeMutableRawBufferPointer
     ) throws(LedgerError) -> Int {
-        let descriptor = try descriptor(file)
-        var total = 0
-        while total < buffer.count {
-            let count = pread(
-                descriptor, buffer.baseAddress! + total, buffer.count - total, offset + total)
-            if count < 0, errno == EINTR { continue }
-            guard count >= 0 else { throw failure("cannot read") }
-            guard count > 0 else { break }
-            total += count
-        }
-        return total
+        try Files.read(descriptor(file), at: offset, into: buffer, path)
     }
 
     func reserve(_ end: Int, in file: UInt32) throws(LedgerError) {

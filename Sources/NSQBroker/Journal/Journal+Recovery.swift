@@ -32,6 +32,13 @@ extension Journal {
     package func recover(
         into broker: Broker, at now: Moment
     ) throws(LedgerError) -> JournalReport {
+        let report = try replay(into: broker, at: now)
+        try goOnBehind()
+        return report
+    }
+
+    /// Tells `broker` all that was noted, and leaves the disk as it is.
+    func replay(into broker: Broker, at now: Moment) throws(LedgerError) -> JournalReport {
         var report = JournalReport()
         broker.beginRecovery()
         let found = try disk.files().sorted { $0.number < $1.number }
@@ -45,7 +52,6 @@ extension Journal {
             files[files.count - 1].end = end
         }
         broker.endRecovery(at: now)
-        try goOnBehind(&report)
         report.files = found.count
         return report
     }
@@ -66,7 +72,7 @@ extension Journal {
     }
 
     /// Cuts what stands behind the last record, so that nothing of it is ever taken for one.
-    private func goOnBehind(_ report: inout JournalReport) throws(LedgerError) {
+    func goOnBehind() throws(LedgerError) {
         goOnInLastFile()
         guard let last = files.last else { return }
         // One that is damaged at its beginning is left as it is.
