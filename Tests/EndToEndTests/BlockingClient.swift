@@ -8,6 +8,7 @@ final class BlockingClient {
 
     struct Message {
         var id: [UInt8]
+        var timestampNanoseconds: Int64
         var attempts: Int
         var body: String
     }
@@ -95,7 +96,9 @@ final class BlockingClient {
 
     private static func message(_ data: [UInt8]) -> Message {
         Message(
-            id: Array(data[10..<26]), attempts: Int(data[8]) << 8 | Int(data[9]),
+            id: Array(data[10..<26]),
+            timestampNanoseconds: data.withUnsafeBytes { $0.bigEndian(at: 0, as: Int64.self) },
+            attempts: Int(data[8]) << 8 | Int(data[9]),
             body: String(decoding: data[26...], as: UTF8.self))
     }
 

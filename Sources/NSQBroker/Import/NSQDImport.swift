@@ -1,4 +1,5 @@
 import BrokerCore
+import Glibc
 import NSQWire
 import UVLoop
 
@@ -15,7 +16,8 @@ package enum NSQDImport {
         package var damages: [String] = []
     }
 
-    /// Reads nsqd's data path `source` and fills the data path `target`, which has nothing yet.
+    /// Reads nsqd's data path `source` and fills the data path `target`, which has no journal yet
+    /// and comes into being if it is not there.
     ///
     /// - Parameter progress: is told how many messages were read.
     /// - Throws: if that cannot be done; then nothing is left in `target`.
@@ -49,6 +51,8 @@ private final class JournalFiller {
     private let journal: Journal
 
     init(_ path: String, on loop: Loop) throws(LedgerError) {
+        // What is in the way shows when it is opened.
+        mkdir(path, 0o755)
         disk = try FolderDisk(path, on: loop)
         journal = Journal(on: disk)
         guard try disk.files().isEmpty else {

@@ -20,6 +20,7 @@ final class DataPath {
     let journal: Journal
     private let timer: Timer
     private let interval: Duration
+    private let path: String
     private let logger: Logger
 
     /// - Throws: if the folder is not there, or another broker has it.
@@ -27,6 +28,7 @@ final class DataPath {
         journal = Journal(on: try FolderDisk(options.path, on: loop), options.journal)
         timer = Timer(on: loop)
         interval = options.syncTimeout
+        path = options.path
         self.logger = logger
     }
 
@@ -41,6 +43,10 @@ final class DataPath {
         if report.files > 0 {
             let found = "\(report.messages) messages in \(report.files) files"
             logger.info("DATA-PATH: read \(found); \(broker.backlog) are not finished")
+        }
+        if report.files == 0, try Files.names(in: path).contains(NSQDDataPath.metadataName) {
+            logger.warning(
+                "DATA-PATH: what nsqd has left in \(path) is read by tally doctor --import only")
         }
         journal.onHealth = { [logger] failure in
             if let failure {

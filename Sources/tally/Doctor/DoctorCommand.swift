@@ -1,6 +1,6 @@
 import ArgumentParser
 import BrokerCore
-import Glibc
+import Foundation
 import NSQBroker
 import NSQWire
 
@@ -15,12 +15,17 @@ struct DoctorCommand: AsyncParsableCommand {
             damaged, and 2 if nothing can be said: no such folder, no journal in it, or a broker \
             works with it.
 
+            --import reads what nsqd 1.x keeps in its data path and fills another folder, which it \
+            makes if need be: topics and channels, which of them are paused, and the messages of \
+            each, with their timestamps and attempts. IDs are new; what stood in the queues of two \
+            channels is two messages. Should it be killed, empty the folder and begin again.
+
             EXAMPLES
               tally doctor messages
               tally doctor messages --json | jq '.damages'
               tally doctor messages --export=orders | wc -l
               tally doctor messages --export=orders --channel=billing --format=frames >billing
-              tally doctor --import=/var/lib/nsqd messages
+              tally doctor --import=/var/lib/nsqd messages && tally nsqd --data-path=messages
             """)
 
     @Argument(help: "The folder that --data-path names.")
@@ -30,7 +35,9 @@ struct DoctorCommand: AsyncParsableCommand {
     var json = false
 
     @Option(
-        help: "Print this topic's messages that are not finished by all channels, once each.",
+        help: ArgumentHelp(
+            "Print this topic's messages that are not finished by all channels, once each.",
+            valueName: "topic"),
         transform: TopicName.init(flag:))
     var export: TopicName?
 
@@ -59,9 +66,16 @@ struct DoctorCommand: AsyncParsableCommand {
         if export != nil, source != nil {
             throw ValidationError("--export and --import are two things")
         }
+        if let source, Self.folder(source) == Self.folder(dataPath) {
+            throw ValidationError("--import fills another folder than it reads")
+        }
         if export == nil, channel != nil || format != nil {
             throw ValidationError("--channel and --format go with --export")
         }
+    }
+
+    private static func folder(_ path: String) -> URL {
+        URL(filePath: path, directoryHint: .isDirectory).resolvingSymlinksInPath()
     }
 
     func run() async throws {

@@ -1,12 +1,9 @@
-import Foundation
 import NSQBroker
 
 /// Fills a data path with what a real nsqd has left.
 enum DoctorImport {
     /// - Returns: `false` if something could not be read.
     static func run(from source: String, into dataPath: String) async throws -> Bool {
-        try FileManager.default.createDirectory(
-            atPath: dataPath, withIntermediateDirectories: true)
         let progress = Progress()
         progress.begin([Progress.Row("imported", of: nil)])
         let report: NSQDImport.Report

@@ -1,0 +1,139 @@
+import BrokerCore
+import Foundation
+import Logging
+import NSQBroker
+import NSQWire
+import TestKit
+import Testing
+import UVLoop
+
+@Suite struct `A data path that is looked at` {
+    private let folder: TemporaryFolder
+
+    init() throws { folder = try TemporaryFolder() }
+
+    private func start() async throws -> EmbeddedBroker {
+        var configuration = EmbeddedBroker.Configuration()
+        configuration.dataPath = folder.url.path
+        configuration.logger = Logger(label: "nsqd") { _ in SwiftLogNoOpLogHandler() }
+        return try await EmbeddedBroker.start(configuration)
+    }
+
+    /// Publishes, each by itself, and has a channel take notice of those from `taken` on.
+    private func fill(_ bodies: [String], channelAfter count: Int) async throws {
+        let broker = try await start()
+        let client = try RawClient(to: try SocketAddress(parsing: broker.tcpAddress))
+        for body in bodies[..<count] { client.ask("PUB plays", body: body) }
+        client.ask("SUB plays count")
+        for body in bodies[count...] { client.ask("PUB plays", body: body) }
+        await broker.stop()
+    }
+
+    private func look() throws(LedgerError) -> JournalInspection {
+        try JournalInspection(of: folder.url.path, at: .now)
+    }
+
+    private func bodies(
+        _ inspection: JournalInspection, _ topic: String, _ channel: String? = nil
+    ) throws -> [String] {
+        var bodies: [String] = []
+        try inspection.readBacklog(of: TopicName(topic)!, channel.map { ChannelName($0)! }) {
+            bodies.append(String(decoding: $0, as: UTF8.self))
+            return true
+        }
+        return bodies
+    }
+
+    private var journal: URL { folder.url.appending(component: "journal.000001.log") }
+
+    @Test func `tells what is not finished, and stays as it is`() async throws {
+        try await fill(["one", "two", "three"], channelAfter: 1)
+        let before = try Data(contentsOf: journal)
+        let inspection = try look()
+        #expect(inspection.isHealthy)
+        #expect(inspection.files.map(\.name) == ["journal.000001.log"])
+        #expect(inspection.report.messages == 3)
+        #expect(inspection.topics.map(\.name.text) == ["plays"])
+        #expect(inspection.topics[0].channels.map(\.depth) == [3])
+        #expect(try bodies(inspection, "plays") == ["one", "two", "three"])
+        #expect(try bodies(inspection, "plays", "count") == ["one", "two", "three"])
+        #expect(try Data(contentsOf: journal) == before)
+    }
+
+    @Test func `tells what of it came to a channel before it was finished`() async throws {
+        let broker = try await start()
+        let client = try RawClient(to: try SocketAddress(parsing: broker.tcpAddress))
+        for body in ["one", "two", "three", "four"] { client.ask("PUB plays", body: body) }
+        client.ask("SUB plays count")
+        client.tell("RDY 3")
+        let first = client.message()
+        let second = client.message()
+        _ = client.message()
+        client.tell("RDY 0")
+        client.tell("FIN \(first.id)")
+        client.tell("REQ \(second.id) 600000")
+        // An answer to what was said later: what was said before is noted by then.
+        client.ask("PUB fence", body: "fence")
+        await broker.stop()
+        let channel = try look().topics.first { $0.name.text == "plays" }!.channels[0]
+        #expect(channel.depth == 2)
+        #expect(channel.deliveredBefore == 1)
+        #expect(channel.deferred == 1)
+        #expect(try bodies(try look(), "plays", "count") == ["two", "three", "four"])
+    }
+
+    @Test func `names the damaged file and place, and reads the others`() async throws {
+        try await fill(["one", "two", "three"], channelAfter: 0)
+        var bytes = try Data(contentsOf: journal)
+        let place = bytes.firstRange(of: Data("two".utf8))!.lowerBound
+        bytes[place] ^= 1
+        try bytes.write(to: journal)
+        let inspection = try look()
+        #expect(!inspection.isHealthy)
+        #expect(inspection.report.damages.map(\.file) == [1])
+        #expect(inspection.report.damages.first?.range.contains(place) == true)
+        #expect(try bodies(inspection, "plays") == ["one", "three"])
+    }
+
+    @Test func `is healthy if its last record was cut short`() async throws {
+        try await fill(["one", "two"], channelAfter: 0)
+        var bytes = try Data(contentsOf: journal)
+        let place = bytes.firstRange(of: Data("two".utf8))!.lowerBound
+        bytes = bytes[...place]
+        try bytes.write(to: journal)
+        let inspection = try look()
+        #expect(inspection.isHealthy)
+        #expect(inspection.report.tornBytes > 0)
+        #expect(try bodies(inspection, "plays") == ["one"])
+        #expect(try Data(contentsOf: journal) == bytes)
+    }
+
+    @Test func `is refused while a broker works with it`() async throws {
+        try await fill(["one"], channelAfter: 0)
+        let broker = try await start()
+        let refusal = #expect(throws: LedgerError.self) { try look() }
+        #expect(refusal?.description == "a broker works with \(folder.url.path): stop it first")
+        await broker.stop()
+        _ = try look()
+    }
+
+    @Test func `is refused if there is nothing, or no such topic`() async throws {
+        let path = folder.url.path
+        #expect(throws: LedgerError("\(path) holds no journal")) { try look() }
+        #expect(throws: LedgerError("cannot open \(path)/no: No such file or directory")) {
+            try JournalInspection(of: path + "/no", at: .now)
+        }
+        try await fill(["one"], channelAfter: 0)
+        let inspection = try look()
+        #expect(throws: LedgerError("there is no topic other")) { try bodies(inspection, "other") }
+        #expect(throws: LedgerError("there is no channel other of topic plays")) {
+            try bodies(inspection, "plays", "other")
+        }
+    }
+}
+
+extension Moment {
+    fileprivate static var now: Moment {
+        Moment(monotonic: 1, wall: Int64(Date().timeIntervalSince1970 * 1e9))
+    }
+}
