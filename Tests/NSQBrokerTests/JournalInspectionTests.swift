@@ -12,16 +12,21 @@ import UVLoop
 
     init() throws { folder = try TemporaryFolder() }
 
-    private func start() async throws -> EmbeddedBroker {
-        var configuration = EmbeddedBroker.Configuration()
-        configuration.dataPath = folder.url.path
-        configuration.logger = Logger(label: "nsqd") { _ in SwiftLogNoOpLogHandler() }
-        return try await EmbeddedBroker.start(configuration)
+    private func start(maxBytesPerFile: Int = 100 << 20) async throws -> EmbeddedBroker {
+        var options = ServerOptions()
+        options.addresses.tcp = "127.0.0.1:0"
+        options.addresses.http = ""
+        options.disk.dataPath = folder.url.path
+        options.disk.journal.maxBytesPerFile = maxBytesPerFile
+        return try await EmbeddedBroker.start(
+            options, Logger(label: "nsqd") { _ in SwiftLogNoOpLogHandler() })
     }
 
-    /// Publishes, each by itself, and has a channel take notice of those from `taken` on.
-    private func fill(_ bodies: [String], channelAfter count: Int) async throws {
-        let broker = try await start()
+    /// Publishes, each by itself, and has a channel come into being after some.
+    private func fill(
+        _ bodies: [String], channelAfter count: Int, maxBytesPerFile: Int = 100 << 20
+    ) async throws {
+        let broker = try await start(maxBytesPerFile: maxBytesPerFile)
         let client = try RawClient(to: try SocketAddress(parsing: broker.tcpAddress))
         for body in bodies[..<count] { client.ask("PUB plays", body: body) }
         client.ask("SUB plays count")
@@ -93,6 +98,17 @@ import UVLoop
         #expect(inspection.report.damages.map(\.file) == [1])
         #expect(inspection.report.damages.first?.range.contains(place) == true)
         #expect(try bodies(inspection, "plays") == ["one", "three"])
+    }
+
+    @Test func `is damaged if a file is missing from among the others`() async throws {
+        let bodies = (1...9).map { "\($0)" + String(repeating: " ", count: 500) }
+        try await fill(bodies, channelAfter: 0, maxBytesPerFile: 1500)
+        #expect(try look().isHealthy)
+        try FileManager.default.removeItem(
+            at: folder.url.appending(component: "journal.000002.log"))
+        #expect(
+            try look().report.damages.map(\.description)
+                == ["journal.000002.log, bytes 0 to 0: the file is missing"])
     }
 
     @Test func `is healthy if its last record was cut short`() async throws {

@@ -43,6 +43,10 @@ extension Journal {
         broker.beginRecovery()
         let found = try disk.files().sorted { $0.number < $1.number }
         for file in found {
+            // The oldest go first, so none goes from among the others.
+            if let last = files.last, file.number > last.number + 1 {
+                report.addMissing(last.number + 1..<file.number)
+            }
             files.append(
                 File(number: file.number, end: 0, reserved: file.byteCount, hasTopics: false))
             let isLast = file == found.last
@@ -152,6 +156,12 @@ extension Journal {
 extension JournalReport {
     fileprivate mutating func add(_ range: Range<Int>, of file: JournalFile, _ what: String) {
         damages.append(Damage(file: file.number, range: range, what: what))
+    }
+
+    fileprivate mutating func addMissing(_ numbers: Range<UInt32>) {
+        for number in numbers {
+            damages.append(Damage(file: number, range: 0..<0, what: "the file is missing"))
+        }
     }
 
     fileprivate mutating func count(_ record: JournalRecord) {

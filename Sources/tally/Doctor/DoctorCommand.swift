@@ -24,8 +24,8 @@ struct DoctorCommand: AsyncParsableCommand {
               tally doctor messages
               tally doctor messages --json | jq '.damages'
               tally doctor messages --export=orders | wc -l
-              tally doctor messages --export=orders --channel=billing --format=frames >billing
-              tally doctor --import=/var/lib/nsqd messages && tally nsqd --data-path=messages
+              tally doctor messages --export=orders --format=frames >orders
+              tally doctor --import=/var/lib/nsqd messages
             """)
 
     @Argument(help: "The folder that --data-path names.")
