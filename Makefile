@@ -6,7 +6,7 @@ BINARY := .build/release/tally
 SEEDS ?= 1-10000
 RELEASE := swift build -c release --static-swift-stdlib --product tally
 
-.PHONY: help demo test simulate build bench check format
+.PHONY: help demo test simulate build bench check fuzz format
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -31,6 +31,9 @@ bench: build ## measures the broker: make bench ARGS="--nsqd-tcp-address=127.0.0
 
 check: ## all that continuous integration checks
 	@.ci/run
+
+fuzz: install ## fuzzes each reader of what others send: make fuzz SECONDS=60
+	@.ci/fuzz $(or $(SECONDS),60)
 
 format: ## lays the sources out
 	swift format -i -r Sources Tests Package.swift
