@@ -106,3 +106,12 @@ let package = Package(
         tests(of: "EndToEndTests", ["tally", "NSQWire", "NSQClient", "HTTP", "UVLoop"]),
     ]
 )
+
+// The fuzzers, in the build of `.ci/fuzz` alone: they want every room with libFuzzer's eyes in it.
+if Context.environment["TALLY_FUZZ"] != nil {
+    package.targets.append(
+        .executableTarget(
+            name: "fuzz",
+            dependencies: ["BrokerCore", "HTTP", "NSQBroker", "NSQWire", "Transport"],
+            path: "Tests/Fuzz", swiftSettings: settings))
+}

@@ -1,0 +1,58 @@
+import Foundation
+import TestKit
+import Testing
+
+/// Each conversation of `Fixtures/wire` once more, over sockets and with a daemon of its own: the
+/// built binary, or the nsqd that `NSQD_PROGRAM` names, which shows that they say what nsqd does.
+@Suite(.timeLimit(.minutes(5))) struct `What nsqd recorded` {
+    @Test(arguments: try Recording.all)
+    func `is what the daemon says`(recording: WireConversation) throws {
+        let folder = try TemporaryFolder()
+        let server = try recording.authServerAnswer.map { try AnsweringServer($0) }
+        let (daemon, address) = try Recording.start(recording, in: folder, auth: server)
+        try WirePlayer(recording, at: address).play()
+        daemon.send(SIGTERM)
+        let status = daemon.status(timeout: 20)
+        // nsqd hears of signals only some time after it has begun to listen.
+        #expect(status == 0 || (Recording.program != nil && status == -SIGTERM))
+    }
+
+    @Test func `is played`() throws {
+        #expect(try Recording.all.count > 125)
+    }
+}
+
+private enum Recording {
+    static let folder = URL(filePath: #filePath).deletingLastPathComponent()
+        .deletingLastPathComponent().deletingLastPathComponent().appending(path: "Fixtures/wire")
+
+    /// The nsqd to be asked instead of ours.
+    static let program = ProcessInfo.processInfo.environment["NSQD_PROGRAM"]
+        .map { URL(filePath: $0) }
+
+    static let certificates = Result { try TestCertificates() }
+
+    static var all: [WireConversation] {
+        get throws { try WireConversation.all(in: folder) }
+    }
+
+    static func start(
+        _ recording: WireConversation, in folder: TemporaryFolder, auth: AnsweringServer?
+    ) throws -> (process: BuiltProcess, address: String) {
+        var flags = ["--tcp-address=127.0.0.1:0", "--http-address=127.0.0.1:0"]
+        flags += ["--data-path=\(folder.url.path)"]
+        for flag in recording.flags {
+            let identity = try certificates.get().server
+            flags.append(
+                flag.replacingOccurrences(of: "PRIVATE-KEY", with: identity.key)
+                    .replacingOccurrences(of: "CERTIFICATE", with: identity.certificate))
+        }
+        if flags.contains(where: { $0.hasPrefix("--tls-cert") }) {
+            flags.append("--https-address=127.0.0.1:0")
+        }
+        flags += (auth.map { ["--auth-http-address=\($0.address)"] }) ?? []
+        return try BuiltProcess.listening(
+            program == nil ? ["nsqd"] + flags : flags,
+            executable: program ?? BuiltProcess.tally, directory: folder.url)
+    }
+}
