@@ -18,7 +18,7 @@ struct InputBuffer: ~Copyable {
     private static let mostToCopy = 64 << 10
     private static let leastRoom = 64 << 10
 
-    deinit { kept.deallocate() }
+    deinit { InputBytes.deallocate(kept) }
 
     /// Where to read to: behind what is kept.
     ///
@@ -75,9 +75,9 @@ struct InputBuffer: ~Copyable {
     }
 
     private mutating func resize(to capacity: Int) {
-        let wider = UnsafeMutableRawBufferPointer.allocate(byteCount: capacity, alignment: 8)
+        let wider = InputBytes.allocate(capacity)
         wider.copyMemory(from: UnsafeRawBufferPointer(rebasing: kept[..<keptCount]))
-        kept.deallocate()
+        InputBytes.deallocate(kept)
         kept = wider
     }
 
@@ -88,7 +88,7 @@ struct InputBuffer: ~Copyable {
     }
 
     mutating func clear() {
-        kept.deallocate()
+        InputBytes.deallocate(kept)
         kept = UnsafeMutableRawBufferPointer(start: nil, count: 0)
         keptCount = 0
     }
