@@ -42,16 +42,11 @@ package final class TestCertificates: Sendable {
     }
 
     private static func openssl(_ arguments: [String]) throws {
-        let process = Process()
-        process.executableURL = URL(filePath: "/usr/bin/env")
-        process.arguments = ["openssl"] + arguments
-        let complaints = Pipe()
-        process.standardError = complaints
-        try process.run()
-        let said = try complaints.fileHandleForReading.readToEnd() ?? Data()
-        process.waitUntilExit()
-        guard process.terminationStatus == 0 else {
-            throw CertificateError(description: String(decoding: said, as: UTF8.self))
+        let process = try BuiltProcess(
+            ["openssl"] + arguments, executable: URL(filePath: "/usr/bin/env"))
+        guard process.status() == 0 else {
+            let said = process.lines(of: .standardError).joined(separator: "\n")
+            throw CertificateError(description: said)
         }
     }
 
