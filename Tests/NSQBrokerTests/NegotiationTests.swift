@@ -171,8 +171,8 @@ import Transport
         let broker = try await startBroker()
         let client = try LayeredClient(broker.tcpAddress)
         _ = try client.identify(wishes(false, "deflate"))
-        // Several turns of it, and not too much for a sanitizer to get through.
-        let nothing = String(repeating: "NOP\n", count: 1 << 18)
+        // Two turns of it and a bit, and not too much for a sanitizer to get through.
+        let nothing = String(repeating: "NOP\n", count: 1 << 19)
         try client.send(nothing + "PUB plays\n\0\0\0\u{4}play")
         #expect(try client.text() == "OK")
         await broker.stop()
