@@ -21,8 +21,8 @@ test: install ## builds and runs all tests; needs no service
 	SWIFT_DETERMINISTIC_HASHING=1 swift test --parallel
 
 simulate: install ## worlds in which all goes wrong: make simulate SEEDS=1-100000, or SEEDS=7
-	SWIFT_DETERMINISTIC_HASHING=1 TALLY_SEEDS=$(SEEDS) swift test -c release --scratch-path .build-simulation \
-	    -Xswiftc -enable-testing --filter BrokerSimulation
+	swift build -c release --static-swift-stdlib --product simulate
+	@SWIFT_DETERMINISTIC_HASHING=1 .build/release/simulate $(SEEDS)
 
 build: install ## the release binary, .build/release/tally
 	$(RELEASE)

@@ -85,6 +85,12 @@ let package = Package(
             swiftSettings: settings),
 
         .target(name: "TestKit", path: "Tests/TestKit", swiftSettings: settings),
+        .target(
+            name: "BrokerSimulation", dependencies: ["NSQBroker", "BrokerCore", "NSQWire", "TestKit"],
+            path: "Tests/BrokerSimulation", swiftSettings: settings),
+        .executableTarget(
+            name: "simulate", dependencies: ["BrokerSimulation", "TestKit"],
+            path: "Tests/Simulate", swiftSettings: settings),
         tests(of: "NSQWireTests", ["NSQWire"]),
         tests(of: "BrokerCoreTests", ["BrokerCore", "NSQWire"]),
         tests(of: "UVLoopTests", ["UVLoop"]),
@@ -93,7 +99,7 @@ let package = Package(
         tests(
             of: "NSQBrokerTests",
             ["NSQBroker", "BrokerCore", "NSQWire", "Transport", "HTTP", "UVLoop", logging]),
-        tests(of: "BrokerSimulation", ["NSQBroker", "BrokerCore", "NSQWire"]),
+        tests(of: "BrokerSimulationTests", ["BrokerSimulation"]),
         tests(of: "NSQClientTests", ["NSQClient", "NSQBroker", "NSQWire", "UVLoop"]),
         tests(
             of: "PlayCountsTests",

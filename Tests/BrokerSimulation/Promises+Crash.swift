@@ -112,13 +112,13 @@ extension Promises {
         topics[name]!.channels[channel]!.copies = copies
     }
 
-    /// Which channels were given what is not known any more: any message may come in any channel,
-    /// but for those finished there.
+    /// Which channels there were when, and so which were given what, is not known any more: any
+    /// message may come in any channel, but for those finished there, and may be held again.
     private mutating func blur(_ name: TopicName) {
         for channel in topics[name]!.channels.keys {
             for number in topics[name]!.all { allow(number, name, channel) }
         }
-        topics[name]!.maybe.formUnion(topics[name]!.held)
+        topics[name]!.maybe.formUnion(topics[name]!.all)
         topics[name]!.held = []
     }
 

@@ -1,5 +1,5 @@
 import BrokerCore
-import Foundation
+import Glibc
 import NSQBroker
 import NSQWire
 import TestKit
@@ -28,12 +28,8 @@ final class World {
     var isDamaged = false
 
     private(set) var failure: String?
-    /// What happened, if somebody wants to know.
-    var isTracing = false
-    private(set) var trace: [String] = []
-
-    /// Told as it happens, for a world that ends the process: `TALLY_TRACE=1`.
-    static let isTold = ProcessInfo.processInfo.environment["TALLY_TRACE"] != nil
+    /// What happens is printed.
+    let isTold: Bool
 
     static let topics = [TopicName("plays")!, TopicName("likes")!, TopicName("brief#ephemeral")!]
     static let channels = [
@@ -42,8 +38,9 @@ final class World {
     /// How often what was written is synced (`--sync-timeout`).
     static let syncInterval: Int64 = 2_000_000_000
 
-    init(seed: UInt64) {
+    init(seed: UInt64, isTold: Bool) {
         self.seed = seed
+        self.isTold = isTold
         var random = SeededGenerator(seed: seed)
         var options = BrokerOptions()
         options.seed = seed
@@ -74,9 +71,10 @@ final class World {
     }
 
     func note(_ what: @autoclosure () -> String) {
-        guard isTracing || Self.isTold else { return }
-        trace.append("\(turn): \(what())")
-        if Self.isTold { print(trace.last!) }
+        guard isTold else { return }
+        print("\(turn): \(what())")
+        // Whatever comes next may end the process.
+        fflush(nil)
     }
 
     func chance(_ percent: Int) -> Bool { Int.random(in: 0..<100, using: &random) < percent }
