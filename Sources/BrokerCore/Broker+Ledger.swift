@@ -128,15 +128,4 @@ extension Broker {
         }
         return false
     }
-
-    /// The topics and channels that outlive the broker.
-    var notedTopics: [NotedTopic] {
-        topics.values.filter(\.isNoted).sorted { $0.name < $1.name }.map { topic in
-            NotedTopic(
-                name: topic.name, isPaused: topic.isPaused,
-                channels: topic.channels.filter(\.isNoted).map {
-                    NotedTopic.NotedChannel(name: $0.name, isPaused: $0.isPaused)
-                })
-        }
-    }
 }

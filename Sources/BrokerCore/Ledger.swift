@@ -37,9 +37,6 @@ package protocol Ledger: AnyObject {
     ///
     /// - Parameter bytes: what all messages take that are still needed.
     func segmentToMove(needed bytes: Int) -> UInt64?
-
-    /// The topics and channels of the moment, which each file of the ledger begins with.
-    var describeTopics: (() -> [NotedTopic])? { get set }
 }
 
 /// Why messages are appended.

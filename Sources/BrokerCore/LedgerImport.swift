@@ -30,9 +30,14 @@ package final class LedgerImport {
         self.topics = topics
         for place in topics.indices { self.topics[place].isPaused = false }
         lastSerial = UInt64(clamping: now.wall) >> 16
-        // The ledger begins with them, and says so once more lest it be empty.
-        ledger.describeTopics = { [weak self] in self?.topics ?? [] }
-        for topic in topics { ledger.append(.topicCreated(topic.name)) }
+        for topic in topics {
+            ledger.append(.topicCreated(topic.name))
+            for channel in topic.channels {
+                ledger.append(.channelCreated(topic.name, channel.name))
+                guard channel.isPaused else { continue }
+                ledger.append(.channelPaused(topic.name, channel.name, true))
+            }
+        }
         _ = try ledger.write()
     }
 

@@ -67,9 +67,13 @@ extension Journal {
         switch record {
         case .topics(let topics):
             files[files.count - 1].hasTopics = true
+            known = KnownTopics(topics)
             broker.recover(topics, at: now)
-        case .change(let change): broker.recover(change, at: now)
+        case .change(let change):
+            known.take(change)
+            broker.recover(change, at: now)
         case .messages(let messages, _):
+            known.create(messages.topic)
             note(place, of: messages.run.serial, in: file)
             broker.recover(messages, at: now)
         }

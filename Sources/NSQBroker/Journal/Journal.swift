@@ -23,7 +23,6 @@ package final class Journal: Ledger {
 
     let disk: any JournalDisk
     package let options: Options
-    package var describeTopics: (() -> [NotedTopic])?
 
     /// The writes up to a number are synced, or failed to be.
     package var onSync: (UInt64, LedgerError?) -> Void = { _, _ in }
@@ -35,6 +34,8 @@ package final class Journal: Ledger {
     }
 
     private var batch = JournalBatch()
+    /// As of the last record.
+    var known = KnownTopics()
     /// Every file, the oldest first; the last is written to.
     var files = Deque<File>()
     var places: [UInt64: SegmentPlaces] = [:]
@@ -42,6 +43,7 @@ package final class Journal: Ledger {
     private var lastWrite: UInt64 = 0
     private var isSyncing = false
     private var needsSync = false
+    private var didSyncFail = false
     private var messagesSinceSync = 0
     /// Behind the last record there may be a part of one.
     private var hasRagsBehindEnd = false
@@ -60,6 +62,8 @@ package final class Journal: Ledger {
         var isDirty = true
         /// It begins with the topics and channels of its moment: files before it may go.
         var hasTopics = true
+        /// A sync of it failed: what was written to it may never come to the disk.
+        var isDoubtful = false
     }
 
     /// Room for notes when the disk is full: of what was finished, above all.
@@ -117,8 +121,13 @@ package final class Journal: Ledger {
     private func dropUnwritten() {
         batch.dropMessages(publishedOnly: false)
         guard batch.byteCount > Self.mostUnwrittenBytes else { return }
-        batch.removeAll()
+        endBatch()
         beginFileNext()
+    }
+
+    private func endBatch() {
+        for change in batch.changes { known.take(change) }
+        batch.removeAll()
     }
 
     private static let mostUnwrittenBytes = 16 << 20
@@ -163,7 +172,7 @@ package final class Journal: Ledger {
         }
         lastWrite += 1
         messagesSinceSync += batch.messageCount
-        batch.removeAll()
+        endBatch()
         if options.answersAfterSync || messagesSinceSync >= options.syncEvery { sync() }
     }
 
@@ -207,10 +216,12 @@ package final class Journal: Ledger {
 
     private func beginFile() throws(LedgerError) {
         let number = (files.last?.number ?? 0) + 1
+        // Whatever becomes of this one, nothing may be noted in an older one once it is there.
+        beginFileNext()
         try disk.create(number)
         let header = JournalFormat.fileHeader(number: number)
         var first = JournalBatch()
-        first.append(batch.before(describeTopics?() ?? []))
+        first.append(known.list)
         do throws(LedgerError) {
             let end = JournalFormat.fileHeaderBytes
             let places = try first.layOut(in: number, at: end) { slices throws(LedgerError) in
@@ -234,7 +245,7 @@ package final class Journal: Ledger {
         let isFull =
             options.maxDiskBytes > 0 && usedBytes + Self.reserveBytes > options.maxDiskBytes
         guard !isFull else { return }
-        if batch.isEmpty { batch.append(describeTopics?() ?? []) }
+        if batch.isEmpty { batch.append(known.list) }
         do throws(LedgerError) { _ = try write() } catch { failure = error }
     }
 
@@ -257,15 +268,19 @@ package final class Journal: Ledger {
         for place in files.indices { files[place].isDirty = false }
         let write = lastWrite
         // What was moved out of the others while the sync is under way is not synced by it.
-        var unneeded = files.dropLast().prefix { $0.segments == 0 }.count
-        while unneeded > 0, !files[unneeded].hasTopics { unneeded -= 1 }
-        disk.sync(numbers) { [weak self] error in self?.synced(upTo: write, unneeded, error) }
+        let unneeded = unneededCount
+        disk.sync(numbers) { [weak self] error in
+            self?.synced(numbers, upTo: write, unneeded, error)
+        }
     }
 
-    private func synced(upTo write: UInt64, _ unneeded: Int, _ error: LedgerError?) {
+    private func synced(
+        _ numbers: [UInt32], upTo write: UInt64, _ unneeded: Int, _ error: LedgerError?
+    ) {
         isSyncing = false
+        didSyncFail = error != nil
         if let error {
-            syncFailed(error)
+            syncFailed(numbers, error)
         } else {
             onSync(write, nil)
             removeOldest(unneeded)
@@ -278,10 +293,22 @@ package final class Journal: Ledger {
     /// What the system could not bring to the disk may be gone from its memory, too: nothing more
     /// is written to that file, and what was written to it meanwhile is as lost, though another
     /// sync would not say so.
-    private func syncFailed(_ error: LedgerError) {
+    private func syncFailed(_ numbers: [UInt32], _ error: LedgerError) {
         failure = error
+        for place in files.indices where numbers.contains(files[place].number) {
+            files[place].isDoubtful = true
+        }
         beginFileNext()
         onSync(lastWrite, error)
+    }
+
+    /// How many of the oldest files may go once all is synced: nothing in them is needed, and what
+    /// tells of it stands behind them for sure.
+    private var unneededCount: Int {
+        if files.contains(where: { $0.isDoubtful && $0.segments > 0 }) { return 0 }
+        var count = files.dropLast().prefix { $0.segments == 0 }.count
+        while count > 0, !files[count].hasTopics || files[count].isDoubtful { count -= 1 }
+        return count
     }
 
     /// The next write begins another file.
@@ -343,10 +370,18 @@ package final class Journal: Ledger {
     }
 
     package func segmentToMove(needed bytes: Int) -> UInt64? {
+        if !didSyncFail, let file = files.first(where: { $0.isDoubtful && $0.segments > 0 }) {
+            // It is to be had yet, from memory or from the system's.
+            return segment(in: file)
+        }
         guard files.count > 2, let oldest = files.first, oldest.segments > 0,
             usedBytes > 2 * bytes + 2 * options.maxBytesPerFile
         else { return nil }
-        return places.first { $0.value.files.contains(oldest.number) }?.key
+        return segment(in: oldest)
+    }
+
+    private func segment(in file: File) -> UInt64? {
+        places.first { $0.value.files.contains(file.number) }?.key
     }
 }
 

@@ -21,13 +21,8 @@ struct JournalBatch {
     private(set) var records: [Staged] = []
     private(set) var byteCount = 0
     private(set) var messageCount = 0
-    /// Channels that come into being by it.
-    private var created: [ChannelPlace] = []
-
-    private struct ChannelPlace: Equatable {
-        var topic: TopicName
-        var channel: ChannelName
-    }
+    /// What becomes of topics and channels by it.
+    private(set) var changes: [LedgerChange] = []
 
     var isEmpty: Bool { records.isEmpty }
     var hasPublished: Bool { messageCount > 0 }
@@ -36,21 +31,7 @@ struct JournalBatch {
         var writer = PayloadWriter()
         let kind = writer.append(change)
         append(Staged(kind: kind, head: writer.finish()))
-        if case .channelCreated(let topic, let channel) = change {
-            created.append(ChannelPlace(topic: topic, channel: channel))
-        }
-    }
-
-    /// The topics and channels without those that come into being by this batch: what stands in it
-    /// before is not for them.
-    func before(_ topics: [NotedTopic]) -> [NotedTopic] {
-        topics.map { topic in
-            var topic = topic
-            topic.channels.removeAll {
-                created.contains(ChannelPlace(topic: topic.name, channel: $0.name))
-            }
-            return topic
-        }
+        if kind.rawValue < RecordKind.finished.rawValue { changes.append(change) }
     }
 
     mutating func append(_ topics: [NotedTopic]) {
