@@ -26,10 +26,10 @@ extension Broker {
         case .channelEmptied(let topic, let name): known(name, topic)?.empty(turn)
         case .finished(let topic, let name, let runs):
             guard let channel = known(name, topic) else { return }
-            for run in runs { channel.recoverFinished(run) }
+            for run in runs { channel.recoverFinished(run, turn) }
         case .delivered(let topic, let name, let runs):
             guard let channel = known(name, topic) else { return }
-            for run in runs { channel.recoverDelivered(run) }
+            for run in runs { channel.recoverDelivered(run, turn) }
         case .returned(let topic, let name, let deliveries):
             guard let channel = known(name, topic) else { return }
             for delivery in deliveries { channel.recover(delivery, turn) }
@@ -73,10 +73,12 @@ extension Broker {
     package func endRecovery(at now: Moment) {
         turn.now = now
         // Who was to be asked for channels has not answered before the end.
-        for name in topics.keys { recoverStart(of: name) }
+        let waiting = topics.values.filter(\.awaitsChannels).map(\.name)
+        for name in waiting { recoverStart(of: name) }
         for topic in topics.values { topic.endRecovery(turn) }
         _ = turn.takeNotingChannels()
         turn.isRecovering = false
+        for name in waiting { turn.note(.topicStarted(name)) }
         turn.events.removeAll()
     }
 

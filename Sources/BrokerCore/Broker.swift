@@ -42,7 +42,6 @@ package final class Broker {
         self.options = options
         startedAt = now
         turn = Turn(options: options, ledger: ledger, now: now)
-        ledger?.describeTopics = { [weak self] in self?.notedTopics ?? [] }
     }
 
     deinit {
@@ -289,7 +288,7 @@ package final class Broker {
     /// The topic of this name, which comes into being if there is none.
     func topic(_ name: TopicName) -> Topic {
         if let topic = topics[name] { return topic }
-        let topic = Topic(name: name, ledger: turn.ledger)
+        let topic = Topic(name: name, ledger: turn.ledger, firstOrdinal: turn.firstOrdinal)
         topic.awaitsChannels = holdsNewTopics
         topics[name] = topic
         if topic.isNoted { turn.note(.topicCreated(name)) }

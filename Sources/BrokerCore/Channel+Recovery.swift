@@ -16,25 +16,23 @@ extension Channel {
     }
 
     /// These messages were finished.
-    func recoverFinished(_ run: RecordRun) {
-        guard let number = shareNumber(serial: run.serial), let share = share(number) else {
-            return
-        }
+    func recoverFinished(_ run: RecordRun, _ turn: Turn) {
+        guard let share = shareNumber(serial: run.serial).flatMap({ share($0) }) else { return }
+        recoverHandingOver(of: run.indexes, share, turn)
         for index in run.indexes where index < share.segment.count {
             let state = share.state(of: index)
             guard state != Share.settledState else { continue }
             if state >= 0 { deliveries.free(state) }
             share.setState(Share.settledState, of: index)
-            share.settled += 1
         }
-        letGoIfDone(number)
     }
 
     /// These were delivered for the first time: they are to come again.
-    func recoverDelivered(_ run: RecordRun) {
+    func recoverDelivered(_ run: RecordRun, _ turn: Turn) {
         guard let number = shareNumber(serial: run.serial), let share = share(number) else {
             return
         }
+        recoverHandingOver(of: run.indexes, share, turn)
         for index in run.indexes where index < share.segment.count {
             guard share.state(of: index) == Share.untouched else { continue }
             let id = recoveredDelivery(of: index, in: number)
@@ -47,6 +45,7 @@ extension Channel {
         guard let number = shareNumber(serial: noted.serial), let share = share(number),
             noted.index < share.segment.count
         else { return }
+        recoverHandingOver(of: noted.index..<noted.index + 1, share, turn)
         let state = share.state(of: noted.index)
         guard state != Share.settledState else { return }
         let id = state >= 0 ? state : recoveredDelivery(of: noted.index, in: number)
@@ -54,6 +53,20 @@ extension Channel {
         deliveries[id].state = noted.due == 0 ? .waiting : .deferred
         deliveries[id].due =
             noted.due == 0 ? 0 : turn.now.monotonic + noted.due - turn.now.wall
+    }
+
+    /// The channel has had to do with these messages: they were handed over, though what was noted of
+    /// that may be lost.
+    private func recoverHandingOver(of indexes: Range<Int>, _ share: Share, _ turn: Turn) {
+        let segment = share.segment
+        guard segment.isDeferred else {
+            let end = min(indexes.upperBound, segment.count)
+            return topic.handOver(upTo: segment.firstOrdinal + end, turn)
+        }
+        guard segment.heldCount > 0,
+            indexes.contains(where: { share.state(of: $0) == Share.untouched })
+        else { return }
+        topic.recoverHandingOver(ofDeferred: indexes, in: segment, turn)
     }
 
     private func recoveredDelivery(of index: Int, in number: Int) -> Int32 {
@@ -136,7 +149,7 @@ extension Deque<Range<Int>> {
     ) {
         guard !ordinals.isEmpty else { return }
         let segment = share.segment
-        guard !share.isUntouched || !segment.missing.isEmpty else { return join(ordinals) }
+        guard !share.isWhole || !segment.missing.isEmpty else { return join(ordinals) }
         for ordinal in ordinals {
             let index = ordinal - segment.firstOrdinal
             guard share.state(of: index) == Share.untouched,

@@ -22,7 +22,8 @@ final class Share {
     init(_ segment: Segment, settled: Int) {
         self.segment = segment
         self.settled = settled
-        skipped = settled
+        // Deferred messages are handed over one by one, and not as they lie.
+        skipped = segment.isDeferred ? 0 : settled
         states = .allocate(capacity: 0)
     }
 
@@ -33,6 +34,9 @@ final class Share {
 
     /// The channel has not come to any of its messages yet.
     var isUntouched: Bool { stateCount == 0 && left.isEmpty }
+
+    /// Every message of the segment is still to come to the channel.
+    var isWhole: Bool { isUntouched && skipped == 0 }
 
     /// The delivery of a record, ``untouched`` or ``settledState``.
     @inline(__always)

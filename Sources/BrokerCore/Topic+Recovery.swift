@@ -1,10 +1,11 @@
 import DequeModule
 import NSQWire
 
-/// How a topic comes to be again what it was.
+/// How a topic comes to be again what it was. Nothing is sealed, and so nothing let go of, before the
+/// end: what was moved comes further back than where it was.
 extension Topic {
     func recover(_ messages: RecoveredMessages, _ turn: Turn) {
-        guard let segment = recoveredSegment(of: messages, turn) else { return }
+        let segment = recoveredSegment(of: messages, turn)
         let found = segment.recover(messages.run.indexes, byteCount: messages.byteCount)
         guard !found.isEmpty else { return }
         switch messages.kind {
@@ -37,56 +38,51 @@ extension Topic {
         handOver(turn)
     }
 
-    /// The segment that they lie in; the one before it got its last message.
-    private func recoveredSegment(of messages: RecoveredMessages, _ turn: Turn) -> Segment? {
+    /// The segment that they lie in.
+    private func recoveredSegment(of messages: RecoveredMessages, _ turn: Turn) -> Segment {
         let serial = messages.run.serial
-        if let segment = segments.last(where: { $0.serial == serial }) { return segment }
-        // It came before others, and all of it was needed by nobody any more.
-        guard segments.allSatisfy({ $0.serial < serial }) || messages.isMoved else { return nil }
-        seal(messages.isDeferred ? deferredTail : tail)
+        let behind = segments.lastIndex { $0.serial <= serial }
+        if let behind, segments[behind].serial == serial { return segments[behind] }
         let segment = Segment(
             serial: serial, firstOrdinal: messages.firstOrdinal,
             isDeferred: messages.isDeferred, slab: turn.slabs.none)
-        insert(segment)
-        if messages.isDeferred { deferredTail = segment } else { tail = segment }
-        return segment
-    }
-
-    private func insert(_ segment: Segment) {
-        let place = segments.firstIndex { $0.serial > segment.serial } ?? segments.count
-        segments.insert(segment, at: place)
+        segments.insert(segment, at: behind.map { $0 + 1 } ?? 0)
         for channel in channels { channel.adoptRecovered(segment) }
+        return segment
     }
 
     /// Channels that nobody noted had all that there was.
     func recoverHandingOver() {
         released = published
-        for message in held { message.segment.heldCount -= 1 }
-        held.removeAll()
-        for segment in segments { removeIfUnneeded(segment) }
+        _ = takeHeld(held.count)
+    }
+
+    /// These were handed over, and those before them.
+    func recoverHandingOver(ofDeferred indexes: Range<Int>, in segment: Segment, _ turn: Turn) {
+        let last = held.lastIndex { $0.segment === segment && indexes.contains($0.index) }
+        if let last { handOver(takeHeld(last + 1), turn) }
+    }
+
+    /// Of the ordinals from `released` on, those that there is a message of.
+    private var heldOrdinalCount: Int {
+        segments.lazy.filter { !$0.isDeferred && $0.endOrdinal > self.released }.reduce(0) {
+            let held = max(0, released - $1.firstOrdinal)..<$1.count
+            return $0 + held.count - $1.missing.reduce(0) { $0 + $1.clamped(to: held).count }
+        }
     }
 
     /// Nothing that was there before grows any more.
     func endRecovery(_ turn: Turn) {
-        let tails = [tail, deferredTail]
-        tail = nil
-        deferredTail = nil
-        for segment in tails { seal(segment) }
         handOver(turn)
+        lostCount = published - released - heldOrdinalCount
+        for segment in segments { segment.seal() }
         for channel in channels { channel.endRecovery(turn) }
-        for segment in segments { segment.missing = [] }
-        hasGaps = true
+        for segment in segments {
+            segment.missing = []
+            removeIfUnneeded(segment)
+        }
         messageCount = 0
         messageBytes = 0
         noted = NotedUpTo(written: published)
-    }
-}
-
-extension RecoveredMessages {
-    var isMoved: Bool {
-        switch kind {
-        case .moved, .movedDeferred: true
-        case .published, .deferred: false
-        }
     }
 }

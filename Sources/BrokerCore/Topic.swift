@@ -3,7 +3,7 @@ import NSQWire
 
 /// A stream of messages. It owns the segments they lie in; its channels are cursors over them.
 ///
-/// Messages have ordinals, counted from the topic's start. Those below `released` have been handed
+/// Messages have ordinals, counted from where the topic's start has put them. Those below `released` have been handed
 /// to the channels; those from there to `published` are held: because the topic is paused, or has
 /// no channel yet, or because the turn has not ended.
 ///
@@ -39,8 +39,8 @@ package final class Topic {
     /// Those below are in the ledger: the same as `published` where nothing is noted.
     var written: Int { isNoted ? noted.written : published }
     var released = 0
-    /// Not every ordinal from `released` on has a message: the ledger has lost some.
-    var hasGaps = false
+    /// So many ordinals from `released` on have no message: the ledger has lost them.
+    var lostCount = 0
     var held: [HeldMessage] = []
 
     var messageCount = 0
@@ -57,8 +57,13 @@ package final class Topic {
         var isWritten: Bool { index < segment.writtenCount }
     }
 
-    init(name: TopicName, ledger: (any Ledger)?) {
+    /// - Parameter firstOrdinal: behind all that a topic of this name had before: what is noted of
+    ///   its end may be lost where its messages are not.
+    init(name: TopicName, ledger: (any Ledger)?, firstOrdinal: Int) {
         self.name = name
+        published = firstOrdinal
+        released = firstOrdinal
+        noted.written = firstOrdinal
         nameBytes = Array(name.text.utf8)
         isEphemeral = name.isEphemeral
         self.ledger = name.isEphemeral ? nil : ledger
@@ -68,7 +73,7 @@ package final class Topic {
     var isNoted: Bool { ledger != nil }
 
     /// Messages that no channel has yet.
-    var depth: Int { published - released + held.count }
+    var depth: Int { published - released - lostCount + held.count }
 
     /// What all messages so far took of slabs.
     private var storedBytes: Int { messageBytes + messageCount * Segment.byteCount(bodyBytes: 0) }
@@ -165,37 +170,53 @@ package final class Topic {
     func handOver(_ turn: Turn) {
         guard !holdsMessages else { return }
         let start = released
-        released = written
-        for channel in channels where start < released {
-            for stretch in stretches(of: start..<released, for: channel) {
+        handOver(upTo: written, turn)
+        let ready = takeHeld()
+        handOver(ready, turn)
+        guard isNoted, start < released || !ready.isEmpty else { return }
+        if !channels.contains(where: \.isNoted) { turn.note(.handedOver(name)) }
+    }
+
+    /// Gives the channels the messages below an ordinal.
+    func handOver(upTo end: Int, _ turn: Turn) {
+        let start = released
+        guard start < end else { return }
+        released = end
+        for channel in channels {
+            for stretch in stretches(of: start..<end, for: channel) {
                 channel.accept(stretch, turn)
             }
         }
-        if start < released { hasGaps = false }
-        let ready = takeHeld()
-        for message in ready {
+        lostCount = 0
+    }
+
+    /// Gives the channels deferred messages, which are not held any more.
+    func handOver(_ messages: [HeldMessage], _ turn: Turn) {
+        for message in messages {
             for channel in channels {
                 channel.accept(message.segment, message.index, due: message.due, turn)
             }
             removeIfUnneeded(message.segment)
         }
-        guard isNoted, start < released || !ready.isEmpty else { return }
-        if !channels.contains(where: \.isNoted) { turn.note(.handedOver(name)) }
     }
 
     /// Those of the ordinals that the channel is to be handed: all, unless the ledger has lost some.
     @inline(__always)
     private func stretches(of ordinals: Range<Int>, for channel: Channel) -> Deque<Range<Int>> {
-        hasGaps ? channel.untouched(in: [ordinals]) : [ordinals]
+        lostCount > 0 ? channel.untouched(in: [ordinals]) : [ordinals]
     }
 
     /// Those that are in the ledger, if they are to be; the others come behind them.
     private func takeHeld() -> [HeldMessage] {
         guard !held.isEmpty else { return [] }
-        let end = isNoted ? held.firstIndex { !$0.isWritten } ?? held.count : held.count
-        defer { held.removeSubrange(..<end) }
-        for message in held[..<end] { message.segment.heldCount -= 1 }
-        return Array(held[..<end])
+        return takeHeld(isNoted ? held.firstIndex { !$0.isWritten } ?? held.count : held.count)
+    }
+
+    /// The first `count` of them.
+    func takeHeld(_ count: Int) -> [HeldMessage] {
+        defer { held.removeSubrange(..<count) }
+        for message in held[..<count] { message.segment.heldCount -= 1 }
+        return Array(held[..<count])
     }
 
     func pause(_ isPaused: Bool, _ turn: Turn) {
@@ -238,6 +259,7 @@ package final class Topic {
         handOver(turn)
         let dropped = released..<written
         released = written
+        lostCount = 0
         for channel in channels { channel.drop(dropped) }
         for message in takeHeld() {
             for channel in channels { channel.dropDeferred(in: message.segment) }
@@ -329,6 +351,7 @@ package final class Topic {
             guard let own = channel.unfinished(in: segment, atMost: limit) else { return nil }
             needed.formUnion(own)
         }
-        return needed.count <= limit ? needed.sorted() : nil
+        // What is lost is found to be when it is delivered.
+        return needed.count <= limit ? needed.filter(segment.holds).sorted() : nil
     }
 }

@@ -107,6 +107,12 @@ final class Turn {
         return lastSerial
     }
 
+    /// Where a new topic's ordinals begin: the clock, which is ahead of any number of messages. One of
+    /// the past tells by its messages.
+    var firstOrdinal: Int {
+        ledger == nil || isRecovering ? 0 : Int(clamping: nextSerial() << 16)
+    }
+
     /// A number from 0 to 99.
     func percent() -> Int { Int(random.next() % 100) }
 }
