@@ -86,7 +86,8 @@ let package = Package(
 
         .target(name: "TestKit", path: "Tests/TestKit", swiftSettings: settings),
         .target(
-            name: "BrokerSimulation", dependencies: ["NSQBroker", "BrokerCore", "NSQWire", "TestKit"],
+            name: "BrokerSimulation",
+            dependencies: ["NSQBroker", "BrokerCore", "NSQWire", "TestKit"],
             path: "Tests/BrokerSimulation", swiftSettings: settings),
         .executableTarget(
             name: "simulate", dependencies: ["BrokerSimulation", "TestKit"],

@@ -19,6 +19,7 @@ extension Promises {
             crash == .kill ? stamp.turn != nil : isSynced(stamp)
         }
         stamp = Stamp()
+        for topic in found.topics where begun.contains(topic.name) { create(topic.name) }
         reviewMessages(crash, isDurable)
         var wrong: String?
         for name in topics.keys.sorted() {
@@ -51,7 +52,10 @@ extension Promises {
             crash == .powerCut ? Stamp(turn: 0) : isDurable(old) ? old : stamp
         }
         var wrong: String?
-        var isBlurred = topics[name]!.isBlurred || !isDurable(topics[name]!.pause)
+        var isBlurred =
+            topics[name]!.isBlurred || !isDurable(topics[name]!.pause)
+            || !topics[name]!.changes.allSatisfy(isDurable)
+        if crash == .powerCut { topics[name]!.changes = [] }
         if !isBlurred, let found, found.isPaused != topics[name]!.isPaused {
             wrong = "the topic \(name) is \(found.isPaused ? "" : "not ")paused"
         }

@@ -27,7 +27,8 @@ extension Promises {
         }
         if !delivery.isLate, let wrong = unexpected(delivery, copy, now) { return wrong }
         copy.notBefore = nil
-        copy.attempts.append((delivery.attempts, stamp))
+        // When a late one was noted is not known.
+        if !delivery.isLate { copy.attempts.append((delivery.attempts, stamp)) }
         topics[topic]!.channels[channel]!.copies[number] = copy
         return nil
     }

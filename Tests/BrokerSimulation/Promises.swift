@@ -65,6 +65,8 @@ struct Promises {
         /// Thrown away while they were held.
         var dropped: [(number: Int, stamp: Stamp)] = []
         var all: [Int] = []
+        /// When it and its channels came, went, and were paused.
+        var changes: [Stamp] = []
         /// A damage hit what is known of it.
         var isBlurred = false
 
@@ -72,6 +74,9 @@ struct Promises {
     }
 
     private(set) var messages: [Message?] = [nil]
+    /// Topics that somebody has begun to publish several messages to: the first line of an MPUB is
+    /// enough for its topic.
+    var begun: Set<TopicName> = []
     var topics: [TopicName: Topic] = [:]
     /// All that is said now is written with this.
     var stamp = Stamp()
@@ -180,6 +185,7 @@ struct Promises {
         guard topics[name]!.channels[channel]?.exists != true else { return }
         handOver(name)
         topics[name]!.channels[channel] = Channel(exists: true, existence: stamp, pause: stamp)
+        topics[name]!.changes.append(stamp)
     }
 
     mutating func delete(_ channel: ChannelName, of name: TopicName) {
@@ -188,6 +194,7 @@ struct Promises {
         throwAway(channel, name)
         topics[name]!.channels[channel]!.exists = false
         topics[name]!.channels[channel]!.existence = stamp
+        topics[name]!.changes.append(stamp)
         if name.isEphemeral, topics[name]!.names.isEmpty { topics[name] = nil }
     }
 
@@ -215,6 +222,7 @@ struct Promises {
         handOver(name)
         topics[name]?.isPaused = isPaused
         topics[name]?.pause = stamp
+        topics[name]?.changes.append(stamp)
     }
 
     mutating func pause(_ channel: ChannelName, of name: TopicName, _ isPaused: Bool) {

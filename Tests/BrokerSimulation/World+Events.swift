@@ -64,6 +64,7 @@ extension World {
         var bytes: [UInt8] = []
         var delay = 0
         if count > 1 {
+            promises.begun.insert(topic)
             Command.appendMultiPublish(topic, bodies, to: &bytes)
         } else if chance(25) {
             delay = Int.random(in: 1...5_000, using: &random)

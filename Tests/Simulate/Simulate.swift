@@ -98,6 +98,7 @@ private final class Crowd {
 
     private func fail(_ line: String) {
         failures += 1
-        print("\(line); make simulate SEEDS=\(line.split(separator: ":")[0].dropFirst(5)) tells all")
+        let seed = line.dropFirst("seed ".count).prefix { $0.isNumber }
+        print("\(line); make simulate SEEDS=\(seed) tells all")
     }
 }
