@@ -1,12 +1,13 @@
 import Foundation
 import Histogram
-import UVLoop
 
 /// What the rounds gave for one nsqd: a figure a round.
 struct BenchResults {
     var multiPublish: [Double] = []
     var consume: [Double] = []
     var publish: [Double] = []
+    var consumeSingly: [Double] = []
+    var consumeReady1: [Double] = []
     var bothPublished: [Double] = []
     var bothConsumed: [Double] = []
     var latency: [Histogram<UInt32>] = []
@@ -19,6 +20,8 @@ struct BenchResults {
             ("MPUB, later rounds", "mpub", median(warm.isEmpty ? multiPublish[...] : warm)),
             ("consume with FIN", "consume", median(consume[...])),
             ("PUB, pipelined", "pub", median(publish[...])),
+            ("consume, a write for a FIN", "consume_singly", median(consumeSingly[...])),
+            ("consume with RDY 1", "consume_rdy_1", median(consumeReady1[...])),
             ("both at once: published", "both_published", median(bothPublished[...])),
             ("both at once: consumed", "both_consumed", median(bothConsumed[...])),
         ]
@@ -36,6 +39,14 @@ struct BenchResults {
         ]
     }
 
+    /// All of them by their keys.
+    var figures: [String: Double] {
+        var figures: [String: Double] = [:]
+        for rate in rates { figures[rate.key] = rate.perSecond.rounded() }
+        for latency in latencies { figures[latency.key] = latency.microseconds }
+        return figures
+    }
+
     private func median(_ values: ArraySlice<Double>) -> Double {
         values.sorted()[values.count / 2]
     }
@@ -43,11 +54,13 @@ struct BenchResults {
 
 /// The figures of one nsqd, or of two and their ratios.
 struct BenchReport {
-    let addresses: [SocketAddress]
+    let targets: [String]
     let results: [BenchResults]
+    let transport: BenchTransport
+    let connections: Int
 
     var table: String {
-        var lines = [row("", addresses.map(\.description) + (hasRatio ? ["ratio"] : []))]
+        var lines = [row(setting, targets + (hasRatio ? ["ratio"] : []))]
         for (place, rate) in results[0].rates.enumerated() {
             let figures = results.map { $0.rates[place].perSecond }
             lines.append(row(rate.name, figures.map { "\(thousands($0))/s" } + ratio(figures)))
@@ -59,19 +72,28 @@ struct BenchReport {
         return lines.joined(separator: "\n")
     }
 
+    /// An object for each nsqd by its name, and `ratio` if there are two: the first's figures as
+    /// multiples of the second's.
     var json: String {
         get throws {
             var object: [String: [String: Double]] = [:]
-            for (address, result) in zip(addresses, results) {
-                var figures: [String: Double] = [:]
-                for rate in result.rates { figures[rate.key] = rate.perSecond.rounded() }
-                for latency in result.latencies { figures[latency.key] = latency.microseconds }
-                object[address.description] = figures
+            for (target, result) in zip(targets, results) { object[target] = result.figures }
+            if hasRatio {
+                let others = results[1].figures
+                object["ratio"] = results[0].figures.merging(others) {
+                    $1 > 0 ? ($0 / $1 * 10_000).rounded() / 10_000 : 0
+                }
             }
             let encoder = JSONEncoder()
             encoder.outputFormatting = [.sortedKeys, .prettyPrinted, .withoutEscapingSlashes]
             return String(decoding: try encoder.encode(object), as: UTF8.self)
         }
+    }
+
+    /// What it was measured with, beyond the usual.
+    private var setting: String {
+        let number = connections > 1 ? "\(connections) connections" : ""
+        return [number, transport.description].filter { !$0.isEmpty }.joined(separator: ", ")
     }
 
     private var hasRatio: Bool { results.count == 2 }
@@ -93,7 +115,7 @@ struct BenchReport {
         func pad(_ text: String, _ width: Int) -> String {
             String(repeating: " ", count: max(0, width - text.count)) + text
         }
-        return name + String(repeating: " ", count: max(0, 26 - name.count))
-            + cells.map { pad($0, 20) }.joined()
+        return name + String(repeating: " ", count: max(0, 29 - name.count))
+            + cells.map { pad($0, 19) }.joined()
     }
 }

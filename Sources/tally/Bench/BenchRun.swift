@@ -4,34 +4,34 @@ import UVLoop
 /// One measurement against one nsqd: a loop of its own, connections, a clock, an end.
 final class BenchRun {
     let loop: Loop
-    let address: SocketAddress
+    private let address: SocketAddress
+    private let transport: BenchTransport
     private let what: String
     private var failure: BenchError?
     private var connections: [BenchConnection] = []
     private var lastProgress: Int64 = 0
 
-    init(_ what: String, at address: SocketAddress) throws {
+    init(_ what: String, at address: SocketAddress, _ transport: BenchTransport) throws {
         self.what = what
         self.address = address
+        self.transport = transport
         loop = try Loop()
     }
 
-    /// Connects `count` times, hands the connections to `body`, and runs until ``finish()``.
+    /// Connects `count` times, hands the connections to `body` once all that lies between is agreed
+    /// on, and runs until ``finish()``.
     ///
     /// - Returns: the seconds from `body` to the finish.
     func run(connections count: Int, _ body: @escaping ([BenchConnection]) -> Void) throws -> Double
     {
         var started: Int64 = 0
+        var ready: [BenchConnection] = []
         for _ in 0..<count {
-            UVLoop.Stream.connect(to: address, on: loop) { [unowned self] result in
-                switch result {
-                case .failure(let error): fail(.connection(error))
-                case .success(let stream):
-                    connections.append(BenchConnection(stream) { [unowned self] in fail($0) })
-                    guard connections.count == count else { return }
-                    started = loop.nowNanoseconds
-                    body(connections)
-                }
+            connect { [unowned self] connection in
+                ready.append(connection)
+                guard ready.count == count else { return }
+                started = loop.nowNanoseconds
+                body(ready)
             }
         }
         let watch = watchProgress()
@@ -43,6 +43,20 @@ final class BenchRun {
         loop.close()
         if let failure { throw failure }
         return seconds
+    }
+
+    private func connect(_ whenReady: @escaping (BenchConnection) -> Void) {
+        UVLoop.Stream.connect(to: address, on: loop) { [unowned self] result in
+            switch result {
+            case .failure(let error): fail(.connection(error))
+            case .success(let stream):
+                let connection = BenchConnection(stream, transport, onReady: whenReady) {
+                    [unowned self] in fail($0)
+                }
+                connections.append(connection)
+                connection.start()
+            }
+        }
     }
 
     func finish() { loop.stop() }
