@@ -28,11 +28,11 @@ extension Channel {
     func noteFinishes(_ commands: Bytes, _ turn: Turn) {
         turn.takeNotes(of: self)
         var place = commands.baseAddress! + 4
-        for _ in 0..<commands.count / Command.finishBytes {
+        for _ in 0..<commands.count / FinishLine.byteCount {
             let number = MessageID(readingFrom: place).number!
             let index = Int(number & 0xffff)
             notes.finished.append(index..<index + 1, of: number >> 16)
-            place += Command.finishBytes
+            place += FinishLine.byteCount
         }
     }
 

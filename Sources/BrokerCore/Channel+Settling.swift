@@ -31,7 +31,7 @@ extension Channel {
             number = next
         }
         lastShare = number
-        let count = (offset - start) / Command.finishBytes
+        let count = (offset - start) / FinishLine.byteCount
         guard count > 0 else { return 0 }
         turn.touch(self)
         if isNoted { noteFinishes(bytes.view(start..<offset), turn) }
@@ -46,7 +46,7 @@ extension Channel {
         _ turn: Turn
     ) -> Bool {
         var place = bytes.baseAddress! + offset
-        let last = bytes.baseAddress! + bytes.count - Command.finishBytes
+        let last = bytes.baseAddress! + bytes.count - FinishLine.byteCount
         guard place <= last, place.isPlainFinish else { return false }
         guard number >= firstShare, number < firstShare + shares.count, let share = share(number)
         else { return true }
@@ -69,9 +69,9 @@ extension Channel {
             share.setState(Share.settledState, of: index)
             latency?.note(index, of: share.segment, turn.now)
             finished += 1
-            place += Command.finishBytes
+            place += FinishLine.byteCount
         }
-        offset += finished * Command.finishBytes
+        offset += finished * FinishLine.byteCount
         inFlightCount -= finished
         session.inFlightCount -= finished
         session.finishCount += finished
@@ -164,7 +164,7 @@ extension UnsafeRawPointer {
     /// `FIN `, sixteen bytes of whatever, newline.
     @inline(__always)
     fileprivate var isPlainFinish: Bool {
-        loadUnaligned(as: UInt32.self) == Command.finishWord
-            && load(fromByteOffset: Command.finishBytes - 1, as: UInt8.self) == 0x0a
+        loadUnaligned(as: UInt32.self) == FinishLine.word
+            && load(fromByteOffset: FinishLine.byteCount - 1, as: UInt8.self) == 0x0a
     }
 }

@@ -52,16 +52,21 @@ final class DeliveryPool {
     private var capacity = 16
     private var used = 0
     private var firstFree = DeliveryPool.none
-    private(set) var lists = [List(timeout: 0), List(timeout: 0)]
+    private(set) var lists: UnsafeMutableBufferPointer<List>
 
     /// Deliveries that are not free.
     private(set) var count = 0
 
     init() {
         entries = .allocate(capacity: capacity)
+        lists = .allocate(capacity: 2)
+        lists.initialize(repeating: List(timeout: 0))
     }
 
-    deinit { entries.deallocate() }
+    deinit {
+        entries.deallocate()
+        lists.deallocate()
+    }
 
     /// It holds nothing, and more memory than a quiet channel is to cost.
     var isIdle: Bool { count == 0 && capacity > 1024 }
@@ -127,8 +132,16 @@ final class DeliveryPool {
             lists[place].timeout = timeout
             return Int32(place)
         }
-        lists.append(List(timeout: timeout))
-        return Int32(lists.count - 1)
+        return addList(ofTimeout: timeout)
+    }
+
+    private func addList(ofTimeout timeout: Int64) -> Int32 {
+        let longer = UnsafeMutableBufferPointer<List>.allocate(capacity: lists.count + 1)
+        let place = longer.moveInitialize(fromContentsOf: lists)
+        longer.initializeElement(at: place, to: List(timeout: timeout))
+        lists.deallocate()
+        lists = longer
+        return Int32(place)
     }
 
     /// Puts a delivery at a list's end, or before those that are due later.

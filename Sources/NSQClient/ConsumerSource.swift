@@ -46,7 +46,7 @@ final class ConsumerSource {
         guard let answered = ledger.answerRest(of: batch.serial) else { return tooLate(batch) }
         connection?.write { out in
             if answered.isEmpty {
-                Command.appendFinishes(batch.ids, to: &out)
+                FinishLine.append(batch.ids, to: &out)
             } else {
                 append(batch, except: answered, to: &out) { Command.finish($0) }
             }

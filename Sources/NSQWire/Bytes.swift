@@ -3,6 +3,7 @@
 /// Nothing in this room keeps one. Every read below is within bounds that the caller has checked;
 /// the subscripts of a buffer pointer are checked in debug builds only, so the tests (which are
 /// debug builds, also under the address sanitizer) are where a wrong bound shows.
+@usableFromInline
 package typealias Bytes = UnsafeRawBufferPointer
 
 extension UnsafeRawBufferPointer {

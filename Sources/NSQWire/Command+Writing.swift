@@ -37,30 +37,6 @@ extension Command {
             out.append(contentsOf: body)
         }
     }
-
-    /// How many bytes one FIN takes, newline included.
-    package static let finishBytes = 4 + MessageID.byteCount + 1
-
-    /// Appends one FIN: what a consumer says of every single message.
-    @inlinable
-    package static func appendFinish(_ id: MessageID, to out: inout [UInt8]) {
-        withUnsafeTemporaryAllocation(byteCount: finishBytes, alignment: 8) { line in
-            line.storeBytes(of: finishWord, as: UInt32.self)
-            id.write(to: line.baseAddress! + 4)
-            line[finishBytes - 1] = UInt8(ascii: "\n")
-            out.append(contentsOf: line)
-        }
-    }
-
-    /// Appends a run of FINs, the common case of a consumer that settles a batch.
-    @inlinable
-    package static func appendFinishes(_ ids: some Collection<MessageID>, to out: inout [UInt8]) {
-        out.reserveCapacity(out.count + ids.count * finishBytes)
-        for id in ids { appendFinish(id, to: &out) }
-    }
-
-    /// `FIN ` as it lies in memory.
-    @inlinable package static var finishWord: UInt32 { UInt32(littleEndian: 0x204e_4946) }
 }
 
 extension [UInt8] {

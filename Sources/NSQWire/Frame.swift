@@ -1,7 +1,9 @@
 /// What a broker sends: `int32 size, int32 type, data`, all big-endian, the size without itself.
 ///
 /// - SeeAlso: NSQ, “TCP Protocol Spec”, Data Format.
+@usableFromInline
 package enum Frame {
+    @usableFromInline
     package enum Kind: Int32, Sendable {
         case response = 0
         case error = 1
@@ -9,7 +11,7 @@ package enum Frame {
     }
 
     /// Size and type.
-    package static let headerBytes = 8
+    @inlinable package static var headerBytes: Int { 8 }
 
     package static let ok: StaticString = "OK"
     package static let heartbeat: StaticString = "_heartbeat_"
@@ -32,11 +34,12 @@ extension StaticString {
 }
 
 /// Where the parts of a message frame lie, counted from the frame's first byte.
+@usableFromInline
 package enum MessageFrame {
-    package static let timestampOffset = 8
-    package static let attemptsOffset = 16
-    package static let idOffset = 18
-    package static let bodyOffset = 34
+    @inlinable package static var timestampOffset: Int { 8 }
+    @inlinable package static var attemptsOffset: Int { 16 }
+    @inlinable package static var idOffset: Int { 18 }
+    @inlinable package static var bodyOffset: Int { 34 }
 
     /// The length of the whole frame for a body of `bodyBytes`.
     @inlinable

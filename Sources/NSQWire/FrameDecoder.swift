@@ -1,8 +1,9 @@
 /// A frame as a client sees it, its parts still lying in the bytes it was read from.
+@usableFromInline
 package struct ReceivedFrame {
-    package let kind: Frame.Kind
+    @usableFromInline package let kind: Frame.Kind
     /// Everything after the type. Valid as long as the bytes it was read from.
-    package let data: Bytes
+    @usableFromInline package let data: Bytes
 
     @inlinable
     package init(kind: Frame.Kind, data: Bytes) {
@@ -12,11 +13,12 @@ package struct ReceivedFrame {
 }
 
 /// A message frame's data, taken apart.
+@usableFromInline
 package struct ReceivedMessage {
-    package let timestampNanoseconds: Int64
-    package let attempts: UInt16
-    package let id: MessageID
-    package let body: Bytes
+    @usableFromInline package let timestampNanoseconds: Int64
+    @usableFromInline package let attempts: UInt16
+    @usableFromInline package let id: MessageID
+    @usableFromInline package let body: Bytes
 
     /// - Returns: `nil` if the data is too short for a message's header.
     @inlinable
@@ -32,6 +34,7 @@ package struct ReceivedMessage {
 }
 
 /// What a broker cannot have meant: the connection is of no further use.
+@usableFromInline
 package enum FrameError: Error, Equatable, Sendable {
     case badSize(Int32)
     case badKind(Int32)
@@ -39,6 +42,7 @@ package enum FrameError: Error, Equatable, Sendable {
 }
 
 /// Reads frames from bytes as they come.
+@usableFromInline
 package enum FrameReader {
     /// Reads the frame at `offset` and moves `offset` behind it.
     ///

@@ -1,6 +1,7 @@
 /// Every bound of the protocol in one place, each with the rule it comes from.
 ///
 /// Those that nsqd lets a flag change are defaults here; the running values are the broker's options.
+@usableFromInline
 package enum Limits {
     /// Longest command line, newline included: the size of nsqd's read buffer. A longer one ends
     /// the connection without an error frame.
@@ -51,5 +52,5 @@ package enum Limits {
 
     /// The largest frame a client takes from a broker: the largest body a broker may be told to
     /// allow is far below, so that a bigger size can only be garbage.
-    package static let frameBytes = 256 * 1024 * 1024
+    @inlinable package static var frameBytes: Int { 256 * 1024 * 1024 }
 }

@@ -2,8 +2,9 @@
 ///
 /// To a client they are opaque. nsqd, and our broker too, writes 16 lower-case hex digits; a client
 /// may send back any 16 bytes, which then merely name nothing.
+@usableFromInline
 package struct MessageID: Hashable, Sendable {
-    package static let byteCount = 16
+    @inlinable package static var byteCount: Int { 16 }
 
     /// The bytes as they lie on the wire, eight and eight, in the machine's own order.
     @usableFromInline let first: UInt64
@@ -17,6 +18,7 @@ package struct MessageID: Hashable, Sendable {
     }
 
     /// The ID that spells `number` in hex.
+    @inlinable
     package init(_ number: UInt64) {
         first = Hex.digits(of: UInt32(truncatingIfNeeded: number >> 32))
         second = Hex.digits(of: UInt32(truncatingIfNeeded: number))
@@ -29,6 +31,7 @@ package struct MessageID: Hashable, Sendable {
     }
 
     /// The number the ID spells, or `nil` if it is not lower-case hex.
+    @inlinable
     package var number: UInt64? {
         guard let high = Hex.value(of: first), let low = Hex.value(of: second) else { return nil }
         return UInt64(high) << 32 | UInt64(low)
@@ -43,10 +46,11 @@ package struct MessageID: Hashable, Sendable {
 }
 
 extension MessageID: CustomStringConvertible {
-    package var description: String { text }
+    @usableFromInline package var description: String { text }
 }
 
 /// Hex digits eight at a time, as they lie in memory.
+@usableFromInline
 package enum Hex {
     /// The eight lower-case digits of `value`, first digit in the lowest byte.
     @inlinable

@@ -29,7 +29,7 @@ import Testing
         Command.deferredPublish(.plays, afterMilliseconds: 0).append(body: [4], to: &bytes)
         Command.subscribe(.plays, .count).append(to: &bytes)
         Command.ready(count: 5).append(to: &bytes)
-        Command.appendFinishes([MessageID(0), MessageID(.max)], to: &bytes)
+        FinishLine.append([MessageID(0), MessageID(.max)], to: &bytes)
         Command.touch(MessageID(5)).append(to: &bytes)
         Command.requeue(MessageID(6), afterMilliseconds: 10).append(to: &bytes)
         Command.close.append(to: &bytes)
@@ -70,12 +70,12 @@ import Testing
     }
 
     @Test func `of a run of FINs may be cut anywhere`() {
-        for cut in 0...(3 * Command.finishBytes) {
+        for cut in 0...(3 * FinishLine.byteCount) {
             let broker = TestBroker()
             let consumer = broker.consumer(ready: 10)
             broker.client().multiPublish(["one", "two", "three"])
             var bytes: [UInt8] = []
-            Command.appendFinishes(consumer.takeMessages().map(\.id), to: &bytes)
+            FinishLine.append(consumer.takeMessages().map(\.id), to: &bytes)
             consumer.send(Array(bytes.prefix(cut)))
             consumer.send(Array(bytes.dropFirst(cut)))
             #expect(consumer.take() == [])

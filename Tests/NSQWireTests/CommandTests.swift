@@ -97,9 +97,9 @@ import Testing
         for count in [0, 1, 2, 3, 7, 100] {
             let ids = (0..<count).map { _ in MessageID(random.next()) }
             var run = Array("NOP\n".utf8)
-            Command.appendFinishes(ids, to: &run)
+            FinishLine.append(ids, to: &run)
             #expect(run == Array("NOP\n".utf8) + ids.flatMap { Command.finish($0).line })
-            #expect(run.count == 4 + count * Command.finishBytes)
+            #expect(run.count == 4 + count * FinishLine.byteCount)
         }
     }
 

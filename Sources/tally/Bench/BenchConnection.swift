@@ -175,13 +175,12 @@ final class BenchConnection: StreamReader {
         } catch {
             throw .layers(error)
         }
-        try negotiate()
+        if !negotiation.isDone { try negotiate() }
         sendWire()
         guard negotiation.isDone else { return }
-        while true {
+        repeat {
             layers.plain.consume(try takeFrames(layers.plain.bytes))
-            guard try advance() else { return }
-        }
+        } while try advance()
     }
 
     /// - Returns: whether that has brought anything.

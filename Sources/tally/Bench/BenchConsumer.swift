@@ -54,7 +54,7 @@ final class BenchConsumer {
             return
         }
         taken += 1
-        Command.appendFinish(message.id, to: &finished)
+        FinishLine.append(message.id, to: &finished)
         if case .singly = manner { sendFinished() }
     }
 
