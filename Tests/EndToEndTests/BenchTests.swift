@@ -4,7 +4,7 @@ import Testing
 
 @Suite struct `A bench` {
     /// As little of each load as there can be.
-    private static let short = ["--seconds=0.02", "--max-messages=2000", "--rounds=1", "--json"]
+    private static let short = ["--seconds=0.02", "--max-messages=200", "--rounds=1", "--json"]
 
     private static let loads: Set = [
         "mpub_first", "mpub", "consume", "pub", "consume_singly", "consume_rdy_1",

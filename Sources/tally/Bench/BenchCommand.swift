@@ -200,6 +200,7 @@ extension BenchLoads {
         let both = try both(on: TopicName(name + "_both")!)
         results.bothPublished.append(both.published.perSecond)
         results.bothConsumed.append(both.consumed.perSecond)
-        results.latency.append(try latency(on: TopicName(name + "_lone")!, messages: 1_000))
+        results.latency.append(
+            try latency(on: TopicName(name + "_lone")!, messages: min(1_000, maxMessages)))
     }
 }
