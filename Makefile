@@ -27,7 +27,7 @@ simulate: install ## worlds in which all goes wrong: make simulate SEEDS=1-10000
 build: install ## the release binary, .build/release/tally
 	$(RELEASE)
 
-bench: build ## measures the broker: make bench ARGS="--nsqd-tcp-address=127.0.0.1:4150"
+bench: build ## measures the broker: make bench ARGS="--against=127.0.0.1:5150"
 	@$(BINARY) bench $(ARGS)
 
 check: ## all that continuous integration checks

@@ -144,18 +144,17 @@ struct BenchCommand: AsyncParsableCommand {
     private func measure(
         _ targets: [BenchTarget], _ transport: BenchTransport
     ) throws -> BenchReport {
+        let loads = targets.map {
+            BenchLoads(
+                target: $0, transport: transport, connections: connections, seconds: seconds,
+                maxMessages: maxMessages)
+        }
         var results = targets.map { _ in BenchResults() }
+        for load in loads { try load.greet() }
         for round in 1...rounds {
             for (place, target) in targets.enumerated() {
                 StandardError.print("round \(round) of \(rounds): \(target.name)")
-                let loads = BenchLoads(
-                    address: target.address, transport: transport, connections: connections,
-                    seconds: seconds, maxMessages: maxMessages)
-                do {
-                    try loads.runAll(&results[place])
-                } catch let error as BenchError {
-                    throw UsageError("\(target.name): \(error)")
-                }
+                try loads[place].runAll(&results[place])
             }
         }
         return BenchReport(

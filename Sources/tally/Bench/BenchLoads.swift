@@ -4,12 +4,19 @@ import UVLoop
 
 /// What is measured, each load with connections of its own.
 struct BenchLoads {
-    let address: SocketAddress
+    let target: BenchTarget
     let transport: BenchTransport
     /// Connections that publish at once.
     let connections: Int
     let seconds: Double
     let maxMessages: Int
+
+    /// Connects and agrees on the layers, to no further end: what cannot be measured is to be known
+    /// before anything else is.
+    func greet() throws {
+        let run = try run("connecting")
+        _ = try run.run(connections: 1) { _ in run.finish() }
+    }
 
     /// Publishes batches of 200 messages of 200 bytes.
     ///
@@ -115,7 +122,7 @@ struct BenchLoads {
     }
 
     private func run(_ what: String) throws -> BenchRun {
-        try BenchRun(what, at: address, transport)
+        try BenchRun(what, at: target, transport)
     }
 }
 

@@ -4,16 +4,16 @@ import UVLoop
 /// One measurement against one nsqd: a loop of its own, connections, a clock, an end.
 final class BenchRun {
     let loop: Loop
-    private let address: SocketAddress
+    private let target: BenchTarget
     private let transport: BenchTransport
     private let what: String
     private var failure: BenchError?
     private var connections: [BenchConnection] = []
     private var lastProgress: Int64 = 0
 
-    init(_ what: String, at address: SocketAddress, _ transport: BenchTransport) throws {
+    init(_ what: String, at target: BenchTarget, _ transport: BenchTransport) throws {
         self.what = what
-        self.address = address
+        self.target = target
         self.transport = transport
         loop = try Loop()
     }
@@ -22,6 +22,7 @@ final class BenchRun {
     /// on, and runs until ``finish()``.
     ///
     /// - Returns: the seconds from `body` to the finish.
+    /// - Throws: `UsageError` that names the nsqd.
     func run(connections count: Int, _ body: @escaping ([BenchConnection]) -> Void) throws -> Double
     {
         var started: Int64 = 0
@@ -41,12 +42,12 @@ final class BenchRun {
         for connection in connections { connection.close() }
         connections = []
         loop.close()
-        if let failure { throw failure }
+        if let failure { throw UsageError("\(target.name): \(failure)") }
         return seconds
     }
 
     private func connect(_ whenReady: @escaping (BenchConnection) -> Void) {
-        UVLoop.Stream.connect(to: address, on: loop) { [unowned self] result in
+        UVLoop.Stream.connect(to: target.address, on: loop) { [unowned self] result in
             switch result {
             case .failure(let error): fail(.connection(error))
             case .success(let stream):
