@@ -27,7 +27,9 @@ import Testing
         Array(verb.rawValue.lowercased().utf8).withUnsafeBytes {
             #expect(CommandLine($0).verb == nil)
         }
-        Array((verb.rawValue + "S").utf8).withUnsafeBytes { #expect(CommandLine($0).verb == nil) }
+        for other in [verb.rawValue + "S", "\0" + verb.rawValue, verb.rawValue + "\0"] {
+            Array(other.utf8).withUnsafeBytes { #expect(CommandLine($0).verb == nil) }
+        }
     }
 
     @Test func `waits, unmoved, for its newline`() {
