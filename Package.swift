@@ -110,7 +110,9 @@ let package = Package(
             ]),
         tests(of: "TallyTests", ["tally", "NSQBroker", "BrokerCore", "Transport"]),
         tests(of: "LivePageTests", ["LivePage", "PlayCounts", "HTTP", "UVLoop"]),
-        tests(of: "EndToEndTests", ["tally", "NSQWire", "NSQClient", "HTTP", "UVLoop"]),
+        tests(
+            of: "EndToEndTests",
+            ["tally", "NSQWire", "NSQClient", "HTTP", "Transport", "UVLoop"]),
     ]
 )
 

@@ -1,7 +1,7 @@
 import Foundation
-import HTTP
 import TestKit
 import Testing
+import Transport
 import UVLoop
 
 @Suite(.serialized) struct `Clients of a processor` {
@@ -61,6 +61,46 @@ import UVLoop
         #expect(broker.status() == 0)
     }
 
+    /// It takes a few calls, dies, and is back only when the processor has been stopped and started
+    /// again: it is told what changed meanwhile, and nothing else.
+    @Test func `hear, when they come back, what changed and nothing over again`() throws {
+        let folder = try TemporaryFolder()
+        let (broker, address) = try BuiltProcess.broker()
+        let store = folder.path("counts.sqlite")
+        let client = try HTTPCounter()
+        let arguments = [
+            "process", "--nsqd-tcp-address=\(address)", "--store=\(store)",
+            "--publish-to=http://\(client.address)/counts",
+        ]
+        let first = try BuiltProcess(arguments)
+        try publish((0..<70).map(video), to: address, in: folder)
+        let before = (0..<70).reduce(into: [:]) { $0[video($1)] = 1 }
+        #expect(try comesTrue { try counted(in: store).published == before })
+        client.stop()
+        // Half of them are played again, some of them twice, and a few for the first time.
+        try publish((0..<35).map(video) + (0..<10).map(video), to: address, in: folder)
+        #expect(first.line(containing: "/counts failed, next in") != nil)
+        try publish((70..<76).map(video), to: address, in: folder)
+        #expect(try comesTrue { try counted(in: store).plays == 121 })
+        first.send(SIGTERM)
+        #expect(first.status() == 0)
+        #expect(try counted(in: store).published.filter { $0.value > 0 } == before)
+
+        let back = try HTTPCounter(at: client.address)
+        let second = try BuiltProcess(arguments)
+        #expect(try comesTrue { try counted(in: store).published == counted(in: store).counts })
+        second.send(SIGTERM)
+        #expect(second.status() == 0)
+        // 41 videos changed.
+        #expect(back.bodies.count == 3)
+        #expect(totals(back.bodies).count == 41)
+        // None goes back from what the client was told before it died.
+        #expect(totals(client.bodies + back.bodies) == (try counted(in: store).counts))
+        back.stop()
+        broker.send(SIGTERM)
+        #expect(broker.status() == 0)
+    }
+
     @Test(arguments: ["ftp://127.0.0.1/", "http://", "nsq://127.0.0.1:4150", "nsq://:4150/a b"])
     func `that cannot be are refused`(target: String) throws {
         let process = try BuiltProcess([
@@ -69,8 +109,127 @@ import UVLoop
         #expect(process.status() == 64)
     }
 
+    /// Has `tally produce` publish a play for each of them.
+    private func publish(
+        _ videos: [String], to address: String, in folder: TemporaryFolder
+    ) throws {
+        let file = folder.path("plays.jsonl")
+        try videos.map { #"{"video_id":"\#($0)"}"# }.joined(separator: "\n")
+            .write(toFile: file, atomically: false, encoding: .utf8)
+        let producer = try BuiltProcess([
+            "produce", "--nsqd-tcp-address=\(address)", "--file=\(file)",
+        ])
+        #expect(producer.status() == 0)
+    }
+
     private func video(_ index: Int) -> String {
         "1b4e28ba-2fa1-4d3b-a3f5-cf1b2c1e9a\(index + 10)"
+    }
+}
+
+@Suite(.serialized) struct `A client over HTTPS` {
+    let certificates: TestCertificates
+    let folder: TemporaryFolder
+    let broker: BuiltProcess
+    let address: String
+
+    init() throws {
+        certificates = try TestCertificates()
+        folder = try TemporaryFolder()
+        (broker, address) = try BuiltProcess.broker()
+    }
+
+    private func client(at address: SocketAddress? = nil) throws -> HTTPCounter {
+        let identity = TLSServerOptions(
+            certificateFile: certificates.server.certificate,
+            keyFile: certificates.server.key)
+        guard let address else { return try HTTPCounter(as: identity) }
+        return try HTTPCounter(at: address, as: identity)
+    }
+
+    private func processor(
+        for client: HTTPCounter, _ more: [String] = [], environment: [String: String] = [:]
+    ) throws -> BuiltProcess {
+        try BuiltProcess(
+            [
+                "process", "--nsqd-tcp-address=\(address)", "--store=\(store)",
+                "--publish-to=https://\(client.address)/counts", "--publish-to=stdout",
+            ] + more, environment: environment)
+    }
+
+    private var store: String { folder.path("counts.sqlite") }
+
+    /// A play of each of a hundred videos, and two of the first.
+    private func play() throws {
+        let producer = try BuiltProcess([
+            "produce", "--nsqd-tcp-address=\(address)", "--plays=101", "--videos=100", "--seed=1",
+        ])
+        #expect(producer.status() == 0)
+    }
+
+    private func end(_ processor: BuiltProcess) {
+        processor.send(SIGTERM)
+        #expect(processor.status() == 0)
+    }
+
+    /// By the flag, or by what OpenSSL takes for the system's authorities.
+    @Test(arguments: ["--publish-root-ca-file", "SSL_CERT_FILE"])
+    func `takes every total, once it is known by whom it is certified`(way: String) throws {
+        let client = try client()
+        let isFlag = way.hasPrefix("--")
+        let processor = try processor(
+            for: client, isFlag ? ["\(way)=\(certificates.authority)"] : [],
+            environment: isFlag ? [:] : [way: certificates.authority])
+        try play()
+        #expect(try comesTrue { try counted(in: store).published.values.reduce(0, +) == 101 })
+        end(processor)
+        #expect(totals(client.bodies) == (try counted(in: store).counts))
+        client.stop()
+    }
+
+    @Test func `that answers with 500 is tried again until it takes the newest totals`() throws {
+        let client = try client()
+        client.answer(with: 500)
+        let processor = try processor(
+            for: client, ["--publish-root-ca-file=\(certificates.authority)"])
+        try play()
+        #expect(processor.line(containing: "the client refuses: status 500") != nil)
+        try play()
+        #expect(try comesTrue { try counted(in: store).plays == 202 && client.refused > 1 })
+        #expect(client.bodies == [])
+        client.answer(with: 204)
+        #expect(try comesTrue { try counted(in: store).published.values.reduce(0, +) == 202 })
+        end(processor)
+        #expect(totals(client.bodies) == (try counted(in: store).counts))
+        // A call went ahead to see whether it was back; all others are full.
+        #expect(client.bodies.count == (try counted(in: store).counts.count + 19) / 20)
+        client.stop()
+    }
+
+    /// Neither the counting nor the other client waits for it, and when it is trusted, it is told
+    /// all that it has missed.
+    @Test func `that nobody trusts is told nothing, is tried again, and holds up nobody`() throws {
+        let client = try client()
+        let first = try processor(for: client)
+        try play()
+        #expect(try comesTrue { try counted(in: store).plays == 101 })
+        #expect(
+            comesTrue {
+                first.lines(of: .standardError).count { $0.contains("failed, next in") } > 1
+            })
+        let complaint = try #require(first.line(containing: "failed, next in"))
+        #expect(complaint.contains("certificate"), "\(complaint)")
+        let counts = try counted(in: store).counts
+        #expect(comesTrue { totals(first.lines(of: .standardOutput)) == counts })
+        end(first)
+        #expect(client.bodies == [] && client.refused == 0)
+        let second = try processor(
+            for: client, ["--publish-root-ca-file=\(certificates.authority)"])
+        #expect(try comesTrue { try counted(in: store).published == counts })
+        end(second)
+        #expect(totals(client.bodies) == counts)
+        #expect(client.bodies.count == (counts.count + 19) / 20)
+        client.stop()
     }
 }
 
@@ -95,53 +254,4 @@ private func totals(_ calls: [String]) -> [String: Int] {
         }
     }
     return totals
-}
-
-/// A client over HTTP that takes every call.
-private final class HTTPCounter: Sendable {
-    let address: SocketAddress
-    private let thread: LoopThread
-    private let heard = Guarded<[String]>([])
-    private let server: LoopBound<(HTTPServer, Service)>
-
-    init(at wanted: SocketAddress = SocketAddress(host: "127.0.0.1", port: 0)) throws {
-        thread = try LoopThread(name: "client")
-        let box = Guarded<SocketAddress?>(nil)
-        let isThere = DispatchSemaphore(value: 0)
-        server = LoopBound(behind: thread.door) { [heard] loop in
-            let service = Service { body in heard.withLock { $0.append(body) } }
-            let server = HTTPServer(serving: service, on: loop)
-            let address = try? server.listen(at: wanted)
-            box.withLock { $0 = address }
-            isThere.signal()
-            return (server, service)
-        }
-        isThere.wait()
-        address = try #require(box.withLock { $0 })
-    }
-
-    var bodies: [String] { heard.withLock { $0 } }
-
-    func stop() {
-        thread.door.submit { [server] loop in _ = server.takeOut(on: loop) }
-        thread.stop()
-        thread.join()
-    }
-}
-
-private final class Service: HTTPService {
-    private let hear: (String) -> Void
-
-    init(_ hear: @escaping (String) -> Void) {
-        self.hear = hear
-    }
-
-    func bodyPlan(for request: HTTPRequest) -> HTTPBodyPlan {
-        .collect(limit: 1 << 20, tooLarge: HTTPResponse(status: 413))
-    }
-
-    func answer(_ request: HTTPRequest, _ respond: @escaping (HTTPResponse) -> Void) {
-        hear(String(decoding: request.body, as: UTF8.self))
-        respond(HTTPResponse(status: 204))
-    }
 }
