@@ -38,6 +38,8 @@ package struct BrokerOptions: Sendable {
 
     /// The memory that all queued messages may take, in bytes; publishers are refused beyond it.
     package var maxMemoryBytes = 2 << 30
+    /// What of it stays with the broker for the next burst, in bytes, when it is not in use.
+    package var maxSpareBytes = Int.max
     /// Topics there may be, and channels a topic may have; 0 is no limit.
     package var maxTopics = 0
     package var maxChannelsPerTopic = 0

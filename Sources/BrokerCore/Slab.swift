@@ -42,7 +42,10 @@ package final class SlabPool {
         zip(Self.sizes, spare).reduce(0) { $0 + $1.0 * $1.1.count }
     }
 
-    package init() {}
+    private let maxSpareBytes: Int
+
+    /// - Parameter maxSpareBytes: what is kept beyond that goes back to the system at once.
+    package init(maxSpareBytes: Int = .max) { self.maxSpareBytes = maxSpareBytes }
 
     /// Nothing is in use, and nothing is kept.
     var isEmpty: Bool { usedBytes == 0 && spareBytes == 0 }
@@ -94,7 +97,9 @@ package final class SlabPool {
     fileprivate func giveBack(_ base: UnsafeMutableRawPointer, byteCount: Int) {
         guard byteCount > 0 else { return }
         usedBytes -= byteCount
-        if let size = Self.sizes.firstIndex(of: byteCount) {
+        if let size = Self.sizes.firstIndex(of: byteCount),
+            byteCount <= maxSpareBytes - spareBytes
+        {
             spare[size].append(base)
         } else {
             base.deallocate()

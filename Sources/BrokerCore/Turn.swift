@@ -5,7 +5,7 @@ import NSQWire
 final class Turn {
     var now: Moment
     let options: BrokerOptions
-    let slabs = SlabPool()
+    let slabs: SlabPool
     /// Where what is to outlive the broker is noted, if anything is.
     let ledger: (any Ledger)?
     /// Something was noted since the last write.
@@ -30,6 +30,7 @@ final class Turn {
 
     init(options: BrokerOptions, ledger: (any Ledger)?, now: Moment) {
         self.options = options
+        slabs = SlabPool(maxSpareBytes: options.maxSpareBytes)
         self.ledger = ledger
         self.now = now
         random = SplitMix64(seed: options.seed)

@@ -37,7 +37,7 @@ struct ServeCommand: AsyncParsableCommand {
     func validate() throws { _ = try parsedFlags() }
 
     private func parsedFlags() throws -> FlagSet.Parsed {
-        var defaults = BrokerStart.defaults
+        var defaults = BrokerStart.besideProcessor
         defaults.addresses.tcp = "127.0.0.1:4150"
         defaults.addresses.http = ""
         do throws(FlagError) {

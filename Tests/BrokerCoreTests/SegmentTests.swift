@@ -41,6 +41,22 @@ import Testing
         #expect(broker.statistics.spareMemoryBytes < SlabPool.fullSlabBytes * 4)
     }
 
+    /// Of what a burst has taken, no more stays than the broker is to keep.
+    @Test(arguments: [0, 4 << 20])
+    func `leave no more memory behind than is to be kept`(maxSpareBytes: Int) {
+        let broker = TestBroker { $0.maxSpareBytes = maxSpareBytes }
+        let consumer = broker.consumer(ready: 2_500)
+        let producer = broker.client()
+        for _ in 1...40 {
+            producer.multiPublish((1...500).map { _ in [UInt8](repeating: 9, count: 1_000) })
+        }
+        #expect(broker.statistics.usedMemoryBytes > 20_000_000)
+        while case let held = consumer.takeMessages(), !held.isEmpty { consumer.finish(held) }
+        #expect(broker.statistics.usedMemoryBytes < SlabPool.fullSlabBytes * 2)
+        let spare = broker.statistics.spareMemoryBytes
+        #expect(spare <= maxSpareBytes && spare > maxSpareBytes - SlabPool.fullSlabBytes)
+    }
+
     @Test func `hold 65,536 messages and no more`() {
         let consumer = broker.consumer(ready: 2_500)
         let producer = broker.client()

@@ -16,6 +16,14 @@ struct BrokerStart {
         return options
     }
 
+    /// The same for a broker that shares its process with a processor: what it does not need is better
+    /// used there than kept for the next burst.
+    static var besideProcessor: ServerOptions {
+        var options = defaults
+        options.core.maxSpareBytes = 32 << 20
+        return options
+    }
+
     /// - Throws: `SetupError` if the configuration file cannot be followed.
     init(_ parsed: FlagSet.Parsed) throws(SetupError) {
         var options = parsed.values
