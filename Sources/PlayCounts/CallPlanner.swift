@@ -4,9 +4,13 @@
 /// It calls whenever a deadline is reached, and fills its calls by earliest deadline. All immediate
 /// counts are promised the same delay, and so are all others; so in either kind the earliest
 /// deadline is the one that began to wait first, and two plain queues do. That is on purpose not how
-/// `CountPublisher` does it: a mistake there shows in the ratio. Which of two videos with the same
-/// deadline fills a call is left open, so that at the end of all arrivals, when what waits is called
-/// at once, one of the two may need a call more than the other.
+/// `CountPublisher` does it: a mistake there shows in the ratio.
+///
+/// If no waiting video is played again, that is the fewest there can be. If some are, it matters
+/// which of several videos fill a call: best are those that will then be quiet for longest, and that
+/// nobody knows when the call is made. So of videos with the same deadline, as all of one batch
+/// have, a run may happen to take the better ones, and come out a call below the plan. Then the run
+/// itself shows how few would do: ``fewest(planned:made:)``.
 package struct CallPlanner {
     /// The calls so far. Those for what still waits are in `callsToTheEnd`.
     package private(set) var calls = 0
@@ -31,6 +35,9 @@ package struct CallPlanner {
     package var callsToTheEnd: Int {
         calls + (waiting.count + videosPerCall - 1) / videosPerCall
     }
+
+    /// How few calls are known to do, where so many were planned and so many made.
+    package static func fewest(planned: Int, made: Int) -> Int { min(planned, made) }
 
     /// Takes a batch as it was committed, in order of time.
     package mutating func receive(_ changes: [CountChange], at now: Instant) {

@@ -1,56 +1,59 @@
 /// Which video was played when, as one end of the queue saw it: the producer's log of what it
-/// sent, or the consumer's of what it received. Sixteen bytes a play.
+/// sent, or the consumer's of what it received. Twelve bytes a play, and some twenty a video.
 package struct PlayLog: Sendable {
-    private struct Entry: Sendable {
-        let video: UInt32
-        let instant: Instant
+    private var videoIDs = GUIDTable()
+    // INVARIANT: side by side, a video's number and an instant for each play.
+    private var numbers: [UInt32] = []
+    private var instants: [Instant] = []
+
+    /// - Parameter plays: how many will come, if that is known.
+    package init(minimumCapacity plays: Int = 0) {
+        numbers.reserveCapacity(plays)
+        instants.reserveCapacity(plays)
     }
 
-    private var numbers: [VideoID: UInt32] = [:]
-    private var entries: [Entry] = []
-
-    package init() {}
-
-    package var count: Int { entries.count }
-    package var videos: Int { numbers.count }
+    package var count: Int { numbers.count }
+    package var videos: Int { videoIDs.guids.count }
 
     package mutating func record(_ videoID: VideoID, at instant: Instant) {
-        let number = numbers[videoID, default: UInt32(numbers.count)]
-        if number == numbers.count { numbers[videoID] = number }
-        entries.append(Entry(video: number, instant: instant))
+        numbers.append(UInt32(videoIDs.insert(videoID).number))
+        instants.append(instant)
     }
 
     /// The log turned over: every video's plays, in order.
     func byVideo() -> PlaysByVideo {
-        var starts = [Int](repeating: 0, count: numbers.count + 1)
-        for entry in entries { starts[Int(entry.video) + 1] += 1 }
+        var starts = [UInt32](repeating: 0, count: videos + 1)
+        for number in numbers { starts[Int(number) + 1] += 1 }
         for number in starts.indices.dropFirst() { starts[number] += starts[number - 1] }
-        var next = starts
-        var instants = [Instant](repeating: .start, count: entries.count)
-        for entry in entries {
-            instants[next[Int(entry.video)]] = entry.instant
-            next[Int(entry.video)] += 1
+        // Each start moves to its end while the plays go to their places, and is then the next one's.
+        var turned = [Instant](repeating: .start, count: count)
+        for (number, instant) in zip(numbers, instants) {
+            turned[Int(starts[Int(number)])] = instant
+            starts[Int(number)] += 1
         }
-        return PlaysByVideo(numbers: numbers, starts: starts, instants: instants)
+        return PlaysByVideo(videos: videoIDs, ends: starts, instants: turned)
     }
 }
 
 /// When each play of each video was.
 struct PlaysByVideo {
-    fileprivate let numbers: [VideoID: UInt32]
-    fileprivate let starts: [Int]
-    fileprivate let instants: [Instant]
+    private let videos: GUIDTable
+    // INVARIANT: where the plays of each video end, by its number; they begin where those of the
+    // one before end.
+    private let ends: [UInt32]
+    private let instants: [Instant]
 
-    fileprivate init(numbers: [VideoID: UInt32], starts: [Int], instants: [Instant]) {
-        self.numbers = numbers
-        self.starts = starts
+    fileprivate init(videos: GUIDTable, ends: [UInt32], instants: [Instant]) {
+        self.videos = videos
+        self.ends = ends
         self.instants = instants
     }
 
-    var videoIDs: some Collection<VideoID> { numbers.keys }
+    var videoIDs: [VideoID] { videos.guids }
 
     subscript(videoID: VideoID) -> ArraySlice<Instant> {
-        guard let number = numbers[videoID] else { return [] }
-        return instants[starts[Int(number)]..<starts[Int(number) + 1]]
+        guard let number = videos.number(of: videoID) else { return [] }
+        let start = number == 0 ? 0 : ends[number - 1]
+        return instants[Int(start)..<Int(ends[number])]
     }
 }

@@ -10,9 +10,9 @@ extension Verdict {
         private let produced: PlaysByVideo
         private let received: PlaysByVideo
         private let bounds: Bounds
-        private let before: [VideoID: Int]
+        private let before: Totals
         /// What the client knows by now.
-        private var told: [VideoID: Int]
+        private var told: Totals
 
         private var tooLarge = Breaches()
         private var repeated = Breaches()
@@ -28,8 +28,8 @@ extension Verdict {
             self.produced = produced
             self.received = received
             self.bounds = bounds
-            self.before = Dictionary(before.map { ($0.videoID, $0.count) }) { $1 }
-            told = Dictionary(before.map { ($0.videoID, $0.published) }) { $1 }
+            self.before = Totals(before.map { ($0.videoID, $0.count) })
+            told = Totals(before.map { ($0.videoID, $0.published) })
         }
 
         mutating func hear(_ call: CallLog.Entry) {
@@ -40,14 +40,14 @@ extension Verdict {
         }
 
         private mutating func hear(_ total: PlayCount, at instant: Instant) {
-            let last = told[total.videoID, default: 0]
+            let last = told[total.videoID]
             guard total.count != last else {
                 return repeated.note("\(total.videoID) again with \(last)")
             }
             guard total.count > last else {
                 return backward.note("\(total.videoID) from \(last) to \(total.count)")
             }
-            let first = before[total.videoID, default: 0]
+            let first = before[total.videoID]
             let arrivals = received[total.videoID]
             let sent = produced[total.videoID]
             if total.count > first + arrivals.count
@@ -73,22 +73,22 @@ extension Verdict {
         mutating func close() {
             for videoID in produced.videoIDs {
                 let plays = produced[videoID].count
-                let first = before[videoID, default: 0]
-                let last = told[videoID, default: 0]
+                let first = before[videoID]
+                let last = told[videoID]
                 playsCounted += last - first
                 if last - first != plays {
                     wrongAtTheEnd.note("\(videoID) ends with \(last - first) of \(plays) plays")
                 }
                 if plays < bounds.realtimeBelow { coldVideos += 1 }
             }
-            for (videoID, last) in told
-            where produced[videoID].isEmpty && last != before[videoID, default: 0] {
-                playsCounted += max(0, last - before[videoID, default: 0])
+            for (videoID, last) in told.all
+            where produced[videoID].isEmpty && last != before[videoID] {
+                playsCounted += max(0, last - before[videoID])
                 wrongAtTheEnd.note("\(videoID) was not played, and its total is \(last)")
             }
         }
 
-        func rules(_ run: Run, calls: Int, ratio: Double) -> [Rule] {
+        func rules(calls: Int, fewest: Int, ratio: Double) -> [Rule] {
             [
                 wrongAtTheEnd.rule("the last totals are the plays sent"),
                 ahead.rule("no total is ahead of the plays received"),
@@ -108,13 +108,34 @@ extension Verdict {
                 Rule(
                     rule: "at most \(bounds.callsRatio) times the fewest calls",
                     holds: ratio <= bounds.callsRatio,
-                    detail: "\(calls) calls, \(run.plannerCalls) would do"),
+                    detail: "\(calls) calls, \(fewest) would do"),
                 Rule(
                     rule: "at least \(bounds.coldVideos) videos have fewer than "
                         + "\(bounds.realtimeBelow) plays",
                     holds: coldVideos >= bounds.coldVideos,
                     detail: "\(coldVideos) videos have"),
             ]
+        }
+    }
+}
+
+/// A number for each video, 0 unless there is another.
+private struct Totals {
+    private var videoIDs = GUIDTable()
+    // INVARIANT: one for each of `videoIDs`.
+    private var totals: [Int] = []
+
+    init(_ totals: some Sequence<(VideoID, Int)>) {
+        for (videoID, total) in totals { self[videoID] = total }
+    }
+
+    var all: some Sequence<(VideoID, Int)> { zip(videoIDs.guids, totals) }
+
+    subscript(videoID: VideoID) -> Int {
+        get { videoIDs.number(of: videoID).map { totals[$0] } ?? 0 }
+        set {
+            let (number, isNew) = videoIDs.insert(videoID)
+            if isNew { totals.append(newValue) } else { totals[number] = newValue }
         }
     }
 }

@@ -56,6 +56,7 @@ package struct Verdict: Encodable, Sendable {
     package let seconds: Double
     package let playsPerSecond: Double
     package let calls: Int
+    /// How few are known to do.
     package let plannerCalls: Int
     package let callsRatio: Double
     /// Places for videos in calls that had too few to fill them.
@@ -90,8 +91,8 @@ package struct Verdict: Encodable, Sendable {
         seconds = Double(run.duration.nanoseconds) / 1e9
         playsPerSecond = seconds > 0 ? (Double(playsCounted) / seconds).rounded() : 0
         calls = log.calls
-        plannerCalls = run.plannerCalls
-        callsRatio = run.plannerCalls > 0 ? Double(log.calls) / Double(run.plannerCalls) : 1
+        plannerCalls = CallPlanner.fewest(planned: run.plannerCalls, made: log.calls)
+        callsRatio = plannerCalls > 0 ? Double(log.calls) / Double(plannerCalls) : 1
         emptySlots = max(0, log.calls * bounds.videosPerCall - log.videos)
         immediatePlays = evidence.immediate.plays
         batchedPlays = evidence.batched.plays
@@ -102,7 +103,7 @@ package struct Verdict: Encodable, Sendable {
             0, evidence.immediate.worst - bounds.coalesce.milliseconds,
             evidence.batched.worst - bounds.freshness.milliseconds)
         broker = run.broker
-        rules = evidence.rules(run, calls: log.calls, ratio: callsRatio)
+        rules = evidence.rules(calls: log.calls, fewest: plannerCalls, ratio: callsRatio)
     }
 
     enum CodingKeys: String, CodingKey {

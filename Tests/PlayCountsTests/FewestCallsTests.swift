@@ -35,6 +35,7 @@ struct Arrivals {
             let coalesce = Duration.seconds([0, 5, 20][generator.next(below: 3)])
             let counts = compare(batches, coalesce)
             #expect(counts.made == counts.planned, Seeds.again(seed, "\(batches)"))
+            #expect(floor(of: batches, 2, coalesce) <= counts.fewest, Seeds.again(seed))
             #expect(2 * counts.made <= 3 * counts.fewest, Seeds.again(seed, "\(batches)"))
             fewest += counts.fewest
             made += counts.made
@@ -42,6 +43,35 @@ struct Arrivals {
         }
         #expect(100 * made <= 103 * fewest, Seeds.again(seed, "\(made) calls, \(fewest) possible"))
         #expect(minimal > 340, Seeds.again(seed, "\(minimal) of 400 are minimal"))
+    }
+
+    /// Three videos of one batch have the same deadline, and there is room for one of them in the
+    /// call that an immediate one needs. Then the one that the plan took is played again, and is to
+    /// be called once more: the plan has taken the wrong one, and which that was only the future
+    /// could tell. So a run may be better than the plan, and its ratio is 1 then.
+    @Test func `may by chance be below the plan, where videos are due alike`() {
+        func batch(_ second: Int, _ videos: [(index: Int, isImmediate: Bool)]) -> Arrivals {
+            let instant = Instant.start + .seconds(second)
+            return Arrivals(
+                instant: instant,
+                changes: videos.map {
+                    CountChange(
+                        videoID: video($0.index), count: second, arrival: instant,
+                        isImmediate: $0.isImmediate)
+                })
+        }
+        let first = batch(1, [(9, true), (1, false), (2, false), (3, false)])
+        let counts = [1, 2, 3].map { again in
+            compare([first, batch(2, [(again, false)])], .zero)
+        }
+        #expect(counts.map(\.fewest) == [2, 2, 2])
+        // The first one of the batch fills the plan's call.
+        #expect(counts.map(\.planned) == [3, 2, 2])
+        #expect(counts.contains { $0.made < $0.planned })
+        for count in counts {
+            let fewest = CallPlanner.fewest(planned: count.planned, made: count.made)
+            #expect(count.fewest...count.made ~= fewest)
+        }
     }
 
     private func compare(
@@ -68,8 +98,14 @@ struct Arrivals {
         let batches = largeFlow(flow, seed: seed)
         let calls = simulate(batches).calls
         let planned = plan(batches)
-        let ratio = Double(calls) / Double(planned)
-        #expect(ratio <= 1.02, Seeds.again(seed, "\(flow): \(calls) calls, \(planned) planned"))
+        let floor = floor(of: batches)
+        let counts: Comment =
+            "\(flow), seed \(seed): \(calls) calls, \(planned) planned, \(floor) at least"
+        #expect(Double(calls) / Double(planned) <= 1.02, counts)
+        #expect(floor <= min(calls, planned), counts)
+        // With few videos a call carries some well before they are due, whoever makes it; the floor
+        // has each wait for its deadline.
+        #expect(Double(calls) / Double(floor) <= (flow == .allHot ? 1.08 : 1.02), counts)
     }
 
     /// The longer immediate plays may wait for others, the fewer calls there are, and the planner
@@ -192,6 +228,65 @@ func plan(
     var planner = CallPlanner(videosPerCall: videosPerCall, coalesce: coalesce)
     for batch in batches { planner.receive(batch.changes, at: batch.instant) }
     return planner.callsToTheEnd
+}
+
+/// A number of calls that nobody can do with fewer than, whatever the future brings.
+///
+/// Of each video, plays are picked of which no call can show two: the earlier one's deadline is over
+/// before the later one comes. Each of them takes a place in a call of its own, and for places that
+/// are fixed like this, calls at the earliest deadline filled by earliest deadline are the fewest.
+func floor(
+    of batches: [Arrivals], _ videosPerCall: Int = 20, _ coalesce: Duration = .zero
+) -> Int {
+    var lastEnd: [VideoID: Instant] = [:]
+    var places: [(start: Instant, end: Instant)] = []
+    for batch in batches {
+        for change in batch.changes {
+            let delay = change.isImmediate ? coalesce : .seconds(60)
+            let end = max(change.arrival + delay, batch.instant)
+            if let last = lastEnd[change.videoID], batch.instant <= last { continue }
+            lastEnd[change.videoID] = end
+            places.append((batch.instant, end))
+        }
+    }
+    return fewestCalls(for: places, videosPerCall)
+}
+
+/// - Parameter places: in the order of their starts.
+private func fewestCalls(
+    for places: [(start: Instant, end: Instant)], _ videosPerCall: Int
+) -> Int {
+    var calls = 0
+    var next = places[...]
+    // In order.
+    var open: [Instant] = []
+    while let first = open.first ?? next.first?.end {
+        var deadline = first
+        while let place = next.first, place.start <= deadline {
+            next.removeFirst()
+            open.insert(place.end, at: open.firstPlace(above: place.end))
+            deadline = open[0]
+        }
+        calls += 1
+        open.removeFirst(min(videosPerCall, open.count))
+    }
+    return calls
+}
+
+extension [Instant] {
+    /// Of an array that is in order.
+    fileprivate func firstPlace(above instant: Instant) -> Int {
+        var range = startIndex..<endIndex
+        while !range.isEmpty {
+            let middle = (range.lowerBound + range.upperBound) / 2
+            if self[middle] <= instant {
+                range = middle + 1..<range.upperBound
+            } else {
+                range = range.lowerBound..<middle
+            }
+        }
+        return range.lowerBound
+    }
 }
 
 /// Tries every subset of the waiting videos at every moment that matters: at a batch, and when

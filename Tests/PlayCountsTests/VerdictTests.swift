@@ -123,6 +123,15 @@ import Testing
             verdict.rules.filter { !$0.holds }.map(\.detail) == ["2 calls, 1 would do"])
     }
 
+    @Test func `takes a run with fewer calls than planned for the fewest there can be`() {
+        var run = Run()
+        run.play(1, at: .zero)
+        run.call([(1, 1)], at: .zero)
+        let verdict = run.verdict(plannerCalls: 2)
+        #expect(verdict.callsRatio == 1)
+        #expect(verdict.plannerCalls == 1)
+    }
+
     @Test func `goes on from the counts that were there before`() {
         var run = Run()
         run.play(1, at: .zero)

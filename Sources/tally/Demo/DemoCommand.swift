@@ -120,7 +120,7 @@ struct DemoCommand: AsyncParsableCommand {
 
     private func startBroker() async throws -> EmbeddedBroker {
         do {
-            var options = BrokerStart.defaults
+            var options = BrokerStart.besideProcessor
             options.addresses.tcp = tcpAddress.description
             options.addresses.http = ""
             return try await EmbeddedBroker.start(options, LineLog.logger("nsqd", .error))
@@ -192,7 +192,7 @@ extension Verdict {
                 + "\(seconds.rounded(to: 3)) s, \(Int(playsPerSecond)) a second; "
                 + "\(playsRejected) rejected")
         lines.append(
-            "\(calls) calls where \(plannerCalls) are the fewest possible, "
+            "\(calls) calls where \(plannerCalls) would do, "
                 + "\(callsRatio.rounded(to: 3)) times that; \(emptySlots) places in them empty")
         lines.append(
             "the latest play \(worstLatenessMilliseconds) ms after it was due; broker: \(broker)")

@@ -66,13 +66,19 @@ struct DemoRun {
         let watch = Task {
             if let name = await signals.next() { continuation.yield(.interrupted(name)) }
         }
-        let outcome = await outcome(of: events)
+        let ending = await ending(of: events)
         watch.cancel()
         for thread in threads {
             thread.stop()
             thread.join()
         }
-        return outcome
+        // Not before: with many videos, what the verdict needs and what the processor had are a lot.
+        return switch ending {
+        case .complete(let production, let processing):
+            .finished(verdict(production, processing))
+        case .failed(let error): .failed(error)
+        case .interrupted(let signal): .interrupted(signal)
+        }
     }
 
     private func start(
@@ -91,9 +97,13 @@ struct DemoRun {
         return thread
     }
 
-    private func outcome(
-        of events: AsyncStream<Event>
-    ) async -> Outcome {
+    private enum Ending {
+        case complete(Production, Processing)
+        case failed(any Error)
+        case interrupted(String)
+    }
+
+    private func ending(of events: AsyncStream<Event>) async -> Ending {
         var production: Production?
         var processing: Processing?
         for await event in events {
@@ -104,7 +114,7 @@ struct DemoRun {
             case .interrupted(let signal): return .interrupted(signal)
             }
             if let production, let processing {
-                return .finished(verdict(production, processing))
+                return .complete(production, processing)
             }
         }
         return .interrupted("stopped")

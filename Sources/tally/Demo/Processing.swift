@@ -35,7 +35,7 @@ private final class ProcessingStage {
     private let client: CallLogSink
     private let processor: PlayProcessor
 
-    private var received = PlayLog()
+    private var received: PlayLog
     private var planner: CallPlanner
     private var rejected: [Rejection: Int] = [:]
     private var repeated = 0
@@ -48,6 +48,7 @@ private final class ProcessingStage {
         self.loop = loop
         self.tell = tell
         client = CallLogSink(on: loop)
+        received = PlayLog(minimumCapacity: run.plays.count)
         planner = CallPlanner(coalesce: run.coalesce)
         var settings = PlayProcessor.Settings()
         settings.publisher.coalesce = run.coalesce

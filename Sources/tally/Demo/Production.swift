@@ -17,7 +17,7 @@ struct Production: Sendable {
             on: loop, nsqd: run.nsqd, logger: LineLog.logger("tally", .error))
         var settings = PlayProducer.Settings()
         settings.rate = run.rate
-        var sent = PlayLog()
+        var sent = PlayLog(minimumCapacity: run.plays.count)
         var firstSent: Instant?
         let producer = PlayProducer(on: loop, engine: engine, topic: run.topic, settings: settings)
         {
