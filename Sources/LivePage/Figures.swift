@@ -24,10 +24,9 @@ struct Figures {
     private(set) var seconds: [Second] = []
     var queue: QueueState?
 
-    /// Gone, for good, if the page could not hear of every batch.
-    private var planner: CallPlanner?
-    /// The totals committed and not called yet.
-    private var waiting: [VideoID: Int] = [:]
+    /// Videos whose totals are committed and not called yet.
+    private(set) var waitingVideos = 0
+    private var plannedCalls = 0
     private let videosPerCall: Int
     private let coalesce: Duration
 
@@ -36,30 +35,29 @@ struct Figures {
     init(of settings: PageSettings) {
         videosPerCall = settings.videosPerCall
         coalesce = settings.coalesce
-        planner = CallPlanner(
-            videosPerCall: videosPerCall, freshness: settings.freshness, coalesce: coalesce)
     }
 
     var calls: Int { immediateCalls + batchedCalls }
-    var waitingVideos: Int { waiting.count }
     /// Places for videos in calls that had too few to fill them.
     var emptySlots: Int { max(0, calls * videosPerCall - calledVideos) }
 
-    /// How many calls would do for the same plays, if nothing more came in.
-    var leastCalls: Int? { planner?.callsToTheEnd }
+    /// How few calls are known to do for the same plays, if nothing more came in.
+    var leastCalls: Int { CallPlanner.fewest(planned: plannedCalls, made: callsToTheEnd) }
 
     /// What the calls come to, with those for what waits, beside the fewest.
-    var callsRatio: Double? {
-        guard let least = leastCalls, least > 0 else { return nil }
-        let toCome = (waiting.count + videosPerCall - 1) / videosPerCall
-        return Double(calls + toCome) / Double(least)
+    var callsRatio: Double {
+        leastCalls > 0 ? Double(callsToTheEnd) / Double(leastCalls) : 1
+    }
+
+    private var callsToTheEnd: Int {
+        calls + (waitingVideos + videosPerCall - 1) / videosPerCall
     }
 
     // MARK: Hearing
 
-    mutating func committed(_ changes: [CountChange], at instant: Instant) {
-        planner?.receive(changes, at: instant)
-        for change in changes { waiting[change.videoID] = change.count }
+    /// What the desk has reckoned.
+    mutating func hear(_ news: News) {
+        (waitingVideos, plannedCalls) = (news.waitingVideos, news.plannedCalls)
     }
 
     mutating func called(_ call: Call, at instant: Instant, second: Int64) {
@@ -71,30 +69,20 @@ struct Figures {
             } else {
                 worstLateness = max(worstLateness, wait)
             }
-            note(video.count)
         }
         add(isImmediate ? 1 : 0, isImmediate ? 0 : 1, call.videos.count, second)
     }
 
     /// Calls of which only the sum is known.
     mutating func missed(_ missed: News.Missed, second: Int64) {
-        for (videoID, total) in missed.totals { note(PlayCount(of: videoID, total.count)) }
         add(missed.immediateCalls, missed.calls - missed.immediateCalls, missed.videos, second)
     }
-
-    mutating func missedCommits() { planner = nil }
 
     mutating func counted(_ count: Int, second: Int64) {
         guard count > counted else { return }
         let plays = count - counted
         counted = count
         change(second) { $0.plays += plays }
-    }
-
-    private mutating func note(_ total: PlayCount) {
-        if let count = waiting[total.videoID], count <= total.count {
-            waiting[total.videoID] = nil
-        }
     }
 
     private mutating func add(_ immediate: Int, _ batched: Int, _ videos: Int, _ second: Int64) {

@@ -4,7 +4,7 @@ import UVLoop
 /// The page that shows the counts live, on a thread of its own.
 ///
 /// ```
-/// PlayProcessor ──▶ News, behind a lock ──door──▶ PageServer ──▶ EventLog ──▶ Browser, Browser, …
+/// PlayProcessor ──▶ NewsDesk, behind a lock ──door──▶ PageServer ──▶ EventLog ──▶ Browser, Browser, …
 /// ```
 ///
 /// The processor only leaves word of its calls and batches; nothing that a browser does, or a
@@ -15,7 +15,7 @@ package final class LivePage: Sendable {
 
     private let thread: LoopThread
     private let server: LoopBound<PageServer>
-    private let news: Guarded<News>
+    private let desk: Guarded<NewsDesk>
 
     package var url: String { "http://\(address)/videos" }
 
@@ -29,20 +29,20 @@ package final class LivePage: Sendable {
     ) async throws -> LivePage {
         // It goes last where there are more threads to run than processors.
         let thread = try LoopThread(name: "page", niceness: 10)
-        let news = Guarded(News())
+        let desk = Guarded(NewsDesk(of: settings))
         do {
             let (bound, server) = try await withCheckedThrowingContinuation { continuation in
                 thread.door.submit { loop in
                     continuation.resume(
                         with: Result {
                             let server = PageServer(settings, totals: totals, on: loop) {
-                                news.withLock { $0.take() }
+                                desk.withLock { $0.take() }
                             }
                             return (try server.listen(at: address), LoopBound(server, on: loop))
                         })
                 }
             }
-            return LivePage(at: bound, thread: thread, server: server, news: news)
+            return LivePage(at: bound, thread: thread, server: server, desk: desk)
         } catch {
             thread.stop()
             thread.join()
@@ -52,12 +52,12 @@ package final class LivePage: Sendable {
 
     private init(
         at address: SocketAddress, thread: LoopThread, server: LoopBound<PageServer>,
-        news: Guarded<News>
+        desk: Guarded<NewsDesk>
     ) {
         self.address = address
         self.thread = thread
         self.server = server
-        self.news = news
+        self.desk = desk
     }
 
     /// Tells the browsers what is left to tell, hangs up on them, and ends the thread.
@@ -111,17 +111,17 @@ extension LivePage {
 
     fileprivate func called(_ call: Call, at instant: Instant) {
         knock(
-            news.withLock { news in
-                defer { news.called(call, at: instant) }
-                return news.isEmpty
+            desk.withLock { desk in
+                defer { desk.called(call, at: instant) }
+                return desk.isEmpty
             })
     }
 
     private func committed(_ changes: [CountChange], at instant: Instant, counted: Int) {
         knock(
-            news.withLock { news in
-                defer { news.committed(changes, at: instant, counted: counted) }
-                return news.isEmpty
+            desk.withLock { desk in
+                defer { desk.committed(changes, at: instant, counted: counted) }
+                return desk.isEmpty
             })
     }
 

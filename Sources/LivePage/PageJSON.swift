@@ -80,9 +80,8 @@ enum PageJSON {
             json.member("immediate", figures.immediateCalls)
             json.member("batched", figures.batchedCalls)
             json.member("empty_slots", figures.emptySlots)
-            json.optional("least", figures.leastCalls)
-            json.optional(
-                "ratio_thousandths", figures.callsRatio.map { Int(($0 * 1000).rounded()) })
+            json.member("least", figures.leastCalls)
+            json.member("ratio_thousandths", Int((figures.callsRatio * 1000).rounded()))
         }
         json.member("worst_immediate_us", Int(figures.worstImmediate.nanoseconds / 1000))
         json.member("worst_lateness_us", Int(figures.worstLateness.nanoseconds / 1000))
@@ -105,13 +104,5 @@ enum PageJSON {
                 json.member("batched_calls", second.batchedCalls)
             }
         }
-    }
-}
-
-extension JSONWriter {
-    /// `null` is: not known.
-    fileprivate mutating func optional(_ name: StaticString, _ value: Int?) {
-        self.name(name)
-        if let value { add(value) } else { null() }
     }
 }

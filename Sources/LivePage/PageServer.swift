@@ -6,8 +6,9 @@ import UVLoop
 ///
 /// News that come while browsers were told lately wait for the next time, so that what the thread
 /// does is bounded however many calls there are and however many browsers listen. An event is put
-/// into words once. A browser that does not read is left where it is, and given the state when it
-/// reads again, if the log has gone on without it.
+/// into words once, and not at all where nobody has listened for a while. A browser that does not
+/// read is left where it is, and given the state when it reads again, if the log has gone on
+/// without it.
 final class PageServer {
     let settings: PageSettings
     private(set) var table = VideoTable()
@@ -29,6 +30,11 @@ final class PageServer {
     private let statisticsTimer: Timer
     private let keepAliveTimer: Timer
     private var toldAt = Instant.start
+    private var begunAt = Instant.start
+    /// The last browser left then, if there is none.
+    private var leftAt: Instant?
+    /// Calls were not put into words: who comes next needs the state.
+    private var wasSilent = false
     private var mayTellAt = Instant.start
     private var statisticsAt = Instant.start
     private var statisticsSecond: Int64 = 0
@@ -86,49 +92,50 @@ final class PageServer {
 
     private func tell(last: Bool = false) {
         let now = loop.instant
+        begunAt = now
         var events = EventBatch(after: log.last, of: run)
         let news = takeNews()
         take(news, at: now, &events)
-        if last || hasNewFigures && now + settings.shortestPause >= statisticsAt {
-            events.add("statistics", statistics(at: now))
-        }
+        let isTime = hasNewFigures && now + settings.shortestPause >= statisticsAt
+        if last || isTime && isHeard { events.add("statistics", statistics(at: now)) }
         if last { events.add("end", Array("{}".utf8)) }
+        guard !(events.ends.isEmpty && news.isEmpty) else { return }
+        // The browsers' writes are joined before this, and so are over when it runs.
+        defer { loop.atEndOfTurn(self) }
         guard !events.ends.isEmpty else { return }
         log.append(events)
         if news.missed.calls > 0 { log.breakOff() }
         toldAt = now
         for browser in browsers.values { browser.body?.resume() }
-        // The browsers' writes are joined before this, and so are over when it runs.
-        loop.atEndOfTurn(self)
     }
 
     private func take(_ news: News, at now: Instant, _ events: inout EventBatch) {
-        for (changes, instant) in news.commits { figures.committed(changes, at: instant) }
-        if news.hasMissedCommits { figures.missedCommits() }
         for (call, instant) in news.calls {
             let time = milliseconds(at: instant)
             publish(call, time)
             figures.called(call, at: instant, second: time / 1000)
-            events.add("call", PageJSON.call(call, atMilliseconds: time))
+            if isHeard { events.add("call", PageJSON.call(call, atMilliseconds: time)) }
         }
-        for (videoID, total) in news.missed.totals {
-            table.publish(
-                VideoTable.Row(
-                    videoID: videoID, count: total.count, updated: milliseconds(at: total.instant),
-                    call: UInt32(truncatingIfNeeded: total.call), isImmediate: total.isImmediate))
+        for var row in news.missed.totals.rows {
+            row.updated += milliseconds(at: .start)
+            table.publish(row)
         }
         let second = milliseconds(at: now) / 1000
         figures.missed(news.missed, second: second)
         figures.counted(news.counted, second: second)
+        figures.hear(news)
         if !news.isEmpty { hasNewFigures = true }
+        if !news.isEmpty, !isHeard { wasSilent = true }
+    }
+
+    /// One that broke off and comes back soon finds what it missed.
+    private var isHeard: Bool {
+        !browsers.isEmpty || leftAt.map { loop.instant - $0 < settings.longestAbsence } ?? false
     }
 
     private func publish(_ call: Call, _ time: Int64) {
         for video in call.videos {
-            table.publish(
-                VideoTable.Row(
-                    videoID: video.count.videoID, count: video.count.count, updated: time,
-                    call: UInt32(truncatingIfNeeded: call.number), isImmediate: video.isImmediate))
+            table.publish(VideoTable.Row(video, of: call, updated: time))
         }
     }
 
@@ -164,6 +171,8 @@ final class PageServer {
 
     /// One that listens from now on, or from where it broke off.
     func join(after lastHeard: String?) -> Browser {
+        if wasSilent { log.breakOff() }
+        wasSilent = false
         let id = lastHeard.flatMap(EventID.init)
         let browser = Browser(of: self, at: id.flatMap { $0.run == run ? $0.number : nil })
         browsers[ObjectIdentifier(browser)] = browser
@@ -172,6 +181,7 @@ final class PageServer {
 
     func left(_ browser: Browser) {
         browsers[ObjectIdentifier(browser)] = nil
+        if browsers.isEmpty { leftAt = loop.instant }
     }
 
     func nextPiece(for browser: Browser) -> HTTPPiece? {
@@ -217,7 +227,7 @@ final class PageServer {
 extension PageServer: EndOfTurnParticipant {
     func turnEnds() {
         let now = loop.instant
-        let work = now - toldAt
+        let work = now - begunAt
         let rest = min(work * settings.restPerWork, settings.longestPause)
         mayTellAt = now + max(settings.shortestPause, rest)
     }

@@ -9,6 +9,8 @@ package struct PageSettings: Sendable {
 
     /// The most browsers at a time; another is told to come later.
     package var maxBrowsers = 4096
+    /// So long after the last browser left, calls are still put into words for it to come back to.
+    package var longestAbsence = Duration.seconds(30)
     /// What is kept of past events, for browsers that are behind.
     package var eventBytes = 4 << 20
     /// How many videos a browser is given at the start, the most played first. Every other is in

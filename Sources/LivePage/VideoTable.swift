@@ -1,7 +1,7 @@
 import PlayCounts
 
 /// Every video that was published, with its last total. Pure.
-struct VideoTable {
+struct VideoTable: Sendable {
     struct Row: Equatable {
         let videoID: VideoID
         var count: Int
@@ -44,6 +44,8 @@ struct VideoTable {
             videoID: videoIDs.guids[number], count: figures.count, updated: figures.updated,
             call: figures.call, isImmediate: figures.isImmediate)
     }
+
+    var rows: some Sequence<Row> { (0..<videos).lazy.map(row) }
 
     mutating func publish(_ row: Row) {
         let (number, isNew) = videoIDs.insert(row.videoID)

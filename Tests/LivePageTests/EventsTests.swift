@@ -105,6 +105,32 @@ private struct Known {
         await stage.page.stop()
     }
 
+    /// What nobody would hear is not put into words, and so is not there to go on with.
+    @Test func `that comes back when all had left hears the state, and misses nothing`()
+        async throws
+    {
+        let stage = try await PageStage.start { $0.longestAbsence = .zero }
+        var lastID: String?
+        do {
+            let before = try EventReader(stage.page)
+            stage.play([1])
+            _ = try before.next("call")
+            lastID = before.lastID
+        }
+        // The page may notice a moment later; what came until then it may still know.
+        for number in 2...30 { stage.play([number]) }
+        let witness = try stage.get("/api/videos")
+        #expect(witness.status == 200)
+        let again = try EventReader(stage.page, after: lastID)
+        var known = Known()
+        try known.hear(again) { $0.counts.count >= 29 && $0.counts[video(30).text] != nil }
+        stage.play([31])
+        try known.hear(again) { $0.counts[video(31).text] != nil }
+        let counts = try stage.get("/api/videos").json(as: VideosJSON.self)
+        #expect(counts.total == 31)
+        await stage.page.stop()
+    }
+
     @Test func `is told of the queue, and of the end`() async throws {
         let stage = try await PageStage.start()
         let events = try EventReader(stage.page)

@@ -188,9 +188,7 @@ function drawFigures() {
   put("plays", grouped.format(model.plays));
   put("plays-note", `${one(now.videos, "video")}, ${grouped.format(now.waiting_videos)} not due yet`);
   put("calls", grouped.format(now.calls.made));
-  put("calls-note", now.calls.least === null
-    ? "the least possible is not known"
-    : `${(now.calls.ratio_thousandths / 1000).toFixed(3)} × the least possible`);
+  put("calls-note", `${(now.calls.ratio_thousandths / 1000).toFixed(3)} × the least that would do`);
   put("room", grouped.format(now.calls.empty_slots));
   drawDuration("slowest", now.worst_immediate_us, now.calls.immediate > 0);
   const late = duration(now.worst_lateness_us).join(" ");
