@@ -58,6 +58,7 @@ import Testing
         ])
         #expect(producer.status() == 0)
         #expect(processor.line(containing: "does not keep up") != nil)
+        #expect(try comesTrue { try counted(in: store).plays == 20_000 })
         let asked = Date()
         processor.send(SIGTERM)
         #expect(processor.status() == 0)
