@@ -51,6 +51,7 @@ let package = Package(
             name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
         .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
         .systemLibrary(name: "CSnappy", providers: [.apt(["libsnappy-dev"])]),
+        .systemLibrary(name: "CMalloc"),
         room("NSQWire"),
 
         // Floor 1: NSQ's rules without I/O, all the I/O there is, and what bytes go through on
@@ -80,7 +81,7 @@ let package = Package(
             name: "tally",
             dependencies: [
                 "NSQWire", "BrokerCore", "UVLoop", "Transport", "HTTP", "NSQClient", "NSQBroker",
-                "PlayCounts", "LivePage", arguments, histogram, logging, toml,
+                "PlayCounts", "LivePage", "CMalloc", arguments, histogram, logging, toml,
             ],
             swiftSettings: settings),
 

@@ -12,6 +12,12 @@ package struct PlayLog: Sendable {
         instants.reserveCapacity(plays)
     }
 
+    /// A log of plays that were each at the instant in the same place.
+    package init(of plays: some Collection<Play>, at instants: [Instant]) {
+        self.init(minimumCapacity: instants.count)
+        for (play, instant) in zip(plays, instants) { record(play.videoID, at: instant) }
+    }
+
     package var count: Int { numbers.count }
     package var videos: Int { videoIDs.guids.count }
 

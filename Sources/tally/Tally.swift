@@ -24,6 +24,7 @@ struct Tally: AsyncParsableCommand {
 
     static func main() async {
         FileLimit.raise()
+        LargeBlocks.standApart()
         let status: Int32
         if let arguments = argumentsOfNSQD(CommandLine.arguments) {
             status = await NSQDCommand.status(of: arguments)

@@ -126,10 +126,12 @@ struct DemoRun {
         var bounds = Verdict.Bounds()
         bounds.coalesce = coalesce
         return Verdict(
-            produced: production.sent, received: processing.received, calls: processing.calls,
+            produced: PlayLog(of: plays, at: production.sent), received: processing.received,
+            calls: processing.calls,
             of: Verdict.Run(
                 plannerCalls: processing.plannerCalls, rejected: processing.rejected,
-                duration: processing.lastFinished - production.firstSent, broker: broker,
+                duration: processing.lastFinished - (production.sent.first ?? .start),
+                broker: broker,
                 countsBefore: countsBefore), bounds: bounds)
     }
 

@@ -5,9 +5,8 @@ import UVLoop
 
 /// The demo's producer, and what it has to say for the verdict.
 struct Production: Sendable {
-    /// Every play, when it was handed to the connection.
-    let sent: PlayLog
-    let firstSent: Instant
+    /// When each play was handed to the connection, in their order.
+    let sent: [Instant]
 
     /// Publishes the run's plays from `loop`, and tells when all are acknowledged.
     static func run(
@@ -17,15 +16,13 @@ struct Production: Sendable {
             on: loop, nsqd: run.nsqd, logger: LineLog.logger("tally", .error))
         var settings = PlayProducer.Settings()
         settings.rate = run.rate
-        var sent = PlayLog(minimumCapacity: run.plays.count)
-        var firstSent: Instant?
+        var sent: [Instant] = []
+        sent.reserveCapacity(run.plays.count)
         let producer = PlayProducer(on: loop, engine: engine, topic: run.topic, settings: settings)
         {
             guard sent.count < run.plays.count else { return nil }
             let play = run.plays[sent.count]
-            let now = loop.instant
-            firstSent = firstSent ?? now
-            sent.record(play.videoID, at: now)
+            sent.append(loop.instant)
             return play.json
         }
         producer.onProgress = { run.progress.set("published", $0) }
@@ -35,7 +32,7 @@ struct Production: Sendable {
             // Kept until here.
             withExtendedLifetime(producer) {}
             switch outcome {
-            case .success: tell(.produced(Production(sent: sent, firstSent: firstSent ?? .start)))
+            case .success: tell(.produced(Production(sent: sent)))
             case .failure(let error): tell(.failed(error))
             }
         }
