@@ -2,55 +2,103 @@ import BrokerCore
 import NSQBroker
 import NSQWire
 
-/// A journal's files in memory, on a disk of a size that can be chosen. Syncs are done at once.
+/// A journal's files in memory, on a disk of a size that can be chosen, whose calls fail as they are
+/// told to. Syncs are done when the test says so.
 final class MemoryDisk: JournalDisk {
+    enum Call { case list, create, write, read, reserve, truncate, remove }
+
     var contents: [UInt32: [UInt8]] = [:]
     /// What all files may take.
     var capacity = Int.max
-    private(set) var syncs: [(LedgerError?) -> Void] = []
+    /// Calls that fail, and what the system says to them.
+    var failing: [Call: String] = [:]
+    /// How much of a write comes to the disk before it fails.
+    var bytesBeforeFailure = 0
 
-    private func expectRoom(_ end: Int, _ file: UInt32) throws(LedgerError) {
-        let others = contents.reduce(0) { $0 + ($1.key == file ? 0 : $1.value.count) }
-        guard others + end <= capacity else { throw LedgerError("No space left on device") }
+    private(set) var syncs: [Sync] = []
+
+    struct Sync {
+        var files: [UInt32]
+        var done: (LedgerError?) -> Void
     }
 
-    func files() -> [JournalFile] {
-        contents.map { JournalFile(number: $0.key, byteCount: $0.value.count) }
+    static let full = "No space left on device"
+    static let broken = "Input/output error"
+
+    /// Every sync that was asked for comes to its end.
+    func finishSyncs(_ error: LedgerError? = nil) {
+        while !syncs.isEmpty { syncs.removeFirst().done(error) }
     }
 
-    func create(_ file: UInt32) { contents[file] = [] }
+    private func expectWell(_ call: Call) throws(LedgerError) {
+        if let reason = failing[call] { throw LedgerError(reason) }
+    }
+
+    /// What the file may be long at most.
+    private func room(for file: UInt32) -> Int {
+        capacity - contents.reduce(0) { $0 + ($1.key == file ? 0 : $1.value.count) }
+    }
+
+    // MARK: Files
+
+    func files() throws(LedgerError) -> [JournalFile] {
+        try expectWell(.list)
+        return contents.map { JournalFile(number: $0.key, byteCount: $0.value.count) }
+    }
+
+    func create(_ file: UInt32) throws(LedgerError) {
+        try expectWell(.create)
+        contents[file] = []
+    }
+
+    func remove(_ file: UInt32) throws(LedgerError) {
+        try expectWell(.remove)
+        contents[file] = nil
+    }
+
+    // MARK: Bytes
 
     func write(_ slices: [Bytes], to file: UInt32, at offset: Int) throws(LedgerError) {
         let bytes = slices.flatMap { Array($0) }
-        try expectRoom(offset + bytes.count, file)
-        try reserve(offset + bytes.count, in: file)
+        let fitting = min(bytes.count, room(for: file) - offset)
+        let isBroken = failing[.write] != nil
+        put(bytes.prefix(isBroken ? min(fitting, bytesBeforeFailure) : fitting), offset, file)
+        try expectWell(.write)
+        guard fitting == bytes.count else { throw LedgerError(Self.full) }
+    }
+
+    private func put(_ bytes: ArraySlice<UInt8>, _ offset: Int, _ file: UInt32) {
+        guard !bytes.isEmpty else { return }
+        lengthen(file, to: offset + bytes.count)
         contents[file]!.replaceSubrange(offset..<offset + bytes.count, with: bytes)
+    }
+
+    private func lengthen(_ file: UInt32, to end: Int) {
+        let missing = end - contents[file]!.count
+        if missing > 0 { contents[file]! += [UInt8](repeating: 0, count: missing) }
     }
 
     func read(
         _ file: UInt32, at offset: Int, into buffer: UnsafeMutableRawBufferPointer
-    ) -> Int {
+    ) throws(LedgerError) -> Int {
+        try expectWell(.read)
         let part = contents[file]!.dropFirst(offset).prefix(buffer.count)
         buffer.copyBytes(from: part)
         return part.count
     }
 
     func reserve(_ end: Int, in file: UInt32) throws(LedgerError) {
-        try expectRoom(end, file)
-        let missing = end - contents[file]!.count
-        if missing > 0 { contents[file]! += [UInt8](repeating: 0, count: missing) }
+        try expectWell(.reserve)
+        guard end <= room(for: file) else { throw LedgerError(Self.full) }
+        lengthen(file, to: end)
     }
 
-    func truncate(_ file: UInt32, to end: Int) {
+    func truncate(_ file: UInt32, to end: Int) throws(LedgerError) {
+        try expectWell(.truncate)
         contents[file] = Array(contents[file]!.prefix(end))
     }
 
-    func remove(_ file: UInt32) { contents[file] = nil }
-
-    func sync(_ files: [UInt32], _ done: @escaping (LedgerError?) -> Void) { syncs.append(done) }
-
-    /// Every sync that was asked for comes to its end.
-    func finishSyncs(_ error: LedgerError? = nil) {
-        while !syncs.isEmpty { syncs.removeFirst()(error) }
+    func sync(_ files: [UInt32], _ done: @escaping (LedgerError?) -> Void) {
+        syncs.append(Sync(files: files, done: done))
     }
 }
