@@ -47,10 +47,12 @@ struct Publishings {
         call(failure) { $0.write == Answer.nextWrite }
     }
 
-    private mutating func settle(_ turn: Turn, _ answer: (Session) -> Void) {
+    private mutating func settle(_ turn: Turn, _ answer: (Session) -> ProtocolError?) {
         for session in sessions {
             let unsaid = session.outbox.byteCount
-            answer(session)
+            if let error = answer(session) {
+                turn.events.append(.clientFailed(session.id, error))
+            }
             // Whoever still waits must not keep the turn from ending.
             if session.outbox.byteCount > unsaid { turn.touch(session) }
         }

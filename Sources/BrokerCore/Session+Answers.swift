@@ -44,49 +44,54 @@ extension Session {
     }
 
     /// Says what can be said now that the writes up to `number` are done, or have failed.
-    func answer(upTo number: UInt64, _ failure: LedgerError?) {
+    ///
+    /// - Returns: what it was refused, if it was.
+    func answer(upTo number: UInt64, _ failure: LedgerError?) -> ProtocolError? {
         while let answer = answers.first {
             switch answer {
             case .frame(let frame): outbox.append(frame)
-            case .published(_, let count, let write):
-                guard write <= number else { return }
-                guard let failure else {
-                    for _ in 0..<count { outbox.appendOK() }
-                    break
+            case .published(let verb, let count, let write):
+                guard write <= number else { return nil }
+                if let failure {
+                    defer { _ = self.answer(upTo: 0, nil) }
+                    return refuse(verb, failure, at: 0)
                 }
-                let frame = refusal(of: answer, failure)
-                for _ in 0..<count { outbox.append(frame) }
+                for _ in 0..<count { outbox.appendOK() }
             }
             answers.removeFirst()
         }
+        return nil
     }
 
     /// The write that its last publishes waited for failed; earlier ones may still succeed.
-    func refuseNext(_ failure: LedgerError) {
-        var all = Deque<Answer>()
-        for answer in answers {
-            if case .published(_, let count, Answer.nextWrite) = answer {
-                let frame = refusal(of: answer, failure)
-                for _ in 0..<count { all.append(.frame(frame)) }
-            } else {
-                all.append(answer)
-            }
+    ///
+    /// - Returns: what it was refused, if it was.
+    func refuseNext(_ failure: LedgerError) -> ProtocolError? {
+        for (place, answer) in answers.enumerated() {
+            guard case .published(let verb, _, Answer.nextWrite) = answer else { continue }
+            defer { _ = self.answer(upTo: 0, nil) }
+            return refuse(verb, failure, at: place)
         }
-        answers = all
-        answer(upTo: 0, nil)
+        return nil
     }
 
-    private func refusal(of answer: Answer, _ failure: LedgerError) -> [UInt8] {
-        guard case .published(let verb, _, _) = answer else { return [] }
+    /// The publish that waits at `place` is refused, which ends the connection, as in nsqd, and
+    /// nothing that comes behind it is answered. Clients count on it: pynsq takes the first error
+    /// for one of all publishes under way, and would take answers that came behind it for those of
+    /// its next publishes, an OK for a message that was refused among them.
+    private func refuse(_ verb: Verb, _ failure: LedgerError, at place: Int) -> ProtocolError {
         let code: ProtocolError.Code =
             switch verb {
             case .multiPublish: .multiPublishFailed
             case .deferredPublish: .deferredPublishFailed
             default: .publishFailed
             }
-        var frame: [UInt8] = []
         let error = ProtocolError(code, "\(verb.rawValue) failed \(failure)")
+        var frame: [UInt8] = []
         Frame.append(.error, error.data, to: &frame)
-        return frame
+        answers.removeLast(answers.count - place)
+        answers.append(.frame(frame))
+        phase = .ended
+        return error
     }
 }
