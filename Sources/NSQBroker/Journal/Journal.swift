@@ -68,9 +68,18 @@ package final class Journal: Ledger {
 
     /// Room for notes when the disk is full: of what was finished, above all.
     static let reserveBytes = 1 << 20
+    /// The part of it that no note takes: for the beginning of another file.
+    private static let lastReserveBytes = 64 << 10
+    /// Space comes back a file at a time: where it has a bound, that is so many files at least.
+    private static let leastFiles = 8
 
     package init(on disk: any JournalDisk, _ options: Options = Options()) {
         self.disk = disk
+        var options = options
+        if options.maxDiskBytes > 0 {
+            options.maxBytesPerFile = min(
+                options.maxBytesPerFile, options.maxDiskBytes / Self.leastFiles)
+        }
         self.options = options
     }
 
@@ -141,8 +150,9 @@ package final class Journal: Ledger {
     }
 
     private func writeBatch() throws(LedgerError) {
+        let wasFull = isFull ? failure : nil
         do throws(LedgerError) {
-            try makeRoom()
+            let shortage = try makeRoom()
             hasRagsBehindEnd = true
             let file = files[files.count - 1]
             let places = try batch.layOut(in: file.number, at: file.end) {
@@ -150,8 +160,9 @@ package final class Journal: Ledger {
                 try disk.write(slices, to: file.number, at: file.end)
             }
             hasRagsBehindEnd = false
+            // There may be room for notes alone.
+            failure = batch.hasPublished ? nil : shortage ?? wasFull
             take(places, in: file.number)
-            failure = nil
         } catch {
             failure = error
             throw error
@@ -184,20 +195,28 @@ package final class Journal: Ledger {
     }
 
     /// Has a file that the batch fits in, and that the disk has room for.
-    private func makeRoom() throws(LedgerError) {
+    ///
+    /// - Returns: why there is room for no more than it, if there is not.
+    private func makeRoom() throws(LedgerError) -> LedgerError? {
         try cutRags()
         let isFull = files.last.map { $0.end + batch.byteCount > options.maxBytesPerFile }
         if needsFile || isFull != false { try beginFile() }
         let last = files.count - 1
         let needed = files[last].end + batch.byteCount
-        guard needed + Self.reserveBytes > files[last].reserved else { return }
+        // Where there was no room, a little of it is not taken for enough.
+        guard failure != nil || needed + Self.reserveBytes > files[last].reserved else {
+            return nil
+        }
         let wanted = needed + Self.growth(of: needed)
         do throws(LedgerError) {
             try disk.reserve(wanted, in: files[last].number)
-            files[last].reserved = wanted
+            files[last].reserved = max(files[last].reserved, wanted)
+            return nil
         } catch {
             // What is finished may still be noted, as long as there is any room.
-            guard !batch.hasPublished, needed <= files[last].reserved else { throw error }
+            guard !batch.hasPublished, needed + Self.lastReserveBytes <= files[last].reserved
+            else { throw error }
+            return error
         }
     }
 
@@ -239,14 +258,31 @@ package final class Journal: Ledger {
         }
     }
 
+    // MARK: Coming back
+
     /// Tries whether it goes again, if it did not go.
     package func tryAgain() {
         guard failure != nil else { return }
-        let isFull =
-            options.maxDiskBytes > 0 && usedBytes + Self.reserveBytes > options.maxDiskBytes
+        giveBackFiles()
         guard !isFull else { return }
         if batch.isEmpty { batch.append(known.list) }
         do throws(LedgerError) { _ = try write() } catch { failure = error }
+    }
+
+    /// `--max-disk-bytes` leaves no room to speak of.
+    private var isFull: Bool {
+        let room = min(Self.reserveBytes, options.maxDiskBytes / Self.leastFiles)
+        return options.maxDiskBytes > 0 && usedBytes + room > options.maxDiskBytes
+    }
+
+    /// Lets go of files that nobody needs, though nothing may be written that a sync would follow.
+    /// The last one goes once another has begun, for which its reserve is given back.
+    private func giveBackFiles() {
+        if !isDirty, !isSyncing { removeOldest(unneededCount) }
+        guard let last = files.last, last.segments == 0, last.end > Self.reserveBytes
+        else { return }
+        giveBackReserve()
+        beginFileNext()
     }
 
     // MARK: Syncing

@@ -1,0 +1,137 @@
+import Foundation
+import Logging
+import NSQBroker
+import TestKit
+import Testing
+import UVLoop
+
+/// A broker with a data path, over sockets, and what it says of that.
+@Suite struct `A data path` {
+    private let folder: TemporaryFolder
+    private let log = RecordingLog()
+
+    init() throws { folder = try TemporaryFolder() }
+
+    private func start(
+        _ change: (inout DiskOptions) -> Void = { _ in }
+    ) async throws -> EmbeddedBroker {
+        var options = ServerOptions()
+        options.addresses.tcp = "127.0.0.1:0"
+        options.addresses.http = "127.0.0.1:0"
+        options.disk.dataPath = folder.url.path
+        change(&options.disk)
+        return try await EmbeddedBroker.start(options, Logger(label: "nsqd") { _ in log })
+    }
+
+    private func client(of broker: EmbeddedBroker) throws -> RawClient {
+        try RawClient(to: try SocketAddress(parsing: broker.tcpAddress))
+    }
+
+    private func ask(_ broker: EmbeddedBroker, _ target: String) throws -> HTTPProbe.Answer {
+        try HTTPProbe.ask(try SocketAddress(parsing: broker.httpAddress!), "GET", target)
+    }
+
+    private var journal: URL { folder.url.appending(component: "journal.000001.log") }
+
+    @Test func `is one broker's until that has stopped`() async throws {
+        let first = try await start()
+        let path = folder.url.path
+        await #expect {
+            _ = try await start()
+        } throws: { error in
+            "\(error)".contains("cannot flock directory \(path)")
+        }
+        await first.stop()
+        await (try start()).stop()
+    }
+
+    @Test func `says at the start what it found`() async throws {
+        var broker = try await start()
+        let publisher = try client(of: broker)
+        for body in ["one", "two", "three"] { publisher.ask("PUB plays", body: body) }
+        await broker.stop()
+        #expect(log.lines(with: "DATA-PATH") == [])
+
+        var bytes = try Data(contentsOf: journal)
+        let three = try #require(bytes.firstRange(of: Data("three".utf8)))
+        bytes[try #require(bytes.firstRange(of: Data("two".utf8))).lowerBound] ^= 1
+        try bytes[..<three.lowerBound].write(to: journal)
+        broker = try await start()
+        let lines = log.lines(with: "DATA-PATH")
+        #expect(lines.count == 3)
+        #expect(lines.first?.hasPrefix("error DATA-PATH: journal.000001.log, bytes ") == true)
+        #expect(lines.first?.hasSuffix(": a damaged record") == true)
+        #expect(lines.dropFirst().first?.hasPrefix("warning DATA-PATH: cut ") == true)
+        #expect(
+            lines.last == "info DATA-PATH: read 1 messages in 1 files; 1 are not finished")
+        await broker.stop()
+    }
+
+    @Test func `that is full is no health, until there is room again`() async throws {
+        let bound = 1 << 20
+        let broker = try await start {
+            $0.journal.maxDiskBytes = bound
+            $0.syncTimeout = .milliseconds(20)
+        }
+        let body = String(repeating: "x", count: 100_000)
+        #expect(try ask(broker, "/ping").failure == "200 OK")
+        let consumer = try client(of: broker)
+        consumer.ask("SUB plays count")
+        for _ in 1...20 { try client(of: broker).ask("PUB plays", body: body) }
+        let reason = "NOK - the journal is full at \(bound) bytes"
+        #expect(try ask(broker, "/ping").failure == "500 \(reason)")
+        #expect(try ask(broker, "/stats?format=json").json()["health"] as? String == reason)
+        #expect(try ask(broker, "/stats").body.contains("Health: \(reason)"))
+        #expect(
+            log.lines(with: "DATA-PATH")
+                == ["error DATA-PATH: the journal is full at \(bound) bytes"])
+
+        let depth = await broker.statistics().topics.first?.channels.first?.depth ?? 0
+        #expect((5..<11).contains(depth))
+        consumer.tell("RDY 1")
+        for _ in 1...depth { consumer.tell("FIN \(consumer.message().id)") }
+        let deadline = Date(timeIntervalSinceNow: 20)
+        while try ask(broker, "/ping").status != 200, deadline.timeIntervalSinceNow > 0 {
+            try await Task.sleep(for: .milliseconds(10))
+        }
+        #expect(try ask(broker, "/ping").failure == "200 OK")
+        #expect(log.lines(with: "DATA-PATH").last == "info DATA-PATH: is written to again")
+        try client(of: broker).ask("PUB plays", body: body)
+        #expect(consumer.message().body == body)
+        await broker.stop()
+    }
+
+    @Test func `that is full is said to those who publish over HTTP`() async throws {
+        let broker = try await start { $0.journal.maxDiskBytes = 1_000 }
+        let address = try SocketAddress(parsing: broker.httpAddress!)
+        let body = [UInt8](repeating: 1, count: 2_000)
+        let refusal = try HTTPProbe.ask(address, "POST", "/pub?topic=plays", body)
+        #expect(refusal.failure == #"503 {"message":"NOT_STORED"}"#)
+        let small = try HTTPProbe.ask(address, "POST", "/pub?topic=plays", [1])
+        #expect(small.failure == "200 OK")
+        await broker.stop()
+    }
+}
+
+/// Keeps what it is told.
+// SAFETY: everything is behind the lock.
+private final class RecordingLog: LogHandler, @unchecked Sendable {
+    private let lock = NSLock()
+    private var said: [String] = []
+
+    var metadata: Logger.Metadata = [:]
+    var logLevel = Logger.Level.info
+
+    subscript(metadataKey key: String) -> Logger.Metadata.Value? {
+        get { nil }
+        set {}
+    }
+
+    func lines(with text: String) -> [String] {
+        lock.withLock { said.filter { $0.contains(text) } }
+    }
+
+    func log(event: LogEvent) {
+        lock.withLock { said.append("\(event.level) \(event.message)") }
+    }
+}
