@@ -14,7 +14,7 @@ final class FolderDisk: JournalDisk {
 
     /// Opens the folder, and keeps others out of it.
     ///
-    /// - Throws: if it is not there, or another broker has it.
+    /// - Throws: if it is not there, another broker has it, or nothing can be written in it.
     init(_ path: String, on loop: Loop) throws(LedgerError) {
         self.path = path
         folder = Glibc.open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
@@ -27,6 +27,12 @@ final class FolderDisk: JournalDisk {
             throw LedgerError(
                 "failed to lock data-path: cannot flock directory \(path) - \(reason) "
                     + "(possibly in use by another instance of nsqd)")
+        }
+        // Or every publish would be refused, and nobody told before.
+        guard faccessat(folder, ".", R_OK | W_OK | X_OK, AT_EACCESS) == 0 else {
+            let reason = Self.reason
+            Glibc.close(folder)
+            throw LedgerError("cannot write in data-path \(path): \(reason)")
         }
         door = loop.door
         do {

@@ -52,7 +52,9 @@ package struct JournalFile: Hashable, Sendable {
     }
 
     package static func number(in name: String) -> UInt32? {
-        guard name.hasPrefix("journal."), name.hasSuffix(".log") else { return nil }
-        return UInt32(name.dropFirst(8).dropLast(4))
+        guard name.hasPrefix("journal."), name.hasSuffix(".log"),
+            let number = UInt32(name.dropFirst(8).dropLast(4)), name == self.name(of: number)
+        else { return nil }
+        return number
     }
 }

@@ -1,0 +1,158 @@
+import BrokerCore
+import Foundation
+import NSQWire
+import TestKit
+import Testing
+import UVLoop
+
+@testable import NSQBroker
+
+@Suite struct `A folder for a journal` {
+    private let folder: TemporaryFolder
+    private let loop: Loop
+    private var path: String { folder.url.path }
+
+    init() throws {
+        folder = try TemporaryFolder()
+        loop = try Loop()
+    }
+
+    private func open() throws(LedgerError) -> FolderDisk { try FolderDisk(path, on: loop) }
+
+    private func put(_ text: String, in name: String) throws {
+        try Data(text.utf8).write(to: folder.url.appending(component: name))
+    }
+
+    private func text(of name: String) throws -> String {
+        String(decoding: try Data(contentsOf: folder.url.appending(component: name)), as: UTF8.self)
+    }
+
+    @Test func `is one broker's, and another's once that has let go of it`() throws {
+        var first: FolderDisk? = try open()
+        let refusal = LedgerError(
+            "failed to lock data-path: cannot flock directory \(path) - Resource temporarily "
+                + "unavailable (possibly in use by another instance of nsqd)")
+        #expect(throws: refusal) { try open() }
+        try first?.create(1)
+        first = nil
+        #expect(try open().files() == [JournalFile(number: 1, byteCount: 0)])
+    }
+
+    @Test func `is refused if it is not there, or no folder`() throws {
+        let missing = folder.path("none")
+        #expect(throws: LedgerError("cannot open data-path \(missing): No such file or directory"))
+        {
+            try FolderDisk(missing, on: loop)
+        }
+        try put("text", in: "file")
+        let file = folder.path("file")
+        #expect(throws: LedgerError("cannot open data-path \(file): Not a directory")) {
+            try FolderDisk(file, on: loop)
+        }
+        #expect(try text(of: "file") == "text")
+    }
+
+    @Test func `is refused if what is named like a file of it is none`() throws {
+        try FileManager.default.createDirectory(
+            atPath: folder.path("journal.000001.log"), withIntermediateDirectories: false)
+        let disk = try open()
+        #expect(throws: LedgerError("cannot open journal.000001.log in \(path): Is a directory")) {
+            try disk.files()
+        }
+    }
+
+    @Test func `may hold files of others, which are left alone`() throws {
+        let others = [
+            "nsqd.dat", "journal.log", "journal.1.log", "journal.+00001.log", "journal.000001.log~",
+            "old.journal.000001.log", "journal.99999999999.log",
+        ]
+        for name in others { try put(name, in: name) }
+        let disk = try open()
+        #expect(try disk.files() == [])
+        try disk.create(1)
+        try disk.create(2)
+        try disk.remove(1)
+        #expect(try disk.files() == [JournalFile(number: 2, byteCount: 0)])
+        for name in others { #expect(try text(of: name) == name) }
+    }
+
+    @Test func `has what was written, in however many pieces`() throws {
+        let disk = try open()
+        try disk.create(1)
+        // More than the system takes at once.
+        let pieces = (0..<3_000).map { Array("\($0),".utf8) }
+        let all = pieces.flatMap { $0 }
+        try write(pieces, to: disk, at: 64)
+        #expect(try disk.files() == [JournalFile(number: 1, byteCount: 64 + all.count)])
+        #expect(try read(disk, at: 64, count: all.count + 10) == all)
+        #expect(try read(disk, at: 0, count: 4) == [0, 0, 0, 0])
+    }
+
+    /// Each piece in memory of its own.
+    private func write(
+        _ pieces: [[UInt8]], to disk: FolderDisk, at offset: Int
+    ) throws(LedgerError) {
+        let copies = pieces.map { piece in
+            let copy = UnsafeMutableRawBufferPointer.allocate(
+                byteCount: piece.count, alignment: 1)
+            copy.copyBytes(from: piece)
+            return copy
+        }
+        defer { for copy in copies { copy.deallocate() } }
+        try disk.write(copies.map { Bytes($0) }, to: 1, at: offset)
+    }
+
+    private func read(_ disk: FolderDisk, at offset: Int, count: Int) throws -> [UInt8] {
+        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: count, alignment: 1)
+        defer { buffer.deallocate() }
+        let found = try disk.read(1, at: offset, into: buffer)
+        return Array(buffer.prefix(found))
+    }
+
+    @Test func `makes files longer and shorter, and never shorter to make room`() throws {
+        let disk = try open()
+        try disk.create(1)
+        try disk.reserve(10_000, in: 1)
+        #expect(try disk.files().map(\.byteCount) == [10_000])
+        try disk.reserve(5_000, in: 1)
+        #expect(try disk.files().map(\.byteCount) == [10_000])
+        try disk.truncate(1, to: 100)
+        #expect(try disk.files().map(\.byteCount) == [100])
+    }
+
+    @Test func `is synced in its own time`() throws {
+        let disk = try open()
+        try disk.create(1)
+        #expect(syncing(disk) == .some(nil))
+    }
+
+    /// `/dev/full` is full, and cannot be synced.
+    @Test func `says what the system says`() throws {
+        try FileManager.default.createSymbolicLink(
+            atPath: folder.path("journal.000001.log"), withDestinationPath: "/dev/full")
+        let disk = try open()
+        let full = LedgerError("cannot write in \(path): No space left on device")
+        #expect(throws: full) {
+            try write([[1, 2, 3]], to: disk, at: 0)
+        }
+        #expect(syncing(disk) == LedgerError("cannot sync \(path): Invalid argument"))
+        let missing = LedgerError(
+            "cannot remove journal.000002.log in \(path): No such file or directory")
+        #expect(throws: missing) { try disk.remove(2) }
+    }
+
+    /// - Returns: what the sync said; `nil` if it never ends.
+    private func syncing(_ disk: FolderDisk) -> LedgerError?? {
+        var outcome: LedgerError??
+        disk.sync([1]) { [loop] error in
+            outcome = .some(error)
+            loop.stop()
+        }
+        #expect(outcome == nil, "on a later turn")
+        let guardian = Timer(on: loop)
+        guardian.start(after: .seconds(10)) { [loop] in loop.stop() }
+        loop.run()
+        guardian.close()
+        return outcome
+    }
+}
