@@ -71,11 +71,11 @@ extension Session {
     ///
     /// - Throws: `E_BAD_BODY` at the first value that is out of range.
     fileprivate func apply(_ wishes: Identify, _ options: BrokerOptions) throws(ProtocolError) {
-        clientID = wishes.clientID ?? clientID
-        hostname = wishes.hostname ?? hostname
-        userAgent = wishes.userAgent ?? userAgent
-        topologyRegion = wishes.topologyRegion ?? topologyRegion
-        topologyZone = wishes.topologyZone ?? topologyZone
+        clientID = wishes.clientID ?? ""
+        hostname = wishes.hostname ?? ""
+        userAgent = wishes.userAgent ?? ""
+        topologyRegion = wishes.topologyRegion ?? ""
+        topologyZone = wishes.topologyZone ?? ""
         try applyHeartbeat(wishes.heartbeatInterval ?? 0, options)
         try applyOutputBufferTimeout(wishes.outputBufferTimeout ?? 0, options)
         try applyOutputBuffer(wishes.outputBufferSize ?? 0, options)

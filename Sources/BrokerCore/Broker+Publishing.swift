@@ -75,6 +75,8 @@ extension Broker {
         to name: TopicName, _ body: inout BodyReader, _ session: Session
     ) throws(ProtocolError) -> Bool {
         guard try permit(.multiPublish, name, to: session) else { return false }
+        // As in nsqd, the topic comes into being before anything of the batch is read.
+        let topic = try topic(name, .multiPublishFailed, .multiPublish)
         guard let total = body.int32() else { return false }
         guard total > 0 else {
             throw ProtocolError(.badBody, "MPUB invalid body size \(total)")
@@ -82,8 +84,6 @@ extension Broker {
         guard total <= options.maxBodyBytes else {
             throw ProtocolError(.badBody, "MPUB body too big \(total) > \(options.maxBodyBytes)")
         }
-        // As in nsqd, the topic comes into being before the batch is read.
-        let topic = try topic(name, .multiPublishFailed, .multiPublish)
         guard let count = body.int32() else { return false }
         guard count > 0, count <= options.maxMessagesPerBody else {
             throw ProtocolError(.badBody, "MPUB invalid message count \(count)")

@@ -35,10 +35,14 @@ package struct HTTPURL: Hashable, Sendable, CustomStringConvertible {
         self.scheme = scheme
     }
 
-    /// Adds an argument to the query.
+    /// Adds an argument to the query, encoded as a form's.
     package mutating func append(_ name: String, _ value: String) {
         target += target.contains("?") ? "&" : "?"
-        target += PercentCoding.encode(name) + "=" + PercentCoding.encode(value)
+        target += Self.encode(name) + "=" + Self.encode(value)
+    }
+
+    private static func encode(_ text: String) -> String {
+        PercentCoding.encode(text, keeping: " ").replacing(" ", with: "+")
     }
 
     /// What the server is told that it was reached by: without a port that goes without saying.

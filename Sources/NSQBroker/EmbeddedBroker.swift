@@ -92,6 +92,10 @@ public final class EmbeddedBroker: Sendable {
                     continuation.resume(
                         with: Result {
                             let tls = try options.tls.server.map { try TLSContext(server: $0) }
+                            // A file that cannot be read is heard of now, not at the first question.
+                            if !options.tls.rootCAFile.isEmpty {
+                                _ = try TLSContext(client: options.tls.client)
+                            }
                             logger.info("nsqd v\(options.core.version) (built w/swift)")
                             logger.info("ID: \(options.nodeID)")
                             let server = try BrokerServer(

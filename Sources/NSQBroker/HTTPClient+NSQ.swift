@@ -41,13 +41,7 @@ private final class ClientTLS {
     private let options: TLSClientOptions
     private(set) lazy var context = try? TLSContext(client: options)
 
-    /// As in nsqd, whom clients' certificates must come from is whom we trust, too.
-    init(_ tls: TLSOptions) {
-        var options = TLSClientOptions()
-        if !tls.rootCAFile.isEmpty { options.trust = .authorities(file: tls.rootCAFile) }
-        options.minVersion = tls.minVersion
-        self.options = options
-    }
+    init(_ tls: TLSOptions) { options = tls.client }
 }
 
 extension HTTPAnswer {

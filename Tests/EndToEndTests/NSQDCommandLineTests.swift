@@ -39,6 +39,7 @@ import Testing
     @Test(arguments: [
         (["-max-deflate-level=10"], "instantiate nsqd - --max-deflate-level must be [1,9]"),
         (["-node-id=1024"], "failed to instantiate nsqd - --node-id must be [0,1024)"),
+        (["-tls-root-ca-file=/no/such"], "failed to build "),
         (["-tls-required"], "cannot require TLS client connections without TLS key and cert"),
         (["-tcp-address=/no/such/d.sock"], "listen (/no/such/d.sock) failed - bind: no such file"),
         (["-tcp-address=127.0.0.1:99999"], "listen (127.0.0.1:99999) failed - "),

@@ -7,14 +7,10 @@ import Testing
 @Suite(.timeLimit(.minutes(5))) struct `What nsqd recorded` {
     @Test(arguments: try Recording.all)
     func `is what the daemon says`(recording: WireConversation) throws {
-        let folder = try TemporaryFolder()
         let server = try recording.authServerAnswer.map { try AnsweringServer($0) }
-        let (daemon, address) = try Recording.start(recording, in: folder, auth: server)
-        try WirePlayer(recording, at: address).play()
-        daemon.send(SIGTERM)
-        let status = daemon.status(timeout: 20)
-        // nsqd hears of signals only some time after it has begun to listen.
-        #expect(status == 0 || (Recording.program != nil && status == -SIGTERM))
+        let nsqd = try Recording.start(recording, auth: server)
+        try WirePlayer(recording, at: nsqd.tcpAddress).play()
+        #expect(nsqd.stop())
     }
 
     @Test func `is played`() throws {
@@ -26,10 +22,6 @@ private enum Recording {
     static let folder = URL(filePath: #filePath).deletingLastPathComponent()
         .deletingLastPathComponent().deletingLastPathComponent().appending(path: "Fixtures/wire")
 
-    /// The nsqd to be asked instead of ours.
-    static let program = ProcessInfo.processInfo.environment["NSQD_PROGRAM"]
-        .map { URL(filePath: $0) }
-
     static let certificates = Result { try TestCertificates() }
 
     static var all: [WireConversation] {
@@ -37,10 +29,9 @@ private enum Recording {
     }
 
     static func start(
-        _ recording: WireConversation, in folder: TemporaryFolder, auth: AnsweringServer?
-    ) throws -> (process: BuiltProcess, address: String) {
-        var flags = ["--tcp-address=127.0.0.1:0", "--http-address=127.0.0.1:0"]
-        flags += ["--data-path=\(folder.url.path)"]
+        _ recording: WireConversation, auth: AnsweringServer?
+    ) throws -> RunningNSQD {
+        var flags: [String] = []
         for flag in recording.flags {
             let identity = try certificates.get().server
             flags.append(
@@ -51,8 +42,6 @@ private enum Recording {
             flags.append("--https-address=127.0.0.1:0")
         }
         flags += (auth.map { ["--auth-http-address=\($0.address)"] }) ?? []
-        return try BuiltProcess.listening(
-            program == nil ? ["nsqd"] + flags : flags,
-            executable: program ?? BuiltProcess.tally, directory: folder.url)
+        return try RunningNSQD(flags)
     }
 }

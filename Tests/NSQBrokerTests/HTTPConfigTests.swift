@@ -21,7 +21,9 @@ import UVLoop
             #expect(answer.headers["content-type"] == "application/json; charset=utf-8")
         }
         let address = try nsqd.get("/config/tcp_address")
-        #expect(address.body == nsqd.tcpAddress.description)
+        // What was listened on in the end; nsqd repeats its flag.
+        #expect(
+            address.body == (HTTPProbe.isForeign ? "127.0.0.1:0" : "\(nsqd.tcpAddress)"))
         #expect(address.headers["content-type"] == "text/plain; charset=utf-8")
         for name in ["nope", "LOG_LEVEL", "config", "version"] {
             #expect(try nsqd.get("/config/\(name)").failure == Self.invalidOption)

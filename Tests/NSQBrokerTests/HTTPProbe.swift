@@ -4,66 +4,71 @@ import Glibc
 import Logging
 import NSQBroker
 import NSQWire
-import Transport
+import TestKit
+import Testing
 import UVLoop
 
-/// A broker to ask over HTTP: one in this process, or the nsqd that `NSQD_HTTP_ADDRESS` and
-/// `NSQD_TCP_ADDRESS` name; that the tests hold there too shows that they state NSQ's behaviour.
+/// A broker to ask: one in this process, or the nsqd that `NSQD_PROGRAM` names; that the tests hold
+/// there too shows that they state NSQ's behaviour.
 struct HTTPProbe {
     let httpAddress: SocketAddress
     let tcpAddress: SocketAddress
-    var httpsAddress: SocketAddress?
+    let httpsAddress: SocketAddress?
     private let broker: EmbeddedBroker?
+    private let foreign: RunningNSQD?
 
     /// Another nsqd than ours is asked.
-    var isForeign: Bool { broker == nil }
+    static var isForeign: Bool { RunningNSQD.isForeign }
 
     static func start(
-        _ change: (inout EmbeddedBroker.Configuration) -> Void = { _ in }
+        _ change: (inout ServerOptions) -> Void = { _ in }
     ) async throws -> HTTPProbe {
-        let environment = ProcessInfo.processInfo.environment
-        if let http = environment["NSQD_HTTP_ADDRESS"], let tcp = environment["NSQD_TCP_ADDRESS"] {
-            return HTTPProbe(
-                httpAddress: try SocketAddress(parsing: http),
-                tcpAddress: try SocketAddress(parsing: tcp), broker: nil)
-        }
-        return try await startOwn(change)
+        var options = ServerOptions()
+        change(&options)
+        return isForeign ? try HTTPProbe(named: options) : try await startOwn(change)
     }
 
     /// One in this process, for what only ours does.
     static func startOwn(
-        _ change: (inout EmbeddedBroker.Configuration) -> Void = { _ in }
+        _ change: (inout ServerOptions) -> Void = { _ in }
     ) async throws -> HTTPProbe {
-        var configuration = EmbeddedBroker.Configuration()
-        configuration.httpAddress = "127.0.0.1:0"
-        configuration.logger.logLevel = .critical
-        change(&configuration)
-        let broker = try await EmbeddedBroker.start(configuration)
-        return HTTPProbe(
-            httpAddress: try SocketAddress(parsing: broker.httpAddress!),
-            tcpAddress: try SocketAddress(parsing: broker.tcpAddress), broker: broker)
-    }
-
-    /// One in this process, with services around it.
-    static func startOwn(
-        services options: ServerOptions
-    ) async throws -> HTTPProbe {
-        var options = options
+        var options = ServerOptions()
+        change(&options)
         options.addresses.tcp = "127.0.0.1:0"
         options.addresses.http = "127.0.0.1:0"
         options.addresses.https = "127.0.0.1:0"
         options.log.level = .fatal
         var logger = Logger(label: "nsqd")
         logger.logLevel = .critical
-        let broker = try await EmbeddedBroker.start(options, logger)
-        return HTTPProbe(
-            httpAddress: try SocketAddress(parsing: broker.httpAddress!),
-            tcpAddress: try SocketAddress(parsing: broker.tcpAddress),
-            httpsAddress: try broker.httpsAddress.map { try SocketAddress(parsing: $0) },
-            broker: broker)
+        return try HTTPProbe(try await EmbeddedBroker.start(options, logger))
     }
 
-    func stop() async { await broker?.stop() }
+    private init(_ broker: EmbeddedBroker) throws {
+        httpAddress = try SocketAddress(parsing: broker.httpAddress!)
+        tcpAddress = try SocketAddress(parsing: broker.tcpAddress)
+        httpsAddress = try broker.httpsAddress.map { try SocketAddress(parsing: $0) }
+        self.broker = broker
+        foreign = nil
+    }
+
+    private init(named options: ServerOptions) throws {
+        var options = options
+        options.addresses.https = "127.0.0.1:0"
+        let dataPath = options.disk.dataPath.isEmpty ? nil : options.disk.dataPath
+        let nsqd = try RunningNSQD(options.nsqdFlags, dataPath: dataPath)
+        httpAddress = try SocketAddress(parsing: nsqd.httpAddress)
+        tcpAddress = try SocketAddress(parsing: nsqd.tcpAddress)
+        httpsAddress =
+            options.tls.certificateFile.isEmpty
+            ? nil : try nsqd.httpsAddress.map { try SocketAddress(parsing: $0) }
+        broker = nil
+        foreign = nsqd
+    }
+
+    func stop() async {
+        await broker?.stop()
+        if let foreign { #expect(foreign.stop()) }
+    }
 
     /// A name that no other test and no other run uses.
     static func freshName() -> String {

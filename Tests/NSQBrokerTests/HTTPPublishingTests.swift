@@ -1,3 +1,4 @@
+import BrokerCore
 import NSQBroker
 import NSQWire
 import Testing
@@ -31,7 +32,7 @@ import Testing
         #expect(try nsqd.post("/pub?topic=\(topic)&defer=3600000", "later").body == "OK")
         #expect(try nsqd.post("/pub?topic=\(topic)&defer=0", "now").body == "OK")
         let channel = try nsqd.channel(topic, "c")
-        if !nsqd.isForeign {
+        if !HTTPProbe.isForeign {
             // The real one takes its time between topic and channel.
             #expect(channel?["deferred_count"] as? Int == 1)
             #expect(channel?["depth"] as? Int == 1)
@@ -125,8 +126,18 @@ import Testing
         await nsqd.stop()
     }
 
+    @Test func `finds the topic of an MPUB that was refused`() async throws {
+        let nsqd = try await HTTPProbe.start()
+        let topic = HTTPProbe.freshName()
+        let producer = try RawClient(to: nsqd.tcpAddress)
+        producer.tell("MPUB \(topic)", body: "")
+        _ = producer.socket.receiveAll()
+        #expect(try nsqd.topic(topic)?["message_count"] as? Int == 0)
+        await nsqd.stop()
+    }
+
     @Test func `reports when the memory for messages is used up`() async throws {
-        let nsqd = try await HTTPProbe.startOwn { $0.maxMemoryBytes = 1 << 20 }
+        let nsqd = try await HTTPProbe.startOwn { $0.core.maxMemoryBytes = 1 << 20 }
         let body = String(repeating: "x", count: 600_000)
         #expect(try nsqd.post("/pub?topic=t", body).body == "OK")
         #expect(try nsqd.post("/pub?topic=t", body).failure == Self.failure(503, "MEMORY_FULL"))

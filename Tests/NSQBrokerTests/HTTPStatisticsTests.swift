@@ -67,6 +67,25 @@ import Testing
         await nsqd.stop()
     }
 
+    @Test func `name a client by its address until it says IDENTIFY, and then as that does`()
+        async throws
+    {
+        let nsqd = try await HTTPProbe.start()
+        let topic = HTTPProbe.freshName()
+        let consumer = try RawClient(to: nsqd.tcpAddress)
+        consumer.ask("SUB \(topic) c")
+        let nameless = try RawClient(to: nsqd.tcpAddress)
+        nameless.ask("IDENTIFY", body: "{}")
+        nameless.ask("SUB \(topic) d")
+        for (channel, name) in [("c", "127.0.0.1"), ("d", "")] {
+            let client = (try nsqd.channel(topic, channel)?["clients"] as? [[String: Any]])?.first
+            #expect(client?["client_id"] as? String == name)
+            #expect(client?["hostname"] as? String == name)
+        }
+        withExtendedLifetime((consumer, nameless)) {}
+        await nsqd.stop()
+    }
+
     @Test func `can be narrowed`() async throws {
         let nsqd = try await HTTPProbe.start()
         let topic = HTTPProbe.freshName()

@@ -1,10 +1,10 @@
 import BrokerCore
-import Logging
 import NSQBroker
 import NSQWire
 import TestKit
 import Testing
 import Transport
+import UVLoop
 
 @Suite struct `A connection that negotiates` {
     let certificates: TestCertificates
@@ -16,7 +16,7 @@ import Transport
         tls: Bool, compression: String?
     ) async throws {
         let broker = try await startBroker()
-        let client = try LayeredClient(broker.tcpAddress)
+        let client = try LayeredClient(broker.tcpAddress.description)
         let answer = try client.identify(wishes(tls, compression), trusting: trust)
         #expect(answer.tls == tls)
         #expect(answer.deflate == (compression == "deflate"))
@@ -48,7 +48,7 @@ import Transport
         let broker = try await startBroker()
         var both = wishes(tls, "snappy")
         both.deflate = true
-        let client = try LayeredClient(broker.tcpAddress)
+        let client = try LayeredClient(broker.tcpAddress.description)
         try client.send(Array("  V2".utf8) + client.identifyBytes(both))
         let error = try client.frame()
         #expect(error.kind == .error)
@@ -61,10 +61,10 @@ import Transport
 
     // MARK: What comes in one piece
 
-    @Test(arguments: ["deflate", "snappy"])
+    @Test(.ours("what it has read ahead is lost to it"), arguments: ["deflate", "snappy"])
     func `may send compressed commands right behind IDENTIFY`(compression: String) async throws {
         let broker = try await startBroker()
-        let client = try LayeredClient(broker.tcpAddress)
+        let client = try LayeredClient(broker.tcpAddress.description)
         let layer: any Layer = compression == "deflate" ? Deflate(level: 6) : SnappyFrames()
         let behind = ByteBuffer()
         Array("NOP\nPUB plays\n\0\0\0\u{4}play".utf8).withUnsafeBytes {
@@ -83,7 +83,7 @@ import Transport
 
     @Test func `may begin the handshake right behind IDENTIFY`() async throws {
         let broker = try await startBroker()
-        let client = try LayeredClient(broker.tcpAddress)
+        let client = try LayeredClient(broker.tcpAddress.description)
         let hello = ByteBuffer()
         let impatient = TLSSession(try TLSContext(client: trust))
         try impatient.shakeHands(into: hello)
@@ -94,9 +94,10 @@ import Transport
         await broker.stop()
     }
 
-    @Test func `may add compression to TLS later, and is declined what it has`() async throws {
+    @Test(.ours("it would lay TLS into TLS"))
+    func `may add compression to TLS later, and is declined what it has`() async throws {
         let broker = try await startBroker()
-        let client = try LayeredClient(broker.tcpAddress)
+        let client = try LayeredClient(broker.tcpAddress.description)
         #expect(try client.identify(wishes(true, nil), trusting: trust).tls)
         let second = try client.identify(wishes(true, "snappy"), magic: "")
         #expect(!second.tls)
@@ -118,13 +119,13 @@ import Transport
         for (said, name) in [
             ("PUB plays\n", "PUB"), ("NOP\n", "NOP"), ("what ever\n", "what"), ("\n", ""),
         ] {
-            let client = try LayeredClient(broker.tcpAddress)
+            let client = try LayeredClient(broker.tcpAddress.description)
             try client.send("  V2" + said)
             #expect(
                 try client.text() == "E_INVALID cannot \(name) in current state (TLS required)")
             #expect(client.isClosed())
         }
-        let client = try LayeredClient(broker.tcpAddress)
+        let client = try LayeredClient(broker.tcpAddress.description)
         _ = try client.identify(wishes(true, nil), trusting: trust)
         try client.publish([1], to: "plays")
         #expect(try client.text() == "OK")
@@ -133,7 +134,7 @@ import Transport
 
     @Test func `is hung up on when it takes five seconds over the handshake`() async throws {
         let broker = try await startBroker()
-        let client = try LayeredClient(broker.tcpAddress)
+        let client = try LayeredClient(broker.tcpAddress.description)
         let start = ContinuousClock.now
         try client.send(Array("  V2".utf8) + client.identifyBytes(wishes(true, nil)))
         #expect(try client.text().hasPrefix("{"))
@@ -145,20 +146,20 @@ import Transport
 
     @Test func `is hung up on when it talks of other things than the handshake`() async throws {
         let broker = try await startBroker()
-        let client = try LayeredClient(broker.tcpAddress)
+        let client = try LayeredClient(broker.tcpAddress.description)
         try client.send(Array("  V2".utf8) + client.identifyBytes(wishes(true, nil)))
         #expect(try client.text().hasPrefix("{"))
         try client.sendRaw(Array("PUB plays\n\0\0\0\u{1}x".utf8))
         let start = ContinuousClock.now
         _ = client.isClosed()
         #expect(ContinuousClock.now - start < .seconds(4), "at once, not at the deadline")
-        #expect(await broker.statistics().topics.isEmpty)
+        #expect(try broker.topic("plays") == nil)
         await broker.stop()
     }
 
     @Test func `is hung up on for a bad checksum, and nothing of it counts`() async throws {
         let broker = try await startBroker()
-        let client = try LayeredClient(broker.tcpAddress)
+        let client = try LayeredClient(broker.tcpAddress.description)
         _ = try client.identify(wishes(false, "snappy"))
         try client.sendRaw(
             [0xff, 6, 0, 0] + Array("sNaPpY".utf8) + [0x01, 8, 0, 0, 1, 2, 3, 4]
@@ -169,7 +170,7 @@ import Transport
 
     @Test func `may send much in little, and is taken turn by turn`() async throws {
         let broker = try await startBroker()
-        let client = try LayeredClient(broker.tcpAddress)
+        let client = try LayeredClient(broker.tcpAddress.description)
         _ = try client.identify(wishes(false, "deflate"))
         // Two turns of it and a bit, and not too much for a sanitizer to get through.
         let nothing = String(repeating: "NOP\n", count: 1 << 19)
@@ -182,11 +183,11 @@ import Transport
     func `is refused what would be too long uncompressed`(compression: String) async throws {
         let broker = try await startBroker()
         let megabytes = [UInt8](repeating: 0x41, count: 30 << 20)
-        let line = try LayeredClient(broker.tcpAddress)
+        let line = try LayeredClient(broker.tcpAddress.description)
         _ = try line.identify(wishes(false, compression))
         try? line.send(megabytes)
         #expect(line.isClosed())
-        let body = try LayeredClient(broker.tcpAddress)
+        let body = try LayeredClient(broker.tcpAddress.description)
         _ = try body.identify(wishes(false, compression))
         try? body.publish(megabytes, to: "plays")
         #expect(try body.text() == "E_BAD_MESSAGE PUB message too big 31457280 > 1048576")
@@ -198,7 +199,7 @@ import Transport
     func `gets all of it also when it reads late and slowly`(compression: String?) async throws {
         var generator = SeededGenerator()
         let broker = try await startBroker()
-        let producer = try LayeredClient(broker.tcpAddress)
+        let producer = try LayeredClient(broker.tcpAddress.description)
         _ = try producer.identify(wishes(false, nil))
         let bodies = (0..<40).map { _ in
             (0..<50_000).map { _ in UInt64.random(in: 0 ... .max, using: &generator) }
@@ -208,7 +209,7 @@ import Transport
             try producer.publish(body, to: "plays")
             #expect(try producer.text() == "OK")
         }
-        let client = try LayeredClient(broker.tcpAddress, receiveBufferBytes: 4096)
+        let client = try LayeredClient(broker.tcpAddress.description, receiveBufferBytes: 4096)
         _ = try client.identify(wishes(true, compression), trusting: trust)
         try client.send("SUB plays counts\nRDY 100\n")
         #expect(try client.text() == "OK")
@@ -218,19 +219,13 @@ import Transport
 
     // MARK: -
 
-    private func startBroker(_ options: BrokerOptions = BrokerOptions()) async throws
-        -> EmbeddedBroker
-    {
-        var all = ServerOptions()
-        all.core = options
-        all.tls.requirement = options.tlsRequired ? .everywhere : .nowhere
-        all.addresses.tcp = "127.0.0.1:0"
-        all.addresses.http = ""
-        all.addresses.https = ""
-        all.tls.certificateFile = certificates.server.certificate
-        all.tls.keyFile = certificates.server.key
-        return try await EmbeddedBroker.start(
-            all, Logger(label: "nsqd") { _ in SwiftLogNoOpLogHandler() })
+    private func startBroker(_ core: BrokerOptions = BrokerOptions()) async throws -> HTTPProbe {
+        try await HTTPProbe.start {
+            $0.core = core
+            $0.tls.requirement = core.tlsRequired ? .everywhere : .nowhere
+            $0.tls.certificateFile = certificates.server.certificate
+            $0.tls.keyFile = certificates.server.key
+        }
     }
 
     private var trust: TLSClientOptions {

@@ -98,4 +98,13 @@ extension TLSOptions {
         options.minVersion = minVersion
         return options
     }
+
+    /// What the broker asks others by TLS with. As in nsqd, whom clients' certificates must come
+    /// from is whom we trust, too.
+    var client: TLSClientOptions {
+        var options = TLSClientOptions()
+        if !rootCAFile.isEmpty { options.trust = .authorities(file: rootCAFile) }
+        options.minVersion = minVersion
+        return options
+    }
 }

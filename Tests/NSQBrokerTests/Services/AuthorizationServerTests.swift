@@ -24,7 +24,7 @@ import UVLoop
         var services = ServerOptions()
         services.auth.httpAddresses = addresses ?? [server.address.description]
         change(&services)
-        return try await HTTPProbe.startOwn(services: services)
+        return try await HTTPProbe.start { $0 = services }
     }
 
     private func answer(of client: RawClient) -> String {
@@ -42,7 +42,7 @@ import UVLoop
         let request = call.receiveRequest()
         #expect(
             request.head.first
-                == "GET /auth?common_name=&remote_ip=127.0.0.1&secret=a%20secret%26more&tls=false HTTP/1.1"
+                == "GET /auth?common_name=&remote_ip=127.0.0.1&secret=a+secret%26more&tls=false HTTP/1.1"
         )
         #expect(request.head.contains("Accept: application/vnd.nsq; version=1.0"))
         call.answer(Self.grant)
@@ -59,7 +59,8 @@ import UVLoop
         await nsqd.stop()
     }
 
-    @Test func `is asked by POST, at a URL of its own`() async throws {
+    @Test(.ours("1.3.0 has no such flag, and puts a second ? into such a URL"))
+    func `is asked by POST, at a URL of its own`() async throws {
         let nsqd = try await start(["http://\(server.address)/who?v=1"]) {
             $0.auth.requestMethod = "post"
         }
@@ -96,7 +97,7 @@ import UVLoop
         around.tls.requirement = .everywhere
         around.tls.certificateFile = certificates.server.certificate
         around.tls.keyFile = certificates.server.key
-        let tlsServer = try await HTTPProbe.startOwn(services: around)
+        let tlsServer = try await HTTPProbe.start { $0 = around }
         let address = scheme == "http" ? tlsServer.httpAddress : tlsServer.httpsAddress!
         for trusts in [true, false] {
             let loop = try Loop()

@@ -13,15 +13,20 @@ final class FakeLookupd {
     }
 
     /// Takes a broker's connection as far as its IDENTIFY.
-    func greet() throws -> (connection: LookupConnection, identity: [String: Any]) {
+    ///
+    /// - Parameter hasHTTP: whether the broker can ask it for channels; nsqd waits for the answer.
+    func greet(
+        hasHTTP: Bool = true
+    ) throws -> (connection: LookupConnection, identity: [String: Any]) {
         let connection = LookupConnection(socket: try tcp.accept())
         guard connection.socket.receive(4) == Array("  V1".utf8),
             connection.socket.receiveLine() == "IDENTIFY"
         else { throw BlockingListener.NobodyCame() }
         let size = connection.socket.receive(4).reduce(0) { $0 << 8 | Int($1) }
         let json = try JSONSerialization.jsonObject(with: Data(connection.socket.receive(size)))
+        let httpPort = hasHTTP ? http.address.port : 1
         connection.answer(
-            #"{"tcp_port":\#(tcp.address.port),"http_port":\#(http.address.port),"#
+            #"{"tcp_port":\#(tcp.address.port),"http_port":\#(httpPort),"#
                 + #""version":"1.3.0","broadcast_address":"127.0.0.1","hostname":"h"}"#)
         return (connection, json as? [String: Any] ?? [:])
     }

@@ -22,7 +22,7 @@ import UVLoop
         options.tls.clientAuthPolicy = clientAuth == .none ? "" : clientAuth.rawValue
         options.tls.rootCAFile = certificates.authority
         change(&options)
-        return try await HTTPProbe.startOwn(services: options)
+        return try await HTTPProbe.start { $0 = options }
     }
 
     private func connect(
@@ -58,8 +58,9 @@ import UVLoop
         for number in 0..<300 {
             _ = try nsqd.post("/topic/create?topic=a-topic-with-a-rather-long-name-\(number)")
         }
-        try client.send("GET /stats?format=json HTTP/1.1\r\nHost: x\r\n\r\n")
-        let answer = try client.text(upTo: #""producers":null}"#)
+        let reader = try connect(to: nsqd)
+        try reader.send("GET /stats?format=json HTTP/1.0\r\n\r\n")
+        let answer = try reader.text(upTo: #""producers":null}"#)
         #expect(answer.contains("a-topic-with-a-rather-long-name-299"))
         let body = String(repeating: "x", count: 1_000_000)
         try client.send(
@@ -95,7 +96,8 @@ import UVLoop
         await nsqd.stop()
     }
 
-    @Test func `hangs up on what is no TLS`() async throws {
+    @Test(.ours("it says 400 in plain HTTP before"))
+    func `hangs up on what is no TLS`() async throws {
         let nsqd = try await start()
         let socket = try BlockingSocket(to: try #require(nsqd.httpsAddress))
         socket.send(Array("GET /ping HTTP/1.0\r\n\r\n".utf8))

@@ -19,12 +19,12 @@ import UVLoop
         services.lookup.patience = .seconds(300)
         services.lookup.tcpAddresses = [lookupd.tcp.address.description]
         change(&services)
-        return try await HTTPProbe.startOwn(services: services)
+        return try await HTTPProbe.start { $0 = services }
     }
 
     @Test func `says where it listens, and what it has from then on`() async throws {
         let nsqd = try await start { $0.addresses.broadcast = "here" }
-        let (connection, identity) = try lookupd.greet()
+        let (connection, identity) = try lookupd.greet(hasHTTP: false)
         #expect(identity["tcp_port"] as? Int == nsqd.tcpAddress.port)
         #expect(identity["http_port"] as? Int == nsqd.httpAddress.port)
         #expect(identity["broadcast_address"] as? String == "here")
@@ -56,7 +56,8 @@ import UVLoop
         await nsqd.stop()
     }
 
-    @Test func `tells all it has once more when the connection was lost`() async throws {
+    @Test(.ours("it says some of it twice, and in no order"))
+    func `tells all it has once more when the connection was lost`() async throws {
         let nsqd = try await start()
         let first = try lookupd.greet().connection
         _ = try nsqd.post("/topic/create?topic=alone")
@@ -71,7 +72,8 @@ import UVLoop
         await nsqd.stop()
     }
 
-    @Test func `waits for no answer of an nsqlookupd that is stuck`() async throws {
+    @Test(.ours("a new topic waits for what it asks there"))
+    func `waits for no answer of an nsqlookupd that is stuck`() async throws {
         let nsqd = try await start()
         let connection = try lookupd.greet().connection
         let producer = try RawClient(to: nsqd.tcpAddress)
@@ -88,7 +90,8 @@ import UVLoop
         await nsqd.stop()
     }
 
-    @Test func `gives up an nsqlookupd that is stuck, and tries anew`() async throws {
+    @Test(.ours("its patience is a second, and it tries anew every 15"))
+    func `gives up an nsqlookupd that is stuck, and tries anew`() async throws {
         let nsqd = try await start { $0.lookup.patience = .milliseconds(50) }
         for _ in 1...3 {
             let socket = try lookupd.tcp.accept()
@@ -97,7 +100,8 @@ import UVLoop
         await nsqd.stop()
     }
 
-    @Test func `keeps the first messages of a topic until it knows of channels elsewhere`()
+    @Test(.ours("it lets the clients wait as well"))
+    func `keeps the first messages of a topic until it knows of channels elsewhere`()
         async throws
     {
         let nsqd = try await start()
@@ -133,15 +137,16 @@ import UVLoop
         _ = connection.command()
         _ = try lookupd.http.accept()
         let client = try RawClient(to: nsqd.tcpAddress)
-        client.ask("SUB plays own")
-        client.ask("PUB plays", body: "play")
+        client.tell("SUB plays own")
+        client.tell("PUB plays", body: "play")
         let question = try lookupd.http.accept()
         _ = question.receiveRequest()
         question.answer(#"{"channels":["elsewhere"]}"#)
+        #expect(client.socket.receive(20).count == 20, "OK twice")
         client.tell("RDY 1")
         #expect(client.message().body == "play")
         await nsqd.stop()
-        let next = try await HTTPProbe.startOwn { $0.dataPath = folder.url.path }
+        let next = try await HTTPProbe.start { $0.disk.dataPath = folder.url.path }
         for name in ["own", "elsewhere"] {
             #expect(try next.channel("plays", name)?["depth"] as? Int == 1, "\(name)")
         }

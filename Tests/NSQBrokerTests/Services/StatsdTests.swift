@@ -1,5 +1,6 @@
 import Foundation
 import NSQWire
+import TestKit
 import Testing
 import UVLoop
 
@@ -102,24 +103,25 @@ import UVLoop
         services.addresses.broadcastHTTPPort = 7
         services.statsd.address = "localhost:\(statsd.port)"
         // Long, or the socket is full of datagrams before a machine with more to do looks at it.
-        services.statsd.interval = .seconds(1)
-        let nsqd = try await HTTPProbe.startOwn(services: services)
+        services.statsd.interval = .seconds(2)
+        let nsqd = try await HTTPProbe.start { $0 = services }
         _ = try nsqd.post("/pub?topic=plays", "play")
         var told = ""
         for _ in 0..<1000 where !told.contains("message_count:1|c") { told += statsd.receive() }
         #expect(told.contains("nsq.here_7.topic.plays.message_count:1|c\n"))
-        #expect(told.contains("nsq.here_7.mem.heap_objects:0|g\n"))
+        #expect(told.contains(/nsq\.here_7\.mem\.heap_objects:\d+\|g\n/))
         told = ""
         for _ in 0..<1000 where !told.contains("message_count:") { told += statsd.receive() }
         #expect(told.contains("nsq.here_7.topic.plays.message_count:0|c\n"), "in the next push")
         await nsqd.stop()
     }
 
-    @Test func `is nothing that the broker waits for, if nobody is there`() async throws {
+    @Test(.ours("an interval of a second at most ends it in a panic"))
+    func `is nothing that the broker waits for, if nobody is there`() async throws {
         var services = ServerOptions()
         services.statsd.address = "127.0.0.1:1"
         services.statsd.interval = .milliseconds(20)
-        let nsqd = try await HTTPProbe.startOwn(services: services)
+        let nsqd = try await HTTPProbe.start { $0 = services }
         for _ in 0..<20 {
             _ = try nsqd.post("/pub?topic=plays", "play")
             try await Task.sleep(for: .milliseconds(5))
