@@ -2,9 +2,20 @@ import Foundation
 import TestKit
 import Testing
 
-/// What nsqd 1.3.0 was seen to do with the same words.
-@Suite struct `tally nsqd` {
+/// The same words with our daemon, or with the nsqd that `NSQD_PROGRAM` names.
+@Suite struct `A command line of nsqd` {
     private static let free = ["-tcp-address=127.0.0.1:0", "--http-address", "127.0.0.1:0"]
+
+    /// nsqd's data path, unless it is told another.
+    private let folder: TemporaryFolder
+
+    init() throws { folder = try TemporaryFolder() }
+
+    private func nsqd(_ words: [String]) throws -> BuiltProcess {
+        try BuiltProcess(
+            (RunningNSQD.isForeign ? [] : ["nsqd"]) + words,
+            executable: RunningNSQD.named ?? BuiltProcess.tally, directory: folder.url)
+    }
 
     @Test(arguments: [
         (["-nope"], "flag provided but not defined: -nope"),
@@ -12,18 +23,102 @@ import Testing
         (["--msg-timeout", "60"], "invalid value \"60\" for flag -msg-timeout: parse error"),
         (["-max-msg-size"], "flag needs an argument: -max-msg-size"),
         (["-snappy=perhaps"], "invalid boolean value \"perhaps\" for -snappy: parse error"),
-        (["---x"], "bad flag syntax: ---x"),
+        (["---x"], "bad flag syntax: ---x"), (["-=x"], "bad flag syntax: -=x"),
     ])
     func `names a flag that is none, shows what there are, and ends with 2`(
         words: [String], first: String
     ) throws {
-        let process = try BuiltProcess(["nsqd"] + Self.free + words)
+        let process = try nsqd(Self.free + words)
         #expect(process.status() == 2)
         let said = process.lines(of: .standardError)
         #expect(said.first == first)
         #expect(said.dropFirst().first == "Usage of nsqd:")
         #expect(process.lines(of: .standardOutput).isEmpty)
     }
+
+    @Test(arguments: ["-h", "--h", "-help", "--help"])
+    func `may ask what there is, and ends with 0`(word: String) throws {
+        let process = try nsqd([word])
+        #expect(process.status() == 0)
+        let said = process.lines(of: .standardError)
+        #expect(said.first == "Usage of nsqd:")
+        let flags = said.filter { $0.wholeMatch(of: #/  -[a-z0-9-]+( [a-z]+)?/#) != nil }
+        #expect(flags.count > 50)
+        #expect(flags.contains("  -tls-required") && flags.contains("  -max-msg-size int"))
+        #expect(process.lines(of: .standardOutput).isEmpty)
+    }
+
+    @Test(arguments: [
+        (["-max-deflate-level=10"], "instantiate nsqd - --max-deflate-level must be [1,9]"),
+        (["-max-deflate-level=0"], "instantiate nsqd - --max-deflate-level must be [1,9]"),
+        (["-node-id=1024"], "failed to instantiate nsqd - --node-id must be [0,1024)"),
+        (["-node-id=-1"], "failed to instantiate nsqd - --node-id must be [0,1024)"),
+        (["-tls-required"], "cannot require TLS client connections without TLS key and cert"),
+        (["-tls-client-auth-policy=require"], "cannot require TLS client connections without"),
+        (["-tls-root-ca-file=/no/such"], "failed to instantiate nsqd - failed to build "),
+        (["-tls-cert=/no/such", "-tls-key=/no/such"], "failed to build TLS config - "),
+        (["-tcp-address=127.0.0.1:99999"], "listen (127.0.0.1:99999) failed - "),
+        (["-config=/no/such.cfg"], "failed to load config file /no/such.cfg - "),
+        (["-e2e-processing-latency-percentile=1.5"], "processing latency percentile: 1.5"),
+    ])
+    func `that cannot be followed ends with 1 and a fatal line`(
+        words: [String], reason: String
+    ) throws {
+        let process = try nsqd(["-log-level=error"] + Self.free + words)
+        #expect(process.status() == 1)
+        let last = process.lines(of: .standardError).last ?? ""
+        #expect(last.contains(" FATAL: ") && last.contains(reason), "\(last)")
+    }
+
+    @Test func `names an address that is taken`() throws {
+        let first = try RunningNSQD()
+        for flag in ["tcp", "http"] {
+            let second = try nsqd(Self.free + ["-\(flag)-address=\(first.tcpAddress)"])
+            #expect(second.status() == 1)
+            let last = second.lines(of: .standardError).last ?? ""
+            #expect(last.contains("FATAL: failed to instantiate nsqd - listen (\(first.tcpAddress))"))
+            #expect(last.hasSuffix("bind: address already in use"))
+        }
+        #expect(first.stop())
+    }
+
+    @Test(arguments: ["-version", "--version", "-version=true"])
+    func `may ask for the version`(word: String) throws {
+        let process = try nsqd(Self.free + [word, "stray"])
+        #expect(process.status() == 0)
+        let said = process.lines(of: .standardOutput)
+        #expect(said.count == 1)
+        #expect(said.first?.wholeMatch(of: /nsqd v\d+\.\d+\.\d+.* \(built w\/.*\)/) != nil)
+    }
+
+    @Test func `beats the configuration file, which beats the default`() throws {
+        let file = folder.url.appending(component: "nsqd.cfg")
+        try Data("max_rdy_count = 8\nmsg_timeout = \"9s\"\nid = 7\n".utf8).write(to: file)
+        let nsqd = try RunningNSQD(["--config=\(file.path)", "--max-rdy-count=9"])
+        let stage = Stage(nsqd)
+        for (option, value) in [
+            ("max_rdy_count", "9"), ("msg_timeout", "9000000000"), ("id", "7"),
+            ("max_msg_timeout", "900000000000"),
+        ] {
+            #expect(try stage.ask("GET", "/config/\(option)").hasSuffix("\r\n\r\n\(value)"))
+        }
+        #expect(nsqd.stop())
+    }
+
+    @Test func `has its log in lines with a time and a level`() throws {
+        let nsqd = try RunningNSQD(["--log-prefix=[a log] "])
+        _ = nsqd.httpAddress
+        #expect(nsqd.stop())
+        let form = #/\[a log\] \d{4}\/\d\d\/\d\d \d\d:\d\d:\d\d\.\d{6} (INFO|ERROR): .*/#
+        let said = nsqd.process.lines(of: .standardError)
+        #expect(said.count >= 4)
+        #expect(said.allSatisfy { $0.wholeMatch(of: form) != nil }, "\(said)")
+    }
+}
+
+/// Where the words are ours.
+@Suite struct `tally nsqd` {
+    private static let free = ["-tcp-address=127.0.0.1:0", "--http-address", "127.0.0.1:0"]
 
     @Test(arguments: [["nsqd", "-h"], ["nsqd", "--help"], ["help", "nsqd"]])
     func `explains itself on standard error, and ends with 0`(words: [String]) throws {
