@@ -76,7 +76,7 @@ import Testing
             let second = try nsqd(Self.free + ["-\(flag)-address=\(first.tcpAddress)"])
             #expect(second.status() == 1)
             let last = second.lines(of: .standardError).last ?? ""
-            #expect(last.contains("FATAL: failed to instantiate nsqd - listen (\(first.tcpAddress))"))
+            #expect(last.contains("failed to instantiate nsqd - listen (\(first.tcpAddress))"))
             #expect(last.hasSuffix("bind: address already in use"))
         }
         #expect(first.stop())
