@@ -105,6 +105,16 @@ import Testing
         #expect(nsqd.stop())
     }
 
+    @Test func `may do without HTTP`() throws {
+        let process = try nsqd(Self.free + ["-http-address="])
+        #expect(process.line(containing: "TCP: listening on ") != nil)
+        // What nsqd would listen on next, and the signals that it hears of after that.
+        Thread.sleep(forTimeInterval: RunningNSQD.isForeign ? 0.5 : 0)
+        process.send(SIGTERM)
+        #expect(process.status() == 0)
+        #expect(!process.lines(of: .standardError).contains { $0.contains(" HTTP: listening") })
+    }
+
     @Test func `has its log in lines with a time and a level`() throws {
         let nsqd = try RunningNSQD(["--log-prefix=[a log] "])
         _ = nsqd.httpAddress

@@ -67,6 +67,26 @@ import Testing
         await nsqd.stop()
     }
 
+    @Test func `show in which state a client is`() async throws {
+        let nsqd = try await HTTPProbe.start()
+        let topic = HTTPProbe.freshName()
+        let client = try RawClient(to: nsqd.tcpAddress)
+        client.ask("PUB \(topic)", body: "play")
+        func state() throws -> Int? {
+            let channel = try nsqd.channel(topic, "c")
+            let stats = try nsqd.get("/stats?format=json&topic=\(topic)").json()
+            let clients = channel?["clients"] ?? stats["producers"]
+            return (clients as? [[String: Any]])?.first?["state"] as? Int
+        }
+        #expect(try state() == 0, "a producer")
+        client.ask("SUB \(topic) c")
+        #expect(try state() == 3)
+        client.tell("CLS")
+        _ = client.socket.receive(8 + "CLOSE_WAIT".utf8.count)
+        #expect(try state() == 4)
+        await nsqd.stop()
+    }
+
     @Test func `name a client by its address until it says IDENTIFY, and then as that does`()
         async throws
     {

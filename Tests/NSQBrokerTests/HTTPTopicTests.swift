@@ -43,6 +43,26 @@ import Testing
         await nsqd.stop()
     }
 
+    @Test func `have names of 1 to 64 characters, with #ephemeral at their end`() async throws {
+        let nsqd = try await HTTPProbe.start()
+        let long = String(repeating: "x", count: 54)
+        let good = [
+            "...", "a-Z_0.9", "x%23ephemeral", long + "%23ephemeral", long + long.prefix(10),
+        ]
+        let bad = [
+            "%23ephemeral", long + "x%23ephemeral", long + long.prefix(11), "a%23b", "%C3%BC",
+            "a%23ephemeral%23ephemeral", "a%00",
+        ]
+        for (names, status) in [(good, 200), (bad, 400)] {
+            for name in names {
+                #expect(try nsqd.post("/topic/create?topic=\(name)").status == status, "\(name)")
+                let channel = "/channel/create?topic=...&channel=\(name)"
+                #expect(try nsqd.post(channel).status == status, "\(name)")
+            }
+        }
+        await nsqd.stop()
+    }
+
     @Test func `of the wrong name are refused in nsqd's words`() async throws {
         let nsqd = try await HTTPProbe.start()
         let unknown = HTTPProbe.freshName()

@@ -29,7 +29,8 @@ import UVLoop
 
     private func answer(of client: RawClient) -> String {
         let size = client.socket.receive(4).reduce(0) { $0 << 8 | Int($1) }
-        return String(decoding: client.socket.receive(size).dropFirst(4), as: UTF8.self)
+        let text = String(decoding: client.socket.receive(size).dropFirst(4), as: UTF8.self)
+        return text == "_heartbeat_" ? answer(of: client) : text
     }
 
     @Test func `is asked with a client's secret, and its answer holds`() async throws {
@@ -56,6 +57,26 @@ import UVLoop
         #expect(stats["authed"] as? Bool == true)
         #expect(stats["auth_identity"] as? String == "amy")
         #expect(stats["auth_identity_url"] as? String == "http://amy")
+        await nsqd.stop()
+    }
+
+    @Test func `is asked again when its answer is too old, and then that one holds`() async throws {
+        let nsqd = try await start()
+        let client = try RawClient(to: nsqd.tcpAddress)
+        client.tell("AUTH", body: "secret")
+        let call = try server.accept()
+        _ = call.receiveRequest()
+        call.answer(Self.grant.replacingOccurrences(of: #""ttl":60"#, with: #""ttl":1"#))
+        #expect(answer(of: client).contains("amy"))
+        client.tell("PUB plays", body: "play")
+        #expect(answer(of: client) == "OK")
+        try await Task.sleep(for: .milliseconds(1100))
+        client.tell("PUB plays", body: "play")
+        let second = try server.accept()
+        _ = second.receiveRequest()
+        second.answer(Self.grant.replacingOccurrences(of: "publish", with: "subscribe"))
+        #expect(answer(of: client) == #"E_UNAUTHORIZED AUTH failed for PUB on "plays" """#)
+        #expect(client.socket.receiveAll() == [])
         await nsqd.stop()
     }
 

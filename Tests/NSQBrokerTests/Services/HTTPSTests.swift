@@ -96,6 +96,35 @@ import UVLoop
         await nsqd.stop()
     }
 
+    @Test func `goes without it where TLS is required of TCP alone`() async throws {
+        let nsqd = try await start { $0.tls.requirement = .exceptHTTP }
+        #expect(try nsqd.post("/pub?topic=plays", "play").body == "OK")
+        let client = try RawClient(to: nsqd.tcpAddress)
+        client.tell("PUB plays", body: "play")
+        let error = String(decoding: client.socket.receiveAll().dropFirst(8), as: UTF8.self)
+        #expect(error == "E_INVALID cannot PUB in current state (TLS required)")
+        #expect(try nsqd.topic("plays")?["message_count"] as? Int == 1)
+        await nsqd.stop()
+    }
+
+    @Test func `is shown with each client that has it`() async throws {
+        let nsqd = try await start()
+        var wishes = Identify()
+        wishes.featureNegotiation = true
+        wishes.tls = true
+        let client = try LayeredClient(nsqd.tcpAddress.description)
+        var trust = TLSClientOptions()
+        trust.trust = .authorities(file: certificates.authority)
+        _ = try client.identify(wishes, trusting: trust)
+        try client.send("SUB plays count\n")
+        #expect(try client.text() == "OK")
+        let stats = (try nsqd.channel("plays", "count")?["clients"] as? [[String: Any]])?.first
+        #expect(stats?["tls"] as? Bool == true)
+        #expect(stats?["tls_version"] as? String == "TLS1.3")
+        #expect((stats?["tls_cipher_suite"] as? String)?.isEmpty == false)
+        await nsqd.stop()
+    }
+
     @Test(.ours("it says 400 in plain HTTP before"))
     func `hangs up on what is no TLS`() async throws {
         let nsqd = try await start()
