@@ -59,9 +59,9 @@ final class QuietFolder {
         guard descriptor >= 0 else { throw Files.failure("cannot open", path) }
         // Brokers, nsqd too, lock it for themselves; readers share it.
         guard flock(descriptor, LOCK_SH | LOCK_NB) == 0 else {
+            // All of it is there already, so its deinit closes the descriptor, too.
             let isTaken = errno == EWOULDBLOCK
             let failure = Files.failure("cannot lock", path)
-            close(descriptor)
             throw isTaken ? LedgerError("a broker works with \(path): stop it first") : failure
         }
     }
