@@ -145,13 +145,13 @@ private enum Command: String, CaseIterable {
 @Suite struct `A store on a full disk` {
     /// In a file system of its own, which has 5 MiB left: enough to start with, and not for all of
     /// the plays. When it is full, the processor ends, room is made, and another one goes on.
-    @Test(.enabled(if: SmallDisk.canBe, "no file system may be mounted here"))
+    @Test(.enabled(if: DiskApart.canBe, "no file system may be mounted here"))
     func `ends the processor, which says so, and loses nothing`() throws {
         let (broker, address) = try BuiltProcess.broker()
         let folder = try TemporaryFolder()
         let plays = 80_000
         let process = #""$0" process --nsqd-tcp-address=\#(address) --page-address=none"#
-        let disk = try SmallDisk.process(
+        let disk = try DiskApart.process(
             in: folder, mebibytes: 40,
             """
             head --bytes=35M /dev/zero > ballast
@@ -205,7 +205,7 @@ private enum Mortal {
 }
 
 /// A file system in memory, seen by the processes of one script alone and gone with them.
-private enum SmallDisk {
+private enum DiskApart {
     private static let unshare = URL(filePath: "/usr/bin/unshare")
     private static let apart = ["--user", "--map-root-user", "--mount", "--kill-child"]
 
