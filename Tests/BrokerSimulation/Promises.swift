@@ -219,6 +219,8 @@ struct Promises {
     }
 
     mutating func pause(_ name: TopicName, _ isPaused: Bool) {
+        // It may have come into being with the first line of an MPUB.
+        create(name)
         handOver(name)
         topics[name]?.isPaused = isPaused
         topics[name]?.pause = stamp

@@ -51,6 +51,7 @@ final class World {
         options.maxMessageTimeout = .seconds(6)
         self.options = options
         var journal = Journal.Options()
+        journal.salt = { 1 }
         journal.maxBytesPerFile = [600, 4_000, 30_000, 1 << 20].randomElement(using: &random)!
         journal.maxDiskBytes = [0, 0, 0, 200_000].randomElement(using: &random)!
         journal.answersAfterSync = Bool.random(using: &random)

@@ -49,11 +49,14 @@ extension Journal {
             }
             files.append(
                 File(number: file.number, end: 0, reserved: file.byteCount, hasTopics: false))
+            var reader = JournalReader(file.number, on: disk)
+            defer { reader.close() }
             let isLast = file == found.last
-            let end = try scan(file, isLast: isLast, &report) { record, place in
+            let end = try scan(file, &reader, isLast: isLast, &report) { record, place in
                 self.tell(record, at: place, in: file.number, broker, now)
             }
             files[files.count - 1].end = end
+            files[files.count - 1].salt = reader.salt
         }
         broker.endRecovery(at: now)
         report.files = found.count
@@ -84,7 +87,7 @@ extension Journal {
         goOnInLastFile()
         guard let last = files.last else { return }
         // One that is damaged at its beginning is left as it is.
-        if !last.hasTopics { beginFileNext() }
+        if !last.hasTopics || last.salt == nil { beginFileNext() }
         guard last.end >= JournalFormat.fileHeaderBytes else { return }
         guard last.reserved > last.end else { return }
         try disk.truncate(last.number, to: last.end)
@@ -95,11 +98,9 @@ extension Journal {
     ///
     /// - Returns: where its last record ends; 0 if it is not a file of ours.
     func scan(
-        _ file: JournalFile, isLast: Bool, _ report: inout JournalReport,
-        _ take: (JournalRecord, Range<Int>) -> Void
+        _ file: JournalFile, _ reader: inout JournalReader, isLast: Bool,
+        _ report: inout JournalReport, _ take: (JournalRecord, Range<Int>) -> Void
     ) throws(LedgerError) -> Int {
-        var reader = JournalReader(file.number, on: disk)
-        defer { reader.close() }
         var isOurs = true
         switch try reader.fileHeader() {
         case .sound: break
@@ -126,9 +127,10 @@ extension Journal {
                 offset = header.end
                 end = offset
             case .damagedPayload(let header):
-                guard let next = try next(from: header.end, file, &reader, isLast, offset, &report)
+                let start = header.offset + JournalFormat.recordHeaderBytes
+                guard let next = try next(from: start, file, &reader, isLast, offset, &report)
                 else { return end }
-                report.add(offset..<header.end, of: file, "a damaged record")
+                report.add(offset..<next, of: file, "a damaged record")
                 offset = next
             case .nothing:
                 guard let next = try next(from: offset + 1, file, &reader, isLast, offset, &report)

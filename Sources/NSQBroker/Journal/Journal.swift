@@ -17,6 +17,8 @@ package final class Journal: Ledger {
         package var answersAfterSync = false
         /// Messages after which the disk is synced, without being waited for.
         package var syncEvery = 2500
+        /// A number that nobody can guess, for each file another.
+        package var salt: @Sendable () -> UInt32 = { .random(in: 1...(.max)) }
 
         package init() {}
     }
@@ -52,6 +54,8 @@ package final class Journal: Ledger {
 
     struct File {
         var number: UInt32
+        /// `nil` if nothing in it tells.
+        var salt: UInt32?
         /// Behind its last record.
         var end: Int
         /// Its length on the disk.
@@ -155,7 +159,9 @@ package final class Journal: Ledger {
             let shortage = try makeRoom()
             hasRagsBehindEnd = true
             let file = files[files.count - 1]
-            let places = try batch.layOut(in: file.number, at: file.end) {
+            let places = try batch.layOut(
+                in: file.number, salt: file.salt!, at: file.end
+            ) {
                 slices throws(LedgerError) in
                 try disk.write(slices, to: file.number, at: file.end)
             }
@@ -238,19 +244,21 @@ package final class Journal: Ledger {
         // Whatever becomes of this one, nothing may be noted in an older one once it is there.
         beginFileNext()
         try disk.create(number)
-        let header = JournalFormat.fileHeader(number: number)
+        let salt = options.salt()
+        let header = JournalFormat.fileHeader(number: number, salt: salt)
         var first = JournalBatch()
         first.append(known.list)
         do throws(LedgerError) {
             let end = JournalFormat.fileHeaderBytes
-            let places = try first.layOut(in: number, at: end) { slices throws(LedgerError) in
+            let places = try first.layOut(in: number, salt: salt, at: end) {
+                slices throws(LedgerError) in
                 try header.withBytes { bytes throws(LedgerError) in
                     try disk.write([bytes] + slices, to: number, at: 0)
                 }
             }
             let length = places.last?.upperBound ?? end
             giveBackReserve()
-            files.append(File(number: number, end: length, reserved: length))
+            files.append(File(number: number, salt: salt, end: length, reserved: length))
             needsFile = false
         } catch {
             try? disk.remove(number)
@@ -368,7 +376,8 @@ package final class Journal: Ledger {
         _ segment: Segment, _ take: (Bytes, Int) -> Void
     ) throws(LedgerError) {
         for stretch in places[segment.serial]?.stretches ?? [] {
-            var reader = JournalReader(stretch.file, on: disk)
+            var reader = JournalReader(
+                stretch.file, salt: files.first { $0.number == stretch.file }?.salt, on: disk)
             defer { reader.close() }
             var offset = stretch.range.lowerBound
             while offset < stretch.range.upperBound {
@@ -390,8 +399,7 @@ package final class Journal: Ledger {
                 take(frames, messages.run.first)
             }
             return header.end
-        case .damagedPayload(let header): return header.end
-        case .nothing:
+        case .damagedPayload, .nothing:
             return try reader.nextHeader(from: offset + 1, to: range.upperBound) ?? range.upperBound
         }
     }

@@ -80,7 +80,7 @@ struct JournalBatch {
     ///
     /// - Returns: where each record lies.
     func layOut<Failure: Error>(
-        in file: UInt32, at offset: Int, _ body: ([Bytes]) throws(Failure) -> Void
+        in file: UInt32, salt: UInt32, at offset: Int, _ body: ([Bytes]) throws(Failure) -> Void
     ) throws(Failure) -> [Range<Int>] {
         var own = [UInt8](repeating: 0, count: records.reduce(0) { $0 + ownBytes($1) })
         var places: [Range<Int>] = []
@@ -91,7 +91,7 @@ struct JournalBatch {
             var used = 0
             var offset = offset
             for record in records {
-                slices.append(lay(record, file, offset, memory, &used))
+                slices.append(lay(record, file, salt, offset, memory, &used))
                 if let frames = record.frames { slices.append(frames) }
                 let padding =
                     record.byteCount - JournalFormat.recordHeaderBytes
@@ -116,8 +116,8 @@ struct JournalBatch {
 
     /// Writes header and head to `memory`.
     private func lay(
-        _ record: Staged, _ file: UInt32, _ offset: Int, _ memory: UnsafeMutableRawBufferPointer,
-        _ used: inout Int
+        _ record: Staged, _ file: UInt32, _ salt: UInt32, _ offset: Int,
+        _ memory: UnsafeMutableRawBufferPointer, _ used: inout Int
     ) -> Bytes {
         let start = used
         used += JournalFormat.recordHeaderBytes + record.head.count
@@ -129,7 +129,7 @@ struct JournalBatch {
         if let frames = record.frames { checksum.take(frames) }
         RecordHeader(
             kind: record.kind, payloadBytes: record.payloadBytes,
-            payloadChecksum: checksum.value, file: file, offset: offset
+            payloadChecksum: checksum.value, salt: salt, file: file, offset: offset
         ).write(to: memory.baseAddress! + start)
         return Bytes(memory).view(start..<used)
     }

@@ -5,14 +5,15 @@ import Transport
 ///
 /// ```
 /// file    header (64 bytes), records, zeros that the file was made longer by
-/// header  "TALLYLOG", version, file number, zeros, checksum of what stands before it
-/// record  mark, payload bytes, position, kind, payload checksum, header checksum (32 bytes);
+/// header  "TALLYLOG", version, file number, salt, zeros, checksum of what stands before it
+/// record  mark, payload bytes, position, kind, payload checksum, salt, header checksum (32 bytes);
 ///         payload; zeros up to a multiple of 8
 /// ```
 ///
-/// A record knows its position, so that nothing that lay there before, nor a record within a
-/// message, is taken for one. Two checksums: what a damaged payload was, and where the next record
-/// begins, is known as long as the header is sound.
+/// A record knows its position, so that nothing that was copied or moved is taken for one. Where a
+/// payload is damaged, records are looked for within it, too: the header may be what is left of an
+/// earlier one that lay there. The salt is the file's own and known to nobody else: so no message
+/// can have a record in it that is taken for one of the journal's.
 enum JournalFormat {
     static let magic: StaticString = "TALLYLOG"
     /// Older versions are read; a newer one is refused.
@@ -32,17 +33,18 @@ enum JournalFormat {
     /// A record's place in the file, header and padding included.
     static func recordBytes(payload: Int) -> Int { recordHeaderBytes + aligned(payload) }
 
-    static func fileHeader(number: UInt32) -> [UInt8] {
+    static func fileHeader(number: UInt32, salt: UInt32) -> [UInt8] {
         var bytes = Array(magic.bytes)
         bytes.append(little: version)
         bytes.append(little: number)
+        bytes.append(little: salt)
         bytes += [UInt8](repeating: 0, count: fileHeaderBytes - 4 - bytes.count)
         bytes.append(little: bytes.withUnsafeBytes { CRC32C.checksum($0) })
         return bytes
     }
 
     enum FileHeader: Equatable {
-        case sound
+        case sound(salt: UInt32)
         case newer(version: UInt32)
         case damaged
     }
@@ -55,7 +57,8 @@ enum JournalFormat {
         else { return .damaged }
         let version = bytes.little(at: 8, as: UInt32.self)
         guard version <= Self.version else { return .newer(version: version) }
-        return bytes.little(at: 12, as: UInt32.self) == number ? .sound : .damaged
+        guard bytes.little(at: 12, as: UInt32.self) == number else { return .damaged }
+        return .sound(salt: bytes.little(at: 16, as: UInt32.self))
     }
 }
 
@@ -87,6 +90,7 @@ struct RecordHeader: Equatable {
     var kind: RecordKind
     var payloadBytes: Int
     var payloadChecksum: UInt32
+    var salt: UInt32
     var file: UInt32
     var offset: Int
 
@@ -103,32 +107,38 @@ struct RecordHeader: Equatable {
         place.storeBytes(of: kind.rawValue.littleEndian, toByteOffset: 16, as: UInt16.self)
         place.storeBytes(of: 0, toByteOffset: 18, as: UInt16.self)
         place.storeBytes(of: payloadChecksum.littleEndian, toByteOffset: 20, as: UInt32.self)
-        place.storeBytes(of: 0, toByteOffset: 24, as: UInt32.self)
+        place.storeBytes(of: salt.littleEndian, toByteOffset: 24, as: UInt32.self)
         let checksum = CRC32C.checksum(Bytes(start: place, count: 28))
         place.storeBytes(of: checksum.littleEndian, toByteOffset: 28, as: UInt32.self)
     }
 
     /// The header that stands at `bytes`' start, if a sound one does that belongs there.
-    init?(_ bytes: Bytes, file: UInt32, offset: Int) {
+    ///
+    /// - Parameter salt: the file's; with `nil`, as that was lost, any.
+    init?(_ bytes: Bytes, salt: UInt32?, file: UInt32, offset: Int) {
         guard bytes.count >= JournalFormat.recordHeaderBytes,
             bytes.little(at: 0, as: UInt32.self) == JournalFormat.recordMark,
             bytes.little(at: 8, as: UInt64.self) == UInt64(file) << 32 | UInt64(offset),
             bytes.little(at: 28, as: UInt32.self) == CRC32C.checksum(bytes.view(0..<28)),
+            salt == nil || bytes.little(at: 24, as: UInt32.self) == salt,
             let kind = RecordKind(rawValue: bytes.little(at: 16, as: UInt16.self))
         else { return nil }
         self.kind = kind
         payloadBytes = Int(bytes.little(at: 4, as: UInt32.self))
         payloadChecksum = bytes.little(at: 20, as: UInt32.self)
+        self.salt = bytes.little(at: 24, as: UInt32.self)
         self.file = file
         self.offset = offset
     }
 
     init(
-        kind: RecordKind, payloadBytes: Int, payloadChecksum: UInt32, file: UInt32, offset: Int
+        kind: RecordKind, payloadBytes: Int, payloadChecksum: UInt32, salt: UInt32, file: UInt32,
+        offset: Int
     ) {
         self.kind = kind
         self.payloadBytes = payloadBytes
         self.payloadChecksum = payloadChecksum
+        self.salt = salt
         self.file = file
         self.offset = offset
     }

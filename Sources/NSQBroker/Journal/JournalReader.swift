@@ -5,6 +5,8 @@ import Transport
 /// Reads a journal's file record by record, through a window of it.
 struct JournalReader {
     let file: UInt32
+    /// `nil` as long as it is not known.
+    private(set) var salt: UInt32?
     private let disk: any JournalDisk
     private var window: UnsafeMutableRawBufferPointer
     private var windowStart = 0
@@ -12,8 +14,9 @@ struct JournalReader {
 
     static let windowBytes = 1 << 20
 
-    init(_ file: UInt32, on disk: any JournalDisk) {
+    init(_ file: UInt32, salt: UInt32? = nil, on disk: any JournalDisk) {
         self.file = file
+        self.salt = salt
         self.disk = disk
         window = .allocate(byteCount: Self.windowBytes, alignment: 16)
     }
@@ -43,7 +46,10 @@ struct JournalReader {
     /// The header at `offset`, without its payload being looked at.
     mutating func header(at offset: Int) throws(LedgerError) -> RecordHeader? {
         let head = try bytes(offset..<offset + JournalFormat.recordHeaderBytes)
-        return RecordHeader(head, file: file, offset: offset)
+        let header = RecordHeader(head, salt: salt, file: file, offset: offset)
+        // Where the file's header is damaged its first record tells.
+        salt = salt ?? header?.salt
+        return header
     }
 
     /// Where the next sound header stands, from `offset` on.
@@ -52,15 +58,17 @@ struct JournalReader {
         while offset < end {
             let head = try bytes(offset..<offset + JournalFormat.recordHeaderBytes)
             guard head.count == JournalFormat.recordHeaderBytes else { return nil }
-            if RecordHeader(head, file: file, offset: offset) != nil { return offset }
+            if RecordHeader(head, salt: salt, file: file, offset: offset) != nil { return offset }
             offset += JournalFormat.alignment
         }
         return nil
     }
 
     mutating func fileHeader() throws(LedgerError) -> JournalFormat.FileHeader {
-        JournalFormat.check(
+        let header = JournalFormat.check(
             fileHeader: try bytes(0..<JournalFormat.fileHeaderBytes), number: file)
+        if case .sound(let salt) = header { self.salt = salt }
+        return header
     }
 
     /// Whether there is nothing but zeros from `offset` to `end`: the file's reserve.

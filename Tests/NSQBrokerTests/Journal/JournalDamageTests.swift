@@ -95,6 +95,32 @@ import Transport
         #expect(broker.delivered() == ["one", "two"])
     }
 
+    /// A write that failed was cut, and others came in its place; then the power failed.
+    @Test func `is not hidden by an earlier header that its place has kept`() throws {
+        let salt = try #require(disk.header(at: places[1].lowerBound, of: 1)?.salt)
+        disk.put(
+            RecordHeader(
+                kind: .published, payloadBytes: places[1].count + places[2].count,
+                payloadChecksum: 1, salt: salt, file: 1, offset: places[1].lowerBound))
+        let broker = try JournaledBroker(on: disk)
+        #expect(
+            broker.report.damages == [.init(file: 1, range: places[1], what: "a damaged record")])
+        #expect(broker.delivered() == ["one", "three"])
+    }
+
+    /// Somebody knows where their message will lie, and that the disk will damage it.
+    @Test func `takes no record for its own that does not know the file's salt`() throws {
+        let first = try #require(disk.header(at: places[0].lowerBound, of: 1))
+        disk.put(
+            RecordHeader(
+                kind: first.kind, payloadBytes: first.payloadBytes,
+                payloadChecksum: first.payloadChecksum, salt: first.salt &+ 1, file: 1,
+                offset: first.offset))
+        let broker = try JournaledBroker(on: disk)
+        #expect(broker.report.damages == [.init(file: 1, range: places[0], what: "no record")])
+        #expect(broker.delivered() == ["two", "three"])
+    }
+
     /// Somebody publishes what they have read from a journal.
     @Test func `takes no record within a message for one of its own`() throws {
         let record = Array(disk.contents[1]![places[0]])
@@ -114,7 +140,7 @@ import Transport
     }
 
     @Test func `is refused if a newer tally wrote it, and left as it is`() throws {
-        var header = Array(JournalFormat.fileHeader(number: 1).dropLast(4))
+        var header = Array(JournalFormat.fileHeader(number: 1, salt: 0).dropLast(4))
         header[8] += 1
         header.append(little: header.withUnsafeBytes { CRC32C.checksum($0) })
         disk.contents[1]!.replaceSubrange(0..<64, with: header)
@@ -170,7 +196,15 @@ extension MemoryDisk {
     /// The header that stands there, if one does.
     func header(at offset: Int, of file: UInt32) -> RecordHeader? {
         contents[file]!.withUnsafeBytes {
-            RecordHeader($0.view(offset..<$0.count), file: file, offset: offset)
+            RecordHeader(
+                $0.view(offset..<$0.count), salt: nil, file: file, offset: offset)
+        }
+    }
+
+    /// Puts a header where it says that it stands.
+    func put(_ header: RecordHeader) {
+        contents[header.file]!.withUnsafeMutableBytes {
+            header.write(to: $0.baseAddress! + header.offset)
         }
     }
 

@@ -8,10 +8,11 @@ import Testing
     @Test func `knows a record by its place`() {
         let bytes = header(file: 3, offset: 640)
         bytes.withUnsafeBytes {
-            #expect(RecordHeader($0, file: 3, offset: 640)?.payloadBytes == 100)
+            #expect(RecordHeader($0, salt: 9, file: 3, offset: 640)?.payloadBytes == 100)
             // What lay there before, and what lies in a message.
-            #expect(RecordHeader($0, file: 3, offset: 648) == nil)
-            #expect(RecordHeader($0, file: 4, offset: 640) == nil)
+            #expect(RecordHeader($0, salt: 9, file: 3, offset: 648) == nil)
+            #expect(RecordHeader($0, salt: 9, file: 4, offset: 640) == nil)
+            #expect(RecordHeader($0, salt: 8, file: 3, offset: 640) == nil)
         }
     }
 
@@ -20,13 +21,17 @@ import Testing
         for bit in 0..<8 * bytes.count {
             var changed = bytes
             changed[bit / 8] ^= 1 << UInt8(bit % 8)
-            changed.withUnsafeBytes { #expect(RecordHeader($0, file: 3, offset: 640) == nil) }
+            changed.withUnsafeBytes {
+                #expect(RecordHeader($0, salt: 9, file: 3, offset: 640) == nil)
+            }
         }
     }
 
     @Test func `refuses a newer version, and takes no damage for one`() {
-        var bytes = JournalFormat.fileHeader(number: 1)
-        #expect(bytes.withUnsafeBytes { JournalFormat.check(fileHeader: $0, number: 1) } == .sound)
+        var bytes = JournalFormat.fileHeader(number: 1, salt: 9)
+        #expect(
+            bytes.withUnsafeBytes { JournalFormat.check(fileHeader: $0, number: 1) }
+                == .sound(salt: 9))
         #expect(
             bytes.withUnsafeBytes { JournalFormat.check(fileHeader: $0, number: 2) } == .damaged)
         bytes[8] ^= 0x40
@@ -50,8 +55,8 @@ import Testing
         var bytes = [UInt8](repeating: 0, count: JournalFormat.recordHeaderBytes)
         bytes.withUnsafeMutableBytes {
             RecordHeader(
-                kind: .published, payloadBytes: 100, payloadChecksum: 0xfeed, file: file,
-                offset: offset
+                kind: .published, payloadBytes: 100, payloadChecksum: 0xfeed, salt: 9,
+                file: file, offset: offset
             ).write(to: $0.baseAddress!)
         }
         return bytes
