@@ -127,6 +127,62 @@ import Testing
         #expect(other.heard() == [])
     }
 
+    /// The file begins with topics from before the batch that it is begun for.
+    @Test func `hands over to a channel that goes in the batch that a file is begun for`() throws {
+        let disk = MemoryDisk()
+        let first = try JournaledBroker(on: disk) { $0.maxBytesPerFile = 1_000 }
+        _ = first.consumer(ready: 0)
+        first.turn { _ = first.core.pauseTopic(.plays, true, at: first.now) }
+        first.publish("1 \(filler)")
+        disk.failing = [.write: MemoryDisk.broken]
+        first.turn { _ = first.core.pauseTopic(.plays, false, at: first.now) }
+        first.turn { _ = first.core.deleteChannel(.count, of: .plays, at: first.now) }
+        disk.failing = [:]
+        first.turn {
+            for number in 1...20 {
+                _ = first.core.createTopic(TopicName("topic_\(number)")!, at: first.now)
+            }
+        }
+        #expect(disk.contents.count == 2)
+        #expect(try disk.places(of: .channelDeleted, in: 2).count == 1)
+        let next = try JournaledBroker(on: disk)
+        #expect(next.delivered() == [])
+    }
+
+    /// Or its first messages would be taken for some that were handed over long ago.
+    @Test func `tells a topic from the one before it, though the note of its end is lost`() throws {
+        let disk = MemoryDisk()
+        let first = try JournaledBroker(on: disk)
+        let consumer = first.consumer()
+        first.publish("1", "2", "3")
+        #expect(consumer.heard().count == 4)
+        first.pass(.milliseconds(1))
+        first.turn { _ = first.core.deleteTopic(.plays, at: first.now) }
+        _ = first.consumer(ready: 0)
+        first.publish("4", "5")
+        let note = try #require(try disk.places(of: .topicDeleted, in: 1).last)
+        disk.contents[1]![note.lowerBound] ^= 1
+        let next = try JournaledBroker(on: disk)
+        #expect(next.delivered() == ["4", "5"])
+    }
+
+    /// It may be there all the same, and says what there was when it was begun.
+    @Test func `notes nothing in an older file once a younger one was begun`() throws {
+        let disk = MemoryDisk()
+        let first = try JournaledBroker(on: disk) { $0.maxBytesPerFile = 1_000 }
+        _ = first.consumer(ready: 0)
+        first.publish("1 \(filler)")
+        disk.failing = [.write: MemoryDisk.broken, .remove: MemoryDisk.broken]
+        disk.bytesBeforeFailure = .max
+        first.client().publish(filler + filler)
+        #expect(disk.contents.count == 2)
+        disk.failing = [:]
+        first.turn { _ = first.core.pauseChannel(.count, of: .plays, true, at: first.now) }
+        let next = try JournaledBroker(on: disk)
+        let channels = next.core.statistics(at: next.now).topics.flatMap(\.channels)
+        #expect(channels.map(\.isPaused) == [true])
+    }
+
     /// The segment that is written to stays so, though older ones come behind it in the journal.
     @Test func `gives what is published behind a move to a channel that came later`() throws {
         let disk = MemoryDisk()
