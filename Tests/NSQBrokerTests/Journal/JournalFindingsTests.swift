@@ -140,7 +140,7 @@ import Testing
         disk.failing = [:]
         first.turn {
             for number in 1...20 {
-                _ = first.core.createTopic(TopicName("topic_\(number)")!, at: first.now)
+                first.core.createTopic(TopicName("topic_\(number)")!, at: first.now)
             }
         }
         #expect(disk.contents.count == 2)
