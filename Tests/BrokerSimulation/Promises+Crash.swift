@@ -157,5 +157,7 @@ extension Promises {
             copies[number] = copy
         }
         topics[name]!.channels[channel]!.copies = copies
+        // Of what was moved it is noted which channels it was never for.
+        for number in topics[name]!.all { allow(number, name, channel) }
     }
 }

@@ -19,6 +19,8 @@ final class SimulatedDisk: JournalDisk {
     private(set) var contents: [UInt32: SimulatedFile] = [:]
     /// Removed, but not yet for good, in this order.
     private var removed: [(number: UInt32, file: SimulatedFile)] = []
+    /// Removed for good: what others are made of.
+    private var spares: [SimulatedFile.Extent] = []
     private var random: SeededGenerator
 
     var troubles = Troubles()
@@ -60,7 +62,7 @@ final class SimulatedDisk: JournalDisk {
         if isDead { throw fail("the process is dead") }
     }
 
-    var usedBytes: Int { contents.values.reduce(0) { $0 + $1.cached.length } }
+    var usedBytes: Int { contents.values.reduce(spareBytes) { $0 + $1.cached.length } }
 
     // MARK: Files
 
@@ -70,14 +72,30 @@ final class SimulatedDisk: JournalDisk {
         return contents.map { JournalFile(number: $0.key, byteCount: $0.value.cached.length) }
     }
 
-    func create(_ file: UInt32) throws(LedgerError) {
+    func create(_ file: UInt32, beginning slices: [Bytes]) throws(LedgerError) {
         try live()
         if chance(troubles.writes) { throw fail("cannot create") }
+        contents[file] = spares.popLast().map(SimulatedFile.init) ?? fresh(file)
+        do throws(LedgerError) {
+            try write(slices, to: file, at: 0)
+        } catch {
+            try? remove(file)
+            throw error
+        }
+    }
+
+    private func fresh(_ file: UInt32) -> SimulatedFile {
         var fresh = contents[file] ?? removed.last { $0.number == file }?.file ?? SimulatedFile()
         removed.removeAll { $0.number == file }
         fresh.change(.truncate(to: 0))
-        contents[file] = fresh
+        return fresh
     }
+
+    var remains: Int { spares.last?.length ?? 0 }
+
+    var spareBytes: Int { spares.reduce(0) { $0 + $1.length } }
+
+    func giveBackSpares() { spares = [] }
 
     func remove(_ file: UInt32) throws(LedgerError) {
         try live()
@@ -164,6 +182,7 @@ final class SimulatedDisk: JournalDisk {
         }
         for (file, count) in sync.changes { contents[file]?.bringToDisk(count) }
         for file in contents.keys { contents[file]!.nameIsSynced() }
+        for gone in removed where chance(50) { spares.append(gone.file.cached) }
         removed = []
         sync.done(nil)
         return true
@@ -174,6 +193,7 @@ final class SimulatedDisk: JournalDisk {
     /// The process is gone; what it wrote is in the system's memory.
     func processEnded() {
         openSync = nil
+        spares = []
         isDead = false
         callsToLive = nil
     }

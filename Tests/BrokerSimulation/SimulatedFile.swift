@@ -8,6 +8,13 @@ struct SimulatedFile {
     private(set) var durable: Extent?
     /// What has changed since the last sync.
     private(set) var unsynced: [Change] = []
+    /// What is in it as soon as it has its name.
+    private let remains: Extent
+
+    init(remains: Extent = Extent()) {
+        self.remains = remains
+        cached = remains
+    }
 
     enum Change {
         case write([UInt8], at: Int)
@@ -27,7 +34,7 @@ struct SimulatedFile {
     }
 
     mutating func nameIsSynced() {
-        if durable == nil { durable = Extent() }
+        if durable == nil { durable = remains }
     }
 
     /// A sync failed: some of what was to be brought to the disk never will be.

@@ -18,15 +18,19 @@ package struct DataPathOptions: Sendable {
 /// and synced by and by.
 final class DataPath {
     let journal: Journal
+    private let disk: FolderDisk
     private let timer: Timer
+    private let spareTimer: Timer
     private let interval: Duration
     private let path: String
     private let logger: Logger
 
     /// - Throws: if the folder is not there, or another broker has it.
     init(_ options: DataPathOptions, on loop: Loop, logger: Logger) throws(LedgerError) {
-        journal = Journal(on: try FolderDisk(options.path, on: loop), options.journal)
+        disk = try FolderDisk(options.path, on: loop)
+        journal = Journal(on: disk, options.journal)
         timer = Timer(on: loop)
+        spareTimer = Timer(on: loop)
         interval = options.syncTimeout
         path = options.path
         self.logger = logger
@@ -56,6 +60,17 @@ final class DataPath {
             }
         }
         scheduleSync()
+        scheduleGivingBack()
+    }
+
+    /// How long a file is kept that no other is made of.
+    private static let spareTime = Duration.seconds(60)
+
+    private func scheduleGivingBack() {
+        spareTimer.start(after: Self.spareTime) { [weak self] in
+            self?.disk.giveBackIdleSpares()
+            self?.scheduleGivingBack()
+        }
     }
 
     private func scheduleSync() {
@@ -69,6 +84,7 @@ final class DataPath {
     /// Syncs what is left, and calls `done`.
     func close(_ done: @escaping () -> Void) {
         timer.close()
+        spareTimer.close()
         guard journal.isDirty else { return done() }
         let whenSynced = journal.onSync
         journal.onSync = { [journal] write, error in

@@ -9,6 +9,7 @@ final class FolderDisk: JournalDisk {
     let path: String
     private let folder: Int32
     private var open: [UInt32: Int32] = [:]
+    private var spares = SpareFiles()
     private let syncer: LoopThread
     private let door: LoopDoor
 
@@ -41,12 +42,16 @@ final class FolderDisk: JournalDisk {
             Glibc.close(folder)
             throw LedgerError("\(error)")
         }
+        for name in try Files.names(in: path) where name.hasPrefix(SpareFiles.prefix) {
+            unlinkat(folder, name, 0)
+        }
     }
 
     deinit {
         syncer.stop()
         syncer.join()
         for descriptor in open.values { Glibc.close(descriptor) }
+        for spare in spares.all { giveBack(spare) }
         Glibc.close(folder)
     }
 
@@ -61,15 +66,63 @@ final class FolderDisk: JournalDisk {
         return files
     }
 
-    func create(_ file: UInt32) throws(LedgerError) {
-        open[file] = try opened(file, O_CREAT | O_TRUNC)
+    func create(_ file: UInt32, beginning slices: [Bytes]) throws(LedgerError) {
+        if let spare = spares.next { return try make(file, of: spare, beginning: slices) }
+        let descriptor = try opened(file, O_CREAT | O_TRUNC)
+        do throws(LedgerError) {
+            try write(slices, to: descriptor, at: 0)
+            open[file] = descriptor
+        } catch {
+            unlinkat(folder, JournalFile.name(of: file), 0)
+            Glibc.close(descriptor)
+            throw error
+        }
+    }
+
+    /// It has its name once its beginning is written: who finds it finds no earlier file's.
+    private func make(
+        _ file: UInt32, of spare: SpareFiles.Spare, beginning slices: [Bytes]
+    ) throws(LedgerError) {
+        spares.remove(spare)
+        do throws(LedgerError) {
+            try write(slices, to: spare.descriptor, at: 0)
+            try rename(spare.name, to: JournalFile.name(of: file))
+            open[file] = spare.descriptor
+        } catch {
+            giveBack(spare)
+            throw error
+        }
     }
 
     func remove(_ file: UInt32) throws(LedgerError) {
-        if let descriptor = open.removeValue(forKey: file) { Glibc.close(descriptor) }
-        guard unlinkat(folder, JournalFile.name(of: file), 0) == 0 else {
-            throw failure("cannot remove \(JournalFile.name(of: file))")
+        let name = JournalFile.name(of: file)
+        if let spare = try spare(of: file) {
+            try rename(name, to: spare.name)
+            spares.append(spare)
+        } else {
+            guard unlinkat(folder, name, 0) == 0 else { throw failure("cannot remove \(name)") }
+            if let descriptor = open[file] { closeByTheWay(descriptor) }
         }
+        open[file] = nil
+    }
+
+    /// What it can be, if it is of use.
+    private func spare(of file: UInt32) throws(LedgerError) -> SpareFiles.Spare? {
+        guard let descriptor = open[file] else { return nil }
+        let byteCount = try Files.byteCount(of: descriptor, path)
+        guard spares.hasUse(for: byteCount) else { return nil }
+        return SpareFiles.Spare(number: file, descriptor: descriptor, byteCount: byteCount)
+    }
+
+    private func rename(_ name: String, to new: String) throws(LedgerError) {
+        guard renameat(folder, name, folder, new) == 0 else {
+            throw failure("cannot rename \(name)")
+        }
+    }
+
+    /// The system takes its time to give back what a removed file took.
+    private func closeByTheWay(_ descriptor: Int32) {
+        syncer.door.submit { _ in Glibc.close(descriptor) }
     }
 
     private func descriptor(_ file: UInt32) throws(LedgerError) -> Int32 {
@@ -86,10 +139,38 @@ final class FolderDisk: JournalDisk {
         return descriptor
     }
 
+    // MARK: Spares
+
+    var remains: Int { spares.next?.byteCount ?? 0 }
+
+    var spareBytes: Int { spares.byteCount }
+
+    func giveBackSpares() {
+        for spare in spares.removeAll() { giveBack(spare) }
+    }
+
+    /// Gives back those that were not needed since the last time.
+    func giveBackIdleSpares() {
+        for spare in spares.removeIdle() {
+            unlinkat(folder, spare.name, 0)
+            closeByTheWay(spare.descriptor)
+        }
+    }
+
+    private func giveBack(_ spare: SpareFiles.Spare) {
+        unlinkat(folder, spare.name, 0)
+        Glibc.close(spare.descriptor)
+    }
+
     // MARK: Bytes
 
     func write(_ slices: [Bytes], to file: UInt32, at offset: Int) throws(LedgerError) {
-        let descriptor = try descriptor(file)
+        try write(slices, to: descriptor(file), at: offset)
+    }
+
+    private func write(
+        _ slices: [Bytes], to descriptor: Int32, at offset: Int
+    ) throws(LedgerError) {
         var vectors = slices.map {
             iovec(iov_base: UnsafeMutableRawPointer(mutating: $0.baseAddress), iov_len: $0.count)
         }
@@ -133,7 +214,11 @@ final class FolderDisk: JournalDisk {
         guard fstat(descriptor, &status) == 0 else { throw failure("cannot stat") }
         let length = Int(status.st_size)
         guard length < end else { return }
-        let error = posix_fallocate(descriptor, length, end - length)
+        var error = posix_fallocate(descriptor, length, end - length)
+        if error == ENOSPC, !spares.all.isEmpty {
+            giveBackSpares()
+            error = posix_fallocate(descriptor, length, end - length)
+        }
         guard error == 0 else {
             throw LedgerError(
                 "cannot make room in \(path)/\(JournalFile.name(of: file)): "
@@ -150,7 +235,11 @@ final class FolderDisk: JournalDisk {
     func sync(_ files: [UInt32], _ done: @escaping (LedgerError?) -> Void) {
         let descriptors = files.compactMap { open[$0] } + [folder]
         let path = path
-        let answer = LoopBoundAnswer(done)
+        let gone = Set(spares.all.map(\.number))
+        let answer = LoopBoundAnswer { [weak self] error in
+            if error == nil { self?.spares.syncEnded(gone) }
+            done(error)
+        }
         syncer.door.submit { [door] _ in
             let failed = descriptors.contains { fdatasync($0) != 0 }
             let error = failed ? LedgerError("cannot sync \(path): \(Self.reason)") : nil

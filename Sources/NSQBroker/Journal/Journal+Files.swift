@@ -13,6 +13,8 @@ extension Journal {
         var end: Int
         /// Its length on the disk.
         var reserved: Int
+        /// Where the bytes of an earlier file end, that it was made of.
+        var remains = 0
         /// Segments that need something in it.
         var segments = 0
         /// Something in it is not synced.
@@ -37,6 +39,7 @@ extension Journal {
     /// - Returns: why there is room for no more than it, if there is not.
     func makeRoom() throws(LedgerError) -> LedgerError? {
         try cutRags()
+        giveBackSparesBeyondBound()
         let fits = files.last.map { $0.end + batch.byteCount <= options.maxBytesPerFile } == true
         if needsFile || !fits { try beginFile() }
         let last = files.count - 1
@@ -45,7 +48,9 @@ extension Journal {
         guard failure != nil || needed + Self.reserveBytes > files[last].reserved else {
             return nil
         }
-        let wanted = needed + Self.growth(of: needed)
+        let wanted = min(
+            needed + Self.growth(of: needed),
+            max(needed, options.maxBytesPerFile) + Self.reserveBytes)
         do throws(LedgerError) {
             try disk.reserve(wanted, in: files[last].number)
             files[last].reserved = max(files[last].reserved, wanted)
@@ -58,6 +63,12 @@ extension Journal {
         }
     }
 
+    private func giveBackSparesBeyondBound() {
+        guard options.maxDiskBytes > 0 else { return }
+        let used = usedBytes + batch.byteCount + disk.spareBytes
+        if used > options.maxDiskBytes { disk.giveBackSpares() }
+    }
+
     /// A file grows in steps, for each costs the file system a note of its own.
     private static func growth(of byteCount: Int) -> Int {
         min(max(2 * reserveBytes, byteCount), 16 << 20)
@@ -68,6 +79,7 @@ extension Journal {
         guard hasRagsBehindEnd, let file = files.last else { return }
         try disk.truncate(file.number, to: file.end)
         files[files.count - 1].reserved = file.end
+        files[files.count - 1].remains = 0
         hasRagsBehindEnd = false
     }
 
@@ -75,27 +87,25 @@ extension Journal {
         let number = (files.last?.number ?? 0) + 1
         // Whatever becomes of this one, nothing may be noted in an older one once it is there.
         beginFileNext()
-        try disk.create(number)
         let salt = options.salt()
-        let header = JournalFormat.fileHeader(number: number, salt: salt)
+        let remains = disk.remains
+        let header = JournalFormat.fileHeader(number: number, salt: salt, remains: remains)
         var first = JournalBatch()
         first.append(known.list)
-        do throws(LedgerError) {
-            let end = JournalFormat.fileHeaderBytes
-            let places = try first.layOut(in: number, salt: salt, at: end) {
-                slices throws(LedgerError) in
-                try header.withBytes { bytes throws(LedgerError) in
-                    try disk.write([bytes] + slices, to: number, at: 0)
-                }
+        let start = JournalFormat.fileHeaderBytes
+        let places = try first.layOut(in: number, salt: salt, at: start, remains: remains) {
+            slices throws(LedgerError) in
+            try header.withBytes { bytes throws(LedgerError) in
+                try disk.create(number, beginning: [bytes] + slices)
             }
-            let length = places.last?.upperBound ?? end
-            giveBackReserve()
-            files.append(File(number: number, salt: salt, end: length, reserved: length))
-            needsFile = false
-        } catch {
-            try? disk.remove(number)
-            throw error
         }
+        let end = places.last?.upperBound ?? start
+        giveBackReserve()
+        files.append(
+            File(
+                number: number, salt: salt, end: end, reserved: max(remains, end),
+                remains: remains))
+        needsFile = false
     }
 
     // MARK: Coming back

@@ -104,11 +104,12 @@ extension Journal {
         var isOurs = true
         switch try reader.fileHeader() {
         case .sound: break
+        case .earlier where isLast: isOurs = false
         case .newer(let version):
             throw LedgerError(
                 "\(file.name) was written by a newer tally (its format is \(version), this one "
                     + "reads up to \(JournalFormat.version))")
-        case .damaged:
+        case .damaged, .earlier:
             isOurs = false
             if file.byteCount > 0 { report.add(0..<64, of: file, "the file's header is damaged") }
         }

@@ -135,9 +135,8 @@ package final class Journal: Ledger {
             hasRagsBehindEnd = true
             let file = files[files.count - 1]
             let places = try batch.layOut(
-                in: file.number, salt: file.salt!, at: file.end
-            ) {
-                slices throws(LedgerError) in
+                in: file.number, salt: file.salt!, at: file.end, remains: file.remains
+            ) { slices throws(LedgerError) in
                 try disk.write(slices, to: file.number, at: file.end)
             }
             hasRagsBehindEnd = false

@@ -76,13 +76,16 @@ struct JournalBatch {
 
     mutating func removeAll() { self = JournalBatch() }
 
-    /// Hands the bytes of all records, as they are to lie from `offset` on, to `body`.
+    /// Hands the bytes of all records, as they are to lie from `offset` on, to `body`, and what
+    /// tells them from what remains of an earlier file behind them.
     ///
     /// - Returns: where each record lies.
     func layOut<Failure: Error>(
-        in file: UInt32, salt: UInt32, at offset: Int, _ body: ([Bytes]) throws(Failure) -> Void
+        in file: UInt32, salt: UInt32, at offset: Int, remains: Int,
+        _ body: ([Bytes]) throws(Failure) -> Void
     ) throws(Failure) -> [Range<Int>] {
-        var own = [UInt8](repeating: 0, count: records.reduce(0) { $0 + ownBytes($1) })
+        let ownBytes = records.reduce(JournalFormat.endMarkBytes) { $0 + self.ownBytes($1) }
+        var own = [UInt8](repeating: 0, count: ownBytes)
         var places: [Range<Int>] = []
         var failure: Failure?
         own.withUnsafeMutableBytes { memory in
@@ -103,6 +106,8 @@ struct JournalBatch {
                 places.append(offset..<offset + record.byteCount)
                 offset += record.byteCount
             }
+            let mark = min(max(0, remains - offset), JournalFormat.endMarkBytes)
+            if mark > 0 { slices.append(Bytes(memory).view(used..<used + mark)) }
             do throws(Failure) { try body(slices) } catch { failure = error }
         }
         if let failure { throw failure }

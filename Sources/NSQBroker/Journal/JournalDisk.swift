@@ -9,7 +9,14 @@ package protocol JournalDisk: AnyObject {
     /// Every file there is, with its length.
     func files() throws(LedgerError) -> [JournalFile]
 
-    func create(_ file: UInt32) throws(LedgerError)
+    /// How long the next file is from the beginning: as the removed one that it is made of, whose
+    /// bytes stand in it yet; 0 if there is none to make it of.
+    var remains: Int { get }
+
+    /// Begins a file with `slices`, one behind the other.
+    ///
+    /// - Throws: and there is no such file, or one with a part of them.
+    func create(_ file: UInt32, beginning slices: [Bytes]) throws(LedgerError)
 
     /// Writes all slices one behind the other, from `offset` on.
     ///
@@ -27,6 +34,12 @@ package protocol JournalDisk: AnyObject {
     func truncate(_ file: UInt32, to end: Int) throws(LedgerError)
 
     func remove(_ file: UInt32) throws(LedgerError)
+
+    /// What removed files take that others are to be made of.
+    var spareBytes: Int { get }
+
+    /// Does without them.
+    func giveBackSpares()
 
     /// Brings the files, and the names of new ones, to the disk for good, and then calls `done`,
     /// on a later turn.

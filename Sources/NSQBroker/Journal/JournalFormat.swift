@@ -4,8 +4,9 @@ import Transport
 /// How the journal's files are laid out. All numbers are little-endian.
 ///
 /// ```
-/// file    header (64 bytes), records, zeros that the file was made longer by
-/// header  "TALLYLOG", version, file number, salt, zeros, checksum of what stands before it
+/// file    header (64 bytes), records, 32 zeros, remains, zeros that the file was made longer by
+/// header  "TALLYLOG", version, file number, salt, end of the remains, zeros, checksum of what
+///         stands before it
 /// record  mark, payload bytes, position, kind, payload checksum, salt, header checksum (32 bytes);
 ///         payload; zeros up to a multiple of 8
 /// ```
@@ -13,13 +14,16 @@ import Transport
 /// A record knows its position, so that nothing that was copied or moved is taken for one. Where a
 /// payload is damaged, records are looked for within it, too: the header may be what is left of an
 /// earlier one that lay there. The salt is the file's own and known to nobody else: so no message
-/// can have a record in it that is taken for one of the journal's.
+/// can have a record in it that is taken for one of the journal's, and nothing of the remains is:
+/// those of the removed file that this one was made of.
 enum JournalFormat {
     static let magic: StaticString = "TALLYLOG"
     /// Older versions are read; a newer one is refused.
     static let version: UInt32 = 1
     static let fileHeaderBytes = 64
     static let recordHeaderBytes = 32
+    /// The zeros that tell remains from a record.
+    static let endMarkBytes = recordHeaderBytes
     static let recordMark: UInt32 = 0x5243_4a54
     static let alignment = 8
 
@@ -33,18 +37,22 @@ enum JournalFormat {
     /// A record's place in the file, header and padding included.
     static func recordBytes(payload: Int) -> Int { recordHeaderBytes + aligned(payload) }
 
-    static func fileHeader(number: UInt32, salt: UInt32) -> [UInt8] {
+    /// - Parameter remains: where they end; 0 if there are none.
+    static func fileHeader(number: UInt32, salt: UInt32, remains: Int) -> [UInt8] {
         var bytes = Array(magic.bytes)
         bytes.append(little: version)
         bytes.append(little: number)
         bytes.append(little: salt)
+        bytes.append(little: UInt64(remains))
         bytes += [UInt8](repeating: 0, count: fileHeaderBytes - 4 - bytes.count)
         bytes.append(little: bytes.withUnsafeBytes { CRC32C.checksum($0) })
         return bytes
     }
 
     enum FileHeader: Equatable {
-        case sound(salt: UInt32)
+        case sound(salt: UInt32, remains: Int)
+        /// Whole, but another file's: of the one that this was made of, and nothing more.
+        case earlier
         case newer(version: UInt32)
         case damaged
     }
@@ -57,8 +65,11 @@ enum JournalFormat {
         else { return .damaged }
         let version = bytes.little(at: 8, as: UInt32.self)
         guard version <= Self.version else { return .newer(version: version) }
-        guard bytes.little(at: 12, as: UInt32.self) == number else { return .damaged }
-        return .sound(salt: bytes.little(at: 16, as: UInt32.self))
+        let written = bytes.little(at: 12, as: UInt32.self)
+        guard written == number else { return written < number ? .earlier : .damaged }
+        return .sound(
+            salt: bytes.little(at: 16, as: UInt32.self),
+            remains: Int(truncatingIfNeeded: bytes.little(at: 20, as: UInt64.self)))
     }
 }
 

@@ -7,6 +7,8 @@ struct JournalReader {
     let file: UInt32
     /// `nil` as long as it is not known.
     private(set) var salt: UInt32?
+    /// Where what stood in the file before it was this one's ends.
+    private var remains = 0
     private let disk: any JournalDisk
     private var window: UnsafeMutableRawBufferPointer
     private var windowStart = 0
@@ -67,12 +69,22 @@ struct JournalReader {
     mutating func fileHeader() throws(LedgerError) -> JournalFormat.FileHeader {
         let header = JournalFormat.check(
             fileHeader: try bytes(0..<JournalFormat.fileHeaderBytes), number: file)
-        if case .sound(let salt) = header { self.salt = salt }
+        if case .sound(let salt, let remains) = header {
+            self.salt = salt
+            self.remains = remains
+        }
         return header
     }
 
-    /// Whether there is nothing but zeros from `offset` to `end`: the file's reserve.
+    /// Whether nothing was written from `offset` to `end`: there are zeros, and what remains of an
+    /// earlier file behind the first of them.
     mutating func isEmpty(from offset: Int, to end: Int) throws(LedgerError) -> Bool {
+        let mark = min(end, offset + JournalFormat.endMarkBytes)
+        guard try isZero(from: offset, to: mark) else { return false }
+        return try isZero(from: max(mark, remains), to: end)
+    }
+
+    private mutating func isZero(from offset: Int, to end: Int) throws(LedgerError) -> Bool {
         var offset = offset
         while offset < end {
             let part = try bytes(offset..<min(end, offset + Self.windowBytes))

@@ -37,7 +37,13 @@ final class QuietDisk: JournalDisk {
 
     // MARK: What is not done
 
-    func create(_ file: UInt32) throws(LedgerError) { throw refusal }
+    var remains: Int { 0 }
+
+    var spareBytes: Int { 0 }
+
+    func giveBackSpares() {}
+
+    func create(_ file: UInt32, beginning slices: [Bytes]) throws(LedgerError) { throw refusal }
 
     func write(_ slices: [Bytes], to file: UInt32, at offset: Int) throws(LedgerError) {
         throw refusal

@@ -33,7 +33,7 @@ import UVLoop
             "failed to lock data-path: cannot flock directory \(path) - Resource temporarily "
                 + "unavailable (possibly in use by another instance of nsqd)")
         #expect(throws: refusal) { try open() }
-        try first?.create(1)
+        try first?.create(1, beginning: [])
         first = nil
         #expect(try open().files() == [JournalFile(number: 1, byteCount: 0)])
     }
@@ -69,8 +69,8 @@ import UVLoop
         for name in others { try put(name, in: name) }
         let disk = try open()
         #expect(try disk.files() == [])
-        try disk.create(1)
-        try disk.create(2)
+        try disk.create(1, beginning: [])
+        try disk.create(2, beginning: [])
         try disk.remove(1)
         #expect(try disk.files() == [JournalFile(number: 2, byteCount: 0)])
         for name in others { #expect(try text(of: name) == name) }
@@ -78,7 +78,7 @@ import UVLoop
 
     @Test func `has what was written, in however many pieces`() throws {
         let disk = try open()
-        try disk.create(1)
+        try disk.create(1, beginning: [])
         // More than the system takes at once.
         let pieces = (0..<3_000).map { Array("\($0),".utf8) }
         let all = pieces.flatMap { $0 }
@@ -102,16 +102,18 @@ import UVLoop
         try disk.write(copies.map { Bytes($0) }, to: 1, at: offset)
     }
 
-    private func read(_ disk: FolderDisk, at offset: Int, count: Int) throws -> [UInt8] {
+    private func read(
+        _ disk: FolderDisk, _ file: UInt32 = 1, at offset: Int, count: Int
+    ) throws -> [UInt8] {
         let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: count, alignment: 1)
         defer { buffer.deallocate() }
-        let found = try disk.read(1, at: offset, into: buffer)
+        let found = try disk.read(file, at: offset, into: buffer)
         return Array(buffer.prefix(found))
     }
 
     @Test func `makes files longer and shorter, and never shorter to make room`() throws {
         let disk = try open()
-        try disk.create(1)
+        try disk.create(1, beginning: [])
         try disk.reserve(10_000, in: 1)
         #expect(try disk.files().map(\.byteCount) == [10_000])
         try disk.reserve(5_000, in: 1)
@@ -122,7 +124,7 @@ import UVLoop
 
     @Test func `is synced in its own time`() throws {
         let disk = try open()
-        try disk.create(1)
+        try disk.create(1, beginning: [])
         #expect(syncing(disk) == .some(nil))
     }
 
@@ -139,6 +141,58 @@ import UVLoop
         let missing = LedgerError(
             "cannot remove journal.000002.log in \(path): No such file or directory")
         #expect(throws: missing) { try disk.remove(2) }
+    }
+
+    // MARK: Spares
+
+    private let length = SpareFiles.minBytes + 100
+
+    /// A file of that length, removed.
+    private func openWithSpare() throws -> FolderDisk {
+        let disk = try open()
+        try disk.create(1, beginning: [])
+        try write([[7, 7, 7, 7]], to: disk, at: length - 4)
+        try disk.remove(1)
+        #expect(try disk.files() == [])
+        return disk
+    }
+
+    @Test func `makes a file of one that was removed, once that is so for good`() throws {
+        let disk = try openWithSpare()
+        #expect(disk.remains == 0, "it would come back after a power cut")
+        #expect(syncing(disk) == .some(nil))
+        #expect(disk.remains == length && disk.spareBytes == length)
+        let beginning: StaticString = "new"
+        try disk.create(2, beginning: [Bytes(start: beginning.utf8Start, count: 3)])
+        #expect(disk.remains == 0 && disk.spareBytes == 0)
+        #expect(try disk.files() == [JournalFile(number: 2, byteCount: length)])
+        #expect(try read(disk, 2, at: 0, count: 4) == Array("new\0".utf8))
+        #expect(try read(disk, 2, at: length - 4, count: 9) == [7, 7, 7, 7])
+    }
+
+    @Test func `keeps no small file to make another of`() throws {
+        let disk = try open()
+        try disk.create(1, beginning: [])
+        try disk.truncate(1, to: SpareFiles.minBytes - 1)
+        try disk.remove(1)
+        #expect(disk.spareBytes == 0)
+        #expect(try FileManager.default.contentsOfDirectory(atPath: path) == [])
+    }
+
+    @Test func `gives back what no file was made of`() throws {
+        let disk = try openWithSpare()
+        disk.giveBackIdleSpares()
+        #expect(disk.spareBytes == length, "it has not been there for long")
+        disk.giveBackIdleSpares()
+        #expect(disk.spareBytes == 0)
+        #expect(try FileManager.default.contentsOfDirectory(atPath: path) == [])
+    }
+
+    @Test func `has no more of what another broker kept to make files of`() throws {
+        try put("what was", in: SpareFiles.prefix + "1")
+        let disk = try open()
+        #expect(disk.spareBytes == 0)
+        #expect(try FileManager.default.contentsOfDirectory(atPath: path) == [])
     }
 
     /// - Returns: what the sync said; `nil` if it never ends.

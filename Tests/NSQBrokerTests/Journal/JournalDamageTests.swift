@@ -140,7 +140,7 @@ import Transport
     }
 
     @Test func `is refused if a newer tally wrote it, and left as it is`() throws {
-        var header = Array(JournalFormat.fileHeader(number: 1, salt: 0).dropLast(4))
+        var header = Array(JournalFormat.fileHeader(number: 1, salt: 0, remains: 0).dropLast(4))
         header[8] += 1
         header.append(little: header.withUnsafeBytes { CRC32C.checksum($0) })
         disk.contents[1]!.replaceSubrange(0..<64, with: header)

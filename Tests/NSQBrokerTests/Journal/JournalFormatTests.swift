@@ -28,20 +28,19 @@ import Testing
     }
 
     @Test func `refuses a newer version, and takes no damage for one`() {
-        var bytes = JournalFormat.fileHeader(number: 1, salt: 9)
-        #expect(
-            bytes.withUnsafeBytes { JournalFormat.check(fileHeader: $0, number: 1) }
-                == .sound(salt: 9))
-        #expect(
-            bytes.withUnsafeBytes { JournalFormat.check(fileHeader: $0, number: 2) } == .damaged)
+        var bytes = JournalFormat.fileHeader(number: 2, salt: 9, remains: 5 << 32)
+        #expect(check(bytes, number: 2) == .sound(salt: 9, remains: 5 << 32))
+        #expect(check(bytes, number: 3) == .earlier)
+        #expect(check(bytes, number: 1) == .damaged)
         bytes[8] ^= 0x40
-        #expect(
-            bytes.withUnsafeBytes { JournalFormat.check(fileHeader: $0, number: 1) } == .damaged)
+        #expect(check(bytes, number: 2) == .damaged)
         bytes.removeLast(4)
         bytes.append(little: bytes.withUnsafeBytes { CRC32C.checksum($0) })
-        #expect(
-            bytes.withUnsafeBytes { JournalFormat.check(fileHeader: $0, number: 1) }
-                == .newer(version: JournalFormat.version ^ 0x40))
+        #expect(check(bytes, number: 2) == .newer(version: JournalFormat.version ^ 0x40))
+    }
+
+    private func check(_ bytes: [UInt8], number: UInt32) -> JournalFormat.FileHeader {
+        bytes.withUnsafeBytes { JournalFormat.check(fileHeader: $0, number: number) }
     }
 
     @Test func `names files so that they sort`() {

@@ -15,6 +15,9 @@ final class MemoryDisk: JournalDisk {
     /// How much of a write comes to the disk before it fails.
     var bytesBeforeFailure = 0
 
+    /// What stood in the files that were removed, if others are to be made of them.
+    var spares: [[UInt8]]?
+
     private(set) var syncs: [Sync] = []
 
     struct Sync {
@@ -46,14 +49,28 @@ final class MemoryDisk: JournalDisk {
         return contents.map { JournalFile(number: $0.key, byteCount: $0.value.count) }
     }
 
-    func create(_ file: UInt32) throws(LedgerError) {
+    var remains: Int { spares?.last?.count ?? 0 }
+
+    func create(_ file: UInt32, beginning slices: [Bytes]) throws(LedgerError) {
         try expectWell(.create)
-        contents[file] = []
+        contents[file] = spares?.popLast() ?? []
+        do throws(LedgerError) {
+            try write(slices, to: file, at: 0)
+        } catch {
+            try? remove(file)
+            throw error
+        }
     }
 
     func remove(_ file: UInt32) throws(LedgerError) {
         try expectWell(.remove)
-        contents[file] = nil
+        if let content = contents.removeValue(forKey: file) { spares?.append(content) }
+    }
+
+    var spareBytes: Int { spares?.reduce(0) { $0 + $1.count } ?? 0 }
+
+    func giveBackSpares() {
+        if spares != nil { spares = [] }
     }
 
     // MARK: Bytes
