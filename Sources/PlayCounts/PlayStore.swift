@@ -9,7 +9,7 @@ package final class PlayStore: Sendable {
     package enum Location: Sendable {
         case file(String)
         /// A file that is gone when the store is closed: every cost of a real one.
-        case temporary
+        case temporary(in: URL = FileManager.default.temporaryDirectory)
         /// No file at all, and no durability: for tests.
         case memory
     }
@@ -41,9 +41,8 @@ package final class PlayStore: Sendable {
         case .file(let file):
             path = file
             temporaryFolder = nil
-        case .temporary:
-            let folder = FileManager.default.temporaryDirectory
-                .appending(component: "tally-\(UUID().uuidString)")
+        case .temporary(let place):
+            let folder = place.appending(component: "tally-\(UUID().uuidString)")
             path = folder.appending(component: "counts.sqlite").path
             temporaryFolder = folder
         case .memory:

@@ -86,7 +86,7 @@ import UVLoop
     }
 
     @Test func `leaves messages with NSQ when the store fails`() async throws {
-        let store = try PlayStore(.temporary)
+        let store = try PlayStore(.temporary())
         try store.limitPages(to: 1)
         let left = try await onStage(store: store) { stage in
             stage.onEvent = { event in
@@ -317,7 +317,7 @@ import UVLoop
     }
 
     @Test func `ends when the store fails meanwhile`() async throws {
-        let store = try PlayStore(.temporary)
+        let store = try PlayStore(.temporary())
         try store.limitPages(to: 1)
         let left = try await onStage(store: store) { stage in
             stage.onEvent = { if case .received = $0 { stage.stop() } }

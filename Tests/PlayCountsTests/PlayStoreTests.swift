@@ -26,7 +26,7 @@ import Testing
     func `holds after any batches what they add up to`(seed: UInt64) async throws {
         var generator = SplitMix64(seed: seed)
         var tally = Tally()
-        let store = try PlayStore(.temporary)
+        let store = try PlayStore(.temporary())
         var marks: [PlayCount] = []
         for _ in 0..<40 {
             for _ in 0..<generator.next(below: 200) {

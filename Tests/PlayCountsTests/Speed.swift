@@ -59,7 +59,7 @@ struct Speed {
     }
 
     @Test func committing() async throws {
-        for (name, location) in [("file", .temporary), ("memory", .memory)]
+        for (name, location) in [("file", .temporary()), ("memory", .memory)]
             as [(String, PlayStore.Location)]
         {
             let store = try PlayStore(location)
@@ -79,7 +79,7 @@ struct Speed {
     }
 
     @Test func committingAMillionVideos() async throws {
-        let store = try PlayStore(.temporary)
+        let store = try PlayStore(.temporary())
         let time = try await ContinuousClock().measure {
             var marks: [PlayCount] = []
             for start in stride(from: 0, to: 1_000_000, by: 2500) {

@@ -56,7 +56,11 @@ struct DemoCommand: AsyncParsableCommand {
     @OptionGroup(title: "Page of --live")
     var pageFlags: PageFlags
 
-    @Option(help: "The SQLite file to count in; a temporary one unless given.")
+    @Option(
+        help: """
+            The SQLite file to count in; unless given a temporary one, in memory if there is \
+            enough of it and TMPDIR names no folder.
+            """)
     var store: String?
 
     @Option(
@@ -115,7 +119,8 @@ struct DemoCommand: AsyncParsableCommand {
 
     private var location: PlayStore.Location {
         if let store { return .file(store) }
-        return dataPath.map { .file("\($0)/counts.sqlite") } ?? .temporary
+        return dataPath.map { .file("\($0)/counts.sqlite") } 
+            ?? .temporary(in: ScratchFolder.url)
     }
 
     private func startBroker() async throws -> EmbeddedBroker {
