@@ -119,7 +119,7 @@ struct DemoCommand: AsyncParsableCommand {
 
     private var location: PlayStore.Location {
         if let store { return .file(store) }
-        return dataPath.map { .file("\($0)/counts.sqlite") } 
+        return dataPath.map { .file("\($0)/counts.sqlite") }
             ?? .temporary(in: ScratchFolder.url)
     }
 
