@@ -59,6 +59,7 @@ package final class BrokerServer {
         broker = Broker(options: self.options.core, ledger: dataPath?.journal, at: loop.moment)
         alarm = Timer(on: loop)
         try recover()
+        loop.waitEagerly(for: options.eagerWait)
         loop.endOfTurn = { [weak self] in self?.endTurn() }
     }
 

@@ -19,9 +19,14 @@ package final class Loop {
     private var onTurn: ((Int64) -> Void)?
     private var turnBegan: (now: Int64, idle: UInt64) = (0, 0)
 
+    /// What came in lately, if the loop waits eagerly.
+    private var eagerWait: EagerWait?
+
     let memory: UnsafeMutablePointer<uv_loop_t>
     private let prepare: UnsafeMutablePointer<uv_prepare_t>
     private let check: UnsafeMutablePointer<uv_check_t>
+    /// While it is on, libuv looks for I/O and does not wait.
+    private let idle: UnsafeMutablePointer<uv_idle_t>
     private var participants: [any EndOfTurnParticipant] = []
     private var isRunning = false
     private var isStopped = false
@@ -48,6 +53,8 @@ package final class Loop {
         prepare.initialize(to: uv_prepare_t())
         check = .allocate(capacity: 1)
         check.initialize(to: uv_check_t())
+        idle = .allocate(capacity: 1)
+        idle.initialize(to: uv_idle_t())
         // SAFETY: not retained, for the loop outlives its own handles: `deinit` closes them.
         uv_loop_set_data(memory, Unmanaged.passUnretained(self).toOpaque())
         watchTurns()
@@ -58,6 +65,7 @@ package final class Loop {
         close()
         prepare.deallocate()
         check.deallocate()
+        idle.deallocate()
         memory.deallocate()
     }
 
@@ -123,11 +131,34 @@ package final class Loop {
         onTurn = body
     }
 
+    /// Has the loop look for news for so long before it lets the system wake it, where news come as
+    /// quickly as that; zero is not at all. With a single processor that would keep them away.
+    package func waitEagerly(for time: Duration) {
+        guard time > .zero, sysconf(Int32(_SC_NPROCESSORS_ONLN)) > 1 else { return eagerWait = nil }
+        eagerWait = EagerWait(for: Int64(time / .nanoseconds(1)))
+    }
+
+    /// Something came in.
+    func hasNews() { eagerWait?.news() }
+
     /// Called right before the loop waits.
+    private func waits() {
+        measureTurn()
+        guard eagerWait != nil else { return }
+        if eagerWait!.waits(at: nowNanoseconds) {
+            uv_idle_start(idle) { _ in }
+        } else {
+            uv_idle_stop(idle)
+        }
+    }
+
     private func measureTurn() {
         guard let onTurn else { return }
         let end = (now: nowNanoseconds, idle: uv_metrics_idle_time(memory))
-        onTurn(max(0, end.now - turnBegan.now - Int64(end.idle - turnBegan.idle)))
+        let hasOnlyLooked = eagerWait?.isIdle == true
+        if !hasOnlyLooked {
+            onTurn(max(0, end.now - turnBegan.now - Int64(end.idle - turnBegan.idle)))
+        }
         turnBegan = end
     }
 
@@ -149,12 +180,17 @@ package final class Loop {
         uv_prepare_start(prepare) {
             let loop = Loop.of($0)
             loop.endTurn()
-            loop.measureTurn()
+            loop.waits()
         }
         uv_check_init(memory, check)
-        uv_check_start(check) { Loop.of($0).endTurn() }
+        uv_check_start(check) {
+            let loop = Loop.of($0)
+            loop.eagerWait?.waited(until: loop.nowNanoseconds)
+            loop.endTurn()
+        }
+        uv_idle_init(memory, idle)
         // Watching the turns is no reason to make another one.
-        for own in [UnsafeMutableRawPointer(prepare), UnsafeMutableRawPointer(check)] {
+        for own in [UnsafeMutableRawPointer(prepare), .init(check), .init(idle)] {
             uv_unref(own.assumingMemoryBound(to: uv_handle_t.self))
         }
     }

@@ -32,6 +32,7 @@ extension Stream {
                 let stream = Stream.behind(handle)
                 guard let reader = stream.reader else { return }
                 if count > 0 {
+                    stream.loop.hasNews()
                     let bytes = UnsafeRawBufferPointer(start: buffer!.pointee.base, count: count)
                     reader.stream(stream, didRead: bytes)
                 } else if count < 0 {

@@ -31,6 +31,34 @@ import UVLoop
         #expect(client.bytes == Array("echo play".utf8))
     }
 
+    @Test func `carries bytes back and forth through a loop that waits eagerly, and ends`() throws {
+        var rounds = 0
+        try onLoop { loop in
+            loop.waitEagerly(for: .seconds(1))
+            let listener = try Listener(on: loop, host: "127.0.0.1", port: 0) { server in
+                let echo = Collector()
+                echo.onBytes = { $0.send("x") }
+                echo.onEnd = { $0.close() }
+                server.reader = echo
+                server.startReading()
+            }
+            Stream.connect(to: listener.address, on: loop) { result in
+                guard let stream = try? result.get() else { return }
+                let client = Collector()
+                client.onBytes = { stream in
+                    rounds += 1
+                    guard rounds == 1_000 else { return stream.send("x") }
+                    stream.close()
+                    listener.close()
+                }
+                stream.reader = client
+                stream.startReading()
+                stream.send("x")
+            }
+        }
+        #expect(rounds == 1_000)
+    }
+
     @Test func `to nobody fails with connection refused, on a later turn`() throws {
         var outcome: UVError?
         try onLoop { loop in

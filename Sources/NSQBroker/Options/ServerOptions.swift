@@ -23,6 +23,9 @@ package struct ServerOptions: Sendable {
     /// Clients that may be connected, by TCP and by HTTP each; 0 is as many as there are file
     /// descriptors for.
     package var maxConnections = 0
+    /// How long to look for what a client says next before the system is to wake the broker; with a
+    /// message at a time a client that is close by takes about half of it.
+    package var eagerWait = Duration.microseconds(50)
 
     /// What nobody but the start of the process looks at.
     package var process = ProcessOptions()

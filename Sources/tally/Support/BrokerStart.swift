@@ -16,11 +16,12 @@ struct BrokerStart {
         return options
     }
 
-    /// The same for a broker that shares its process with a processor: what it does not need is better
-    /// used there than kept for the next burst.
+    /// The same for a broker that shares its process with a processor: what memory and time it does
+    /// not need are better used there than kept for what comes next.
     static var besideProcessor: ServerOptions {
         var options = defaults
         options.core.maxSpareBytes = 32 << 20
+        options.eagerWait = .zero
         return options
     }
 
