@@ -2,14 +2,19 @@
 /// wake it: that takes longer than a client close by takes to answer, and with a message at a time
 /// it is most of what each one takes.
 ///
-/// Looking costs the processor. So it is done only where the last news came as quickly as that, and
-/// given up as soon as it does not pay.
+/// Looking costs the processor, and on a busy machine it keeps that from the very client whose answer
+/// is looked for. So it is done only where the last news came as quickly as that, and each time that
+/// it does not pay it is left alone for longer.
 struct EagerWait {
     /// How long to look, in nanoseconds.
     private let time: Int64
     private var hasNews = false
     private var cameQuickly = false
     private var began: Int64 = 0
+    /// How often it did not pay, with what it paid since set against it.
+    private var misses = 0
+    /// Waits in which it is left alone.
+    private var pause = 0
     private var isLooking = false
 
     /// It has looked, and found nothing.
@@ -27,13 +32,20 @@ struct EagerWait {
         if hasNews {
             hasNews = false
             began = now
-            isLooking = cameQuickly
+            if isLooking { misses = max(0, misses - 1) }
+            isLooking = cameQuickly && pause == 0
+            if cameQuickly, pause > 0 { pause -= 1 }
         } else if isLooking, now - began >= time {
             isLooking = false
             cameQuickly = false
+            misses = min(misses + 2, Self.mostMisses)
+            pause = 1 << misses
         }
         return isLooking
     }
+
+    /// So that it is tried again after some thousand waits.
+    private static let mostMisses = 12
 
     /// The loop has waited, or looked.
     mutating func waited(until now: Int64) {

@@ -36,11 +36,28 @@ import Testing
         }
     }
 
-    @Test func `looks no more after it did so for nothing`() {
+    @Test func `leaves it alone for longer each time that it looked for nothing`() {
+        var now: Int64 = 1_000
+        var pauses: [Int] = []
+        for _ in 1...3 {
+            var pause = 0
+            while !newsCome(at: now) {
+                pause += 1
+                now += 10
+            }
+            pauses.append(pause)
+            now += 50
+            #expect(!waits(at: now))
+        }
+        // The first is what it takes to see that news come quickly.
+        #expect(pauses == [1, 5, 17])
+    }
+
+    @Test func `looks at once where it paid before`() {
         #expect(!newsCome(at: 1_000))
-        #expect(newsCome(at: 1_010))
-        #expect(!waits(at: 1_060))
-        #expect(!newsCome(at: 1_200))
-        #expect(newsCome(at: 1_210))
+        for now in stride(from: Int64(1_010), to: 1_100, by: 10) { #expect(newsCome(at: now)) }
+        #expect(!waits(at: 1_150))
+        for now in stride(from: Int64(1_200), to: 1_250, by: 10) { #expect(!newsCome(at: now)) }
+        #expect(newsCome(at: 1_250))
     }
 }
