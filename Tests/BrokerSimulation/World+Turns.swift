@@ -167,6 +167,6 @@ extension World {
         }
     }
 
-    /// A slab more than was asked for, and one that is read back.
-    private static let memoryAllowance = 4 << 20
+    /// A slab more than was asked for, and some that are read back.
+    private static let memoryAllowance = 3 << 20
 }
