@@ -191,6 +191,11 @@ package final class PlayStore: Sendable {
         }
     }
 
+    /// One that was never closed, as something else failed, leaves no more behind.
+    deinit {
+        if let temporaryFolder { try? FileManager.default.removeItem(at: temporaryFolder) }
+    }
+
     /// For a test of what a start finds after one that was cut short.
     package func leaveAsIfKilledAtOpening() throws {
         try queue.inDatabase { try $0.execute(sql: "CREATE TABLE stretch (bytes BLOB)") }

@@ -1,6 +1,7 @@
 import Foundation
 import NSQWire
 @testable import PlayCounts
+import TestKit
 import Testing
 
 @Suite struct `A fingerprint` {
@@ -97,7 +98,9 @@ import Testing
 }
 
 @Suite struct `A store of the plays counted` {
-    let folder = TemporaryFolder()
+    let folder: TemporaryFolder
+
+    init() throws { folder = try TemporaryFolder() }
 
     @Test func `gives back what was committed, of two generations`() async throws {
         var settings = CountedPlays.Settings()

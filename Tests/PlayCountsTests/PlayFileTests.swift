@@ -1,9 +1,12 @@
 import Foundation
 import PlayCounts
+import TestKit
 import Testing
 
 @Suite struct `A file of plays` {
-    let folder = TemporaryFolder()
+    let folder: TemporaryFolder
+
+    init() throws { folder = try TemporaryFolder() }
 
     @Test func `has a message on every line that is not empty`() throws {
         #expect(try lines("a\n\nb\r\n  \nc") == ["a", "b", "  ", "c"])

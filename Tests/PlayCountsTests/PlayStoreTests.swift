@@ -1,9 +1,12 @@
 import Foundation
 import PlayCounts
+import TestKit
 import Testing
 
 @Suite struct `The store` {
-    let folder = TemporaryFolder()
+    let folder: TemporaryFolder
+
+    init() throws { folder = try TemporaryFolder() }
 
     @Test func `remembers counts and what was published of them`() async throws {
         var store = try PlayStore(.file(folder.path("counts.sqlite")))
@@ -20,6 +23,15 @@ import Testing
                 PlayStore.StoredCount(of: video(2), 500, published: 0),
             ])
         try store.close()
+    }
+
+    @Test func `that is temporary is gone with whoever had it`() throws {
+        let folder = try TemporaryFolder()
+        var store: PlayStore? = try PlayStore(.temporary(in: folder.url))
+        let path = try #require(store?.path)
+        #expect(path.hasPrefix(folder.url.path) && FileManager.default.fileExists(atPath: path))
+        store = nil
+        #expect(try FileManager.default.contentsOfDirectory(atPath: folder.url.path) == [])
     }
 
     @Test(arguments: Seeds.all)
@@ -213,19 +225,7 @@ extension PlayStore {
     }
 }
 
-/// A folder that is gone with the test.
-final class TemporaryFolder: Sendable {
-    private let url = FileManager.default.temporaryDirectory
-        .appending(component: "PlayCountsTests-\(UUID().uuidString)")
-
-    init() {
-        try! FileManager.default.createDirectory(at: url, withIntermediateDirectories: true)
-    }
-
-    func path(_ name: String) -> String {
-        url.appending(path: name).path
-    }
-
+extension TemporaryFolder {
     /// - Returns: the path of a copy of a store that an earlier version wrote.
     func copy(ofStore name: String) throws -> String {
         let fixture = URL(filePath: #filePath).deletingLastPathComponent()
@@ -233,9 +233,5 @@ final class TemporaryFolder: Sendable {
         let path = self.path("counts.sqlite")
         try FileManager.default.copyItem(atPath: fixture.path, toPath: path)
         return path
-    }
-
-    deinit {
-        try? FileManager.default.removeItem(at: url)
     }
 }

@@ -1,4 +1,5 @@
 import PlayCounts
+import TestKit
 import Testing
 import UVLoop
 
@@ -140,7 +141,9 @@ import UVLoop
 }
 
 @Suite struct `A store from when there was one client` {
-    let folder = TemporaryFolder()
+    let folder: TemporaryFolder
+
+    init() throws { folder = try TemporaryFolder() }
 
     /// The first video's 69 plays are not published, and the second's 138 but for one.
     @Test func `takes that one for standard output, which is told what it has missed`() throws {

@@ -67,7 +67,8 @@ extension ServerOption {
             "max-req-timeout", \.core.maxRequeueTimeout, "the longest deferral, by REQ or DPUB"),
         ServerOption(
             "mem-queue-size", \.core.memoryQueueSize,
-            "messages that an ephemeral topic or channel holds; it drops further ones"),
+            "messages of a topic that are held in memory where there is a data path, but for those "
+                + "about to be needed; an ephemeral topic or channel drops what is more"),
         ServerOption(
             "msg-timeout", \.core.messageTimeout,
             "how long a consumer may hold a message before it goes to another"),
