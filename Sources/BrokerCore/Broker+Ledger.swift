@@ -106,7 +106,8 @@ extension Broker {
         publishings.answer(upTo: number, error, turn)
     }
 
-    /// Calls `done` once all that was asked for up to now is noted as safely as a publish is.
+    /// Calls `done` once all that was asked for up to now is noted as safely as a publish is. That
+    /// is amid a turn's end, or a sync's: it must not ask for more.
     package func whenNoted(_ done: @escaping (LedgerError?) -> Void) {
         guard turn.ledger != nil else { return done(nil) }
         turn.hasNotedMessages()

@@ -20,6 +20,8 @@ final class HTTPConnection: StreamReader, EndOfTurnParticipant {
     private var isParsing = false
     private var hasPeerEnded = false
     private var lingering: Timer?
+    /// Runs while there is something to read on with.
+    private var pause: Timer?
     /// Runs until the handshake is done.
     private var handshake: Timer?
     /// The answer that goes on, if there is one.
@@ -144,7 +146,17 @@ final class HTTPConnection: StreamReader, EndOfTurnParticipant {
         return isWaiting != true && output.unsentBytes < Self.maxUnsentBytes
     }
 
-    /// Goes on after a pause, if there is no other reason for it.
+    /// Goes on after a pause, if there is no other reason for it. What came before the pause is
+    /// looked at in a turn of its own: the service that has just answered may be at the end of one,
+    /// when it takes no request.
+    private func readOnSoon() {
+        guard phase == .open, !isParsing, canReadOn else { return }
+        guard !unread.isEmpty else { return readOn() }
+        let timer = pause ?? Timer(on: server.loop)
+        pause = timer
+        timer.start(after: .zero) { [weak self] in self?.readOn() }
+    }
+
     private func readOn() {
         guard phase == .open, !isParsing, canReadOn else { return }
         parser.resume()
@@ -192,7 +204,7 @@ final class HTTPConnection: StreamReader, EndOfTurnParticipant {
     func finishIfDone(_ exchange: HTTPExchange) {
         guard exchange.stage == .answered, exchange.isBodyEnded, phase == .open else { return }
         self.exchange = nil
-        readOn()
+        readOnSoon()
     }
 
     /// Answers something that is no request, or none for us, and hangs up.
@@ -256,7 +268,7 @@ final class HTTPConnection: StreamReader, EndOfTurnParticipant {
         switch phase {
         case .ending: hangUp()
         case .streaming: body?.open()
-        default: readOn()
+        default: readOnSoon()
         }
     }
 
@@ -316,6 +328,7 @@ final class HTTPConnection: StreamReader, EndOfTurnParticipant {
         unread = []
         lingering?.close()
         handshake?.close()
+        pause?.close()
         stream.close { [self, server] in server.connectionClosed(self) }
     }
 }

@@ -1,0 +1,79 @@
+import Foundation
+import TestKit
+import Testing
+
+/// A connection to a daemon's HTTP door, byte by byte as the test has it.
+final class HTTPConnection {
+    struct Answer {
+        var status: Int
+        /// The lines behind the first, in lower case.
+        var headers: [String]
+        var body: String
+    }
+
+    struct NoAnswer: Error { var received: String }
+
+    private let descriptor: Int32
+    private var input: [UInt8] = []
+    private var isClosed = false
+
+    init(to stage: Stage) throws { descriptor = try connectedSocket(to: stage.nsqd.httpAddress) }
+
+    deinit { close(descriptor) }
+
+    /// What the other side does not want to read any more is left unsent.
+    func send(_ text: String) {
+        var rest = Array(text.utf8)[...]
+        while !rest.isEmpty {
+            let count = rest.withUnsafeBytes {
+                Glibc.send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL))
+            }
+            guard count > 0 else { return }
+            rest = rest.dropFirst(count)
+        }
+    }
+
+    /// The next answer; its body is what it says its length is, or else all that comes.
+    func answer() throws -> Answer {
+        let separator = Array("\r\n\r\n".utf8)
+        while input.firstRange(of: separator) == nil {
+            guard read(timeout: 10) else {
+                throw NoAnswer(received: String(decoding: input, as: UTF8.self))
+            }
+        }
+        let end = try #require(input.firstRange(of: separator))
+        let lines = String(decoding: input[..<end.lowerBound], as: UTF8.self).components(
+            separatedBy: "\r\n")
+        input.removeFirst(end.upperBound)
+        let headers = lines.dropFirst().map { $0.lowercased() }
+        let status = Int(lines[0].split(separator: " ")[1]) ?? 0
+        let mark = "content-length: "
+        let length = headers.first { $0.hasPrefix(mark) }.flatMap { Int($0.dropFirst(mark.count)) }
+        let wanted = status == 100 ? 0 : length ?? .max
+        while input.count < wanted, read(timeout: 10) {}
+        let body = input.prefix(wanted)
+        input.removeFirst(body.count)
+        return Answer(
+            status: status, headers: headers, body: String(decoding: body, as: UTF8.self))
+    }
+
+    /// Nothing more comes, and then the end.
+    func ends() -> Bool {
+        while read(timeout: 10) {}
+        return isClosed && input.isEmpty
+    }
+
+    /// - Returns: whether something has come.
+    private func read(timeout: TimeInterval) -> Bool {
+        var state = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+        guard !isClosed, poll(&state, 1, Int32(timeout * 1000)) == 1 else { return false }
+        var chunk = [UInt8](repeating: 0, count: 65_536)
+        let count = recv(descriptor, &chunk, chunk.count, 0)
+        guard count > 0 else {
+            isClosed = true
+            return false
+        }
+        input += chunk[..<count]
+        return true
+    }
+}
