@@ -2,7 +2,7 @@ import Foundation
 
 /// A daemon of its own for one test: the built binary as `nsqd`, or the nsqd that `NSQD_PROGRAM`
 /// names. That a test holds there too shows that it states NSQ's behaviour and not only ours.
-package struct RunningNSQD {
+package struct RunningNSQD: Sendable {
     package let process: BuiltProcess
     package let tcpAddress: String
     package let httpAddress: String

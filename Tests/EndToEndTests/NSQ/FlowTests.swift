@@ -100,4 +100,40 @@ import Testing
         #expect(messages.map(\.body) == bodies)
         #expect(stage.nsqd.stop())
     }
+
+    /// nsqd sends no more then, but hangs up only when nothing more is said, either.
+    @Test func `may wait for its reader as long as from one heartbeat to the next`() throws {
+        let stage = try Stage("--msg-timeout=1s")
+        let deaf = try stage.consumer(ready: 2500, #""heartbeat_interval":1000"#)
+        let producer = try stage.client()
+        let body = String(repeating: "x", count: 1 << 20)
+        let start = Date()
+        for _ in 0..<6 {
+            let batch = BlockingClient.batch(Array(repeating: body, count: 4))
+            #expect(try producer.ask("MPUB plays", batch) == "OK")
+        }
+        let isGone = try stage.becomes(within: 20) {
+            if !RunningNSQD.isForeign { try? deaf.send(Array("NOP\n".utf8)) }
+            return try stage.channel()?.clientCount == 0
+        }
+        #expect(isGone)
+        #expect(-start.timeIntervalSinceNow > 0.9)
+        let ids = try stage.consumer(ready: 24).next(24).map(\.id)
+        #expect(Set(ids).count == 24, "another gets all of it")
+        #expect(stage.nsqd.stop())
+    }
+
+    @Test func `waits for others no longer than a buffer is kept`() throws {
+        let stage = try Stage()
+        let consumer = try BlockingClient(connectingTo: stage.nsqd.tcpAddress)
+        #expect(
+            try consumer.ask("IDENTIFY", Array(#"{"output_buffer_timeout":1000}"#.utf8)) == "OK")
+        #expect(try consumer.ask("SUB plays counts") == "OK")
+        try consumer.send(Array("RDY 100\n".utf8))
+        let start = Date()
+        try stage.publish("play")
+        #expect(try consumer.next().body == "play")
+        #expect(-start.timeIntervalSinceNow < 5)
+        #expect(stage.nsqd.stop())
+    }
 }

@@ -115,4 +115,17 @@ import Testing
         }
         try stop(stage)
     }
+
+    @Test func `a topic has what it keeps for its first channel`() throws {
+        let stage = try start()
+        try stage.publish("a", "b")
+        try stop(stage)
+
+        let next = try start()
+        #expect(try next.topic()?.depth == 2)
+        #expect(try next.topic()?.channels.isEmpty == true)
+        let messages = try next.consumer(ready: 2).next(2)
+        #expect(messages.map { "\($0.body) \($0.attempts)" }.sorted() == ["a 1", "b 1"])
+        try stop(next)
+    }
 }

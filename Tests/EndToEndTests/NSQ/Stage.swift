@@ -60,12 +60,15 @@ struct Stage {
     }
 
     func topic(_ name: String = "plays") throws -> TopicNumbers? {
+        try topics().first { $0.topicName == name }
+    }
+
+    func topics() throws -> [TopicNumbers] {
         let answer = try ask("GET", "/stats?format=json&include_mem=false")
         let body = try #require(answer.range(of: "\r\n\r\n")).upperBound
         let decoder = JSONDecoder()
         decoder.keyDecodingStrategy = .convertFromSnakeCase
-        return try decoder.decode(Statistics.self, from: Data(answer[body...].utf8))
-            .topics?.first { $0.topicName == name }
+        return try decoder.decode(Statistics.self, from: Data(answer[body...].utf8)).topics ?? []
     }
 
     func channel(_ name: String = "counts", of topic: String = "plays") throws -> ChannelNumbers? {

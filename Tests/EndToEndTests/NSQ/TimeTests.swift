@@ -112,4 +112,33 @@ import Testing
         #expect(RunningNSQD.isForeign || -start.timeIntervalSinceNow < 2)
         #expect(stage.nsqd.stop())
     }
+
+    /// nsqd begins to count when there is a channel, ours when it was published.
+    @Test func `that is deferred waits for a channel, too`() throws {
+        let stage = try Stage()
+        #expect(try stage.client().ask("DPUB plays 1000", Array("play".utf8)) == "OK")
+        #expect(try stage.topic()?.depth == 1 && stage.topic()?.messageCount == 1)
+        Thread.sleep(forTimeInterval: 1.1)
+        let start = Date()
+        #expect(try stage.consumer(ready: 1).next().body == "play")
+        #expect(-start.timeIntervalSinceNow >= 0.99 || !RunningNSQD.isForeign)
+        #expect(stage.nsqd.stop())
+    }
+
+    @Test func `that is requeued stands behind those that wait`() throws {
+        let stage = try Stage()
+        try stage.publish("a", "b", "c")
+        let consumer = try stage.consumer(ready: 1)
+        var bodies: [String] = []
+        for _ in 0..<3 {
+            let message = try consumer.next()
+            bodies.append(message.body)
+            try consumer.tell(
+                message.body == "a" ? "REQ" : "FIN", message, bodies.count == 1 ? " 0" : "")
+        }
+        #expect(bodies == ["a", "b", "c"])
+        let last = try consumer.next()
+        #expect(last.body == "a" && last.attempts == 2)
+        #expect(stage.nsqd.stop())
+    }
 }

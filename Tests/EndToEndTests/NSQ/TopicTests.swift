@@ -158,4 +158,30 @@ import Testing
         #expect(Set(messages.map(\.body)) == Set(bodies))
         #expect(stage.nsqd.stop())
     }
+
+    @Test func `keep the order of what is on disk`() throws {
+        let stage = try Stage("--mem-queue-size=0")
+        try stage.act("/topic/create")
+        try stage.act("/channel/create", channel: "counts")
+        let bodies = (0..<200).map { "\($0)" }
+        let producer = try stage.client()
+        for body in bodies { #expect(try producer.ask("PUB plays", Array(body.utf8)) == "OK") }
+        let messages = try stage.consumer(ready: 500).next(200)
+        #expect(messages.map(\.body) == bodies)
+        #expect(stage.nsqd.stop())
+    }
+
+    @Test func `are listed by name`() throws {
+        let stage = try Stage()
+        for topic in ["b", "c", "a"] {
+            try stage.act("/topic/create", topic: topic)
+            for channel in ["2", "3", "1"] {
+                try stage.act("/channel/create", topic: topic, channel: channel)
+            }
+        }
+        let topics = try stage.topics()
+        #expect(topics.map(\.topicName) == ["a", "b", "c"])
+        #expect(topics.allSatisfy { $0.channels.map(\.channelName) == ["1", "2", "3"] })
+        #expect(stage.nsqd.stop())
+    }
 }

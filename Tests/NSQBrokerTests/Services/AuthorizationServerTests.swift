@@ -80,6 +80,26 @@ import UVLoop
         await nsqd.stop()
     }
 
+    @Test func `is not asked about a consumer that is in, nor about HTTP`() async throws {
+        let nsqd = try await start()
+        let client = try RawClient(to: nsqd.tcpAddress)
+        client.tell("AUTH", body: "secret")
+        let call = try server.accept()
+        _ = call.receiveRequest()
+        call.answer(Self.grant.replacing(#""ttl":60"#, with: #""ttl":1"#))
+        #expect(answer(of: client).contains("amy"))
+        client.ask("SUB plays count")
+        try await Task.sleep(for: .milliseconds(1100))
+        #expect(try nsqd.post("/pub?topic=plays", "play").body == "OK")
+        client.tell("RDY 1")
+        let message = client.message()
+        #expect(message.body == "play")
+        client.tell("FIN \(message.id)")
+        #expect(try nsqd.post("/pub?topic=plays", "another").body == "OK")
+        #expect(client.message().body == "another")
+        await nsqd.stop()
+    }
+
     @Test(.ours("1.3.0 has no such flag, and puts a second ? into such a URL"))
     func `is asked by POST, at a URL of its own`() async throws {
         let nsqd = try await start(["http://\(server.address)/who?v=1"]) {

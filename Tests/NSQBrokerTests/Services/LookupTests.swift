@@ -44,6 +44,16 @@ import UVLoop
         #expect(connection.socket.receiveAll() == [], "it leaves without a word")
     }
 
+    @Test func `says every 15 seconds that it is there`() async throws {
+        let nsqd = try await start()
+        let connection = try lookupd.greet().connection
+        // Nobody else is kept waiting.
+        try await Task.sleep(for: .seconds(12))
+        #expect(connection.socket.hasNothing)
+        #expect(connection.command() == "PING")
+        await nsqd.stop()
+    }
+
     @Test func `announces the ports it is told to`() async throws {
         let nsqd = try await start {
             $0.addresses.broadcastTCPPort = 1

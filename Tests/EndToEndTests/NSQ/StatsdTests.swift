@@ -1,0 +1,59 @@
+import Foundation
+import TestKit
+import Testing
+
+/// What is pushed by UDP: with our daemon, or the nsqd that `NSQD_PROGRAM` names, which panics if
+/// the interval is no longer than a second.
+@Suite(.timeLimit(.minutes(2))) struct `A statsd` {
+    private let statsd: DatagramReceiver
+
+    init() throws { statsd = try DatagramReceiver() }
+
+    private func start(every interval: String, _ flags: String...) throws -> Stage {
+        let common = [
+            "--statsd-address=\(statsd.address)", "--statsd-interval=\(interval)",
+            "--statsd-prefix=here", "--statsd-mem-stats=false",
+        ]
+        return Stage(try RunningNSQD(common + flags))
+    }
+
+    @Test func `is told over the interval but for its last second, in small datagrams`() throws {
+        let beginning = Date()
+        let stage = try start(every: "3s", "--statsd-udp-packet-size=70")
+        for number in 0..<10 { try stage.act("/topic/create", topic: "t\(number)") }
+        let push = try #require(statsd.datagrams(upTo: /topic\.t9\.backend_depth:0/))
+        #expect(-beginning.timeIntervalSinceNow >= 3, "the first after an interval")
+        #expect(push.count == 20)
+        #expect(push.allSatisfy { $0.text.utf8.count <= 70 && $0.text.hasSuffix("\n") })
+        #expect(push.map(\.text).joined().split(separator: "\n").count == 40)
+        // 20 datagrams in 2 s; who is told may be kept waiting itself.
+        let duration = try #require(push.last).date.timeIntervalSince(push[0].date)
+        #expect(duration > 1, "\(duration) s")
+        #expect(stage.nsqd.stop())
+    }
+
+    @Test func `is told of latencies where they are asked for, and counts anew each time`() throws {
+        let stage = try start(every: "1500ms", "--e2e-processing-latency-percentile=1,0.99,0.5")
+        let consumer = try stage.consumer(ready: 1)
+        try stage.publish("play")
+        try consumer.tell("FIN", consumer.next())
+        try consumer.settle()
+        let text = try told(upTo: /plays\.channel\.counts\.e2e_processing_latency_50:/)
+        for place in ["here.topic.plays.", "here.topic.plays.channel.counts."] {
+            let numbers = ["100", "99", "50"].compactMap { percent in
+                text.firstMatch(
+                    of: try! Regex("\(place)e2e_processing_latency_\(percent):([0-9]+)\\|g\n"))
+            }
+            #expect(numbers.count == 3, "\(place)")
+        }
+        #expect(text.contains("here.topic.plays.channel.counts.message_count:1|c\n"))
+        #expect(text.contains("here.topic.plays.channel.counts.clients:1|g\n"))
+        let next = try told(upTo: /plays\.channel\.counts\.message_count:0\|c/)
+        #expect(next.contains("here.topic.plays.message_bytes:0|c\n"))
+        #expect(stage.nsqd.stop())
+    }
+
+    private func told(upTo text: some RegexComponent) throws -> String {
+        try #require(statsd.datagrams(upTo: text)).map(\.text).joined()
+    }
+}
