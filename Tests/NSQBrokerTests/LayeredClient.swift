@@ -66,8 +66,10 @@ final class LayeredClient {
         layers = LayeredStream(tls: TLSSession(try TLSContext(client: options)))
         try layers.receive(UnsafeRawBufferPointer(start: nil, count: 0))
         try sendWire()
-        while !layers.isEstablished { try receive() }
-        try sendWire()
+        while !layers.isEstablished {
+            try receive()
+            try sendWire()
+        }
     }
 
     func add(_ layer: any Layer) { layers.add(layer) }

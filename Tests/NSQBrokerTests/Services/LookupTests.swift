@@ -47,9 +47,10 @@ import UVLoop
     @Test func `says every 15 seconds that it is there`() async throws {
         let nsqd = try await start()
         let connection = try lookupd.greet().connection
-        // Nobody else is kept waiting.
+        let start = ContinuousClock.now
         try await Task.sleep(for: .seconds(12))
-        #expect(connection.socket.hasNothing)
+        // A machine with more to do may find it there already.
+        #expect(connection.socket.hasNothing || ContinuousClock.now - start > .seconds(14))
         #expect(connection.command() == "PING")
         await nsqd.stop()
     }
@@ -63,6 +64,23 @@ import UVLoop
         #expect(identity["tcp_port"] as? Int == 1)
         #expect(identity["http_port"] as? Int == 2)
         #expect(try nsqd.get("/config/broadcast_http_port").body == "2")
+        await nsqd.stop()
+    }
+
+    @Test func `hears of what was there before the start`() async throws {
+        let folder = try TemporaryFolder()
+        let before = try await HTTPProbe.start { $0.disk.dataPath = folder.url.path }
+        for topic in ["alone", "plays"] { _ = try before.post("/topic/create?topic=\(topic)") }
+        _ = try before.post("/channel/create?topic=plays&channel=count")
+        await before.stop()
+        let nsqd = try await start { $0.disk.dataPath = folder.url.path }
+        let connection = try lookupd.greet(hasHTTP: false).connection
+        var wanted: Set = ["REGISTER alone", "REGISTER plays count"]
+        // nsqd says some of it twice, and a topic with channels by itself as well.
+        for _ in 0..<(HTTPProbe.isForeign ? 6 : 2) where !wanted.isEmpty {
+            wanted.remove(connection.command())
+        }
+        #expect(wanted.isEmpty)
         await nsqd.stop()
     }
 
