@@ -83,6 +83,7 @@ import UVLoop
     @Test func `is not asked about a consumer that is in, nor about HTTP`() async throws {
         let nsqd = try await start()
         let client = try RawClient(to: nsqd.tcpAddress)
+        client.ask("IDENTIFY", body: #"{"heartbeat_interval":60000}"#)
         client.tell("AUTH", body: "secret")
         let call = try server.accept()
         _ = call.receiveRequest()

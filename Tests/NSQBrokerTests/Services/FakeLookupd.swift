@@ -30,6 +30,17 @@ final class FakeLookupd {
                 + #""version":"1.3.0","broadcast_address":"127.0.0.1","hostname":"h"}"#)
         return (connection, json as? [String: Any] ?? [:])
     }
+
+    /// Takes the question for the channels of `topic`. Of others it knows nothing: whether it is
+    /// asked about them depends on when the broker has read who it is.
+    func question(about topic: String) throws -> BlockingSocket {
+        while true {
+            let question = try http.accept()
+            let line = question.receiveRequest().head.first
+            if line == "GET /channels?topic=\(topic) HTTP/1.1" { return question }
+            question.answer(#"{"message":"TOPIC_NOT_FOUND"}"#, status: 404)
+        }
+    }
 }
 
 struct LookupConnection {

@@ -51,6 +51,9 @@ import UVLoop
     @Test func `is kept beyond the five seconds that there are for the handshake`() async throws {
         let nsqd = try await start()
         let client = try LayeredClient(nsqd.tcpAddress.description)
+        var wishes = wishes
+        // A machine with more to do wakes the test late, and a heartbeat is not what it is about.
+        wishes.heartbeatInterval = 60_000
         _ = try client.identify(wishes, trusting: trust())
         try await Task.sleep(for: .milliseconds(5_500))
         try client.publish([1], to: "plays")
