@@ -143,6 +143,10 @@ package final class Session {
     /// Takes nothing until the edge has done its part.
     var isWaiting: Bool { pendingUpgrade != nil || question != nil }
 
+    /// Nothing reaches it any more, so it is given no message. What it said before it went may
+    /// still be coming in.
+    package var isUnreachable = false
+
     /// What has not reached the client yet.
     var backlogBytes: Int { outbox.byteCount + unsentBytes }
 
@@ -151,7 +155,7 @@ package final class Session {
 
     /// How many more messages it wants and can take; notes if the latter is what stops it.
     func room(unsentLimit: Int) -> Int {
-        guard phase == .subscribed, readyCount > inFlightCount else { return 0 }
+        guard phase == .subscribed, !isUnreachable, readyCount > inFlightCount else { return 0 }
         isHeldBack = backlogBytes >= unsentLimit
         return isHeldBack ? 0 : readyCount - inFlightCount
     }

@@ -163,7 +163,7 @@ final class ConnectionLayers {
         stream.flush()
     }
 
-    /// - Returns: whether the kernel took it all. The rest is left to libuv.
+    /// - Returns: whether the kernel took it all, or never will. The rest is left to libuv.
     @discardableResult
     private func sendWire() -> Bool {
         guard !connection.isSending else { return false }
@@ -172,8 +172,9 @@ final class ConnectionLayers {
             connection.stream.tryWrite(UnsafeBufferPointer(start: $0, count: 1))
         }
         guard case .wrote(let sent) = outcome else {
-            connection.close()
-            return false
+            connection.clientIsGone()
+            stream.wire.clear()
+            return true
         }
         stream.wire.consume(sent)
         guard !stream.wire.isEmpty else { return true }

@@ -55,8 +55,8 @@ public final class EmbeddedBroker: Sendable {
     /// The same over TLS.
     package let httpsAddress: String?
 
-    private let thread: LoopThread
-    private let server: LoopBound<BrokerServer>
+    let thread: LoopThread
+    let server: LoopBound<BrokerServer>
 
     private init(_ addresses: Addresses, thread: LoopThread, server: LoopBound<BrokerServer>) {
         tcpAddress = addresses.tcp

@@ -26,7 +26,7 @@ final class TCPConnection: StreamReader {
         case closed
     }
 
-    /// How long a client that we hang up on has to read why.
+    /// How long a client that we hang up on has to read why, and one that has gone is still heard.
     ///
     /// A socket that is closed with unread bytes in it is reset, and the reset can overtake the
     /// error frame: so we end our half, and drop what comes until the client ends the other.
@@ -104,7 +104,7 @@ final class TCPConnection: StreamReader {
         stream.startReading()
     }
 
-    /// - Returns: whether the kernel took all it was offered.
+    /// - Returns: whether the kernel took all it was offered, or never will.
     private func sendSome() -> Bool {
         withUnsafeTemporaryAllocation(of: IOSlice.self, capacity: 64) { slices in
             let count = session.outbox.fill(slices) { IOSlice(base: $0, count: $1) }
@@ -112,8 +112,9 @@ final class TCPConnection: StreamReader {
             let total = offered.reduce(0) { $0 + $1.count }
             switch stream.tryWrite(offered) {
             case .failed:
-                close()
-                return false
+                clientIsGone()
+                session.outbox.consume(total)
+                return true
             case .wrote(let sent):
                 session.outbox.consume(sent)
                 guard sent < total else { return true }
@@ -141,8 +142,17 @@ final class TCPConnection: StreamReader {
     func restIsSent(_ error: UVError?) {
         isSending = false
         session.sending(0, at: server.loop.nowNanoseconds)
-        guard error == nil else { return close() }
+        if error != nil { clientIsGone() }
         flush()
+    }
+
+    /// A write has failed: the client reads nothing any more, and what is for it is dropped. But a
+    /// FIN that it sent before it went may still lie unread in the socket, and counts: so the
+    /// reading goes on to its own end, which is near.
+    func clientIsGone() {
+        guard phase == .open else { return close() }
+        session.isUnreachable = true
+        closeSoon()
     }
 
     // MARK: Layers
@@ -199,6 +209,7 @@ final class TCPConnection: StreamReader {
     }
 
     private func closeSoon() {
+        guard lingering == nil else { return }
         let timer = Timer(on: server.loop)
         lingering = timer
         timer.start(after: Self.lingerTime) { [weak self] in self?.close() }

@@ -39,6 +39,20 @@ import Testing
         #expect(broker.consumer(ready: 10).takeBodies() == ["three", "one", "two"])
     }
 
+    @Test func `is given nothing more once nothing reaches it, and may still finish what it has`() {
+        let leaver = broker.consumer(ready: 3)
+        broker.client().publish("one")
+        let held = leaver.takeMessages()
+        leaver.session.isUnreachable = true
+        broker.client().publish("two")
+        #expect(leaver.takeMessages() == [])
+        leaver.finish(held)
+        leaver.leave()
+        let left = broker.consumer(ready: 3).takeMessages()
+        #expect(left.map(\.text) == ["two"])
+        #expect(left.map(\.attempts) == [1])
+    }
+
     @Test func `does not take along what it has deferred`() {
         let leaver = broker.consumer(ready: 1)
         broker.client().publish("play")

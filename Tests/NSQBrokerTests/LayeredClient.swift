@@ -7,7 +7,7 @@ import UVLoop
 
 /// A client with a socket that waits, and our own layers over it.
 final class LayeredClient {
-    private let descriptor: Int32
+    private var descriptor: Int32
     private var layers = LayeredStream(tls: nil)
 
     struct Closed: Error {}
@@ -106,6 +106,15 @@ final class LayeredClient {
         layers.finish()
         try sendWire()
         shutdown(descriptor, Int32(SHUT_WR))
+    }
+
+    /// Resets the connection: nothing that the broker writes from now on can be sent.
+    func breakOff() {
+        var atOnce = linger(l_onoff: 1, l_linger: 0)
+        setsockopt(
+            descriptor, SOL_SOCKET, SO_LINGER, &atOnce, socklen_t(MemoryLayout<linger>.size))
+        close(descriptor)
+        descriptor = -1
     }
 
     private func sendWire() throws {
