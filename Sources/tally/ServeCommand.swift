@@ -40,14 +40,7 @@ struct ServeCommand: AsyncParsableCommand {
         var defaults = BrokerStart.besideProcessor
         defaults.addresses.tcp = "127.0.0.1:4150"
         defaults.addresses.http = ""
-        do throws(FlagError) {
-            let parsed = try FlagSet(name: "serve").parse(brokerFlags, over: defaults)
-            guard let word = parsed.rest.first else { return parsed }
-            throw .mistake("there is no use for \(word)")
-        } catch {
-            guard case .mistake(let text) = error else { throw CleanExit.helpRequest(self) }
-            throw ValidationError(text)
-        }
+        return try FlagSet(name: "serve").parse(brokerFlags, over: defaults, of: self)
     }
 
     func run() async throws {

@@ -109,14 +109,7 @@ struct BenchCommand: AsyncParsableCommand {
         defaults.addresses.http = ""
         defaults.addresses.https = ""
         defaults.log.level = .error
-        do throws(FlagError) {
-            let parsed = try FlagSet(name: "bench").parse(brokerFlags, over: defaults)
-            guard let word = parsed.rest.first else { return parsed }
-            throw .mistake("there is no use for \(word)")
-        } catch {
-            guard case .mistake(let text) = error else { throw CleanExit.helpRequest(self) }
-            throw ValidationError(text)
-        }
+        return try FlagSet(name: "bench").parse(brokerFlags, over: defaults, of: self)
     }
 
     func run() async throws {

@@ -1,3 +1,4 @@
+import ArgumentParser
 import NSQBroker
 
 /// A command line as Go's programs read it: `-x=v`, `--x=v`, `-x v`, `--x v`; a boolean is `-x`, or
@@ -93,5 +94,24 @@ extension FlagSet {
         let kind = option.typeName.isEmpty ? "" : " \(option.typeName)"
         let shown = option.shown(in: defaults).map { " (default \($0))" } ?? ""
         return "  -\(option.flag)\(kind)\n    \t\(option.usage)\(shown)"
+    }
+}
+
+// MARK: - Beside other flags
+
+extension FlagSet {
+    /// The flags of a broker among those of another command, which says what is wrong with them as
+    /// it does of its own.
+    func parse(
+        _ arguments: [String], over defaults: ServerOptions, of command: some ParsableCommand
+    ) throws -> Parsed {
+        do throws(FlagError) {
+            let parsed = try parse(arguments, over: defaults)
+            guard let word = parsed.rest.first else { return parsed }
+            throw .mistake("there is no use for \(word)")
+        } catch {
+            guard case .mistake(let text) = error else { throw CleanExit.helpRequest(command) }
+            throw ValidationError(text)
+        }
     }
 }
