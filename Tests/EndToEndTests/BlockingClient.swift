@@ -1,5 +1,6 @@
 import Foundation
 import NSQWire
+import Testing
 
 /// A client with one socket and no hurry: what it says is said when the call returns.
 final class BlockingClient {
@@ -124,4 +125,22 @@ final class BlockingClient {
             input += chunk[..<count]
         }
     }
+}
+
+/// Takes and finishes the messages of a channel: `count` of them, and there are no more.
+func consumeAll(
+    _ address: String, _ topic: String, _ channel: String, _ count: Int
+) throws -> [BlockingClient.Message] {
+    let client = try BlockingClient(connectingTo: address)
+    #expect(try client.ask("SUB \(topic) \(channel)") == "OK")
+    try client.send(Array("RDY 100\n".utf8))
+    var messages: [BlockingClient.Message] = []
+    while messages.count < count, let message = try client.message(timeout: 20) {
+        messages.append(message)
+        try client.tell("FIN", message)
+    }
+    // A message that came behind them would come before this answer.
+    #expect(try client.ask("PUB fence#ephemeral", [1]) == "OK")
+    #expect(try client.message(timeout: 0) == nil)
+    return messages
 }

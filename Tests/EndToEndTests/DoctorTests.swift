@@ -35,20 +35,6 @@ import Testing
         end(process, by: SIGKILL)
     }
 
-    private func consume(
-        _ address: String, _ topic: String, _ channel: String, _ count: Int
-    ) throws -> [BlockingClient.Message] {
-        let client = try BlockingClient(connectingTo: address)
-        #expect(try client.ask("SUB \(topic) \(channel)") == "OK")
-        try client.send(Array("RDY 100\n".utf8))
-        var messages: [BlockingClient.Message] = []
-        while messages.count < count, let message = try client.message(timeout: 10) {
-            messages.append(message)
-            try client.tell("FIN", message)
-        }
-        return messages
-    }
-
     @Test func `finds a killed broker's data path healthy, and prints what is in it`() throws {
         try publish(["one", "two", "three"])
         let check = try doctor(dataPath)
@@ -95,7 +81,7 @@ import Testing
         let (process, address) = try broker()
         let damage = named?.dropFirst("damaged: ".count) ?? "none"
         #expect(process.lines(of: .standardError).contains { $0.contains(damage) })
-        #expect(try consume(address, "orders", "all", 2).map(\.body) == ["one", "three"])
+        #expect(try consumeAll(address, "orders", "all", 2).map(\.body) == ["one", "three"])
         end(process)
     }
 
@@ -138,15 +124,15 @@ import Testing
         #expect(try doctor(dataPath).status == 0)
 
         let (process, address) = try broker()
-        let billing = try consume(address, "orders", "billing", 8)
+        let billing = try consumeAll(address, "orders", "billing", 8)
         #expect(Set(billing.map(\.body)) == Set((5...12).map { "order \($0)" }))
         #expect(Set(billing.filter { $0.attempts == 2 }.map(\.body)) == ["order 5", "order 6"])
         #expect(billing.filter { $0.attempts == 1 }.count == 6)
         let fifth = billing.first { $0.body == "order 5" }
         #expect(fifth?.timestampNanoseconds == 1_795_253_309_781_984_291)
-        #expect(try consume(address, "late", "all", 1).map(\.body) == ["deferred"])
-        #expect(try consume(address, "parked", "all", 1).map(\.body) == ["before the pause"])
-        let lonely = try consume(address, "lonely", "new", 7)
+        #expect(try consumeAll(address, "late", "all", 1).map(\.body) == ["deferred"])
+        #expect(try consumeAll(address, "parked", "all", 1).map(\.body) == ["before the pause"])
+        let lonely = try consumeAll(address, "lonely", "new", 7)
         #expect(
             Set(lonely.map(\.body)) == Set((1...6).map { "lonely \($0)" } + ["two\nlines"]))
         end(process)

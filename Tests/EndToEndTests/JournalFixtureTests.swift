@@ -75,27 +75,9 @@ import Testing
                     ]))
     }
 
-    /// What a broker gives a channel, as long as something comes, and finishes.
-    private func drain(
-        _ address: String, _ topic: String, _ channel: String, _ count: Int
-    ) throws -> [BlockingClient.Message] {
-        let client = try BlockingClient(connectingTo: address)
-        #expect(try client.ask("SUB \(topic) \(channel)") == "OK")
-        try client.send(Array("RDY 100\n".utf8))
-        var messages: [BlockingClient.Message] = []
-        while messages.count < count, let message = try client.message(timeout: 20) {
-            messages.append(message)
-            try client.tell("FIN", message)
-        }
-        // Nothing comes behind them: a message that did would come before this answer.
-        #expect(try client.ask("PUB fence", [1]) == "OK")
-        #expect(try client.message(timeout: 0) == nil)
-        return messages
-    }
-
     @Test func `is delivered by a broker: what was not finished, and nothing else`() throws {
         let (process, address) = try BuiltProcess.broker(["--data-path=\(dataPath)"])
-        let billing = try drain(address, "orders", "billing", 9)
+        let billing = try consumeAll(address, "orders", "billing", 9)
         #expect(
             billing.map(\.body).sorted()
                 == ([4, 5, 6] + Array(8...13)).map { "order \($0)" }.sorted())
@@ -106,20 +88,20 @@ import Testing
             billing.first { $0.body == "order 13" }?.timestampNanoseconds
                 == 1_795_260_649_204_145_973)
 
-        #expect(try drain(address, "orders", "emptied", 1).map(\.body) == ["order 13"])
-        #expect(try drain(address, "parked", "all", 1).map(\.body) == ["before the pause"])
-        #expect(try drain(address, "late", "all", 1).map(\.body) == ["long ago"])
-        let kept = try drain(address, "moving", "all", 1)
+        #expect(try consumeAll(address, "orders", "emptied", 1).map(\.body) == ["order 13"])
+        #expect(try consumeAll(address, "parked", "all", 1).map(\.body) == ["before the pause"])
+        #expect(try consumeAll(address, "late", "all", 1).map(\.body) == ["long ago"])
+        let kept = try consumeAll(address, "moving", "all", 1)
         #expect(kept.map(\.body) == ["kept"])
         #expect(kept.map(\.attempts) == [2])
         let all = String(String.UnicodeScalarView((0...255).map { Unicode.Scalar(UInt8($0)) }))
         let bytes = String(decoding: all.unicodeScalars.map { UInt8($0.value) }, as: UTF8.self)
         #expect(
-            try drain(address, "lonely", "new", 3).map(\.body)
+            try consumeAll(address, "lonely", "new", 3).map(\.body)
                 == ["lonely 1", "two\nlines", bytes])
-        #expect(try drain(address, "cleared", "new", 1).map(\.body) == ["cleared 3"])
-        #expect(try drain(address, "later", "new", 0).isEmpty)
-        #expect(try drain(address, "shown", "new", 0).isEmpty)
+        #expect(try consumeAll(address, "cleared", "new", 1).map(\.body) == ["cleared 3"])
+        #expect(try consumeAll(address, "later", "new", 0).isEmpty)
+        #expect(try consumeAll(address, "shown", "new", 0).isEmpty)
         process.send(SIGTERM)
         #expect(process.status() == 0)
         try expectRest()
