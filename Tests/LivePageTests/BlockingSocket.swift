@@ -6,7 +6,9 @@ import UVLoop
 final class BlockingSocket: @unchecked Sendable {
     // SAFETY: (of `@unchecked Sendable`) the descriptor never changes.
     private let descriptor: Int32
-    private static let patience = timeval(tv_sec: 20, tv_usec: 0)
+    /// How long a failure takes to show. The page's thread goes last, and where others want all of
+    /// the processors it may have a fiftieth of one.
+    private static let patience = timeval(tv_sec: 120, tv_usec: 0)
 
     struct Failure: Error { let reason: String }
 

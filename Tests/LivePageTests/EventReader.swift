@@ -33,9 +33,9 @@ final class EventReader {
 
     /// The next event, comments left out; `nil` at the end.
     ///
-    /// - Throws: `Silence` after half a minute of nothing but signs of life.
+    /// - Throws: `Silence` after two minutes of nothing but signs of life.
     func next() throws -> Event? {
-        let deadline = ContinuousClock.now + .seconds(30)
+        let deadline = ContinuousClock.now + .seconds(120)
         while ContinuousClock.now < deadline {
             guard let text = try? part(endingWith: "\n\n") else { return nil }
             let event = Self.event(text)
