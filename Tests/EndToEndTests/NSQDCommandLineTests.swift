@@ -108,8 +108,7 @@ import Testing
     @Test func `may do without HTTP`() throws {
         let process = try nsqd(Self.free + ["-http-address="])
         #expect(process.line(containing: "TCP: listening on ") != nil)
-        // What nsqd would listen on next, and the signals that it hears of after that.
-        Thread.sleep(forTimeInterval: RunningNSQD.isForeign ? 0.5 : 0)
+        RunningNSQD.waitUntilItHearsSignals()
         process.send(SIGTERM)
         #expect(process.status() == 0)
         #expect(!process.lines(of: .standardError).contains { $0.contains(" HTTP: listening") })

@@ -16,6 +16,7 @@ final class WirePlayer {
 
     func play() throws {
         for step in conversation.steps {
+            // Time itself is what the conversation is about here: a heartbeat, a timeout.
             if case .wait(let duration) = step.action {
                 Thread.sleep(forTimeInterval: duration / .seconds(1))
                 continue

@@ -34,6 +34,12 @@ package struct RunningNSQD: Sendable {
         httpAddress = String(line[range.upperBound...])
     }
 
+    /// The real one hears of signals only some time after it has begun to listen, and nothing that
+    /// can be seen from outside says when; ours does before.
+    package static func waitUntilItHearsSignals() {
+        if isForeign { Thread.sleep(forTimeInterval: 0.5) }
+    }
+
     /// Ends it as a service manager would.
     ///
     /// - Returns: whether it ended as it should.
@@ -41,7 +47,7 @@ package struct RunningNSQD: Sendable {
     package func stop() -> Bool {
         process.send(SIGTERM)
         let status = process.status(timeout: 20)
-        // The real one hears of signals only some time after it has begun to listen.
+        // See `waitUntilItHearsSignals`: what only asks for an end need not wait.
         return status == 0 || (Self.isForeign && status == -SIGTERM)
     }
 

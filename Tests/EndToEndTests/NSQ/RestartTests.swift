@@ -10,9 +10,8 @@ import Testing
 
     private func start() throws -> Stage { try Stage(dataPath: folder.url.path) }
 
-    /// Comes and goes as if nothing were the matter, for nsqd hears no signal at first.
     private func stop(_ stage: Stage, _ signal: Int32 = SIGTERM) throws {
-        Thread.sleep(forTimeInterval: RunningNSQD.isForeign ? 0.5 : 0)
+        RunningNSQD.waitUntilItHearsSignals()
         stage.nsqd.process.send(signal)
         #expect(stage.nsqd.process.status(timeout: 20) == 0)
     }

@@ -75,7 +75,8 @@ struct Stage {
         try self.topic(topic)?.channels.first { $0.channelName == name }
     }
 
-    /// Waits for statistics to be as they should: nsqd gets there in a while.
+    /// Waits for statistics to be as they should: nsqd gets there in a while, and tells of it only
+    /// who asks.
     func becomes(
         within seconds: TimeInterval = 10, _ isAsItShould: () throws -> Bool
     ) throws -> Bool {
