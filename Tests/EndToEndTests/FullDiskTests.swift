@@ -28,21 +28,29 @@ import Testing
         }
     }
 
+    private func start(on disk: SmallDisk) throws -> Running {
+        try start(on: disk.folder) { try disk.listening($0) }
+    }
+
     /// - Parameter limit: the longest file that it may write, in KiB.
-    private func start(on dataPath: URL, filesUpTo limit: Int? = nil) throws -> Running {
-        let http = sockets.path("\(UUID().uuidString.prefix(8)).sock")
-        let words = [
-            "nsqd", "--tcp-address=127.0.0.1:0", "--http-address=\(http)",
-            "--data-path=\(dataPath.path)", "--sync-timeout=100ms",
-        ]
-        guard let limit else {
-            let (process, address) = try BuiltProcess.listening(words)
-            return Running(process: process, address: address, http: http)
-        }
+    private func start(on dataPath: URL, filesUpTo limit: Int) throws -> Running {
         // Beyond the limit a write fails, as long as the signal that says so is ignored.
         let script = "trap '' XFSZ; ulimit -f \(limit * 2); exec \"$0\" \"$@\""
-        let (process, address) = try BuiltProcess.listening(
-            ["-c", script, BuiltProcess.tally.path] + words, executable: URL(filePath: "/bin/sh"))
+        return try start(on: dataPath) { words in
+            try BuiltProcess.listening(
+                ["-c", script, BuiltProcess.tally.path] + words,
+                executable: URL(filePath: "/bin/sh"))
+        }
+    }
+
+    private func start(
+        on dataPath: URL, _ begin: ([String]) throws -> (process: BuiltProcess, address: String)
+    ) throws -> Running {
+        let http = sockets.path("\(UUID().uuidString.prefix(8)).sock")
+        let (process, address) = try begin([
+            "nsqd", "--tcp-address=127.0.0.1:0", "--http-address=\(http)",
+            "--data-path=\(dataPath.path)", "--sync-timeout=100ms",
+        ])
         return Running(process: process, address: address, http: http)
     }
 
@@ -91,10 +99,10 @@ import Testing
 
     @Test(.enabled(if: SmallDisk.isPossible, "it takes the right to mount a disk"))
     func `refuses publishers, serves consumers, and goes on when there is space`() throws {
-        let disk = try SmallDisk(bytes: 12 << 20)
-        try disk.put("filler", bytes: 4 << 20)
+        let disk = try SmallDisk(mebibytes: 12)
+        try disk.put("filler", mebibytes: 4)
         let full = "No space left on device"
-        var broker = try start(on: disk.folder)
+        var broker = try start(on: disk)
         var owed = try fill(broker, reason: full)
         #expect(owed.count > 20)
         try expectIll(broker, full)
@@ -105,7 +113,7 @@ import Testing
 
         // It starts on a disk that is full, and has everything.
         broker.kill()
-        broker = try start(on: disk.folder)
+        broker = try start(on: disk)
         let publisher = try BlockingClient(connectingTo: broker.address)
         #expect(try publisher.ask("PUB plays", Array(body.utf8)).hasSuffix(full))
 
@@ -114,7 +122,7 @@ import Testing
         owed += try fill(broker, from: 10_000, reason: full)
         #expect(owed.last! > 10_000)
         broker.kill()
-        broker = try start(on: disk.folder)
+        broker = try start(on: disk)
         #expect(try consume(broker, owed.count) == owed)
         broker.process.send(SIGTERM)
         #expect(broker.process.status() == 0)
