@@ -22,11 +22,9 @@ import UVLoop
         }
         try client.send("SUB plays counts\nRDY 3\n")
         #expect(try client.text() == "OK")
-        let message = try client.frame()
-        #expect(message.kind == .message)
-
+        let id = try client.messageID()
         try broker.publish("three") {
-            try client.send("FIN \(String(decoding: message.data[10..<26], as: UTF8.self))\n")
+            try client.send("FIN \(id)\n")
             client.breakOff()
         }
         while await broker.statistics().connections > 0 {}
@@ -34,9 +32,47 @@ import UVLoop
         #expect(channel.depth == 2)
         await broker.stop()
     }
+
+    /// What it does not read is on its way, and for that long nothing is read from it.
+    @Test func `or on its way to it has finished what it said it had`() async throws {
+        let broker = try await EmbeddedBroker.start()
+        let client = try LayeredClient(broker.tcpAddress, receiveBufferBytes: 65_536)
+        try client.send("  V2SUB plays counts\nRDY 100\n")
+        #expect(try client.text() == "OK")
+        let producer = try LayeredClient(broker.tcpAddress)
+        try producer.send("  V2")
+        let count = 24
+        for _ in 1...count {
+            try producer.publish([UInt8](repeating: 1, count: 500_000), to: "plays")
+            #expect(try producer.text() == "OK")
+        }
+        let ids = [try client.messageID(), try client.messageID()]
+        try client.send("FIN \(ids[0])\n")
+        while try await broker.unfinished() == count {}
+        try client.send("FIN \(ids[1])\n")
+        client.breakOff()
+        while await broker.statistics().connections > 1 {}
+        #expect(try await broker.unfinished() == count - 2)
+        await broker.stop()
+    }
+}
+
+extension LayeredClient {
+    /// The ID of the next message.
+    fileprivate func messageID() throws -> String {
+        let message = try frame()
+        #expect(message.kind == .message)
+        return String(decoding: message.data[10..<26], as: UTF8.self)
+    }
 }
 
 extension EmbeddedBroker {
+    /// The messages of the one channel.
+    fileprivate func unfinished() async throws -> Int {
+        let channel = try #require(await statistics().topics.first?.channels.first)
+        return channel.depth + channel.inFlightCount
+    }
+
     /// Publishes `body` to `plays` after `action`, and before the broker reads what that has sent.
     fileprivate func publish(_ body: String, after action: () throws -> Void) rethrows {
         let (isHeld, mayGoOn) = (DispatchSemaphore(value: 0), DispatchSemaphore(value: 0))
