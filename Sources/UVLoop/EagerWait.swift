@@ -17,10 +17,11 @@ struct EagerWait {
     private var pause = 0
     private var isLooking = false
 
-    /// It has looked, and found nothing.
-    var isIdle: Bool { isLooking && !hasNews }
-
     init(for time: Int64) { self.time = time }
+
+    /// Whether a turn that took so long was a look that found nothing. A timer, or whatever else it
+    /// may have had to do, that others had to wait for takes longer.
+    func hasOnlyLooked(for turn: Int64) -> Bool { isLooking && !hasNews && turn < time }
 
     /// Something came in.
     mutating func news() { hasNews = true }

@@ -155,10 +155,9 @@ package final class Loop {
     private func measureTurn() {
         guard let onTurn else { return }
         let end = (now: nowNanoseconds, idle: uv_metrics_idle_time(memory))
-        let hasOnlyLooked = eagerWait?.isIdle == true
-        if !hasOnlyLooked {
-            onTurn(max(0, end.now - turnBegan.now - Int64(end.idle - turnBegan.idle)))
-        }
+        let time = max(0, end.now - turnBegan.now - Int64(end.idle - turnBegan.idle))
+        let hasOnlyLooked = eagerWait?.hasOnlyLooked(for: time) == true
+        if !hasOnlyLooked { onTurn(time) }
         turnBegan = end
     }
 

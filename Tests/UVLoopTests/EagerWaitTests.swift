@@ -60,4 +60,15 @@ import Testing
         for now in stride(from: Int64(1_200), to: 1_250, by: 10) { #expect(!newsCome(at: now)) }
         #expect(newsCome(at: 1_250))
     }
+
+    /// Timers do not tell the loop of news, and what they do may take long.
+    @Test func `takes no turn for a look in which something else was done`() {
+        #expect(!newsCome(at: 1_000))
+        #expect(!wait.hasOnlyLooked(for: 1))
+        #expect(newsCome(at: 1_010))
+        #expect(wait.hasOnlyLooked(for: 1))
+        #expect(!wait.hasOnlyLooked(for: 50))
+        wait.news()
+        #expect(!wait.hasOnlyLooked(for: 1))
+    }
 }
