@@ -141,12 +141,13 @@ final class JournaledClient {
         say(bytes)
     }
 
-    /// The answers and bodies that came since the last time.
+    /// The answers and bodies that came since the last time, without heartbeats.
     func heard() -> [String] {
         broker.turn()
         var heard: [String] = []
         while case let bytes = takeAll(), !bytes.isEmpty {
             try? decoder.feed(bytes) { heard.append(text(of: $0)) }
+            heard.removeAll { $0 == "_heartbeat_" }
             broker.turn { broker.core.hasRoomAgain(session) }
         }
         return heard
