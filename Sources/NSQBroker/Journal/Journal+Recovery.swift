@@ -88,10 +88,20 @@ extension Journal {
         guard let last = files.last else { return }
         // One that is damaged at its beginning is left as it is.
         if !last.hasTopics || last.salt == nil { beginFileNext() }
-        guard last.end >= JournalFormat.fileHeaderBytes else { return }
+        guard last.end >= JournalFormat.fileHeaderBytes else { return try empty(last) }
         guard last.reserved > last.end else { return }
         try disk.truncate(last.number, to: last.end)
         files[files.count - 1].reserved = last.end
+    }
+
+    /// Empties a file in which nothing stands but what an earlier one has left: it is no damage,
+    /// and would be taken for one as soon as it is not the last.
+    private func empty(_ last: File) throws(LedgerError) {
+        var reader = JournalReader(last.number, on: disk)
+        defer { reader.close() }
+        guard try reader.fileHeader() == .earlier else { return }
+        try disk.truncate(last.number, to: 0)
+        files[files.count - 1].reserved = 0
     }
 
     /// Reads a file from its start to its end.
