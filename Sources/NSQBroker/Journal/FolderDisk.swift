@@ -86,7 +86,9 @@ final class FolderDisk: JournalDisk {
         spares.remove(spare)
         do throws(LedgerError) {
             try write(slices, to: spare.descriptor, at: 0)
-            try rename(spare.name, to: JournalFile.name(of: file))
+            guard renameat(folder, spare.name, folder, JournalFile.name(of: file)) == 0 else {
+                throw failure("cannot rename \(spare.name)")
+            }
             open[file] = spare.descriptor
         } catch {
             giveBack(spare)
@@ -96,8 +98,7 @@ final class FolderDisk: JournalDisk {
 
     func remove(_ file: UInt32) throws(LedgerError) {
         let name = JournalFile.name(of: file)
-        if let spare = try spare(of: file) {
-            try rename(name, to: spare.name)
+        if let spare = try spare(of: file), renameat(folder, name, folder, spare.name) == 0 {
             spares.append(spare)
         } else {
             guard unlinkat(folder, name, 0) == 0 else { throw failure("cannot remove \(name)") }
@@ -114,12 +115,6 @@ final class FolderDisk: JournalDisk {
         return SpareFiles.Spare(number: file, descriptor: descriptor, byteCount: byteCount)
     }
 
-    private func rename(_ name: String, to new: String) throws(LedgerError) {
-        guard renameat(folder, name, folder, new) == 0 else {
-            throw failure("cannot rename \(name)")
-        }
-    }
-
     /// The system takes its time to give back what a removed file took.
     private func closeByTheWay(_ descriptor: Int32) {
         syncer.door.submit { _ in Glibc.close(descriptor) }
@@ -133,8 +128,9 @@ final class FolderDisk: JournalDisk {
     }
 
     private func opened(_ file: UInt32, _ flags: Int32) throws(LedgerError) -> Int32 {
-        let descriptor = openat(
-            folder, JournalFile.name(of: file), O_RDWR | O_CLOEXEC | flags, 0o644)
+        let descriptor = makingRoom {
+            openat(folder, JournalFile.name(of: file), O_RDWR | O_CLOEXEC | flags, 0o644)
+        }
         guard descriptor >= 0 else { throw failure("cannot open \(JournalFile.name(of: file))") }
         return descriptor
     }
@@ -145,13 +141,13 @@ final class FolderDisk: JournalDisk {
 
     var spareBytes: Int { spares.byteCount }
 
-    func giveBackSpares() {
-        for spare in spares.removeAll() { giveBack(spare) }
-    }
+    func giveBackSpares() { giveBackByTheWay(spares.removeAll()) }
 
     /// Gives back those that were not needed since the last time.
-    func giveBackIdleSpares() {
-        for spare in spares.removeIdle() {
+    func giveBackIdleSpares() { giveBackByTheWay(spares.removeIdle()) }
+
+    private func giveBackByTheWay(_ spares: [SpareFiles.Spare]) {
+        for spare in spares {
             unlinkat(folder, spare.name, 0)
             closeByTheWay(spare.descriptor)
         }
@@ -160,6 +156,16 @@ final class FolderDisk: JournalDisk {
     private func giveBack(_ spare: SpareFiles.Spare) {
         unlinkat(folder, spare.name, 0)
         Glibc.close(spare.descriptor)
+    }
+
+    /// Calls into the system, and once more if there was no room: without the spares there may be.
+    private func makingRoom<Result: SignedInteger>(_ call: () -> Result) -> Result {
+        let result = call()
+        guard result < 0, errno == ENOSPC || errno == EDQUOT, !spares.all.isEmpty else {
+            return result
+        }
+        for spare in spares.removeAll() { giveBack(spare) }
+        return call()
     }
 
     // MARK: Bytes
@@ -178,8 +184,10 @@ final class FolderDisk: JournalDisk {
         var next = 0
         while next < vectors.count {
             let count = min(vectors.count - next, Self.mostVectors)
-            let written = vectors.withUnsafeBufferPointer {
-                pwritev(descriptor, $0.baseAddress! + next, Int32(count), offset)
+            let written = vectors.withUnsafeBufferPointer { vectors in
+                makingRoom {
+                    pwritev(descriptor, vectors.baseAddress! + next, Int32(count), offset)
+                }
             }
             if written < 0, errno == EINTR { continue }
             guard written > 0 else { throw failure("cannot write") }
@@ -214,15 +222,13 @@ final class FolderDisk: JournalDisk {
         guard fstat(descriptor, &status) == 0 else { throw failure("cannot stat") }
         let length = Int(status.st_size)
         guard length < end else { return }
-        var error = posix_fallocate(descriptor, length, end - length)
-        if error == ENOSPC, !spares.all.isEmpty {
-            giveBackSpares()
-            error = posix_fallocate(descriptor, length, end - length)
+        let made = makingRoom {
+            errno = posix_fallocate(descriptor, length, end - length)
+            return errno == 0 ? 0 : -1
         }
-        guard error == 0 else {
+        guard made == 0 else {
             throw LedgerError(
-                "cannot make room in \(path)/\(JournalFile.name(of: file)): "
-                    + String(cString: strerror(error)))
+                "cannot make room in \(path)/\(JournalFile.name(of: file)): \(Self.reason)")
         }
     }
 
@@ -237,13 +243,21 @@ final class FolderDisk: JournalDisk {
         let path = path
         let gone = Set(spares.all.map(\.number))
         let answer = LoopBoundAnswer { [weak self] error in
-            if error == nil { self?.spares.syncEnded(gone) }
+            self?.spareFilesAre(gone, error)
             done(error)
         }
         syncer.door.submit { [door] _ in
             let failed = descriptors.contains { fdatasync($0) != 0 }
             let error = failed ? LedgerError("cannot sync \(path): \(Self.reason)") : nil
             door.submit { _ in answer.call(error) }
+        }
+    }
+
+    private func spareFilesAre(_ gone: Set<UInt32>, _ error: LedgerError?) {
+        if error == nil {
+            spares.syncEnded(gone)
+        } else {
+            giveBackByTheWay(spares.removeDoubtful())
         }
     }
 

@@ -22,6 +22,8 @@ struct SpareFiles {
     static let prefix = "journal.spare."
     /// What they take at most: as much as a second's publishing.
     static let maxBytes = 1 << 30
+    /// Each has a descriptor open.
+    static let most = 64
     /// A smaller file is not worth it.
     static let minBytes = 1 << 20
 
@@ -33,6 +35,7 @@ struct SpareFiles {
 
     func hasUse(for byteCount: Int) -> Bool {
         byteCount >= Self.minBytes && self.byteCount + byteCount <= Self.maxBytes
+            && all.count < Self.most
     }
 
     mutating func append(_ spare: Spare) { all.append(spare) }
@@ -47,6 +50,15 @@ struct SpareFiles {
         for place in all.indices where numbers.contains(all[place].number) {
             all[place].isGone = true
         }
+    }
+
+    /// Those whose going was not known to be durable when a sync failed: no later one tells of it.
+    mutating func removeDoubtful() -> [Spare] {
+        defer {
+            all.removeAll { !$0.isGone }
+            least = min(least, all.count)
+        }
+        return all.filter { !$0.isGone }
     }
 
     /// Those that were not needed since this was called last.

@@ -188,6 +188,83 @@ import UVLoop
         #expect(try FileManager.default.contentsOfDirectory(atPath: path) == [])
     }
 
+    @Test func `keeps as many as there are descriptors to spare, and no more`() throws {
+        let disk = try open()
+        for file in 1...UInt32(SpareFiles.most + 1) {
+            try disk.create(file, beginning: [])
+            try disk.truncate(file, to: SpareFiles.minBytes)
+            try disk.remove(file)
+        }
+        #expect(disk.spareBytes == SpareFiles.most * SpareFiles.minBytes)
+    }
+
+    /// Their going may not be on the disk, and the next sync would not say so.
+    @Test func `makes no file of what was removed before a sync that failed`() throws {
+        var spares = SpareFiles()
+        spares.append(.init(number: 1, descriptor: -1, byteCount: length))
+        spares.append(.init(number: 2, descriptor: -1, byteCount: length))
+        let failed = spares.removeDoubtful()
+        #expect(failed.map(\.number) == [1, 2] && spares.all == [])
+        spares.append(.init(number: 3, descriptor: -1, byteCount: length))
+        spares.syncEnded([3])
+        #expect(spares.removeDoubtful() == [] && spares.next?.number == 3)
+    }
+
+    private static let mayMount = "it takes the right to mount a disk"
+
+    /// A disk that a spare and what others put there fill.
+    private func fullDisk() throws -> (SmallDisk, FolderDisk) {
+        let small = try SmallDisk(bytes: 4 << 20)
+        let disk = try FolderDisk(small.folder.path, on: loop)
+        try disk.create(1, beginning: [])
+        try disk.reserve(3 << 20, in: 1)
+        try disk.create(2, beginning: [])
+        try disk.remove(1)
+        try small.put("filler", bytes: 1 << 20)
+        #expect(disk.spareBytes == 3 << 20 && disk.remains == 0)
+        return (small, disk)
+    }
+
+    @Test(.enabled(if: SmallDisk.isPossible, "\(mayMount)"))
+    func `gives back what it kept when there is no room for the beginning of a file`() throws {
+        let (small, disk) = try fullDisk()
+        let beginning = [UInt8](repeating: 1, count: 100_000)
+        try beginning.withUnsafeBytes { try disk.create(3, beginning: [$0]) }
+        #expect(disk.spareBytes == 0)
+        #expect(try read(disk, 3, at: 99_999, count: 2) == [1])
+        withExtendedLifetime(small) {}
+    }
+
+    @Test(.enabled(if: SmallDisk.isPossible, "\(mayMount)"))
+    func `gives back what it kept when there is no room for what is written`() throws {
+        let (small, disk) = try fullDisk()
+        try disk.write([Bytes(start: StaticString("late").utf8Start, count: 4)], to: 2, at: 1 << 20)
+        #expect(disk.spareBytes == 0)
+        #expect(try read(disk, 2, at: 1 << 20, count: 9) == Array("late".utf8))
+        withExtendedLifetime(small) {}
+    }
+
+    @Test(.enabled(if: SmallDisk.isPossible, "\(mayMount)"))
+    func `gives back what it kept when there is no room to set aside`() throws {
+        let (small, disk) = try fullDisk()
+        try disk.reserve(2 << 20, in: 2)
+        #expect(disk.spareBytes == 0)
+        withExtendedLifetime(small) {}
+    }
+
+    /// A folder that is where it would be cannot be replaced.
+    @Test func `removes a file for good if it cannot be kept`() throws {
+        let disk = try open()
+        try disk.create(1, beginning: [])
+        try disk.truncate(1, to: length)
+        let name = SpareFiles.prefix + "1"
+        try FileManager.default.createDirectory(
+            atPath: folder.path(name), withIntermediateDirectories: false)
+        try disk.remove(1)
+        #expect(disk.spareBytes == 0)
+        #expect(try FileManager.default.contentsOfDirectory(atPath: path) == [name])
+    }
+
     @Test func `has no more of what another broker kept to make files of`() throws {
         try put("what was", in: SpareFiles.prefix + "1")
         let disk = try open()
