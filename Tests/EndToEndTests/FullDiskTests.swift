@@ -28,8 +28,8 @@ import Testing
         }
     }
 
-    private func start(on disk: SmallDisk) throws -> Running {
-        try start(on: disk.folder) { try disk.listening($0) }
+    private func start(on disk: SmallDisk, _ flags: [String] = []) throws -> Running {
+        try start(on: disk.folder) { try disk.listening($0 + flags) }
     }
 
     /// - Parameter limit: the longest file that it may write, in KiB.
@@ -126,6 +126,38 @@ import Testing
         #expect(try consume(broker, owed.count) == owed)
         broker.process.send(SIGTERM)
         #expect(broker.process.status() == 0)
+    }
+
+    /// What the broker keeps to make files of is not in the way of what is published.
+    @Test(.enabled(if: SmallDisk.isPossible, "it takes the right to mount a disk"))
+    func `gives back files that it kept to make others of`() throws {
+        let disk = try SmallDisk(mebibytes: 24)
+        let broker = try start(on: disk, ["--max-bytes-per-file=2000000"])
+        func spares() throws -> [String] {
+            try FileManager.default.contentsOfDirectory(atPath: disk.seen.path).filter {
+                $0.hasPrefix("journal.spare.")
+            }
+        }
+        let publisher = try BlockingClient(connectingTo: broker.address)
+        func publish(_ numbers: Range<Int>) throws {
+            for number in numbers {
+                #expect(try publisher.ask("PUB plays", Array("\(number) \(body)".utf8)) == "OK")
+            }
+        }
+        try publish(0..<500)
+        #expect(try consume(broker, 500) == Array(0..<500))
+        #expect(try comesTrue { try spares().count > 3 })
+        // Others take what room there is beside them.
+        let left = try FileManager.default.attributesOfFileSystem(forPath: disk.seen.path)
+        try disk.put("filler", mebibytes: (left[.systemFreeSize] as? Int ?? 0) >> 20)
+
+        try publish(1_000..<1_200)
+        #expect(try spares().isEmpty)
+        #expect(try broker.get("/ping").hasSuffix("\r\n\r\nOK"))
+        broker.kill()
+        let next = try start(on: disk)
+        #expect(try consume(next, 200) == Array(1_000..<1_200))
+        next.kill()
     }
 
     /// Where nobody may mount anything, a bound for files is as good.

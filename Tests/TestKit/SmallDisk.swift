@@ -62,8 +62,8 @@ package final class SmallDisk: Sendable {
         try FileManager.default.removeItem(at: seen(name))
     }
 
-    /// A file of it, as we see it, who do not stand in its name space.
-    private func seen(_ name: String) -> URL {
-        URL(filePath: "/proc/\(keeper.processID)/root\(folder.path)/\(name)")
-    }
+    private func seen(_ name: String) -> URL { seen.appending(component: name) }
+
+    /// The folder as we see it, who do not stand in its name space.
+    package var seen: URL { URL(filePath: "/proc/\(keeper.processID)/root\(folder.path)") }
 }

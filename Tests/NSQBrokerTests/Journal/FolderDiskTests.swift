@@ -214,13 +214,13 @@ import UVLoop
 
     /// A disk that a spare and what others put there fill.
     private func fullDisk() throws -> (SmallDisk, FolderDisk) {
-        let small = try SmallDisk(bytes: 4 << 20)
-        let disk = try FolderDisk(small.folder.path, on: loop)
+        let small = try SmallDisk(mebibytes: 4)
+        let disk = try FolderDisk(small.seen.path, on: loop)
         try disk.create(1, beginning: [])
         try disk.reserve(3 << 20, in: 1)
         try disk.create(2, beginning: [])
         try disk.remove(1)
-        try small.put("filler", bytes: 1 << 20)
+        try small.put("filler", mebibytes: 1)
         #expect(disk.spareBytes == 3 << 20 && disk.remains == 0)
         return (small, disk)
     }
