@@ -3,9 +3,9 @@ import NSQWire
 
 /// A stream of messages. It owns the segments they lie in; its channels are cursors over them.
 ///
-/// Messages have ordinals, counted from where the topic's start has put them. Those below `released` have been handed
-/// to the channels; those from there to `published` are held: because the topic is paused, or has
-/// no channel yet, or because the turn has not ended.
+/// Messages have ordinals, counted from where the topic's start has put them. Those below `released`
+/// have been handed to the channels; those from there to `published` are held: because the topic is
+/// paused, or has no channel yet, or because the turn has not ended.
 ///
 /// Deferred messages lie in segments of their own, so that the run of the others stays whole; each
 /// is handed to every channel by itself.
@@ -31,9 +31,9 @@ package final class Topic {
     /// The sealed ones of a noted topic that are in memory.
     var residents: [Segment] = []
     /// The size of the next slab, as a place in ``SlabPool/sizes``.
-    private var nextSize = 0
+    var nextSize = 0
     /// `storedBytes` when it was last looked after.
-    private var storedWhenSwept = 0
+    var storedWhenSwept = 0
 
     var published = 0
     /// Those below are in the ledger: the same as `published` where nothing is noted.
@@ -76,7 +76,7 @@ package final class Topic {
     var depth: Int { published - released - lostCount + held.count }
 
     /// What all messages so far took of slabs.
-    private var storedBytes: Int { messageBytes + messageCount * Segment.byteCount(bodyBytes: 0) }
+    var storedBytes: Int { messageBytes + messageCount * Segment.byteCount(bodyBytes: 0) }
 
     @inline(__always)
     func isNamed(_ bytes: Bytes) -> Bool { bytes.elementsEqual(nameBytes) }
@@ -161,63 +161,7 @@ package final class Topic {
         return segment
     }
 
-    // MARK: Handing over
-
-    /// Messages stay with the topic for now.
-    private var holdsMessages: Bool { isPaused || awaitsChannels || channels.isEmpty }
-
-    /// Gives the channels what is held, unless the topic is paused or has none.
-    func handOver(_ turn: Turn) {
-        guard !holdsMessages else { return }
-        let start = released
-        handOver(upTo: written, turn)
-        let ready = takeHeld()
-        handOver(ready, turn)
-        guard isNoted, start < released || !ready.isEmpty else { return }
-        if !channels.contains(where: \.isNoted) { turn.note(.handedOver(name)) }
-    }
-
-    /// Gives the channels the messages below an ordinal.
-    func handOver(upTo end: Int, _ turn: Turn) {
-        let start = released
-        guard start < end else { return }
-        released = end
-        for channel in channels {
-            for stretch in stretches(of: start..<end, for: channel) {
-                channel.accept(stretch, turn)
-            }
-        }
-        lostCount = 0
-    }
-
-    /// Gives the channels deferred messages, which are not held any more.
-    func handOver(_ messages: [HeldMessage], _ turn: Turn) {
-        for message in messages {
-            for channel in channels {
-                channel.accept(message.segment, message.index, due: message.due, turn)
-            }
-            removeIfUnneeded(message.segment)
-        }
-    }
-
-    /// Those of the ordinals that the channel is to be handed: all, unless the ledger has lost some.
-    @inline(__always)
-    private func stretches(of ordinals: Range<Int>, for channel: Channel) -> Deque<Range<Int>> {
-        lostCount > 0 ? channel.untouched(in: [ordinals]) : [ordinals]
-    }
-
-    /// Those that are in the ledger, if they are to be; the others come behind them.
-    private func takeHeld() -> [HeldMessage] {
-        guard !held.isEmpty else { return [] }
-        return takeHeld(isNoted ? held.firstIndex { !$0.isWritten } ?? held.count : held.count)
-    }
-
-    /// The first `count` of them.
-    func takeHeld(_ count: Int) -> [HeldMessage] {
-        defer { held.removeSubrange(..<count) }
-        for message in held[..<count] { message.segment.heldCount -= 1 }
-        return Array(held[..<count])
-    }
+    // MARK: Channels
 
     func pause(_ isPaused: Bool, _ turn: Turn) {
         // What was published before belongs to the channels, whichever turn it came in.
@@ -225,8 +169,6 @@ package final class Topic {
         self.isPaused = isPaused
         turn.touch(self)
     }
-
-    // MARK: Channels
 
     /// The first channel gets all that is held; a later one what comes after it.
     func addChannel(_ channel: Channel, _ turn: Turn) {
@@ -277,81 +219,5 @@ package final class Topic {
         held.removeAll()
         tail = nil
         deferredTail = nil
-    }
-
-    // MARK: Letting segments go
-
-    func seal(_ segment: Segment?) {
-        guard let segment else { return }
-        segment.seal()
-        if isNoted, segment.isResident { residents.append(segment) }
-        for channel in channels { channel.segmentWasSealed(segment) }
-        removeIfUnneeded(segment)
-    }
-
-    /// One claim on the segment less.
-    func letGo(_ segment: Segment) {
-        segment.claims -= 1
-        removeIfUnneeded(segment)
-    }
-
-    func removeIfUnneeded(_ segment: Segment) {
-        guard segment.isSealed, segment.claims == 0, segment.heldCount == 0,
-            segment.isDeferred || segment.endOrdinal <= released || segment.count == 0
-        else { return }
-        if isNoted { forget(segment) }
-        if segments.first === segment {
-            segments.removeFirst()
-        } else if let place = segments.firstIndex(where: { $0 === segment }) {
-            segments.remove(at: place)
-        }
-    }
-
-    /// Looks after what a quiet time leaves behind: slabs that nobody needs any more, or that a
-    /// few messages hold.
-    func sweep(_ turn: Turn) {
-        // As large as what came in an interval: a thousand quiet topics must not hold a slab of
-        // full size each because they were busy once.
-        let recentBytes = storedBytes - storedWhenSwept
-        storedWhenSwept = storedBytes
-        nextSize = SlabPool.sizes.firstIndex { $0 >= recentBytes } ?? SlabPool.sizes.count - 1
-        closeTail(&tail, recentBytes: recentBytes)
-        closeTail(&deferredTail, recentBytes: recentBytes)
-        for segment in segments where segment.isSealed { compact(segment, turn) }
-        for channel in channels { channel.sweep() }
-    }
-
-    /// Ends a tail that is hardly needed, if it is larger than the next would be.
-    private func closeTail(_ tail: inout Segment?, recentBytes: Int) {
-        guard let segment = tail,
-            recentBytes == 0 || segment.slabBytes > SlabPool.sizes[nextSize],
-            fewNeeded(in: segment) != nil
-        else { return }
-        tail = nil
-        seal(segment)
-    }
-
-    /// Few messages are worth a copy if it saves most of a slab.
-    private func compact(_ segment: Segment, _ turn: Turn) {
-        guard segment.isResident, segment.slabBytes > SlabPool.sizes[0],
-            let needed = fewNeeded(in: segment),
-            segment.compact(to: needed, pool: turn.slabs)
-        else { return }
-        for channel in channels { channel.segmentWasCompacted(segment) }
-    }
-
-    /// The messages that are still needed, ascending, if they are an eighth or less, and if all
-    /// channels have come past the others.
-    private func fewNeeded(in segment: Segment) -> [Int]? {
-        guard segment.isDeferred ? segment.heldCount == 0 : segment.endOrdinal <= released
-        else { return nil }
-        let limit = max(1, segment.count / 8)
-        var needed: Set<Int> = []
-        for channel in channels {
-            guard let own = channel.unfinished(in: segment, atMost: limit) else { return nil }
-            needed.formUnion(own)
-        }
-        // What is lost is found to be when it is delivered.
-        return needed.count <= limit ? needed.filter(segment.holds).sorted() : nil
     }
 }

@@ -7,10 +7,10 @@ import UVLoop
 /// one of their own.
 final class FolderDisk: JournalDisk {
     let path: String
-    private let folder: Int32
-    private var open: [UInt32: Int32] = [:]
-    private var spares = SpareFiles()
-    private let syncer: LoopThread
+    let folder: Int32
+    var open: [UInt32: Int32] = [:]
+    var spares = SpareFiles()
+    let syncer: LoopThread
     private let door: LoopDoor
 
     /// Opens the folder, and keeps others out of it.
@@ -42,9 +42,7 @@ final class FolderDisk: JournalDisk {
             Glibc.close(folder)
             throw LedgerError("\(error)")
         }
-        for name in try Files.names(in: path) where name.hasPrefix(SpareFiles.prefix) {
-            unlinkat(folder, name, 0)
-        }
+        try removeSparesOfBefore()
     }
 
     deinit {
@@ -70,28 +68,11 @@ final class FolderDisk: JournalDisk {
         if let spare = spares.next { return try make(file, of: spare, beginning: slices) }
         let descriptor = try opened(file, O_CREAT | O_TRUNC)
         do throws(LedgerError) {
-            try write(slices, to: descriptor, at: 0)
+            try write(slices, toOpen: descriptor, at: 0)
             open[file] = descriptor
         } catch {
             unlinkat(folder, JournalFile.name(of: file), 0)
             Glibc.close(descriptor)
-            throw error
-        }
-    }
-
-    /// It has its name once its beginning is written: who finds it finds no earlier file's.
-    private func make(
-        _ file: UInt32, of spare: SpareFiles.Spare, beginning slices: [Bytes]
-    ) throws(LedgerError) {
-        spares.remove(spare)
-        do throws(LedgerError) {
-            try write(slices, to: spare.descriptor, at: 0)
-            guard renameat(folder, spare.name, folder, JournalFile.name(of: file)) == 0 else {
-                throw failure("cannot rename \(spare.name)")
-            }
-            open[file] = spare.descriptor
-        } catch {
-            giveBack(spare)
             throw error
         }
     }
@@ -105,19 +86,6 @@ final class FolderDisk: JournalDisk {
             if let descriptor = open[file] { closeByTheWay(descriptor) }
         }
         open[file] = nil
-    }
-
-    /// What it can be, if it is of use.
-    private func spare(of file: UInt32) throws(LedgerError) -> SpareFiles.Spare? {
-        guard let descriptor = open[file] else { return nil }
-        let byteCount = try Files.byteCount(of: descriptor, path)
-        guard spares.hasUse(for: byteCount) else { return nil }
-        return SpareFiles.Spare(number: file, descriptor: descriptor, byteCount: byteCount)
-    }
-
-    /// The system takes its time to give back what a removed file took.
-    private func closeByTheWay(_ descriptor: Int32) {
-        syncer.door.submit { _ in Glibc.close(descriptor) }
     }
 
     private func descriptor(_ file: UInt32) throws(LedgerError) -> Int32 {
@@ -135,47 +103,14 @@ final class FolderDisk: JournalDisk {
         return descriptor
     }
 
-    // MARK: Spares
-
-    var remains: Int { spares.next?.byteCount ?? 0 }
-
-    var spareBytes: Int { spares.byteCount }
-
-    func giveBackSpares() { giveBackByTheWay(spares.removeAll()) }
-
-    /// Gives back those that were not needed since the last time.
-    func giveBackIdleSpares() { giveBackByTheWay(spares.removeIdle()) }
-
-    private func giveBackByTheWay(_ spares: [SpareFiles.Spare]) {
-        for spare in spares {
-            unlinkat(folder, spare.name, 0)
-            closeByTheWay(spare.descriptor)
-        }
-    }
-
-    private func giveBack(_ spare: SpareFiles.Spare) {
-        unlinkat(folder, spare.name, 0)
-        Glibc.close(spare.descriptor)
-    }
-
-    /// Calls into the system, and once more if there was no room: without the spares there may be.
-    private func makingRoom<Result: SignedInteger>(_ call: () -> Result) -> Result {
-        let result = call()
-        guard result < 0, errno == ENOSPC || errno == EDQUOT, !spares.all.isEmpty else {
-            return result
-        }
-        for spare in spares.removeAll() { giveBack(spare) }
-        return call()
-    }
-
     // MARK: Bytes
 
     func write(_ slices: [Bytes], to file: UInt32, at offset: Int) throws(LedgerError) {
-        try write(slices, to: descriptor(file), at: offset)
+        try write(slices, toOpen: descriptor(file), at: offset)
     }
 
-    private func write(
-        _ slices: [Bytes], to descriptor: Int32, at offset: Int
+    func write(
+        _ slices: [Bytes], toOpen descriptor: Int32, at offset: Int
     ) throws(LedgerError) {
         var vectors = slices.map {
             iovec(iov_base: UnsafeMutableRawPointer(mutating: $0.baseAddress), iov_len: $0.count)
@@ -243,7 +178,7 @@ final class FolderDisk: JournalDisk {
         let path = path
         let gone = Set(spares.all.map(\.number))
         let answer = LoopBoundAnswer { [weak self] error in
-            self?.spareFilesAre(gone, error)
+            self?.syncEnded(withSpares: gone, error)
             done(error)
         }
         syncer.door.submit { [door] _ in
@@ -253,15 +188,7 @@ final class FolderDisk: JournalDisk {
         }
     }
 
-    private func spareFilesAre(_ gone: Set<UInt32>, _ error: LedgerError?) {
-        if error == nil {
-            spares.syncEnded(gone)
-        } else {
-            giveBackByTheWay(spares.removeDoubtful())
-        }
-    }
-
-    private func failure(_ what: String) -> LedgerError {
+    func failure(_ what: String) -> LedgerError {
         LedgerError("\(what) in \(path): \(Self.reason)")
     }
 
