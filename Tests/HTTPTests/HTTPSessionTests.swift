@@ -4,7 +4,7 @@ import Testing
 import Transport
 import UVLoop
 
-@Suite(.timeLimit(.minutes(1))) struct `A session of requests` {
+@Suite(.timeLimit(.minutes(5))) struct `A session of requests` {
     private static let ok = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nOK"
 
     @Test func `keeps its connection from one request to the next`() throws {

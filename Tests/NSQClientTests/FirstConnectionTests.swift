@@ -2,7 +2,7 @@ import NSQClient
 import Testing
 import UVLoop
 
-@Suite(.timeLimit(.minutes(1))) struct `The first connection of a consumer` {
+@Suite(.timeLimit(.minutes(5))) struct `The first connection of a consumer` {
     private let one = SocketAddress(host: "127.0.0.1", port: 1)
     private let other = SocketAddress(host: "127.0.0.1", port: 2)
     private let gone = NSQError.unreachable(address: "127.0.0.1:1", reason: "gone")

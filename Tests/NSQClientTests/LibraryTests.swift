@@ -3,7 +3,8 @@ import NSQClient
 import Testing
 
 /// The public library, on threads of its own, against the embedded broker.
-@Suite(.timeLimit(.minutes(1))) struct `The public library` {
+// All tests share two threads where there are two processors: a test that awaits much waits long.
+@Suite(.timeLimit(.minutes(5))) struct `The public library` {
     @Test func `publishes and consumes over threads`() async throws {
         let broker = try await EmbeddedBroker.start()
         let producer = try Producer(nsqd: broker.tcpAddress)

@@ -8,7 +8,7 @@ import PlayCounts
 import Testing
 import UVLoop
 
-@Suite(.timeLimit(.minutes(1))) struct `A client that is called over HTTP` {
+@Suite(.timeLimit(.minutes(5))) struct `A client that is called over HTTP` {
     @Test func `has each call posted to it as JSON, one after the other`() throws {
         let service = CountService()
         var answers = 0
@@ -79,7 +79,7 @@ import UVLoop
     }
 }
 
-@Suite(.timeLimit(.minutes(1))) struct `A client that reads a topic` {
+@Suite(.timeLimit(.minutes(5))) struct `A client that reads a topic` {
     @Test func `has each call as a message`() async throws {
         let broker = try await startBroker()
         let address = try SocketAddress(parsing: broker.tcpAddress)

@@ -5,7 +5,7 @@ import PlayCounts
 import Testing
 import UVLoop
 
-@Suite(.timeLimit(.minutes(1))) struct `A processor` {
+@Suite(.timeLimit(.minutes(5))) struct `A processor` {
     @Test func `commits, then calls, then finishes`() async throws {
         var storedAtCall: [[Int]] = []
         let left = try await onStage { stage in
@@ -103,7 +103,7 @@ import UVLoop
     }
 }
 
-@Suite(.timeLimit(.minutes(1))) struct `A play that comes again` {
+@Suite(.timeLimit(.minutes(5))) struct `A play that comes again` {
     @Test func `counts once when it was published twice under one name`() async throws {
         let store = try PlayStore(.memory)
         let left = try await onStage(store: store) { stage in
@@ -186,7 +186,7 @@ import UVLoop
     }
 }
 
-@Suite(.timeLimit(.minutes(1))) struct `A client that refuses calls` {
+@Suite(.timeLimit(.minutes(5))) struct `A client that refuses calls` {
     @Test func `gets newer totals when it is back`() async throws {
         try await onStage { stage in
             stage.client.mood = .refuses
@@ -229,7 +229,7 @@ import UVLoop
     }
 }
 
-@Suite(.timeLimit(.minutes(1))) struct `A processor that is stopped` {
+@Suite(.timeLimit(.minutes(5))) struct `A processor that is stopped` {
     @Test func `commits, publishes, notes what was published, and finishes`() async throws {
         let store = try PlayStore(.memory)
         let left = try await onStage(store: store) { stage in

@@ -7,7 +7,7 @@ import PlayCounts
 import Testing
 import UVLoop
 
-@Suite(.timeLimit(.minutes(1))) struct `A producer of plays` {
+@Suite(.timeLimit(.minutes(5))) struct `A producer of plays` {
     @Test func `publishes all there is, in batches, a few under way at a time`() async throws {
         let run = try await produce(1_050)
         #expect(try run.outcome.get() == 1_050)

@@ -6,7 +6,7 @@ import PlayCounts
 import Testing
 import UVLoop
 
-@Suite(.timeLimit(.minutes(1))) struct `A message that is no play` {
+@Suite(.timeLimit(.minutes(5))) struct `A message that is no play` {
     @Test func `goes to the topic of the rejected with its reason, and is finished`() async throws {
         let (rejected, left) = try await rejected([play(1), "no play", "{\"video_id\":\"é\"}"])
         #expect(rejected.map(\.reason) == ["not_json", "bad_video_id"])

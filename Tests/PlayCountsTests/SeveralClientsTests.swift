@@ -3,7 +3,7 @@ import TestKit
 import Testing
 import UVLoop
 
-@Suite(.timeLimit(.minutes(1))) struct `Of several clients` {
+@Suite(.timeLimit(.minutes(5))) struct `Of several clients` {
     @Test func `each hears every total`() async throws {
         var other: FakeClient!
         let store = try PlayStore(.memory)

@@ -4,7 +4,7 @@ import Testing
 
 /// Topics that go while others work with them: with our daemon, or the nsqd that `NSQD_PROGRAM`
 /// names. There a command may find the topic half gone; with ours it comes before or after.
-@Suite(.timeLimit(.minutes(2))) struct `While topics are deleted` {
+@Suite(.timeLimit(.minutes(5))) struct `While topics are deleted` {
     private static let commands: [(line: String, body: [UInt8])] = [
         ("PUB plays", Array("play".utf8)), ("DPUB plays 0", Array("play".utf8)),
         ("MPUB plays", BlockingClient.batch(["play", "play"])),

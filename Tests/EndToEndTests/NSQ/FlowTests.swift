@@ -4,7 +4,7 @@ import Testing
 
 /// NSQ.md's rules for what a consumer is sent, over sockets: with our daemon, or the nsqd that
 /// `NSQD_PROGRAM` names. `Fixtures/wire` has what can be said as a conversation.
-@Suite(.timeLimit(.minutes(2))) struct `What a consumer is sent` {
+@Suite(.timeLimit(.minutes(5))) struct `What a consumer is sent` {
     @Test func `is what it has said to be ready for, and one more for each that it settles`() throws
     {
         let stage = try Stage()

@@ -2,7 +2,7 @@ import TestKit
 import Testing
 
 /// HTTP itself, over sockets: with our daemon, or the nsqd that `NSQD_PROGRAM` names.
-@Suite(.timeLimit(.minutes(2))) struct `An HTTP connection` {
+@Suite(.timeLimit(.minutes(5))) struct `An HTTP connection` {
     private static let ping = "GET /ping HTTP/1.1\r\nHost: x\r\n\r\n"
 
     private static func publish(_ body: String, _ headers: String = "") -> String {

@@ -3,7 +3,7 @@ import TestKit
 import Testing
 
 /// What outlives the daemon, over sockets: with ours, or the nsqd that `NSQD_PROGRAM` names.
-@Suite(.timeLimit(.minutes(2))) struct `After a restart` {
+@Suite(.timeLimit(.minutes(5))) struct `After a restart` {
     private let folder: TemporaryFolder
 
     init() throws { folder = try TemporaryFolder() }

@@ -4,7 +4,7 @@ import Testing
 
 /// Timeouts and deferrals, over sockets: with our daemon, or the nsqd that `NSQD_PROGRAM` names,
 /// which is up to five seconds late in a channel that is new.
-@Suite(.timeLimit(.minutes(2))) struct `In its time a message` {
+@Suite(.timeLimit(.minutes(5))) struct `In its time a message` {
     @Test func `that nobody finished comes again, and may be finished then`() throws {
         let stage = try Stage()
         try stage.publish("play")

@@ -3,7 +3,7 @@ import TestKit
 import Testing
 
 /// Topics and channels, over sockets: with our daemon, or the nsqd that `NSQD_PROGRAM` names.
-@Suite(.timeLimit(.minutes(2))) struct `Topics and channels` {
+@Suite(.timeLimit(.minutes(5))) struct `Topics and channels` {
     @Test func `keep messages for the first channel, and give each a copy of what follows`() throws
     {
         let stage = try Stage()
