@@ -7,16 +7,6 @@ import Testing
 import Transport
 import UVLoop
 
-/// A broker with every option there is, on free ports, that says nothing.
-private func start(_ change: (inout ServerOptions) -> Void) async throws -> EmbeddedBroker {
-    var options = ServerOptions()
-    options.addresses.tcp = "127.0.0.1:0"
-    options.addresses.http = "127.0.0.1:0"
-    change(&options)
-    return try await EmbeddedBroker.start(
-        options, Logger(label: "nsqd") { _ in SwiftLogNoOpLogHandler() })
-}
-
 private func ask(_ broker: EmbeddedBroker, _ method: String, _ path: String, _ body: String = "")
     throws -> String
 {
@@ -31,7 +21,7 @@ private func ask(_ broker: EmbeddedBroker, _ method: String, _ path: String, _ b
 
 @Suite struct `As many connections as there may be` {
     @Test func `leave others with an error, until one ends`() async throws {
-        let broker = try await start { $0.maxConnections = 1 }
+        let broker = try await quietBroker { $0.maxConnections = 1 }
         let address = try SocketAddress(parsing: broker.tcpAddress)
         var first: RawClient? = try RawClient(to: address)
         first!.ask("PUB plays", body: "one")
@@ -49,7 +39,7 @@ private func ask(_ broker: EmbeddedBroker, _ method: String, _ path: String, _ b
     }
 
     @Test func `are counted for HTTP as well`() async throws {
-        let broker = try await start { $0.maxConnections = 1 }
+        let broker = try await quietBroker { $0.maxConnections = 1 }
         let address = try SocketAddress(parsing: broker.httpAddress!)
         let first = try BlockingSocket(to: address)
         first.send(Array("GET /ping HTTP/1.1\r\nHost: x\r\n\r\n".utf8))
@@ -65,7 +55,7 @@ private func ask(_ broker: EmbeddedBroker, _ method: String, _ path: String, _ b
 @Suite struct `As many topics and channels as there may be` {
     @Test func `leave requests for others with a status, and what was taken in place`() async throws
     {
-        let broker = try await start {
+        let broker = try await quietBroker {
             $0.core.maxTopics = 1
             $0.core.maxChannelsPerTopic = 1
         }
@@ -99,7 +89,7 @@ private func ask(_ broker: EmbeddedBroker, _ method: String, _ path: String, _ b
 @Suite struct `Every option` {
     @Test func `is told by its name in the configuration file`() async throws {
         let folder = try TemporaryFolder()
-        let broker = try await start {
+        let broker = try await quietBroker {
             $0.nodeID = 7
             $0.addresses.broadcast = "nsqd.example"
             $0.addresses.broadcastTCPPort = 9

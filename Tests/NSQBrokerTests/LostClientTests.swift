@@ -10,7 +10,7 @@ import UVLoop
 @Suite struct `A consumer that is gone when something is sent to it` {
     @Test(arguments: [nil, "snappy"])
     func `has finished what it said it had`(compression: String?) async throws {
-        let broker = try await EmbeddedBroker.start()
+        let broker = try await patientBroker()
         let client = try LayeredClient(broker.tcpAddress)
         var wishes = Identify()
         wishes.featureNegotiation = true
@@ -35,7 +35,7 @@ import UVLoop
 
     /// What it does not read is on its way, and for that long nothing is read from it.
     @Test func `or on its way to it has finished what it said it had`() async throws {
-        let broker = try await EmbeddedBroker.start()
+        let broker = try await patientBroker()
         let client = try LayeredClient(broker.tcpAddress, receiveBufferBytes: 65_536)
         try client.send("  V2SUB plays counts\nRDY 100\n")
         #expect(try client.text() == "OK")
@@ -54,6 +54,11 @@ import UVLoop
         while await broker.statistics().connections > 1 {}
         #expect(try await broker.unfinished() == count - 2)
         await broker.stop()
+    }
+
+    /// One that gives nobody up for being slow, however long the test has to wait for its turn.
+    private func patientBroker() async throws -> EmbeddedBroker {
+        try await quietBroker { $0.core.heartbeatInterval = .seconds(3600) }
     }
 }
 
