@@ -51,7 +51,7 @@ let package = Package(
             name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
         .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
         .systemLibrary(name: "CSnappy", providers: [.apt(["libsnappy-dev"])]),
-        .systemLibrary(name: "CMalloc"),
+        .systemLibrary(name: "CMemory"),
         room("NSQWire"),
 
         // Floor 1: NSQ's rules without I/O, all the I/O there is, and what bytes go through on
@@ -66,7 +66,8 @@ let package = Package(
 
         // Floor 3: what it does.
         room(
-            "NSQBroker", ["NSQWire", "BrokerCore", "UVLoop", "Transport", "HTTP", deque, logging]),
+            "NSQBroker",
+            ["NSQWire", "BrokerCore", "UVLoop", "Transport", "HTTP", "CMemory", deque, logging]),
         room(
             "PlayCounts",
             ["NSQWire", "NSQClient", "HTTP", "Transport", "UVLoop", grdb, heap, histogram, logging]),
@@ -81,7 +82,7 @@ let package = Package(
             name: "tally",
             dependencies: [
                 "NSQWire", "BrokerCore", "UVLoop", "Transport", "HTTP", "NSQClient", "NSQBroker",
-                "PlayCounts", "LivePage", "CMalloc", arguments, histogram, logging, toml,
+                "PlayCounts", "LivePage", "CMemory", arguments, histogram, logging, toml,
             ],
             swiftSettings: settings),
 

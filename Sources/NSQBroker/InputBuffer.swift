@@ -75,10 +75,7 @@ struct InputBuffer: ~Copyable {
     }
 
     private mutating func resize(to capacity: Int) {
-        let wider = InputBytes.allocate(capacity)
-        wider.copyMemory(from: UnsafeRawBufferPointer(rebasing: kept[..<keptCount]))
-        InputBytes.deallocate(kept)
-        kept = wider
+        InputBytes.grow(&kept, keeping: keptCount, to: capacity)
     }
 
     /// Gives away what is kept.

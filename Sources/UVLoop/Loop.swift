@@ -19,6 +19,9 @@ package final class Loop {
     private var onTurn: ((Int64) -> Void)?
     private var turnBegan: (now: Int64, idle: UInt64) = (0, 0)
 
+    /// How much each stream may read in this turn.
+    var reading = ReadShare()
+
     /// What came in lately, if the loop waits eagerly.
     private var eagerWait: EagerWait?
 
@@ -143,6 +146,7 @@ package final class Loop {
 
     /// Called right before the loop waits.
     private func waits() {
+        reading.endTurn()
         measureTurn()
         guard eagerWait != nil else { return }
         if eagerWait!.waits(at: nowNanoseconds) {

@@ -23,20 +23,25 @@ extension Stream {
             pointer(as: uv_stream_t.self),
             { handle, suggested, buffer in
                 let stream = Stream.behind(handle)
-                guard let reader = stream.reader else { return buffer!.pointee = uv_buf_t() }
+                let most = stream.mostToRead()
+                // Without a buffer libuv lets it be for this turn.
+                guard most > 0, let reader = stream.reader else {
+                    return buffer!.pointee = uv_buf_t()
+                }
                 let memory = reader.readBuffer(for: stream, suggested: suggested)
                 buffer!.pointee.base = memory.baseAddress?.assumingMemoryBound(to: CChar.self)
-                buffer!.pointee.len = memory.count
+                buffer!.pointee.len = min(memory.count, most)
             },
             { handle, count, buffer in
                 let stream = Stream.behind(handle)
                 guard let reader = stream.reader else { return }
                 if count > 0 {
+                    stream.lastRead.bytes += count
                     stream.loop.hasNews()
                     let bytes = UnsafeRawBufferPointer(start: buffer!.pointee.base, count: count)
                     reader.stream(stream, didRead: bytes)
-                } else if count < 0 {
-                    // Zero is “try again”, and none of the reader's business.
+                } else if count < 0, count != Int(UV_ENOBUFS.rawValue) {
+                    // Zero is “try again”, no buffer “next turn”: none of the reader's business.
                     let isEnd = count == Int(UV_EOF.rawValue)
                     reader.stream(stream, didEnd: isEnd ? nil : UVError(code: Int32(count)))
                 }
@@ -45,6 +50,15 @@ extension Stream {
         precondition(
             status == 0 || status == UV_EALREADY.rawValue || status == UV_ENOTCONN.rawValue,
             "uv_read_start refuses only a stream that is closing")
+    }
+
+    /// How many bytes it may read now, of its share of the turn.
+    private func mostToRead() -> Int {
+        if lastRead.turn != loop.reading.turn {
+            lastRead = (loop.reading.turn, 0)
+            loop.reading.join()
+        }
+        return loop.reading.share - lastRead.bytes
     }
 
     package func stopReading() {

@@ -13,6 +13,9 @@ package final class Stream: Handle {
     /// came by a Unix-domain socket.
     package private(set) var peerAddress: SocketAddress?
 
+    /// The turn in which it was last read from, and how much that was.
+    var lastRead = (turn: -1, bytes: 0)
+
     /// It goes over a Unix-domain socket.
     private let isLocal: Bool
 

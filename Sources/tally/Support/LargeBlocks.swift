@@ -1,4 +1,4 @@
-import CMalloc
+import CMemory
 
 /// How the C library keeps large blocks of memory.
 enum LargeBlocks {
@@ -9,5 +9,6 @@ enum LargeBlocks {
     /// million videos (malloc, M_MMAP_THRESHOLD in mallopt(3)).
     static func standApart() {
         mallopt(M_MMAP_THRESHOLD, 4 << 20)
+        mallopt(M_TRIM_THRESHOLD, 1 << 20)
     }
 }
