@@ -110,14 +110,18 @@ package struct Outbox {
         }
     }
 
-    /// Hands all pieces to `body`, one after another: they are as good as sent.
-    package mutating func drain(_ body: (Bytes) -> Void) {
-        guard byteCount > 0 else { return }
-        for piece in pieces[sentPieces...] {
+    /// Hands pieces to `body`, one after another, up to `limit` bytes: they are as good as sent.
+    package mutating func drain(atMost limit: Int = .max, _ body: (Bytes) -> Void) {
+        let count = min(limit, byteCount)
+        guard count > 0 else { return }
+        var left = count
+        for piece in pieces[sentPieces...] where left > 0 {
+            let length = min(piece.end - piece.start, left)
             let base = piece.slab.map { UnsafeRawPointer($0.base) } ?? UnsafeRawPointer(own!.base)
-            body(Bytes(start: base + piece.start, count: piece.end - piece.start))
+            body(Bytes(start: base + piece.start, count: length))
+            left -= length
         }
-        clear()
+        consume(count)
     }
 
     /// Empties the outbox and gives away what it holds, for a write that the loop finishes later.

@@ -135,7 +135,7 @@ package final class HTTPCall: StreamReader {
     }
 
     func failSoon(_ error: HTTPClientError) {
-        timer.start(after: .zero) { self.finish(.failure(error)) }
+        loop.inNextTurn { self.finish(.failure(error)) }
     }
 
     private func send(on stream: Stream) {

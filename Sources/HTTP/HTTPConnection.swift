@@ -20,8 +20,6 @@ final class HTTPConnection: StreamReader, EndOfTurnParticipant {
     private var isParsing = false
     private var hasPeerEnded = false
     private var lingering: Timer?
-    /// Runs while there is something to read on with.
-    private var pause: Timer?
     /// Runs until the handshake is done.
     private var handshake: Timer?
     /// The answer that goes on, if there is one.
@@ -152,9 +150,7 @@ final class HTTPConnection: StreamReader, EndOfTurnParticipant {
     private func readOnSoon() {
         guard phase == .open, !isParsing, canReadOn else { return }
         guard !unread.isEmpty else { return readOn() }
-        let timer = pause ?? Timer(on: server.loop)
-        pause = timer
-        timer.start(after: .zero) { [weak self] in self?.readOn() }
+        server.loop.inNextTurn { [weak self] in self?.readOn() }
     }
 
     private func readOn() {
@@ -328,7 +324,6 @@ final class HTTPConnection: StreamReader, EndOfTurnParticipant {
         unread = []
         lingering?.close()
         handshake?.close()
-        pause?.close()
         stream.close { [self, server] in server.connectionClosed(self) }
     }
 }

@@ -11,8 +11,11 @@ import UVLoop
 final class ConnectionLayers {
     private unowned let connection: TCPConnection
     private let stream: LayeredStream
-    /// Ends a handshake that takes too long, and later goes on with what a turn could not take.
+    /// Ends a handshake that takes too long.
     private let timer: Timer
+    /// More is taken, or sent, in the next turn and not before.
+    private var isGoingOnLater = false
+    private var isFlushingLater = false
     /// Nothing is taken from the client until it has taken its answers.
     private var isHeldUp = false
 
@@ -20,6 +23,10 @@ final class ConnectionLayers {
     /// a compressed stream can stand for megabytes: others are not to wait for them all.
     private static let portionBytes = 64 << 10
     private static let bytesPerTurn = 1 << 20
+
+    /// How much of what is to be sent goes through the layers in a turn. Deflate takes a millisecond
+    /// for that, and others are not to wait for a megabyte.
+    private static let bytesSentPerTurn = 64 << 10
 
     /// nsqd's.
     private static let handshakeTime = Duration.seconds(5)
@@ -106,8 +113,11 @@ final class ConnectionLayers {
     /// Leaves the rest for the next turn, and the socket alone until then.
     private func goOnLater() {
         connection.stream.stopReading()
-        timer.start(after: .zero) { [weak connection] in
+        guard !isGoingOnLater else { return }
+        isGoingOnLater = true
+        server.loop.inNextTurn { [weak connection] in
             guard let connection, connection.phase == .open else { return }
+            connection.layers?.isGoingOnLater = false
             connection.layers?.goOn()
         }
     }
@@ -144,22 +154,34 @@ final class ConnectionLayers {
 
     // MARK: Out
 
-    /// Sends what the outbox holds, and what the layers have to say of their own.
+    /// Sends what the outbox holds, as much as a turn takes, and what the layers have to say of their
+    /// own.
     func flush() {
-        drain()
-        let isOver = session.isEnded && !session.awaitsAnswers
+        guard !isFlushingLater else { return }
+        drain(atMost: Self.bytesSentPerTurn)
+        let hasMore = stream.isEstablished && !session.outbox.isEmpty
+        let isOver = session.isEnded && !session.awaitsAnswers && !hasMore
         if isOver { stream.finish() }
         guard sendWire() else { return }
         if isOver { return connection.hangUp() }
+        if hasMore { return flushLater() }
         server.broker.hasRoomAgain(session)
         guard isHeldUp else { return }
         isHeldUp = false
         goOnLater()
     }
 
-    private func drain() {
+    private func flushLater() {
+        isFlushingLater = true
+        server.loop.inNextTurn { [weak connection] in
+            connection?.layers?.isFlushingLater = false
+            connection?.flush()
+        }
+    }
+
+    private func drain(atMost limit: Int = .max) {
         guard stream.isEstablished else { return }
-        session.outbox.drain { stream.send($0) }
+        session.outbox.drain(atMost: limit) { stream.send($0) }
         stream.flush()
     }
 

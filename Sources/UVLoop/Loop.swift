@@ -3,8 +3,8 @@ import Glibc
 
 /// An event loop, and the thread that runs it is the only one that may touch it.
 ///
-/// A turn goes: timers; end of turn; wait for I/O; callbacks of I/O and of jobs from the door; end
-/// of turn; close callbacks. What the turn has to send is best gathered and sent at its end, one
+/// A turn goes: timers; what the last one left; end of turn; wait for I/O; callbacks of I/O and of
+/// jobs from the door; end of turn; close callbacks. What the turn has to send is best gathered and sent at its end, one
 /// write a connection: see `endOfTurn` and `atEndOfTurn(_:)`.
 package final class Loop {
     /// Where other threads knock.
@@ -30,10 +30,13 @@ package final class Loop {
     private let check: UnsafeMutablePointer<uv_check_t>
     /// While it is on, libuv looks for I/O and does not wait.
     private let idle: UnsafeMutablePointer<uv_idle_t>
+    /// Is on while something is left for the next turn.
+    let nextTurn: UnsafeMutablePointer<uv_idle_t>
+    var leftForNextTurn: [() -> Void] = []
     private var participants: [any EndOfTurnParticipant] = []
     private var isRunning = false
     private var isStopped = false
-    private var isClosed = false
+    private(set) var isClosed = false
 
     package init() throws(UVError) {
         precondition(IOSlice.isLaidOutAsLibuvs, "slices pass to libuv as they are")
@@ -58,6 +61,8 @@ package final class Loop {
         check.initialize(to: uv_check_t())
         idle = .allocate(capacity: 1)
         idle.initialize(to: uv_idle_t())
+        nextTurn = .allocate(capacity: 1)
+        nextTurn.initialize(to: uv_idle_t())
         // SAFETY: not retained, for the loop outlives its own handles: `deinit` closes them.
         uv_loop_set_data(memory, Unmanaged.passUnretained(self).toOpaque())
         watchTurns()
@@ -69,6 +74,7 @@ package final class Loop {
         prepare.deallocate()
         check.deallocate()
         idle.deallocate()
+        nextTurn.deallocate()
         memory.deallocate()
     }
 
@@ -125,6 +131,7 @@ package final class Loop {
         endOfTurn = nil
         onTurn = nil
         participants = []
+        leftForNextTurn = []
     }
 
     /// Has every turn from now on measured: what others had to wait for.
@@ -192,6 +199,7 @@ package final class Loop {
             loop.endTurn()
         }
         uv_idle_init(memory, idle)
+        uv_idle_init(memory, nextTurn)
         // Watching the turns is no reason to make another one.
         for own in [UnsafeMutableRawPointer(prepare), .init(check), .init(idle)] {
             uv_unref(own.assumingMemoryBound(to: uv_handle_t.self))

@@ -96,11 +96,7 @@ package final class Connecting {
     }
 
     private func failLater(_ error: UVError) {
-        let timer = Timer(on: loop)
-        timer.start(after: .zero) {
-            timer.close()
-            self.finish(.failure(error))
-        }
+        loop.inNextTurn { self.finish(.failure(error)) }
     }
 
     private func finish(_ result: Result<Stream, UVError>) {

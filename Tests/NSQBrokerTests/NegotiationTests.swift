@@ -168,17 +168,6 @@ import UVLoop
         await broker.stop()
     }
 
-    @Test func `may send much in little, and is taken turn by turn`() async throws {
-        let broker = try await startBroker()
-        let client = try LayeredClient(broker.tcpAddress.description)
-        _ = try client.identify(wishes(false, "deflate"))
-        // Two turns of it and a bit, and not too much for a sanitizer to get through.
-        let nothing = String(repeating: "NOP\n", count: 1 << 19)
-        try client.send(nothing + "PUB plays\n\0\0\0\u{4}play")
-        #expect(try client.text() == "OK")
-        await broker.stop()
-    }
-
     @Test(arguments: ["deflate", "snappy"])
     func `is refused what would be too long uncompressed`(compression: String) async throws {
         let broker = try await startBroker()

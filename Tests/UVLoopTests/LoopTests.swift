@@ -56,6 +56,28 @@ import UVLoop
         #expect(said == [1, 2])
     }
 
+    @Test func `has I/O between what one turn leaves and what the next one does`() throws {
+        let said = Guarded<[String]>([])
+        try onLoop { loop in
+            func goOn(_ times: Int) {
+                said.withLock { $0.append("left") }
+                // The bell is I/O like any other.
+                loop.door.submit { _ in said.withLock { $0.append("I/O") } }
+                if times > 1 { loop.inNextTurn { goOn(times - 1) } }
+            }
+            loop.inNextTurn { goOn(3) }
+            #expect(said.withLock { $0.isEmpty })
+        }
+        #expect(said.withLock { $0 } == ["left", "I/O", "left", "I/O", "left", "I/O"])
+    }
+
+    @Test func `forgets what was left for a turn that does not come`() throws {
+        let loop = try Loop()
+        loop.inNextTurn { Issue.record("called though the loop is closed") }
+        loop.close()
+        loop.inNextTurn { Issue.record("called though the loop is closed") }
+    }
+
     @Test func `closes what is left open`() throws {
         weak var left: Timer?
         var closed = false
