@@ -47,6 +47,9 @@ package final class ByteBuffer {
         if isEmpty { clear() }
     }
 
+    /// Makes room for so many more at once, instead of by and by.
+    package func reserve(_ room: Int) { makeRoom(room) }
+
     /// Lets go of the first `count` bytes.
     package func consume(_ count: Int) {
         precondition(count <= self.count, "no more is taken than there is")

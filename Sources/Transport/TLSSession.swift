@@ -14,8 +14,9 @@ package final class TLSSession: Layer {
     /// What goes into the next record; as a rule a turn's answers share one.
     private let gathered = ByteBuffer()
 
-    /// The most that a record holds.
+    /// The most that a record holds, and the most that it adds (RFC 8446, 5.2).
     private static let recordBytes = 16_384
+    private static let recordOverhead = 261
 
     /// - Parameter serverName: for a client, the server it means to reach: its certificate must say
     ///   so, if the context verifies at all.
@@ -79,13 +80,17 @@ package final class TLSSession: Layer {
     package func incoming(
         _ wire: inout UnsafeRawBufferPointer, into plain: ByteBuffer, limit: Int = .max
     ) throws(TransportError) -> Bool {
-        while !wire.isEmpty {
-            let taken = BIO_write(received, wire.baseAddress, Int32(clamping: wire.count))
-            precondition(taken > 0, "a memory BIO takes what it is given")
-            wire = wire.dropping(Int(taken))
-        }
-        guard isEstablished else { return false }
-        while !hasEnded, try readRecord(into: plain) {}
+        if isEstablished { plain.reserve(wire.count + Self.recordBytes) }
+        // Record by record, so that neither OpenSSL nor the cache has more to hold than that.
+        repeat {
+            let count = min(wire.count, Self.recordBytes + Self.recordOverhead)
+            if count > 0 {
+                let taken = BIO_write(received, wire.baseAddress, Int32(count))
+                precondition(taken == count, "a memory BIO takes what it is given")
+                wire = wire.dropping(count)
+            }
+            while isEstablished, !hasEnded, try readRecord(into: plain) {}
+        } while !wire.isEmpty
         return false
     }
 
@@ -112,11 +117,11 @@ package final class TLSSession: Layer {
         var rest = plain
         while !rest.isEmpty {
             if gathered.isEmpty, rest.count >= Self.recordBytes {
-                // OpenSSL cuts it into records itself; the odd end waits for company.
-                let whole = rest.count - rest.count % Self.recordBytes
-                write(UnsafeRawBufferPointer(rebasing: rest[..<whole]), into: wire)
-                rest = rest.dropping(whole)
+                wire.reserve(rest.count)
+                write(UnsafeRawBufferPointer(rebasing: rest[..<Self.recordBytes]), into: wire)
+                rest = rest.dropping(Self.recordBytes)
             } else {
+                // What fills no record waits for company.
                 let count = min(rest.count, Self.recordBytes - gathered.count)
                 gathered.append(UnsafeRawBufferPointer(rebasing: rest[..<count]))
                 rest = rest.dropping(count)
