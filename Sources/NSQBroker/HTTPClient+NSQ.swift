@@ -1,3 +1,4 @@
+import FoundationEssentials
 import HTTP
 import Transport
 import UVLoop
@@ -48,8 +49,13 @@ extension HTTPAnswer {
     /// Where to come instead, if that is what it says: `{"message": "TLS_REQUIRED", "https_port": 1}`.
     fileprivate var portForTLS: Int? {
         guard status == 403 else { return nil }
-        let text = String(decoding: body, as: UTF8.self)
-        return text.firstMatch(of: /"https_port":\s*(\d+)/).flatMap { Int($0.1) }
-            .flatMap { (1...65_535).contains($0) ? $0 : nil }
+        let port = try? JSONDecoder().decode(TLSRequired.self, from: Data(body)).port
+        return port.flatMap { (1...65_535).contains($0) ? $0 : nil }
+    }
+
+    private struct TLSRequired: Decodable {
+        var port: Int
+
+        private enum CodingKeys: String, CodingKey { case port = "https_port" }
     }
 }

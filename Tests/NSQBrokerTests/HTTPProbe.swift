@@ -230,6 +230,13 @@ struct RawClient {
         socket.send(bytes)
     }
 
+    /// Waits for an answer, past heartbeats: its text.
+    func answer() -> String {
+        let size = socket.receive(4).reduce(0) { $0 << 8 | Int($1) }
+        let text = String(decoding: socket.receive(size).dropFirst(4), as: UTF8.self)
+        return text == "_heartbeat_" ? answer() : text
+    }
+
     /// Waits for a message: its ID and its body.
     func message() -> (id: String, body: String) {
         let size = socket.receive(4).reduce(0) { $0 << 8 | Int($1) }

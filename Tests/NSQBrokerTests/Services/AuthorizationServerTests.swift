@@ -27,12 +27,6 @@ import UVLoop
         return try await HTTPProbe.start { $0 = services }
     }
 
-    private func answer(of client: RawClient) -> String {
-        let size = client.socket.receive(4).reduce(0) { $0 << 8 | Int($1) }
-        let text = String(decoding: client.socket.receive(size).dropFirst(4), as: UTF8.self)
-        return text == "_heartbeat_" ? answer(of: client) : text
-    }
-
     @Test func `is asked with a client's secret, and its answer holds`() async throws {
         let nsqd = try await start()
         let client = try RawClient(to: nsqd.tcpAddress)
@@ -48,10 +42,10 @@ import UVLoop
         #expect(request.head.contains("Accept: application/vnd.nsq; version=1.0"))
         call.answer(Self.grant)
         #expect(
-            answer(of: client)
+            client.answer()
                 == #"{"identity":"amy","identity_url":"http://amy","permission_count":1}"#)
-        #expect(answer(of: client) == "OK")
-        #expect(answer(of: client) == "OK")
+        #expect(client.answer() == "OK")
+        #expect(client.answer() == "OK")
         let stats = try #require(
             (try nsqd.channel("plays", "count")?["clients"] as? [[String: Any]])?.first)
         #expect(stats["authed"] as? Bool == true)
@@ -67,15 +61,15 @@ import UVLoop
         let call = try server.accept()
         _ = call.receiveRequest()
         call.answer(Self.grant.replacingOccurrences(of: #""ttl":60"#, with: #""ttl":1"#))
-        #expect(answer(of: client).contains("amy"))
+        #expect(client.answer().contains("amy"))
         client.tell("PUB plays", body: "play")
-        #expect(answer(of: client) == "OK")
+        #expect(client.answer() == "OK")
         try await Task.sleep(for: .milliseconds(1100))
         client.tell("PUB plays", body: "play")
         let second = try server.accept()
         _ = second.receiveRequest()
         second.answer(Self.grant.replacingOccurrences(of: "publish", with: "subscribe"))
-        #expect(answer(of: client) == #"E_UNAUTHORIZED AUTH failed for PUB on "plays" """#)
+        #expect(client.answer() == #"E_UNAUTHORIZED AUTH failed for PUB on "plays" """#)
         #expect(client.socket.receiveAll() == [])
         await nsqd.stop()
     }
@@ -88,7 +82,7 @@ import UVLoop
         let call = try server.accept()
         _ = call.receiveRequest()
         call.answer(Self.grant.replacing(#""ttl":60"#, with: #""ttl":1"#))
-        #expect(answer(of: client).contains("amy"))
+        #expect(client.answer().contains("amy"))
         client.ask("SUB plays count")
         try await Task.sleep(for: .milliseconds(1100))
         #expect(try nsqd.post("/pub?topic=plays", "play").body == "OK")
@@ -116,7 +110,7 @@ import UVLoop
                 == #"{"common_name":[""],"remote_ip":["127.0.0.1"],"secret":["secret"],"tls":["false"]}"#
         )
         call.answer(Self.grant)
-        #expect(answer(of: client).contains("amy"))
+        #expect(client.answer().contains("amy"))
         await nsqd.stop()
     }
 
@@ -127,7 +121,7 @@ import UVLoop
         let call = try server.accept()
         _ = call.receiveRequest()
         call.answer(Self.grant)
-        #expect(answer(of: client).contains("amy"))
+        #expect(client.answer().contains("amy"))
         await nsqd.stop()
     }
 
@@ -177,7 +171,7 @@ import UVLoop
         let call = try server.accept()
         _ = call.receiveRequest()
         call.answer(body, status: status)
-        #expect(answer(of: client) == "E_AUTH_FAILED AUTH failed")
+        #expect(client.answer() == "E_AUTH_FAILED AUTH failed")
         #expect(client.socket.receiveAll() == [])
         await nsqd.stop()
     }
@@ -189,7 +183,7 @@ import UVLoop
         let call = try server.accept()
         _ = call.receiveRequest()
         #expect(try nsqd.get("/ping").body == "OK")
-        #expect(answer(of: waiting) == "E_AUTH_FAILED AUTH failed", "the time for it is up")
+        #expect(waiting.answer() == "E_AUTH_FAILED AUTH failed", "the time for it is up")
         await nsqd.stop()
     }
 

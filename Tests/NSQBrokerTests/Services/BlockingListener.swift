@@ -40,6 +40,12 @@ final class BlockingListener {
         guard accepted >= 0 else { throw NobodyCame() }
         return BlockingSocket(accepted)
     }
+
+    /// Somebody has connected whom nobody has accepted yet.
+    var isCalled: Bool {
+        var state = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+        return poll(&state, 1, 0) == 1
+    }
 }
 
 extension BlockingSocket {

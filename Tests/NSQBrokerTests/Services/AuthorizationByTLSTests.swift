@@ -1,0 +1,107 @@
+import NSQBroker
+import TestKit
+import Testing
+import UVLoop
+
+/// NSQ, “nsqd”, Auth: nsqd takes 403 for “come by TLS”, and the answer's JSON says to which port.
+@Suite struct `An authorization server that answers 403` {
+    let certificates: TestCertificates
+    let server: BlockingListener
+    let secureServer: BlockingListener
+
+    init() throws {
+        certificates = try TestCertificates()
+        server = try BlockingListener()
+        secureServer = try BlockingListener()
+    }
+
+    private func start(trusting authority: String) async throws -> HTTPProbe {
+        var options = ServerOptions()
+        options.auth.httpAddresses = [server.address.description]
+        options.tls.rootCAFile = authority
+        return try await HTTPProbe.start { $0 = options }
+    }
+
+    /// Takes the question, and says that it is to be asked by TLS.
+    ///
+    /// - Returns: the question's first line.
+    private func refuse(_ answer: String? = nil) throws -> String? {
+        let call = try server.accept()
+        let request = call.receiveRequest()
+        call.answer(answer ?? notice(of: secureServer), status: 403)
+        return request.head.first
+    }
+
+    /// As nsqd words it where it is the server.
+    private func notice(of server: BlockingListener) -> String {
+        #"{"message": "TLS_REQUIRED", "https_port": \#(server.address.port)}"#
+    }
+
+    @Test func `is asked the same by TLS, at the port it names`() async throws {
+        let nsqd = try await start(trusting: certificates.authority)
+        let client = try RawClient(to: nsqd.tcpAddress)
+        client.tell("AUTH", body: "a secret&more")
+        let question = try refuse()
+        let call = try SecuredCall(on: secureServer.accept(), as: certificates.server)
+        let request = try call.receiveRequest()
+        #expect(
+            request.first
+                == "GET /auth?common_name=&remote_ip=127.0.0.1&secret=a+secret%26more&tls=false HTTP/1.1"
+        )
+        #expect(request.first == question)
+        #expect(request.contains("Host: \(secureServer.address)"))
+        #expect(request.contains("Accept: application/vnd.nsq; version=1.0"))
+        call.answer(
+            #"{"ttl":60,"identity":"amy","authorizations":[{"topic":"plays","channels":[".*"],"#
+                + #""permissions":["publish"]}]}"#)
+        #expect(
+            client.answer() == #"{"identity":"amy","identity_url":"","permission_count":1}"#)
+        client.tell("PUB plays", body: "play")
+        #expect(client.answer() == "OK")
+        await nsqd.stop()
+    }
+
+    @Test func `is not told the secret there if it is not to be trusted`() async throws {
+        let nsqd = try await start(trusting: certificates.stranger.certificate)
+        let client = try RawClient(to: nsqd.tcpAddress)
+        client.tell("AUTH", body: "secret")
+        _ = try refuse()
+        let socket = try secureServer.accept()
+        #expect(throws: (any Error).self) {
+            try SecuredCall(on: socket, as: certificates.server).receiveRequest()
+        }
+        #expect(client.answer() == "E_AUTH_FAILED AUTH failed")
+        #expect(client.socket.receiveAll() == [])
+        await nsqd.stop()
+    }
+
+    @Test func `has refused when it answers so by TLS, too`() async throws {
+        let nsqd = try await start(trusting: certificates.authority)
+        let client = try RawClient(to: nsqd.tcpAddress)
+        client.tell("AUTH", body: "secret")
+        _ = try refuse()
+        let call = try SecuredCall(on: secureServer.accept(), as: certificates.server)
+        _ = try call.receiveRequest()
+        call.answer(notice(of: secureServer), status: 403)
+        #expect(client.answer() == "E_AUTH_FAILED AUTH failed")
+        #expect(!server.isCalled && !secureServer.isCalled, "nobody asks a third time")
+        await nsqd.stop()
+    }
+
+    /// `PORT` stands for one where somebody listens.
+    @Test(arguments: [
+        "", "{}", "PORT", #"{"https_port":0}"#, #"{"https_port":65536}"#,
+        #"{"https_port":"PORT"}"#, #"[{"https_port":PORT}]"#, #"{"here":{"https_port":PORT}}"#,
+        #"see "https_port": PORT"#,
+    ])
+    func `has refused if it names no port`(answer: String) async throws {
+        let nsqd = try await start(trusting: certificates.authority)
+        let client = try RawClient(to: nsqd.tcpAddress)
+        client.tell("AUTH", body: "secret")
+        _ = try refuse(answer.replacing("PORT", with: "\(secureServer.address.port)"))
+        #expect(client.answer() == "E_AUTH_FAILED AUTH failed")
+        #expect(client.socket.receiveAll() == [])
+        #expect(!secureServer.isCalled)
+        await nsqd.stop()
+    }
+}

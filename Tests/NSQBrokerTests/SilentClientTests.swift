@@ -1,0 +1,23 @@
+import Testing
+import UVLoop
+
+/// NSQ, “TCP Protocol Spec”, IDENTIFY: `heartbeat_interval`.
+@Suite(.timeLimit(.minutes(1))) struct `A client that says nothing` {
+    /// The other one shows that the time is up.
+    @Test func `is hung up on after two heartbeats, unless it has turned them off`() async throws {
+        let nsqd = try await HTTPProbe.start()
+        let patient = try RawClient(to: nsqd.tcpAddress)
+        for interval in [1000, -1] {
+            patient.tell("IDENTIFY", body: #"{"heartbeat_interval":\#(interval)}"#)
+            #expect(patient.answer() == "OK")
+        }
+        let other = try RawClient(to: nsqd.tcpAddress)
+        other.tell("IDENTIFY", body: #"{"heartbeat_interval":1000}"#)
+        #expect(other.answer() == "OK")
+        let heartbeats = String(decoding: other.socket.receiveAll(), as: UTF8.self)
+        #expect(heartbeats.contains("_heartbeat_"))
+        patient.tell("PUB plays", body: "play")
+        #expect(patient.answer() == "OK")
+        await nsqd.stop()
+    }
+}
