@@ -111,20 +111,26 @@ package struct Outbox {
     }
 
     /// Hands pieces to `body`, one after another, up to `limit` bytes: they are as good as sent.
-    package mutating func drain(atMost limit: Int = .max, _ body: (Bytes) -> Void) {
+    ///
+    /// - Returns: how many bytes there were.
+    @discardableResult
+    package mutating func drain(atMost limit: Int = .max, _ body: (Bytes) -> Void) -> Int {
         let count = min(limit, byteCount)
-        guard count > 0 else { return }
+        guard count > 0 else { return 0 }
         var left = count
-        for piece in pieces[sentPieces...] where left > 0 {
+        for piece in pieces[sentPieces...] {
+            guard left > 0 else { break }
             let length = min(piece.end - piece.start, left)
             let base = piece.slab.map { UnsafeRawPointer($0.base) } ?? UnsafeRawPointer(own!.base)
             body(Bytes(start: base + piece.start, count: length))
             left -= length
         }
         consume(count)
+        return count
     }
 
-    /// Empties the outbox and gives away what it holds, for a write that the loop finishes later.
+    /// Empties the outbox and gives away what it holds, for a write that is finished later: an outbox
+    /// that is added to before it is empty keeps all that was ever in it.
     package mutating func takeAll() -> Outbox {
         let all = self
         self = Outbox()

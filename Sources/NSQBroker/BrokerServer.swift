@@ -82,6 +82,10 @@ package final class BrokerServer {
     /// Why messages cannot be taken now, if they cannot.
     var failure: LedgerError? { dataPath?.journal.failure }
 
+    /// What goes through layers in a turn, from all clients and to them.
+    var takingShare = TurnShare(most: 2 << 20, least: 64 << 10)
+    var sendingShare = TurnShare(most: 256 << 10, least: 4 << 10)
+
     deinit { readBuffer.deallocate() }
 
     var now: Moment { loop.moment }

@@ -13,19 +13,20 @@ final class ConnectionLayers {
     private let stream: LayeredStream
     /// Ends a handshake that takes too long.
     private let timer: Timer
+    /// What was to be sent when it was more than a turn sends. It is not added to.
+    private var rest = Outbox()
     /// More is taken, or sent, in the next turn and not before.
     private var isGoingOnLater = false
     private var isFlushingLater = false
     /// Nothing is taken from the client until it has taken its answers.
     private var isHeldUp = false
 
-    /// How much is handed to the core at a time, and taken in one turn of the loop. A few bytes of
+    /// How much is handed to the core at a time, and at most in one turn of the loop. A few bytes of
     /// a compressed stream can stand for megabytes: others are not to wait for them all.
     private static let portionBytes = 64 << 10
-    private static let bytesPerTurn = 1 << 20
+    private static let bytesTakenPerTurn = 1 << 20
 
-    /// How much of what is to be sent goes through the layers in a turn. Deflate takes a millisecond
-    /// for that, and others are not to wait for a megabyte.
+    /// How much goes through the layers to the client in a turn: deflate takes a millisecond for it.
     private static let bytesSentPerTurn = 64 << 10
 
     /// nsqd's.
@@ -77,7 +78,8 @@ final class ConnectionLayers {
 
     /// Hands to the core what has come out of the layers, as much as a turn takes.
     private func handOn() throws(TransportError) {
-        var left = Self.bytesPerTurn
+        server.takingShare.join(in: server.loop.turn)
+        var left = min(Self.bytesTakenPerTurn, server.takingShare.share)
         var hasMore = true
         while hasMore {
             guard !session.isCongested(limit: server.broker.options.maxUnsentBytes) else {
@@ -154,15 +156,16 @@ final class ConnectionLayers {
 
     // MARK: Out
 
-    /// Sends what the outbox holds, as much as a turn takes, and what the layers have to say of their
-    /// own.
+    /// Sends a turn's share of what is to be sent, and what the layers have to say of their own.
     func flush() {
         guard !isFlushingLater else { return }
-        drain(atMost: Self.bytesSentPerTurn)
-        let hasMore = stream.isEstablished && !session.outbox.isEmpty
+        server.sendingShare.join(in: server.loop.turn)
+        drain(atMost: min(Self.bytesSentPerTurn, server.sendingShare.share))
+        let hasMore = stream.isEstablished && !(rest.isEmpty && session.outbox.isEmpty)
         let isOver = session.isEnded && !session.awaitsAnswers && !hasMore
         if isOver { stream.finish() }
-        guard sendWire() else { return }
+        guard sendWire() else { return connection.endIfOver() }
+        session.sending(rest.byteCount, at: server.loop.nowNanoseconds)
         if isOver { return connection.hangUp() }
         if hasMore { return flushLater() }
         server.broker.hasRoomAgain(session)
@@ -181,7 +184,13 @@ final class ConnectionLayers {
 
     private func drain(atMost limit: Int = .max) {
         guard stream.isEstablished else { return }
-        session.outbox.drain(atMost: limit) { stream.send($0) }
+        let left = limit - rest.drain(atMost: limit) { stream.send($0) }
+        if session.outbox.byteCount <= left {
+            session.outbox.drain { stream.send($0) }
+        } else if rest.isEmpty {
+            rest = session.outbox.takeAll()
+            rest.drain(atMost: left) { stream.send($0) }
+        }
         stream.flush()
     }
 
@@ -200,19 +209,19 @@ final class ConnectionLayers {
         }
         stream.wire.consume(sent)
         guard !stream.wire.isEmpty else { return true }
-        queueRest()
+        queueWire()
         return false
     }
 
-    private func queueRest() {
-        let rest = stream.takeWire()
+    private func queueWire() {
+        let wire = stream.takeWire()
         connection.isSending = true
-        session.sending(rest.count, at: server.loop.nowNanoseconds)
-        withUnsafePointer(to: IOSlice(rest.bytes)) { slice in
+        session.sending(wire.count + rest.byteCount, at: server.loop.nowNanoseconds)
+        withUnsafePointer(to: IOSlice(wire.bytes)) { slice in
             connection.stream.write(UnsafeBufferPointer(start: slice, count: 1)) {
                 [weak connection] error in
                 // Held until here, whatever became of the connection.
-                withExtendedLifetime(rest) { connection?.restIsSent(error) }
+                withExtendedLifetime(wire) { connection?.restIsSent(error) }
             }
         }
     }

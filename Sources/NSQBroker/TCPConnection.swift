@@ -46,7 +46,9 @@ final class TCPConnection: StreamReader {
     // MARK: In
 
     func readBuffer(for stream: Stream, suggested: Int) -> UnsafeMutableRawBufferPointer {
-        input.room(in: server.readBuffer, needed: session.neededBytes)
+        // What goes through layers is kept there.
+        if layers != nil { return server.readBuffer }
+        return input.room(in: server.readBuffer, needed: session.neededBytes)
     }
 
     func stream(_ stream: Stream, didRead bytes: UnsafeRawBufferPointer) {
@@ -85,23 +87,23 @@ final class TCPConnection: StreamReader {
     /// Sends what the outbox holds: at once as much as the kernel takes, the rest as it can.
     func flush() {
         guard phase != .closed else { return }
-        guard !isSending else {
-            // A client that takes nothing is not waited for.
-            if session.isEnded, !session.awaitsAnswers, phase == .open {
-                leaveBroker()
-                closeSoon()
-            }
-            return
-        }
+        guard !isSending else { return endIfOver() }
         if let layers { return layers.flush() }
         while !session.outbox.isEmpty {
-            guard sendSome() else { return }
+            guard sendSome() else { return endIfOver() }
         }
         if session.isEnded, !session.awaitsAnswers { return hangUp() }
         server.broker.hasRoomAgain(session)
         guard isHeldUp else { return }
         isHeldUp = false
         stream.startReading()
+    }
+
+    /// A client that is to be hung up on and does not take what is left for it is not waited for.
+    func endIfOver() {
+        guard session.isEnded, !session.awaitsAnswers, phase == .open else { return }
+        leaveBroker()
+        closeSoon()
     }
 
     /// - Returns: whether the kernel took all it was offered, or never will.

@@ -80,7 +80,8 @@ package final class TLSSession: Layer {
     package func incoming(
         _ wire: inout UnsafeRawBufferPointer, into plain: ByteBuffer, limit: Int = .max
     ) throws(TransportError) -> Bool {
-        if isEstablished { plain.reserve(wire.count + Self.recordBytes) }
+        // What OpenSSL still holds of a record may come with it.
+        if isEstablished { plain.reserve(wire.count + 2 * Self.recordBytes) }
         // Record by record, so that neither OpenSSL nor the cache has more to hold than that.
         repeat {
             let count = min(wire.count, Self.recordBytes + Self.recordOverhead)
@@ -117,7 +118,8 @@ package final class TLSSession: Layer {
         var rest = plain
         while !rest.isEmpty {
             if gathered.isEmpty, rest.count >= Self.recordBytes {
-                wire.reserve(rest.count)
+                let records = rest.count / Self.recordBytes + 1
+                wire.reserve(rest.count + records * Self.recordOverhead)
                 write(UnsafeRawBufferPointer(rebasing: rest[..<Self.recordBytes]), into: wire)
                 rest = rest.dropping(Self.recordBytes)
             } else {

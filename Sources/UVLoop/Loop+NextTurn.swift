@@ -2,8 +2,8 @@ import CLibuv
 
 /// What a turn leaves to the next one, so that others are not kept waiting by it.
 extension Loop {
-    /// Calls `body` once, early in the next turn. The loop does not wait before it, but looks for I/O
-    /// like in any other turn.
+    /// Calls `body` once, early in the next turn; from a timer, in this one. The loop does not wait
+    /// before it, but looks for I/O between one call and what that leaves.
     ///
     /// A timer of no time is no help here: libuv calls one that is started anew from its own call
     /// again at once, in the same turn (uv__run_timers of 1.44), until it is not.

@@ -20,7 +20,10 @@ package final class Loop {
     private var turnBegan: (now: Int64, idle: UInt64) = (0, 0)
 
     /// How much each stream may read in this turn.
-    var reading = ReadShare()
+    var reading = TurnShare(most: 2 << 20, least: 16 << 10)
+
+    /// Counts the turns.
+    package private(set) var turn = 0
 
     /// What came in lately, if the loop waits eagerly.
     private var eagerWait: EagerWait?
@@ -153,7 +156,7 @@ package final class Loop {
 
     /// Called right before the loop waits.
     private func waits() {
-        reading.endTurn()
+        turn += 1
         measureTurn()
         guard eagerWait != nil else { return }
         if eagerWait!.waits(at: nowNanoseconds) {

@@ -29,6 +29,7 @@ extension Stream {
                     return buffer!.pointee = uv_buf_t()
                 }
                 let memory = reader.readBuffer(for: stream, suggested: suggested)
+                precondition(!memory.isEmpty, "a reader always has room")
                 buffer!.pointee.base = memory.baseAddress?.assumingMemoryBound(to: CChar.self)
                 buffer!.pointee.len = min(memory.count, most)
             },
@@ -54,9 +55,9 @@ extension Stream {
 
     /// How many bytes it may read now, of its share of the turn.
     private func mostToRead() -> Int {
-        if lastRead.turn != loop.reading.turn {
-            lastRead = (loop.reading.turn, 0)
-            loop.reading.join()
+        if lastRead.turn != loop.turn {
+            lastRead = (loop.turn, 0)
+            loop.reading.join(in: loop.turn)
         }
         return loop.reading.share - lastRead.bytes
     }

@@ -57,6 +57,24 @@ import Testing
         #expect(!FileManager.default.fileExists(atPath: http))
     }
 
+    /// What it is told fills the socket for the first time in the turn in which it is hung up on.
+    @Test func `hangs up on a client that did something wrong and reads nothing`() throws {
+        let broker = try start()
+        let client = try LocalClient(tcp)
+        let untrue = String(repeating: "FIN 0123456789abcdef\n", count: 4_500)
+        client.send("  V2SUB plays counts\n\(untrue)NONSENSE\n")
+        let deadline = ContinuousClock.now + .seconds(20)
+        var statistics = ""
+        repeat {
+            statistics = try get("/stats?format=json")
+        } while !statistics.contains(#""client_count":0"#) && ContinuousClock.now < deadline
+        #expect(statistics.contains(#""channel_name":"counts""#))
+        #expect(statistics.contains(#""client_count":0"#))
+        #expect(client.receiveAll().contains("E_FIN_FAILED"))
+        broker.send(SIGTERM)
+        #expect(broker.status() == 0)
+    }
+
     @Test func `refuses to start where a file is left, and says what to do`() throws {
         let killed = try start()
         killed.send(SIGKILL)

@@ -2,19 +2,19 @@ import Testing
 
 @testable import UVLoop
 
-@Suite final class `What a stream may read in a turn` {
-    private var reading = ReadShare()
+@Suite final class `A share of a turn` {
+    private var work = TurnShare(most: 2 << 20, least: 16 << 10)
 
-    @Test func `is all there is to read for a single one`() {
-        reading.join()
-        #expect(reading.share == 2 << 20)
+    @Test func `is all there is to do for a single one`() {
+        work.join(in: 1)
+        #expect(work.share == 2 << 20)
     }
 
-    @Test func `gets less with each that joins, but is always worth a read`() {
+    @Test func `gets less with each that joins, but is always worth beginning with`() {
         var shares: [Int] = []
         for _ in 1...1_000 {
-            reading.join()
-            shares.append(reading.share)
+            work.join(in: 1)
+            shares.append(work.share)
         }
         #expect(shares[1] == 1 << 20)
         #expect(shares[127] == 16 << 10)
@@ -22,13 +22,15 @@ import Testing
         #expect(shares == shares.sorted(by: >))
     }
 
-    @Test func `is shared from the start with as many as there were in the turn before`() {
-        for _ in 1...4 { reading.join() }
-        reading.endTurn()
-        reading.join()
-        #expect(reading.share == 512 << 10)
-        reading.endTurn()
-        #expect(reading.share == 2 << 20)
+    @Test func `is that of as many as there were in the turn right before`() {
+        for _ in 1...4 { work.join(in: 7) }
+        work.join(in: 8)
+        #expect(work.share == 512 << 10)
+        work.join(in: 9)
+        #expect(work.share == 2 << 20)
+        for _ in 1...4 { work.join(in: 10) }
+        work.join(in: 12)
+        #expect(work.share == 2 << 20)
     }
 
     @Test func `keeps a turn short in which two hundred have much to say`() throws {
