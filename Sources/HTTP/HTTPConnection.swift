@@ -99,7 +99,13 @@ final class HTTPConnection: StreamReader, EndOfTurnParticipant {
         handshake = nil
         if !tls.plain.isEmpty { read(tls.plain.bytes) }
         tls.plain.clear()
-        if tls.hasEnded, phase == .open { peerEnded() }
+        endIfTLSHas()
+    }
+
+    /// Nothing more comes through TLS, and all that came is read.
+    private func endIfTLSHas() {
+        guard tls?.hasEnded == true, unread.isEmpty, phase == .open else { return }
+        peerEnded()
     }
 
     func stream(_ stream: Stream, didEnd error: UVError?) {
@@ -159,6 +165,7 @@ final class HTTPConnection: StreamReader, EndOfTurnParticipant {
         let bytes = unread
         unread = []
         if !bytes.isEmpty { bytes.withUnsafeBytes(read) }
+        endIfTLSHas()
         if phase == .open, canReadOn { stream.startReading() }
     }
 

@@ -104,6 +104,12 @@ final class LayeredClient {
         try sendWire()
     }
 
+    /// Says so much and, in the same write, that nothing more will come.
+    func end(with text: String) throws {
+        Array(text.utf8).withUnsafeBytes { layers.send($0) }
+        try end()
+    }
+
     /// Tells the broker that nothing more will come.
     func end() throws {
         layers.finish()
@@ -152,6 +158,12 @@ final class LayeredClient {
     func text(upTo end: String) throws -> String {
         while !String(decoding: layers.plain.bytes, as: UTF8.self).hasSuffix(end) { try receive() }
         defer { layers.plain.clear() }
+        return String(decoding: layers.plain.bytes, as: UTF8.self)
+    }
+
+    /// All that comes until the other side ends.
+    func textToTheEnd() throws -> String {
+        try #require(isClosed())
         return String(decoding: layers.plain.bytes, as: UTF8.self)
     }
 

@@ -52,6 +52,17 @@ import UVLoop
         await nsqd.stop()
     }
 
+    @Test func `answers all that came before its client has ended`() async throws {
+        let folder = try TemporaryFolder()
+        let nsqd = try await start { $0.disk.dataPath = folder.url.path }
+        let client = try connect(to: nsqd)
+        let request = "POST /pub?topic=plays HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nplay"
+        try client.end(with: request + request + request)
+        #expect(try client.textToTheEnd().split(separator: "HTTP/1.1 200 OK").count == 3)
+        #expect(try nsqd.topic("plays")?["message_count"] as? Int == 3)
+        await nsqd.stop()
+    }
+
     @Test func `sends large answers whole, and takes large bodies`() async throws {
         let nsqd = try await start()
         let client = try connect(to: nsqd)
