@@ -58,7 +58,8 @@ import Testing
     }
 
     /// What it is told fills the socket for the first time in the turn in which it is hung up on.
-    @Test func `hangs up on a client that did something wrong and reads nothing`() throws {
+    @Test(.disabled(if: RunningNSQD.isForeign, "it takes more than twenty seconds"))
+    func `hangs up on a client that did something wrong and reads nothing`() throws {
         let broker = try start()
         let client = try LocalClient(tcp)
         let untrue = String(repeating: "FIN 0123456789abcdef\n", count: 4_500)
