@@ -4,8 +4,8 @@ import Glibc
 /// An event loop, and the thread that runs it is the only one that may touch it.
 ///
 /// A turn goes: timers; what the last one left; end of turn; wait for I/O; callbacks of I/O and of
-/// jobs from the door; end of turn; close callbacks. What the turn has to send is best gathered and sent at its end, one
-/// write a connection: see `endOfTurn` and `atEndOfTurn(_:)`.
+/// jobs from the door; end of turn; close callbacks. What the turn has to send is best gathered and
+/// sent at its end, one write a connection: see `endOfTurn` and `atEndOfTurn(_:)`.
 package final class Loop {
     /// Where other threads knock.
     package let door: LoopDoor

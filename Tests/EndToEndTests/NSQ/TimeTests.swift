@@ -115,6 +115,7 @@ import Testing
         let stage = try Stage()
         #expect(try stage.client().ask("DPUB plays 1000", Array("play".utf8)) == "OK")
         #expect(try stage.topic()?.depth == 1 && stage.topic()?.messageCount == 1)
+        // That nothing happens meanwhile is all there is to see.
         Thread.sleep(forTimeInterval: 1.1)
         let start = Date()
         #expect(try stage.consumer(ready: 1).next().body == "play")

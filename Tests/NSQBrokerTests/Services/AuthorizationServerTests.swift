@@ -64,6 +64,7 @@ import UVLoop
         #expect(client.answer().contains("amy"))
         client.tell("PUB plays", body: "play")
         #expect(client.answer() == "OK")
+        // The time to live counts whole seconds, and its end is not to be seen.
         try await Task.sleep(for: .milliseconds(1100))
         client.tell("PUB plays", body: "play")
         let second = try server.accept()
@@ -84,6 +85,7 @@ import UVLoop
         call.answer(Self.grant.replacing(#""ttl":60"#, with: #""ttl":1"#))
         #expect(client.answer().contains("amy"))
         client.ask("SUB plays count")
+        // The time to live counts whole seconds, and its end is not to be seen.
         try await Task.sleep(for: .milliseconds(1100))
         #expect(try nsqd.post("/pub?topic=plays", "play").body == "OK")
         client.tell("RDY 1")
