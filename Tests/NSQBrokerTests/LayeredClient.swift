@@ -119,6 +119,11 @@ final class LayeredClient {
 
     /// Resets the connection: nothing that the broker writes from now on can be sent.
     func breakOff() {
+        // On a busy machine the reset can overtake what was sent before: that is to be there first.
+        var onItsWay: Int32 = 0
+        repeat {
+            guard ioctl(descriptor, UInt(TIOCOUTQ), &onItsWay) == 0 else { break }
+        } while onItsWay > 0
         var atOnce = linger(l_onoff: 1, l_linger: 0)
         setsockopt(
             descriptor, SOL_SOCKET, SO_LINGER, &atOnce, socklen_t(MemoryLayout<linger>.size))
