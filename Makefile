@@ -1,44 +1,65 @@
-# What there is to do with tally. `make demo` and `make test` are all a newcomer needs: each
-# installs what is missing, builds, and runs.
+# The tasks of this repository. A newcomer needs `make demo` and `make test`; both install what is
+# missing, build, and run.
 
 SHELL := /bin/bash
 BINARY := .build/release/tally
 SEEDS ?= 1-10000
-# lld, as the other linker warns of a function in Foundation that nobody here calls.
+# lld, because the default linker warns about an unused function of Foundation.
 STATIC := -c release --static-swift-stdlib -Xswiftc -use-ld=lld
 RELEASE := swift build $(STATIC) --product tally
+# At most eight tests are in progress, so that a test that waits for a broker is not delayed by
+# hundreds of others. The option exists since Swift 6.3.
+WIDTH := --experimental-maximum-parallelization-width
+AT_MOST_8 = $(shell swift test --help-hidden | grep -q -e $(WIDTH) && echo $(WIDTH) 8)
 
-.PHONY: help demo test simulate build bench check fuzz format
+.PHONY: help demo test simulate build bench check fuzz sanitize flags kills format
 
-help: ## this list
+help: ## print this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
-demo: build ## the whole system in one process: 100,000 plays, counted and published
-	@# What the build has left to be written would be waited for at each commit.
+demo: build ## run the whole system with 100,000 plays, and check every rule
+	@# Unwritten build output would delay the demo's commits.
 	@sync
 	@$(BINARY) demo $(ARGS)
 
-test: install ## builds and runs all tests; needs no service
-	@# The simulation's worlds are the same in every run only if hashing is.
-	SWIFT_DETERMINISTIC_HASHING=1 swift test --parallel
+test: install ## build and run all tests; needs no service
+	@# The simulation is reproducible only with deterministic hashing.
+	SWIFT_DETERMINISTIC_HASHING=1 swift test --parallel $(AT_MOST_8) $(ARGS)
 
-simulate: install ## worlds in which all goes wrong: make simulate SEEDS=1-100000, or SEEDS=7
-	swift build $(STATIC) --product simulate
+simulate: build-simulation ## simulate faults and crashes: make simulate SEEDS=1-100000, or SEEDS=7
 	@SWIFT_DETERMINISTIC_HASHING=1 .build/release/simulate $(SEEDS)
 
-build: install ## the release binary, .build/release/tally
-	$(RELEASE)
+.PHONY: build-simulation
+build-simulation: install
+	swift build $(STATIC) --product simulate
 
-bench: build ## measures the broker: make bench ARGS="--against=127.0.0.1:5150"
+build: install ## build the release binary, .build/release/tally
+	@# Standard output is only for the program that is run.
+	@echo "$(RELEASE)" >&2
+	@$(RELEASE) >&2
+
+bench: build ## measure the broker: make bench ARGS="--against=127.0.0.1:5150"
 	@$(BINARY) bench $(ARGS)
 
-check: ## all that continuous integration checks
+check: ## run all checks of continuous integration
 	@.ci/run
 
-fuzz: install ## fuzzes each reader of what others send: make fuzz SECONDS=60
+fuzz: install ## fuzz the parsers: make fuzz SECONDS=60
 	@.ci/fuzz $(or $(SECONDS),60)
 
-format: ## lays the sources out
+sanitize: install ## run the tests of all modules with the address and the thread sanitizer
+	.ci/sanitize address test NSQWireTests BrokerCoreTests UVLoopTests HTTPTests TransportTests \
+		NSQBrokerTests NSQClientTests PlayCountsTests
+	.ci/sanitize thread test UVLoopTests NSQClientTests NSQTestingTests NSQBrokerTests PlayCountsTests
+
+flags: build ## start every command with every flag at extreme values
+	@.ci/flags $(BINARY)
+
+KILLS ?= 200
+kills: ## kill the processor KILLS=200 times in each kill test, also with a store that does not work
+	TALLY_KILLS=$(KILLS) swift test --filter 'A killed processor'
+
+format: ## format the sources
 	swift format -i -r Sources Tests Package.swift
 
 .PHONY: install

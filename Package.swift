@@ -1,7 +1,8 @@
 // swift-tools-version:6.2
 import PackageDescription
 
-/// Continuous integration takes warnings for errors; a newer compiler may have new ones for others.
+/// Makes warnings errors in continuous integration only, because a newer compiler may report new
+/// warnings.
 let isStrict = Context.environment["TALLY_STRICT"] != nil
 
 let settings: [SwiftSetting] = [
@@ -11,12 +12,12 @@ let settings: [SwiftSetting] = [
     .treatAllWarnings(as: isStrict ? .error : .warning),
 ]
 
-func room(_ name: String, _ doors: [Target.Dependency] = []) -> Target {
-    .target(name: name, dependencies: doors, swiftSettings: settings)
+func module(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
+    .target(name: name, dependencies: dependencies, swiftSettings: settings)
 }
 
-func tests(of name: String, _ doors: [Target.Dependency]) -> Target {
-    .testTarget(name: name, dependencies: doors + ["TestKit"], swiftSettings: settings)
+func tests(of name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .testTarget(name: name, dependencies: dependencies + ["TestKit"], swiftSettings: settings)
 }
 
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
@@ -33,6 +34,7 @@ let package = Package(
         .executable(name: "tally", targets: ["tally"]),
         .library(name: "NSQClient", targets: ["NSQClient"]),
         .library(name: "NSQBroker", targets: ["NSQBroker"]),
+        .library(name: "NSQTesting", targets: ["NSQTesting"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
@@ -43,7 +45,7 @@ let package = Package(
         .package(url: "https://github.com/LebJe/TOMLKit", from: "0.6.0"),
     ],
     targets: [
-        // Floor 0: the C libraries' names, and NSQ's wire format.
+        // Layer 0: module maps of C libraries, NSQ's wire format, and shared basics.
         .systemLibrary(
             name: "CLibuv", pkgConfig: "libuv", providers: [.apt(["libuv1-dev"])]),
         .systemLibrary(name: "CHTTPParser", providers: [.apt(["libhttp-parser-dev"])]),
@@ -52,77 +54,126 @@ let package = Package(
         .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
         .systemLibrary(name: "CSnappy", providers: [.apt(["libsnappy-dev"])]),
         .systemLibrary(name: "CMemory"),
-        room("NSQWire"),
+        module("NSQWire", ["TallyJSON"]),
+        module("TallyJSON"),
+        module("TallyBasics"),
 
-        // Floor 1: NSQ's rules without I/O, all the I/O there is, and what bytes go through on
-        // their way between the two.
-        room("BrokerCore", ["NSQWire", deque, heap]),
-        room("UVLoop", ["CLibuv"]),
-        room("Transport", ["COpenSSL", "CZlib", "CSnappy"]),
+        // Layer 1: the broker's rules without I/O, socket I/O with libuv, and TLS and compression.
+        module("BrokerCore", ["NSQWire", "TallyBasics", "TallyJSON", deque, heap]),
+        module("UVLoop", ["TallyBasics", "CLibuv"]),
+        module("Transport", ["COpenSSL", "CZlib", "CSnappy"]),
 
-        // Floor 2: what the parts are made with.
-        room("HTTP", ["UVLoop", "Transport", "CHTTPParser"]),
-        room("NSQClient", ["NSQWire", "UVLoop", deque, logging]),
+        // Layer 2: HTTP over the event loop.
+        module("HTTP", ["UVLoop", "Transport", "CHTTPParser"]),
 
-        // Floor 3: what it does.
-        room(
+        // Layer 3: the client and the broker.
+        module(
+            "NSQClient",
+            [
+                "NSQWire", "TallyBasics", "TallyJSON", "UVLoop", "Transport", "HTTP", deque,
+                logging,
+            ]),
+        module(
             "NSQBroker",
-            ["NSQWire", "BrokerCore", "UVLoop", "Transport", "HTTP", "CMemory", deque, logging]),
-        room(
-            "PlayCounts",
-            ["NSQWire", "NSQClient", "HTTP", "Transport", "UVLoop", grdb, heap, histogram, logging]),
+            [
+                "NSQWire", "TallyBasics", "TallyJSON", "BrokerCore", "UVLoop", "Transport", "HTTP",
+                "CMemory",
+                deque,
+                logging,
+            ]),
 
-        // Floor 4: what a person sees. Its files are in the binary, which needs no others.
+        // Layer 4: brokers and clients for tests, and the counting of plays.
+        module("NSQTesting", ["NSQBroker", "NSQClient", "UVLoop", logging]),
+        module(
+            "PlayCounts",
+            [
+                "NSQWire", "TallyBasics", "TallyJSON", "NSQClient", "HTTP", "Transport", "UVLoop",
+                grdb, heap,
+                histogram, logging,
+            ]),
+
+        // Layer 5: the web page. Its files are embedded in the binary.
         .target(
-            name: "LivePage", dependencies: ["HTTP", "UVLoop", "PlayCounts", deque],
+            name: "LivePage",
+            dependencies: ["TallyBasics", "TallyJSON", "HTTP", "UVLoop", "PlayCounts", deque],
             resources: [.embedInCode("Page")], swiftSettings: settings),
 
-        // Floor 5: the binary.
+        // Layer 6: the executable.
         .executableTarget(
             name: "tally",
             dependencies: [
-                "NSQWire", "BrokerCore", "UVLoop", "Transport", "HTTP", "NSQClient", "NSQBroker",
-                "PlayCounts", "LivePage", "CMemory", arguments, histogram, logging, toml,
+                "NSQWire", "TallyBasics", "BrokerCore", "UVLoop", "Transport", "HTTP", "NSQClient",
+                "NSQBroker", "PlayCounts", "LivePage", "CMemory", arguments, histogram, logging,
+                toml,
             ],
             swiftSettings: settings),
 
-        .target(name: "TestKit", path: "Tests/TestKit", swiftSettings: settings),
+        .target(
+            name: "TestKit", dependencies: ["TallyBasics"], path: "Tests/TestKit",
+            swiftSettings: settings),
         .target(
             name: "BrokerSimulation",
-            dependencies: ["NSQBroker", "BrokerCore", "NSQWire", "TestKit"],
+            dependencies: ["NSQBroker", "BrokerCore", "NSQWire", "TallyBasics", "TestKit"],
             path: "Tests/BrokerSimulation", swiftSettings: settings),
         .executableTarget(
             name: "simulate", dependencies: ["BrokerSimulation", "TestKit"],
             path: "Tests/Simulate", swiftSettings: settings),
+        tests(of: "TallyBasicsTests", ["TallyBasics"]),
+        tests(of: "TallyJSONTests", ["TallyJSON"]),
         tests(of: "NSQWireTests", ["NSQWire"]),
-        tests(of: "BrokerCoreTests", ["BrokerCore", "NSQWire"]),
+        tests(of: "BrokerCoreTests", ["BrokerCore", "NSQWire", "TallyBasics"]),
         tests(of: "UVLoopTests", ["UVLoop"]),
         tests(of: "TransportTests", ["Transport"]),
         tests(of: "HTTPTests", ["HTTP", "Transport", "UVLoop"]),
         tests(
             of: "NSQBrokerTests",
-            ["NSQBroker", "BrokerCore", "NSQWire", "Transport", "HTTP", "UVLoop", logging]),
+            [
+                "NSQBroker", "BrokerCore", "NSQWire", "TallyBasics", "Transport", "HTTP", "UVLoop",
+                logging,
+            ]),
         tests(of: "BrokerSimulationTests", ["BrokerSimulation"]),
-        tests(of: "NSQClientTests", ["NSQClient", "NSQBroker", "NSQWire", "UVLoop"]),
+        tests(
+            of: "NSQClientTests",
+            [
+                "NSQClient", "NSQBroker", "NSQWire", "TallyBasics", "Transport", "HTTP", "UVLoop",
+                logging,
+            ]),
+        tests(of: "NSQTestingTests", ["NSQTesting", "NSQBroker", "NSQClient", logging]),
         tests(
             of: "PlayCountsTests",
             [
-                "PlayCounts", "NSQClient", "NSQBroker", "NSQWire", "HTTP", "Transport", "UVLoop",
-                logging,
+                "PlayCounts", "NSQClient", "NSQBroker", "NSQWire", "TallyBasics", "HTTP",
+                "Transport",
+                "UVLoop", logging,
             ]),
-        tests(of: "TallyTests", ["tally", "NSQBroker", "BrokerCore", "Transport"]),
-        tests(of: "LivePageTests", ["LivePage", "PlayCounts", "HTTP", "UVLoop"]),
+        tests(of: "TallyTests", ["tally", "NSQBroker", "BrokerCore", "Transport", arguments]),
+        tests(of: "LivePageTests", ["LivePage", "PlayCounts", "TallyBasics", "HTTP", "UVLoop"]),
         tests(
             of: "EndToEndTests",
             ["tally", "NSQWire", "NSQClient", "HTTP", "Transport", "UVLoop"]),
     ]
 )
 
-// The fuzzers, in the build of `.ci/fuzz` alone: they want every room with libFuzzer's eyes in it.
+// The fuzz target exists only in the build of `.ci/fuzz`, because every module must be compiled
+// with libFuzzer instrumentation.
 if Context.environment["TALLY_FUZZ"] != nil {
     package.targets.append(
         .executableTarget(
             name: "fuzz",
-            dependencies: ["BrokerCore", "HTTP", "NSQBroker", "NSQWire", "Transport"],
+            dependencies: [
+                "BrokerCore", "HTTP", "NSQBroker", "NSQClient", "NSQWire", "TallyBasics",
+                "Transport",
+            ],
             path: "Tests/Fuzz", swiftSettings: settings))
+}
+
+// The builds for the sanitizers contain only the test targets that they run, and what those use.
+if let names = Context.environment["TALLY_TESTS"]?.split(separator: ",").map(String.init) {
+    var used = Set(names)
+    // Every target is declared after the targets that it uses.
+    for target in package.targets.reversed() where used.contains(target.name) {
+        for case .byNameItem(let name, _) in target.dependencies { used.insert(name) }
+    }
+    package.targets.removeAll { !used.contains($0.name) }
+    package.products = []
 }

@@ -1,8 +1,8 @@
-"""gnsq, unmodified, through `nsqd`: publishes over TCP and HTTP by PUB, MPUB and DPUB, consumes with
-FIN, REQ and TOUCH, through TLS, snappy and deflate, with AUTH, and finds it by nsqlookupd.
+"""Tests `tally nsqd` with the unmodified client gnsq: PUB, MPUB and DPUB over TCP and HTTP, FIN, REQ and
+TOUCH, TLS, snappy and deflate, AUTH, and discovery through nsqlookupd.
 
 Usage: interop_gnsq.py PATH-TO-TALLY
-Ends with 0 and a line that counts the checks, or with 1 and what was seen instead.
+Prints the number of passed tests, and exits with 1 if a test failed.
 """
 
 import contextlib
@@ -33,7 +33,7 @@ def tearDownModule():
 
 
 def publish(*messages, topic, address=None, defer=None, **options):
-    """By one connection: gnsq's Producer, which has several, falls over any upgrade of them."""
+    """Publishes over one connection, because gnsq's Producer cannot upgrade its connections to TLS."""
     host, port = (address or broker["tcp"]).split(":")
     connection = gnsq.NsqdTCPClient(host, int(port), timeout=DEADLINE_SECONDS, **options)
     connection.connect()
@@ -49,7 +49,7 @@ def publish(*messages, topic, address=None, defer=None, **options):
 
 
 def consume(topic, handler, *, until, **options):
-    """Consumes until `until()` holds, or for so long that it never will."""
+    """Consumes until `until()` is true or the deadline has passed."""
     if "lookupd_http_addresses" not in options:
         options.setdefault("nsqd_tcp_addresses", broker["tcp"])
     consumer = gnsq.Consumer(topic, "interop", message_handler=handler, **options)
@@ -59,7 +59,7 @@ def consume(topic, handler, *, until, **options):
         gevent.sleep(0.01)
     consumer.close()
     consumer.join(DEADLINE_SECONDS)
-    assert until(), "nothing more came"
+    assert until(), "no more messages arrived"
 
 
 class GnsqTest(unittest.TestCase):
@@ -79,7 +79,7 @@ class GnsqTest(unittest.TestCase):
         producer.close()
         self.expect("bodies", bodies)
 
-    def test_what_is_published_over_http_arrives_as_well(self):
+    def test_messages_published_over_http_arrive(self):
         host, port = broker["http"].split(":")
         client = gnsq.NsqdHTTPClient(host, int(port))
         client.publish("web", b"one")
@@ -90,7 +90,7 @@ class GnsqTest(unittest.TestCase):
         counts = {topic["topic_name"]: topic["message_count"] for topic in client.stats()["topics"]}
         self.assertEqual(counts["web"], 4)
 
-    def test_a_deferred_message_comes_at_its_time(self):
+    def test_a_deferred_message_arrives_after_its_delay(self):
         published = time.monotonic()
         publish(b"later", topic="deferred", defer=300)
         arrived = []
@@ -99,7 +99,7 @@ class GnsqTest(unittest.TestCase):
             until=lambda: arrived)
         self.assertGreaterEqual(arrived[0] - published, 0.3)
 
-    def test_a_requeued_message_comes_again_with_one_more_attempt(self):
+    def test_a_requeued_message_is_redelivered_with_one_more_attempt(self):
         publish(b"again", topic="requeued")
         attempts = []
 
@@ -112,7 +112,7 @@ class GnsqTest(unittest.TestCase):
         consume("requeued", handler, until=lambda: len(attempts) == 3)
         self.assertEqual(attempts, [1, 2, 3])
 
-    def test_a_touched_message_outlives_its_timeout(self):
+    def test_a_touched_message_is_not_requeued_at_its_first_timeout(self):
         with nsqd.running(TALLY, "--msg-timeout=1s") as quick:
             publish(b"slow", topic="touched", address=quick["tcp"])
             attempts, done = [], []
@@ -134,7 +134,7 @@ class GnsqTest(unittest.TestCase):
         {"tls_v1": tls, "snappy": snappy, "deflate": deflate}
         for tls in (False, True) for snappy in (False, True) for deflate in (False, True)]
 
-    def test_messages_come_through_every_combination_of_layers(self):
+    def test_messages_pass_through_every_combination_of_tls_and_compression(self):
         for layer in self.layers:
             name = "_".join(key for key, is_on in layer.items() if is_on) or "plain"
             with self.subTest(name):
@@ -148,7 +148,7 @@ class GnsqTest(unittest.TestCase):
                     self.exchange(f"layers_{name}", options)
 
     def exchange(self, topic, options):
-        """Bodies that compress and bodies that do not."""
+        """Publishes and consumes compressible and incompressible bodies."""
         bodies = [os.urandom(length) for length in (1, 100, 5_000)]
         bodies += [b"x" * length for length in (1, 100, 500_000)]
         bodies += [b"message %d" % number for number in range(500)]
@@ -163,7 +163,7 @@ class GnsqTest(unittest.TestCase):
             client.identify()
         client.close_stream()
 
-    def test_only_who_knows_the_secret_is_let_in(self):
+    def test_only_clients_with_the_secret_are_authorized(self):
         with nsqd.auth_server("open") as server:
             with nsqd.running(TALLY, f"--auth-http-address={server}") as guarded:
                 address = guarded["tcp"]
@@ -173,11 +173,11 @@ class GnsqTest(unittest.TestCase):
                 with self.assertRaises(Exception):
                     publish(b"no", topic="guarded", address=address)
 
-    def test_a_consumer_finds_it_by_nsqlookupd(self):
+    def test_a_consumer_discovers_the_broker_through_nsqlookupd(self):
         with nsqd.lookupd() as lookup:
             with nsqd.running(TALLY, f"--lookupd-tcp-address={lookup.tcp}") as found:
                 publish(b"here", topic="found", address=found["tcp"])
-                self.assertTrue(lookup.wait_for("found"), "it was not registered")
+                self.assertTrue(lookup.wait_for("found"), "the topic was not registered")
                 self.expect("found", [b"here"], lookupd_http_addresses=lookup.http)
 
 

@@ -1,8 +1,8 @@
-"""pynsq, unmodified, through `tally nsqd`: publishes by PUB, MPUB and DPUB, consumes with FIN, REQ
-and TOUCH, through TLS, snappy and deflate, and sees every message exactly as often as it must.
+"""Tests `tally nsqd` with the unmodified client pynsq: PUB, MPUB and DPUB, FIN, REQ and TOUCH, TLS, snappy
+and deflate, and the number of deliveries of each message.
 
 Usage: interop_pynsq.py PATH-TO-TALLY
-Ends with 0 and a line that counts the checks, or with 1 and what was seen instead.
+Prints the number of passed tests, and exits with 1 if a test failed.
 """
 
 import functools
@@ -32,10 +32,10 @@ def setUpModule():
          "-nodes", "-days", "2", "-subj", "/CN=localhost",
          "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", certificate],
         check=True, capture_output=True)
-    # The flags as pynsq's own tests give them.
+    # The same flags as in pynsq's own tests, except that nothing is stored on disk.
     broker = subprocess.Popen(
-        [TALLY, "nsqd", "--tcp-address=127.0.0.1:0", "--http-address=127.0.0.1:0", "--snappy",
-         "--deflate", f"--tls-key={key}", f"--tls-cert={certificate}"],
+        [TALLY, "nsqd", "--tcp-address=127.0.0.1:0", "--http-address=127.0.0.1:0",
+         "--memory-only", "--snappy", "--deflate", f"--tls-key={key}", f"--tls-cert={certificate}"],
         stderr=subprocess.PIPE, text=True)
     for line in broker.stderr:
         found = re.search(r"TCP: listening on (\S+)", line)
@@ -50,28 +50,28 @@ def tearDownModule():
     broker.stderr.close()
     status = broker.wait(timeout=10)
     folder.cleanup()
-    assert status == 0, f"tally nsqd ended with {status}"
+    assert status == 0, f"tally nsqd exited with {status}"
 
 
 class PynsqTest(unittest.TestCase):
-    """One loop a test, ended by the test itself or by its deadline."""
+    """Runs one loop per test, until the test stops it or its deadline passes."""
 
     def setUp(self):
         self.loop = tornado.ioloop.IOLoop.current()
         self.timed_out = False
 
     def run_loop(self):
-        def give_up():
+        def time_out():
             self.timed_out = True
             self.loop.stop()
 
-        deadline = self.loop.call_later(DEADLINE_SECONDS, give_up)
+        deadline = self.loop.call_later(DEADLINE_SECONDS, time_out)
         self.loop.start()
         self.loop.remove_timeout(deadline)
-        self.assertFalse(self.timed_out, "nothing more came")
+        self.assertFalse(self.timed_out, "the deadline passed")
 
     def publish(self, verb, *arguments, **options):
-        """Publishes when the connection stands, and expects OK."""
+        """Publishes when the connection is ready, and expects OK."""
         answers = []
 
         def answered(connection, data):
@@ -113,7 +113,7 @@ class PynsqTest(unittest.TestCase):
         self.assertEqual(sorted(seen), sorted(bodies))
         reader.close()
 
-    def test_a_deferred_message_comes_at_its_time(self):
+    def test_a_deferred_message_arrives_after_its_delay(self):
         published = time.monotonic()
         self.publish("dpub", "deferred", 300, b"later")
         arrived = []
@@ -127,7 +127,7 @@ class PynsqTest(unittest.TestCase):
         self.assertGreaterEqual(arrived[0] - published, 0.3)
         reader.close()
 
-    def test_a_requeued_message_comes_again_with_one_more_attempt(self):
+    def test_a_requeued_message_is_redelivered_with_one_more_attempt(self):
         self.publish("pub", "requeued", b"again")
         attempts = []
 
@@ -144,7 +144,7 @@ class PynsqTest(unittest.TestCase):
         self.assertEqual(attempts, [1, 2, 3])
         reader.close()
 
-    def test_a_touched_message_outlives_its_timeout(self):
+    def test_a_touched_message_is_not_requeued_at_its_first_timeout(self):
         self.publish("pub", "touched", b"slow")
         attempts = []
 
@@ -162,7 +162,7 @@ class PynsqTest(unittest.TestCase):
         self.assertEqual(attempts, [1])
         reader.close()
 
-    def test_messages_come_through_every_combination_of_layers(self):
+    def test_messages_pass_through_every_combination_of_tls_and_compression(self):
         trust = {"ca_certs": certificate, "cert_reqs": ssl.CERT_REQUIRED}
         for tls in ({}, {"tls_v1": True, "tls_options": trust}):
             for compression in ({}, {"snappy": True}, {"deflate": True, "deflate_level": 6}):
@@ -170,7 +170,7 @@ class PynsqTest(unittest.TestCase):
                     self.exchange({**tls, **compression})
 
     def exchange(self, layers):
-        """Bodies that compress and bodies that do not."""
+        """Publishes and consumes compressible and incompressible bodies."""
         topic = "layers_" + "_".join(sorted(layers))
         bodies = [os.urandom(length) for length in (1, 100, 5_000)]
         bodies += [b"x" * length for length in (1, 100, 500_000)]

@@ -1,5 +1,5 @@
-"""`tally nsqd` as a client's own tests would start it: by the name `nsqd`, first on the PATH; an
-auth server, and an nsqlookupd of a few lines, for discovery needs no real one."""
+"""Starts `tally nsqd` as the clients' own tests do, by the name `nsqd` from the PATH, and simulates an auth
+server and an nsqlookupd."""
 
 import contextlib
 import http.server
@@ -26,11 +26,11 @@ def running(tally, *flags):
              "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", certificate],
             check=True, capture_output=True)
         environment = {**os.environ, "PATH": folder + os.pathsep + os.environ["PATH"]}
-        # `env`, for Popen looks a program up in its own PATH, not in the child's.
+        # Popen searches its own PATH and not the child's, so `env` starts the program.
         broker = subprocess.Popen(
             ["env", "nsqd", "--tcp-address=127.0.0.1:0", "--http-address=127.0.0.1:0",
-             "--https-address=127.0.0.1:0", "--broadcast-address=127.0.0.1", "--snappy",
-             "--deflate", f"--tls-key={key}", f"--tls-cert={certificate}", *flags],
+             "--https-address=127.0.0.1:0", "--broadcast-address=127.0.0.1",
+             "--memory-only", "--snappy", "--deflate", f"--tls-key={key}", f"--tls-cert={certificate}", *flags],
             env=environment, stderr=subprocess.PIPE, text=True)
         try:
             found = {"certificate": certificate}
@@ -40,18 +40,18 @@ def running(tally, *flags):
                     found[listening.group(1).lower()] = listening.group(2)
                 if {"tcp", "http", "https"} <= found.keys():
                     break
-            # A log that nobody reads would fill its pipe.
+            # An unread pipe would fill up.
             threading.Thread(target=broker.stderr.read, daemon=True).start()
             yield found
         finally:
             broker.terminate()
             status = broker.wait(timeout=10)
-        assert status == 0, f"nsqd ended with {status}"
+        assert status == 0, f"nsqd exited with {status}"
 
 
 @contextlib.contextmanager
 def auth_server(secret):
-    """Yields the address of a server that allows everything to whoever knows `secret`."""
+    """Yields the address of a server that grants all permissions for `secret`."""
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self):
             allowed = f"secret={secret}" in self.path
@@ -67,7 +67,7 @@ def auth_server(secret):
 
 
 class Lookup:
-    """What is registered, by topic: the `IDENTIFY` of each nsqd that has it."""
+    """The registrations by topic: the `IDENTIFY` of the nsqd that has it."""
 
     def __init__(self):
         self.topics = {}
@@ -85,37 +85,37 @@ class Lookup:
 
 @contextlib.contextmanager
 def lookupd():
-    """Yields an nsqlookupd: its `tcp` and `http` address, and what it knows."""
+    """Yields an nsqlookupd, with its `tcp` and `http` addresses and its registrations."""
     lookup = Lookup()
 
     class Registration(socketserver.StreamRequestHandler):
         def handle(self):
             assert self.rfile.read(4) == b"  V1"
-            who = None
+            producer = None
             for line in self.rfile:
                 words = line.decode().split()
                 if words[0] == "IDENTIFY":
                     size, = struct.unpack(">l", self.rfile.read(4))
-                    who = json.loads(self.rfile.read(size))
-                    # nsqd asks for channels at this port.
+                    producer = json.loads(self.rfile.read(size))
+                    # nsqd requests the channels at this port.
                     port = int(lookup.http.rpartition(":")[2])
-                    self.say(json.dumps({"broadcast_address": "127.0.0.1", "http_port": port}))
+                    self.respond(json.dumps({"broadcast_address": "127.0.0.1", "http_port": port}))
                     continue
                 if words[0] in ("REGISTER", "UNREGISTER"):
-                    lookup.change(lambda: self.register(words, who))
-                self.say("OK")
+                    lookup.change(lambda: self.register(words, producer))
+                self.respond("OK")
 
-        def register(self, words, who):
+        def register(self, words, producer):
             if words[0] == "REGISTER":
-                lookup.topics.setdefault(words[1], who)
+                lookup.topics.setdefault(words[1], producer)
             elif len(words) == 2:
                 lookup.topics.pop(words[1], None)
 
-        def say(self, text):
+        def respond(self, text):
             data = text.encode()
             self.wfile.write(struct.pack(">l", len(data)) + data)
 
-    class Question(http.server.BaseHTTPRequestHandler):
+    class Lookups(http.server.BaseHTTPRequestHandler):
         def do_GET(self):
             topic = self.path.partition("topic=")[2].partition("&")[0]
             producer = lookup.topics.get(topic)
@@ -129,7 +129,7 @@ def lookupd():
         def log_message(self, *_):
             pass
 
-    with served(http.server.ThreadingHTTPServer, Question) as lookup.http:
+    with served(http.server.ThreadingHTTPServer, Lookups) as lookup.http:
         with served(socketserver.ThreadingTCPServer, Registration) as lookup.tcp:
             yield lookup
 

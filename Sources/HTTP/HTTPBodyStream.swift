@@ -1,176 +1,150 @@
 import UVLoop
 
-/// Where the pieces of an answer come from that is sent as it comes about.
+/// Provides the chunks of a streamed response body.
 package protocol HTTPBodySource: AnyObject {
-    /// The client can be sent to: `body` is to be told whenever there is more after a `nil`.
-    func bodyStarts(_ body: HTTPBodyStream)
+    /// Runs after the response head is sent. After ``nextChunk()`` has returned `nil`, the source
+    /// calls ``HTTPBodyStream/resume()`` when it has another chunk.
+    func bodyDidStart(_ body: HTTPBodyStream)
 
-    /// What comes next; `nil` if there is nothing for now. Asked only when the client has taken
-    /// what came before, so a client that does not read costs a source nothing.
-    func nextPiece() -> HTTPPiece?
+    /// Returns the next chunk, or `nil` if there is none yet. The stream requests a chunk only
+    /// after the socket buffer has accepted the previous ones, so a client that does not read
+    /// causes no chunks to be created.
+    func nextChunk() -> HTTPChunk?
 
-    /// The client is gone, or the server stops: nothing is asked for any more.
-    func bodyEnded()
+    /// Runs when the client has disconnected or the server stops. No other call follows.
+    func bodyDidEnd()
 }
 
-/// An answer without an end of its own, on its way to one client.
+/// Sends a response body of unknown length to one client.
 ///
-/// It is pulled, not pushed: what the client has not taken yet stays with the source, and the
-/// connection holds one write at most, of pieces it shares with all others.
-package final class HTTPBodyStream: EndOfTurnParticipant {
-    private let stream: Stream
+/// The stream requests chunks from its source. A connection has at most one pending write, and all
+/// connections can share the memory of one chunk.
+package final class HTTPBodyStream: IterationEndHandler {
     private let source: any HTTPBodySource
     private let isChunked: Bool
-    private let whenEnded: (UVError?) -> Void
-    private var phase = Phase.opening
-    private var isWriting = false
-    private var isInTurn = false
-    private var isToEnd = false
+    private let onEnd: (UVError?) -> Void
+    private var state = State.opening
+    private var isResumeScheduled = false
+    /// `true` if ``end()`` was called before the head was sent.
+    private var endsOnOpen = false
+    private var writer: StreamWriter!
 
-    private enum Phase {
-        /// The head is not sent yet.
+    private enum State {
+        /// The head is being sent.
         case opening
         case open
-        /// The end is to be written.
+        /// ``end()`` was called; the source may still have chunks.
         case ending
+        /// The last chunk is being sent.
+        case finishing
         case ended
     }
 
-    /// The most that one write gathers: the pieces that make it up to this, and at least one.
-    private static let writeBytes = 64 << 10
-    private static let writePieces = 64
+    /// The maximum number of bytes in one write; a single chunk may exceed it.
+    private static let maxWriteBytes = 64 << 10
+    private static let maxWriteChunks = 64
 
-    package var loop: Loop { stream.loop }
+    /// The loop of the connection.
+    package var loop: Loop { writer.stream.loop }
 
-    /// - Parameter whenEnded: called once: all is sent and the end was asked for, or the connection
-    ///   broke.
+    /// - Parameter onEnd: runs once: with `nil` when all bytes are sent after ``end()``, or with
+    ///   the error of a broken connection.
     init(
         of source: any HTTPBodySource, on stream: Stream, isChunked: Bool,
-        whenEnded: @escaping (UVError?) -> Void
+        onEnd: @escaping (UVError?) -> Void
     ) {
         self.source = source
-        self.stream = stream
         self.isChunked = isChunked
-        self.whenEnded = whenEnded
+        self.onEnd = onEnd
+        writer = StreamWriter(stream) { [weak self] error in self?.didDrain(error) }
     }
 
-    /// The head is with the client.
+    /// Starts to send the body, after the head is sent.
     func open() {
-        guard phase == .opening else { return }
-        phase = .open
-        source.bodyStarts(self)
-        if isToEnd { end() } else { send() }
+        guard state == .opening else { return }
+        state = .open
+        source.bodyDidStart(self)
+        if endsOnOpen { end() } else { send() }
     }
 
-    /// There is more to send: it goes out when the turn ends.
+    /// Sends further chunks at the end of this loop iteration.
     package func resume() {
-        guard phase == .open, !isWriting, !isInTurn else { return }
-        isInTurn = true
-        loop.atEndOfTurn(self)
+        guard state == .open, !writer.isBlocked, !isResumeScheduled else { return }
+        isResumeScheduled = true
+        loop.callAtIterationEnd(self)
     }
 
-    package func turnEnds() {
-        isInTurn = false
+    /// Sends the chunks that ``resume()`` has scheduled.
+    package func handleIterationEnd() {
+        isResumeScheduled = false
         send()
     }
 
-    /// Sends what the source has left, and ends.
+    /// Sends the remaining chunks of the source, and ends the body.
     func end() {
-        isToEnd = true
-        guard phase == .open else { return }
-        phase = .ending
+        endsOnOpen = true
+        guard state == .open else { return }
+        state = .ending
         send()
     }
 
-    /// The connection is closed.
+    /// Ends the body, because the connection is closed.
     func cancel() {
-        guard phase != .ended else { return }
-        phase = .ended
-        source.bodyEnded()
+        guard state != .ended else { return }
+        state = .ended
+        source.bodyDidEnd()
     }
 
     // MARK: Sending
 
     private func send() {
-        while !isWriting, phase == .open || phase == .ending {
-            let pieces = nextPieces()
-            guard !pieces.isEmpty else { break }
-            write(pieces)
+        while !writer.isBlocked, state == .open || state == .ending {
+            let chunks = nextChunks()
+            guard !chunks.isEmpty else { break }
+            write(chunks.map { IOSlice(isChunked ? $0.framed : $0.bytes) }, owner: chunks)
         }
-        if phase == .ending, !isWriting { writeEnd() }
+        guard state == .ending, !writer.isBlocked else { return }
+        state = .finishing
+        if isChunked { write([IOSlice(Self.lastChunk)], owner: self) }
+        if state == .finishing, !writer.isBlocked { finish(nil) }
     }
 
-    private func nextPieces() -> [HTTPPiece] {
-        var pieces: [HTTPPiece] = []
-        var bytes = 0
-        while pieces.count < Self.writePieces, bytes < Self.writeBytes,
-            let piece = source.nextPiece()
+    private func nextChunks() -> [HTTPChunk] {
+        var chunks: [HTTPChunk] = []
+        var byteCount = 0
+        while chunks.count < Self.maxWriteChunks, byteCount < Self.maxWriteBytes,
+            let chunk = source.nextChunk()
         {
-            pieces.append(piece)
-            bytes += piece.count
+            chunks.append(chunk)
+            byteCount += chunk.count
         }
-        return pieces
+        return chunks
     }
 
-    private func write(_ pieces: [HTTPPiece]) {
-        var slices = pieces.map { IOSlice(isChunked ? $0.chunk : $0.bytes) }
-        switch slices.withUnsafeBufferPointer({ stream.tryWrite($0) }) {
-        case .failed(let error): finish(error)
-        case .wrote(let count):
-            slices.drop(count)
-            guard !slices.isEmpty else { return }
-            isWriting = true
-            slices.withUnsafeBufferPointer { rest in
-                stream.write(rest) { [weak self] error in
-                    // The pieces' memory is libuv's until here.
-                    withExtendedLifetime(pieces) {}
-                    self?.written(error)
-                }
-            }
-        }
+    private func write(_ slices: [IOSlice], owner: Any) {
+        if case .failed(let error) = writer.write(slices, owner: owner) { finish(error) }
     }
 
-    private func written(_ error: UVError?) {
-        isWriting = false
-        guard phase != .ended else { return }
-        if let error { finish(error) } else { send() }
-    }
-
-    private func writeEnd() {
-        guard isChunked else { return finish(nil) }
-        let end = HTTPPiece.end
-        let slices = [IOSlice(end)]
-        isWriting = true
-        slices.withUnsafeBufferPointer { slices in
-            stream.write(slices) { [weak self] error in self?.finish(error) }
+    private func didDrain(_ error: UVError?) {
+        if let error {
+            finish(error)
+        } else if state == .finishing {
+            finish(nil)
+        } else {
+            send()
         }
     }
 
     private func finish(_ error: UVError?) {
-        guard phase != .ended else { return }
+        guard state != .ended else { return }
         cancel()
-        whenEnded(error)
+        onEnd(error)
     }
-}
 
-extension HTTPPiece {
-    /// The last chunk, and no trailers.
-    // SAFETY: a literal's memory is there for good, and only read.
-    fileprivate static var end: UnsafeRawBufferPointer {
+    /// The chunk of length zero that ends a body, without trailers.
+    // SAFETY: the memory of a string literal is never deallocated, and libuv only reads it.
+    private static var lastChunk: UnsafeRawBufferPointer {
         let text: StaticString = "0\r\n\r\n"
         return UnsafeRawBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount)
-    }
-}
-
-extension [IOSlice] {
-    /// Takes off what was written of them.
-    fileprivate mutating func drop(_ count: Int) {
-        var rest = count
-        while let first, rest >= first.count {
-            rest -= first.count
-            removeFirst()
-        }
-        guard rest > 0, let first else { return }
-        self[0] = IOSlice(base: first.base + rest, count: first.count - rest)
     }
 }

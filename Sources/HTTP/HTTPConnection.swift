@@ -1,197 +1,314 @@
 import Transport
 import UVLoop
 
-/// One client's connection to a server: requests in, one after the other, answers out.
-final class HTTPConnection: StreamReader, EndOfTurnParticipant {
-    unowned let server: HTTPServer
-    unowned let service: any HTTPService
-    private let stream: Stream
-    let peer: String
-    let tls: LayeredStream?
-    let parser = HTTPParser(.requests)
-    let output: HTTPOutput
-
-    /// Sent by the client, but not to be looked at before the request at hand is answered.
-    private var unread: [UInt8] = []
-    /// The request at hand.
-    var exchange: HTTPExchange?
-    private(set) var phase = Phase.open
-    private var isInTurn = false
-    private var isParsing = false
-    private var hasPeerEnded = false
-    private var lingering: Timer?
-    /// Runs until the handshake is done.
-    private var handshake: Timer?
-    /// The answer that goes on, if there is one.
-    private var body: HTTPBodyStream?
-
-    enum Phase {
-        case open
-        /// An answer goes on until the client leaves; what it sends meanwhile is dropped.
-        case streaming
-        /// No request is taken any more; close when the answers are sent.
-        case ending
-        /// All is sent; the client may still be sending, and reading.
+/// The server's side of a connection. It processes requests in order, one at a time.
+final class HTTPConnection: StreamReader, IterationEndHandler {
+    private enum State {
+        /// The TLS handshake is not complete; the timer limits its duration.
+        case handshaking(Timer)
+        /// No request is in progress; the server waits for the next one.
+        case idle
+        /// A request is being received, processed or skipped.
+        case exchanging(HTTPExchange)
+        /// A response body is being streamed until the client disconnects. Received bytes are
+        /// discarded.
+        case streaming(HTTPBodyStream)
+        /// No further request is accepted. The connection closes when all responses are sent. The
+        /// associated exchange is the request that the service still processes, if any.
+        case ending(HTTPExchange?)
+        /// All bytes are sent and the write side is shut down; the client has not closed its side
+        /// yet.
         case lingering
         case closed
     }
 
-    /// Nothing more is read from a client that leaves so much of its answers untaken.
+    let service: any HTTPService
+    let peer: String
+    let isOnLoopback: Bool
+    private unowned let server: HTTPServer
+    private let stream: Stream
+    private let tls: LayeredStream?
+    private let parser = HTTPParser(.requests)
+    private var output: HTTPOutput!
+    private var lingeringClose: LingeringClose!
+    private var state: State
+    /// Received bytes of further requests, which are parsed after the response to the current
+    /// request.
+    private var unread: [UInt8] = []
+    private var isFlushScheduled = false
+    private var isParsing = false
+    private var hasPeerEnded = false
+    private var deadlines = HTTPDeadlines()
+
+    /// The number of unsent response bytes from which the server stops reading from a connection.
     private static let maxUnsentBytes = 256 << 10
-    /// How long a client that we hang up on has to read why. A socket that is closed with unread
-    /// bytes in it is reset, and the reset can overtake the answer: so we end our half, and drop
-    /// what comes until the client ends the other.
-    private static let lingerTime = Duration.seconds(1)
-    /// As long as nsqd gives a client of the TCP protocol.
-    private static let handshakeTime = Duration.seconds(5)
+    /// The maximum duration of a TLS handshake, the same as nsqd's for TCP clients.
+    private static let handshakeTimeout = Duration.seconds(5)
 
     init(
-        _ stream: Stream, tls: TLSSession?, serving service: any HTTPService, of server: HTTPServer
+        _ stream: Stream, tls: TLSSession?, isOnLoopback: Bool, serving service: any HTTPService,
+        of server: HTTPServer
     ) {
         self.stream = stream
         self.tls = tls.map { LayeredStream(tls: $0) }
-        output = HTTPOutput(through: self.tls)
         self.service = service
         self.server = server
         peer = stream.peerName
+        self.isOnLoopback = isOnLoopback
+        state = tls == nil ? .idle : .handshaking(Timer(on: stream.loop))
+        output = HTTPOutput(to: stream, through: self.tls) { [weak self] error in
+            error == nil ? self?.flush() : self?.close()
+        }
+        lingeringClose = LingeringClose(stream) { [weak self] in self?.close() }
         parser.sink = self
     }
 
     func start() {
         stream.reader = self
         stream.startReading()
-        guard tls != nil else { return }
-        handshake = Timer(on: server.loop)
-        handshake?.start(after: Self.handshakeTime) { [weak self] in self?.close() }
+        deadlines.beginIdle(at: server.loop.nowNanoseconds)
+        guard case .handshaking(let timer) = state else { return }
+        timer.start(after: Self.handshakeTimeout) { [weak self] in self?.close() }
     }
 
-    /// Answers before anything was asked, and hangs up; where TLS would have to come first, without
-    /// a word.
-    func turnAway(with response: HTTPResponse) {
+    /// Sends a response without a request and closes the connection. A TLS connection is closed
+    /// without a response, because a response would need a handshake.
+    func reject(_ response: HTTPResponse) {
         guard tls == nil else { return close() }
         stream.reader = self
-        refuse(with: response)
+        reject(with: response)
     }
 
-    // MARK: In
+    // MARK: State
+
+    var isEncrypted: Bool { tls != nil }
+
+    var acceptsRequests: Bool {
+        switch state {
+        case .handshaking, .idle, .exchanging: true
+        case .streaming, .ending, .lingering, .closed: false
+        }
+    }
+
+    /// The request that is being received, processed or skipped.
+    var currentExchange: HTTPExchange? {
+        if case .exchanging(let exchange) = state { exchange } else { nil }
+    }
+
+    /// The request that has no response yet, including the one in the state `ending`.
+    private var pendingExchange: HTTPExchange? {
+        switch state {
+        case .exchanging(let exchange): exchange
+        case .ending(let exchange): exchange
+        default: nil
+        }
+    }
+
+    func begin(_ exchange: HTTPExchange) {
+        state = .exchanging(exchange)
+        deadlines.beginBody(at: server.loop.nowNanoseconds)
+    }
+
+    /// Continues with the next request if `exchange` has its response and its body is read.
+    func finishIfComplete(_ exchange: HTTPExchange) {
+        guard exchange.hasResponse, exchange.isBodyComplete, currentExchange === exchange else {
+            return
+        }
+        state = .idle
+        deadlines.beginIdle(at: server.loop.nowNanoseconds)
+        resumeReading()
+    }
+
+    // MARK: Reading
 
     func readBuffer(for stream: Stream, suggested: Int) -> UnsafeMutableRawBufferPointer {
         server.readBuffer
     }
 
     func stream(_ stream: Stream, didRead bytes: UnsafeRawBufferPointer) {
-        guard phase == .open else { return }
-        guard let tls else { return read(bytes) }
+        guard acceptsRequests else { return }
+        guard let tls else { return parse(bytes) }
+        decode { () throws(TransportError) in try tls.receiveWithoutHandshake(bytes) }
+        guard case .handshaking = state else { return }
+        stream.stopReading()
+        server.handshakes.submit { [weak self] in self?.continueHandshake() }
+    }
+
+    private func continueHandshake() {
+        guard case .handshaking(let timer) = state, let tls else { return }
+        decode { () throws(TransportError) in
+            try tls.continueHandshake()
+            guard tls.isEstablished else { return }
+            timer.close()
+            state = .idle
+        }
+        if acceptsRequests, canContinueReading { stream.startReading() }
+    }
+
+    /// Parses the bytes that `receive` has decrypted, and sends the records that TLS answers with.
+    private func decode(_ receive: () throws(TransportError) -> Void) {
         do throws(TransportError) {
-            try tls.receive(bytes)
+            try receive()
         } catch {
-            // The peer is told what its TLS has to say of that.
+            // The flush sends the TLS alert to the client.
             flush()
             return close()
         }
-        decrypted(tls)
-    }
-
-    private func decrypted(_ tls: LayeredStream) {
-        flushSoon()
-        guard tls.isEstablished else { return }
-        handshake?.close()
-        handshake = nil
-        if !tls.plain.isEmpty { read(tls.plain.bytes) }
+        scheduleFlush()
+        guard let tls, tls.isEstablished else { return }
+        if !tls.plain.isEmpty { parse(tls.plain.bytes) }
         tls.plain.clear()
-        endIfTLSHas()
+        if acceptsRequests, !canContinueReading { stream.stopReading() }
+        endIfTLSHasEnded()
     }
 
-    /// Nothing more comes through TLS, and all that came is read.
-    private func endIfTLSHas() {
-        guard tls?.hasEnded == true, unread.isEmpty, phase == .open else { return }
-        peerEnded()
+    /// Handles the TLS close_notify alert after all bytes before it are parsed.
+    private func endIfTLSHasEnded() {
+        guard tls?.hasEnded == true, unread.isEmpty, acceptsRequests else { return }
+        peerDidEnd()
     }
 
     func stream(_ stream: Stream, didEnd error: UVError?) {
-        // Its TLS has said so before.
-        if hasPeerEnded, phase == .ending, error == nil { return }
-        guard phase == .open, error == nil, tls?.isEstablished ?? true else { return close() }
-        peerEnded()
+        // The connection has already handled the end of the TLS session.
+        if hasPeerEnded, case .ending = state, error == nil { return }
+        guard acceptsRequests, error == nil, tls?.isEstablished ?? true else { return close() }
+        peerDidEnd()
     }
 
-    /// It may still be reading the answers to what it sent before.
-    private func peerEnded() {
+    /// Handles the end of the client's output. The client may still read the responses to its
+    /// requests.
+    private func peerDidEnd() {
         hasPeerEnded = true
         do throws(HTTPParserError) {
             try parser.finish()
-            end()
+            endAfterResponses()
         } catch {
-            refuse(with: .plain(400))
+            reject(with: .plain(400))
         }
     }
 
-    /// Reads as far as the requests can be answered, and keeps the rest.
-    private func read(_ bytes: UnsafeRawBufferPointer) {
+    /// Parses received bytes until a request must be processed, and stores the rest in `unread`.
+    private func parse(_ bytes: UnsafeRawBufferPointer) {
         isParsing = true
-        var taken = 0
+        if case .idle = state { deadlines.beginHead(at: server.loop.nowNanoseconds) }
+        var parsedCount = 0
         do throws(HTTPParserError) {
-            taken = try parser.parse(bytes)
+            parsedCount = try parser.parse(bytes)
         } catch {
-            refuse(with: error.response)
+            reject(with: error.response)
         }
         isParsing = false
-        guard phase == .open else { return }
-        if taken < bytes.count {
-            unread = Array(bytes[taken...])
+        guard acceptsRequests else { return }
+        if parsedCount < bytes.count {
+            unread = Array(bytes[parsedCount...])
         }
-        if !canReadOn { stream.stopReading() }
+        if !canContinueReading { stream.stopReading() }
     }
 
-    var canReadOn: Bool {
-        let isWaiting = exchange.map {
-            $0.stage == .dispatched && ($0.isBodyEnded || !$0.canSkipRest)
+    func pauseParsing() { parser.pause() }
+
+    /// `true` if the connection can read further bytes: `false` while the service processes a
+    /// request whose body is complete or too long to skip, and while too many response bytes are
+    /// unsent.
+    var canContinueReading: Bool {
+        if let exchange = currentExchange, exchange.isProcessing,
+            exchange.isBodyComplete || !exchange.canSkipRest
+        {
+            return false
         }
-        return isWaiting != true && output.unsentBytes < Self.maxUnsentBytes
+        return output.unsentByteCount < Self.maxUnsentBytes
     }
 
-    /// Goes on after a pause, if there is no other reason for it. What came before the pause is
-    /// looked at in a turn of its own: the service that has just answered may be at the end of one,
-    /// when it takes no request.
-    private func readOnSoon() {
-        guard phase == .open, !isParsing, canReadOn else { return }
-        guard !unread.isEmpty else { return readOn() }
-        server.loop.inNextTurn { [weak self] in self?.readOn() }
+    /// Resumes reading if ``canContinueReading`` is `true`. Unparsed bytes are parsed in a later
+    /// loop iteration, because the service that has just responded may not accept a request during
+    /// its own callback.
+    private func resumeReading() {
+        guard acceptsRequests, !isParsing, canContinueReading else { return }
+        guard !unread.isEmpty else { return continueReading() }
+        server.loop.runInNextIteration { [weak self] in self?.continueReading() }
     }
 
-    private func readOn() {
-        guard phase == .open, !isParsing, canReadOn else { return }
+    private func continueReading() {
+        guard acceptsRequests, !isParsing, canContinueReading else { return }
         parser.resume()
         let bytes = unread
         unread = []
-        if !bytes.isEmpty { bytes.withUnsafeBytes(read) }
-        endIfTLSHas()
-        if phase == .open, canReadOn { stream.startReading() }
+        if !bytes.isEmpty { bytes.withUnsafeBytes(parse) }
+        endIfTLSHasEnded()
+        if acceptsRequests, canContinueReading { stream.startReading() }
     }
 
-    // MARK: Answering
+    // MARK: Deadlines
 
-    func dispatch(_ exchange: HTTPExchange) {
-        exchange.stage = .dispatched
-        service.answer(exchange.request) { [weak self, weak exchange] response in
-            guard let self, let exchange, self.exchange === exchange else { return }
-            self.answer(exchange, response)
-            self.finishIfDone(exchange)
+    /// Closes the connection if its client has exceeded a deadline.
+    func checkDeadlines(at now: Int64) {
+        let timeouts = server.timeouts
+        guard !deadlines.isWriteLate(unsent: stream.queuedByteCount, at: now, timeouts) else {
+            return close()
+        }
+        switch state {
+        case .idle:
+            if deadlines.isHeadLate(at: now, timeouts) {
+                reject(with: .plain(408))
+            } else if deadlines.isIdleTooLong(at: now, timeouts) {
+                endAfterResponses()
+            }
+        case .exchanging(let exchange):
+            guard !exchange.isBodyComplete, !exchange.isProcessing,
+                deadlines.isBodyLate(received: exchange.receivedBytes, at: now, timeouts)
+            else { return }
+            reject(with: .plain(408))
+        case .handshaking, .streaming, .ending, .lingering, .closed: break
         }
     }
 
-    func answer(_ exchange: HTTPExchange, _ response: HTTPResponse) {
-        precondition(exchange.stage != .answered, "a request is answered once")
-        exchange.stage = .answered
+    // MARK: Responding
+
+    /// Passes a request to the service, in this or a later loop iteration.
+    func dispatch(_ exchange: HTTPExchange) {
+        exchange.startProcessing()
+        server.requests.submit { [weak self, weak exchange] in
+            guard let self, let exchange, pendingExchange === exchange else { return }
+            process(exchange)
+        }
+    }
+
+    private func process(_ exchange: HTTPExchange) {
+        service.respond(to: exchange.request) { [weak self, weak exchange] response in
+            guard let self, let exchange, pendingExchange === exchange else { return }
+            respond(to: exchange, with: response)
+            finishIfComplete(exchange)
+        }
+    }
+
+    func respond(to exchange: HTTPExchange, with response: HTTPResponse) {
+        precondition(!exchange.hasResponse, "a request has one response")
+        exchange.finishResponse()
         let keepsAlive =
-            exchange.head.keepsAlive && exchange.canSkipRest && phase == .open
+            exchange.head.keepsAlive && exchange.canSkipRest && acceptsRequests
             && !server.isStopping
         write(response, to: exchange.head, keepsAlive: keepsAlive)
         if !keepsAlive {
-            end()
-            self.exchange = nil
+            endAfterResponses()
+            state = .ending(nil)
         }
-        if server.isStopping { closeSoon() }
+        if server.isStopping { lingeringClose.startTimeout() }
+    }
+
+    /// Responds to something that is not a valid request, and closes the connection.
+    func reject(with response: HTTPResponse) {
+        let exchange = currentExchange
+        if exchange?.hasResponse != true {
+            write(response, to: exchange?.head, keepsAlive: false)
+        }
+        endAfterResponses()
+        state = .ending(nil)
+    }
+
+    /// Sends `100 Continue`, after which the client sends its body.
+    func sendContinue() {
+        output.append { $0 += "HTTP/1.1 100 Continue\r\n\r\n".utf8 }
+        scheduleFlush()
     }
 
     private func write(_ response: HTTPResponse, to head: HTTPHead?, keepsAlive: Bool) {
@@ -200,137 +317,115 @@ final class HTTPConnection: StreamReader, EndOfTurnParticipant {
                 to: &bytes, version: head?.version ?? HTTPVersion(major: 1, minor: 1),
                 date: server.date, keepsAlive: keepsAlive, withBody: head?.method != "HEAD")
         }
-        flushSoon()
+        scheduleFlush()
     }
 
-    /// The request is read and answered: on to the next one.
-    func finishIfDone(_ exchange: HTTPExchange) {
-        guard exchange.stage == .answered, exchange.isBodyEnded, phase == .open else { return }
-        self.exchange = nil
-        readOnSoon()
-    }
-
-    /// Answers something that is no request, or none for us, and hangs up.
-    func refuse(with response: HTTPResponse) {
-        if exchange?.stage != .answered {
-            write(response, to: exchange?.head, keepsAlive: false)
-        }
-        exchange = nil
-        end()
-    }
-
-    // MARK: Answers that go on
-
+    /// Sends the response head, and then the chunks of `source` until the client disconnects.
     func stream(
         _ response: HTTPResponse, from source: any HTTPBodySource, to exchange: HTTPExchange
     ) {
         let head = exchange.head
         guard head.method != "HEAD", !server.isStopping else {
-            source.bodyEnded()
-            return answer(exchange, response)
+            source.bodyDidEnd()
+            return respond(to: exchange, with: response)
         }
         let isChunked = head.version != .http10
         output.append { bytes in
             response.write(
                 to: &bytes, version: head.version, date: server.date, keepsAlive: false,
-                withBody: false, length: isChunked ? .inChunks : .untilTheEnd)
+                withBody: false, length: isChunked ? .chunked : .untilClose)
         }
-        phase = .streaming
         parser.pause()
         unread = []
-        self.exchange = nil
-        body = HTTPBodyStream(of: source, on: stream, isChunked: isChunked) { [weak self] error in
-            self?.bodyEnded(error)
+        let body = HTTPBodyStream(of: source, on: stream, isChunked: isChunked) {
+            [weak self] error in self?.bodyDidEnd(error)
         }
-        flushSoon()
+        state = .streaming(body)
+        scheduleFlush()
     }
 
-    private func bodyEnded(_ error: UVError?) {
-        guard phase == .streaming else { return }
-        body = nil
-        error == nil ? hangUp() : close()
+    private func bodyDidEnd(_ error: UVError?) {
+        guard case .streaming = state else { return }
+        error == nil ? beginClosing() : close()
     }
 
-    // MARK: Out
+    // MARK: Writing
 
-    func flushSoon() {
-        guard !isInTurn else { return }
-        isInTurn = true
-        server.loop.atEndOfTurn(self)
+    private func scheduleFlush() {
+        guard !isFlushScheduled else { return }
+        isFlushScheduled = true
+        server.loop.callAtIterationEnd(self)
     }
 
-    func turnEnds() {
-        isInTurn = false
+    func handleIterationEnd() {
+        isFlushScheduled = false
         flush()
     }
 
     private func flush() {
-        guard phase == .open || phase == .ending || phase == .streaming else { return }
-        let isSent = output.flush(to: stream) { [weak self] error in self?.restIsSent(error) }
-        guard isSent else { return }
-        switch phase {
-        case .ending: hangUp()
-        case .streaming: body?.open()
-        default: readOnSoon()
+        switch state {
+        case .lingering, .closed: return
+        case .handshaking, .idle, .exchanging, .streaming, .ending: break
+        }
+        switch output.flush() {
+        case .queued: return
+        case .failed: return close()
+        case .written: break
+        }
+        switch state {
+        case .ending(nil): beginClosing()
+        case .ending: break
+        case .streaming(let body): body.open()
+        default: resumeReading()
         }
     }
 
-    private func restIsSent(_ error: UVError?) {
-        error == nil ? flush() : close()
-    }
+    // MARK: Closing
 
-    // MARK: The end
-
-    /// The server stops: whoever waits for an answer gets it first.
+    /// Closes the connection because the server stops. If the service processes a request, the
+    /// connection closes after its response.
     func stop() {
-        if let body {
-            closeSoon()
+        if case .streaming(let body) = state {
+            lingeringClose.startTimeout()
             return body.end()
         }
-        guard exchange?.stage != .dispatched else { return }
-        end()
-        closeSoon()
+        guard pendingExchange?.isProcessing != true else { return }
+        endAfterResponses()
+        lingeringClose.startTimeout()
     }
 
-    /// Takes no request any more; closes when what is to be sent is sent.
-    func end() {
-        guard phase == .open else { return }
-        phase = .ending
+    /// Accepts no further request, and closes the connection after all responses are sent.
+    func endAfterResponses() {
+        guard acceptsRequests else { return }
+        let exchange = currentExchange
+        if case .handshaking(let timer) = state { timer.close() }
+        state = .ending(exchange?.isProcessing == true ? exchange : nil)
         parser.pause()
         unread = []
-        if exchange?.stage != .dispatched { exchange = nil }
-        flushSoon()
+        scheduleFlush()
     }
 
-    private func hangUp() {
-        guard exchange == nil else { return }
-        if tls?.isEstablished == true {
-            tls?.finish()
-            _ = output.flush(to: stream) { _ in }
+    private func beginClosing() {
+        if let tls, tls.isEstablished {
+            tls.finish()
+            _ = output.flush()
         }
         guard !hasPeerEnded else { return close() }
-        phase = .lingering
-        stream.shutdown()
-        stream.startReading()
-        closeSoon()
-    }
-
-    private func closeSoon() {
-        guard lingering == nil else { return }
-        let timer = Timer(on: server.loop)
-        lingering = timer
-        timer.start(after: Self.lingerTime) { [weak self] in self?.close() }
+        state = .lingering
+        lingeringClose.begin()
     }
 
     private func close() {
-        guard phase != .closed else { return }
-        phase = .closed
-        body?.cancel()
-        body = nil
-        exchange = nil
+        let last = state
+        state = .closed
+        switch last {
+        case .closed: return
+        case .handshaking(let timer): timer.close()
+        case .streaming(let body): body.cancel()
+        case .idle, .exchanging, .ending, .lingering: break
+        }
         unread = []
-        lingering?.close()
-        handshake?.close()
-        stream.close { [self, server] in server.connectionClosed(self) }
+        lingeringClose.cancel()
+        stream.close { [self, server] in server.connectionDidClose(self) }
     }
 }

@@ -1,6 +1,6 @@
 import Glibc
 
-/// Dates as HTTP writes them: `Sat, 21 Nov 2026 05:27:04 GMT`.
+/// Formats dates for HTTP headers: `Sat, 21 Nov 2026 05:27:04 GMT`.
 enum HTTPDate {
     static func text(secondsSince1970 seconds: Int64) -> String {
         var time = time_t(seconds)

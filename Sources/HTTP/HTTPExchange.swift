@@ -1,24 +1,30 @@
-/// One request on its way to an answer.
+/// A request in progress: its response is not written, or its body is not read to the end.
 final class HTTPExchange {
     enum Stage {
-        /// Its body is read, up to `bodyLimit`.
-        case collecting
-        /// With the service. Its body is there, or nobody wants it.
-        case dispatched
-        case answered
+        /// The service has not returned its body plan yet.
+        case received
+        /// The body is being collected; a body of more than `limit` bytes gets the response
+        /// `tooLarge`.
+        case collecting(limit: Int, tooLarge: HTTPResponse)
+        /// The service processes the request. The body is complete, or the service skips it.
+        case processing
+        /// The response is written. The rest of the body is skipped.
+        case responded
     }
 
     let head: HTTPHead
-    var request: HTTPRequest
-    var stage = Stage.collecting
-    var bodyLimit = 0
-    var tooLarge: HTTPResponse?
-    /// The client waits to be told that its body is wanted.
-    var expectsContinue: Bool
-    var isBodyEnded = false
+    private(set) var request: HTTPRequest
+    private(set) var stage = Stage.received
+    /// `true` after the whole body was read.
+    var isBodyComplete = false
+    /// `true` while the client waits for `100 Continue` before it sends the body.
+    private(set) var expectsContinue: Bool
     private var skippedBytes = 0
+    /// The number of received bytes of the body, collected or skipped.
+    private(set) var receivedBytes = 0
 
-    /// How many bytes of a body that nobody wants are read to get at the next request.
+    /// The maximum number of body bytes to skip; skipping a longer body costs more than a new
+    /// connection.
     private static let maxSkippedBytes = 256 << 10
 
     init(_ head: HTTPHead, _ request: HTTPRequest) {
@@ -27,19 +33,50 @@ final class HTTPExchange {
         expectsContinue = head.headers["Expect"]?.lowercased() == "100-continue"
     }
 
-    /// - Returns: `false` if that makes the body too large.
-    func collect(_ bytes: UnsafeRawBufferPointer) -> Bool {
-        guard request.body.count + bytes.count <= bodyLimit else { return false }
-        request.body += bytes
+    var isProcessing: Bool {
+        if case .processing = stage { true } else { false }
+    }
+
+    var hasResponse: Bool {
+        if case .responded = stage { true } else { false }
+    }
+
+    /// Starts to collect the body.
+    ///
+    /// - Returns: `true` if the client waits for `100 Continue`, which the caller must send.
+    func startCollecting(limit: Int, tooLarge: HTTPResponse) -> Bool {
+        stage = .collecting(limit: limit, tooLarge: tooLarge)
+        guard expectsContinue, head.hasBody else { return false }
+        expectsContinue = false
         return true
     }
 
-    func skip(_ count: Int) { skippedBytes += count }
+    /// Appends received bytes to the body if the body is being collected, and skips them otherwise.
+    ///
+    /// - Returns: the response to send if the body is too large, `nil` otherwise.
+    func receive(_ bytes: UnsafeRawBufferPointer) -> HTTPResponse? {
+        receivedBytes += bytes.count
+        guard case .collecting(let limit, let tooLarge) = stage else {
+            skippedBytes += bytes.count
+            return nil
+        }
+        guard request.body.count + bytes.count <= limit else {
+            request.body = []
+            return tooLarge
+        }
+        request.body += bytes
+        return nil
+    }
 
-    /// Whether the rest of the body can be read, once nobody wants it, to get at what follows.
+    func startProcessing() { stage = .processing }
+
+    func finishResponse() { stage = .responded }
+
+    /// `true` if the rest of the body is short enough to be skipped before the next request.
     var canSkipRest: Bool {
-        if isBodyEnded { return true }
-        // A client that still waits for the 100 may send the body or leave it: who could tell.
+        if isBodyComplete { return true }
+        // A client that waits for `100 Continue` may send or omit the body, so the bytes after the
+        // head are ambiguous.
         if expectsContinue, head.hasBody { return false }
         switch head.bodyLength {
         case .bytes(let count): return count <= Self.maxSkippedBytes

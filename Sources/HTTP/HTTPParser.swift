@@ -1,10 +1,11 @@
 import CHTTPParser
+import Glibc
 
-/// Reads HTTP/1 messages as they come in, in pieces of any size: the one file that knows the
-/// library which does it, so that another can take its place.
+/// Parses HTTP/1 messages that arrive in parts of any size. Only this file uses the http_parser
+/// library.
 ///
-/// The library checks the grammar and finds the end of each message; what is said there is put
-/// together here, and told to the sink while ``parse(_:)`` runs.
+/// The library checks the grammar and finds the end of each message. `HTTPParser` assembles heads,
+/// and calls its sink while ``parse(_:)`` runs.
 final class HTTPParser {
     enum Kind {
         case requests
@@ -13,6 +14,7 @@ final class HTTPParser {
 
     weak var sink: (any HTTPParserSink)?
 
+    private let kind: Kind
     private let parser = UnsafeMutablePointer<http_parser>.allocate(capacity: 1)
     private var target: [UInt8] = []
     private var headers = HTTPHeaders()
@@ -20,38 +22,46 @@ final class HTTPParser {
     private var isAtValue = false
     private var failure: HTTPParserError?
 
-    /// Beyond this many bytes of a head, or of a body's trailer, there is no reading on.
-    static let maxHeadBytes = 1 << 20
-    /// Each takes some memory of its own, however few its bytes.
+    /// The maximum size of a request line in bytes.
+    static let maxRequestLineBytes = 16 << 10
+    /// The maximum size of all header fields in bytes, each with its colon and line end.
+    static let maxHeaderBytes = 64 << 10
+    /// The maximum size of a head, and of a chunked body's trailer, in bytes, with white space that
+    /// belongs to no field.
+    private static let maxHeadBytes = maxRequestLineBytes + maxHeaderBytes + 4_096
+    /// The maximum number of header fields. The limit exists because each field occupies memory in
+    /// addition to its bytes.
     static let maxHeaderCount = 1024
 
     init(_ kind: Kind) {
+        self.kind = kind
         _ = Self.headLimitIsSet
         http_parser_init(parser, kind == .requests ? HTTP_REQUEST : HTTP_RESPONSE)
-        // SAFETY: not retained: the parser's memory goes with this object, and only `parse` and
-        // `finish`, which hold the object, let the library call back.
+        // SAFETY: the library does not retain this object. It calls back only during `parse` and
+        // `finish`, when the caller retains the object, and `deinit` frees the library's memory.
         parser.pointee.data = Unmanaged.passUnretained(self).toOpaque()
+        if kind == .responses { parser.pointee.allow_chunked_length = 1 }
     }
 
     deinit { parser.deallocate() }
 
-    /// Reads on.
+    /// Parses `bytes`.
     ///
-    /// - Returns: how many bytes were taken: all, unless the parser was paused.
+    /// - Returns: the number of parsed bytes: all of them, unless the sink has paused the parser.
     func parse(_ bytes: UnsafeRawBufferPointer) throws(HTTPParserError) -> Int {
-        // For the library no bytes would be the end.
+        // The library would treat zero bytes as the end of the connection.
         guard !bytes.isEmpty, !isPaused else { return 0 }
         return try execute(bytes.baseAddress, bytes.count)
     }
 
-    /// Nothing more comes: an answer without a length ends here.
+    /// Handles the end of the connection, which completes a response without `Content-Length`.
     func finish() throws(HTTPParserError) {
         _ = try execute(nil, 0)
     }
 
-    /// Reads no further than the call of the sink that this is called from.
+    /// Stops parsing after the current call of the sink.
     func pause() {
-        // A parser that has failed stands still as it is, and the library aborts if told to.
+        // The library aborts the process if a failed parser is paused.
         guard errorNumber == HPE_OK else { return }
         http_parser_pause(parser, 1)
     }
@@ -78,10 +88,21 @@ final class HTTPParser {
         }
     }
 
-    // MARK: What the library says
+    // MARK: Callbacks of the library
+
+    private func append(target bytes: UnsafeRawBufferPointer) -> Int32 {
+        target += bytes
+        let method = http_method_str(http_method(parser.pointee.method))
+        let others = strlen(method!) + "  HTTP/1.1".utf8.count
+        guard target.count + others <= Self.maxRequestLineBytes else {
+            failure = .requestLineTooLong
+            return 1
+        }
+        return 0
+    }
 
     private func append(header bytes: UnsafeRawBufferPointer, isValue: Bool) -> Int32 {
-        // Behind a chunked body there may be more of them; nobody asks for those.
+        // The trailer fields after a chunked body are ignored.
         guard isReadingHead else { return 0 }
         if isValue {
             headers.append(value: bytes)
@@ -90,16 +111,37 @@ final class HTTPParser {
             headers.append(name: bytes)
         }
         isAtValue = isValue
-        guard headers.count <= Self.maxHeaderCount else {
+        guard headers.count <= Self.maxHeaderCount, headers.byteCount <= Self.maxHeaderBytes else {
             failure = .headTooLarge
             return 1
         }
+        // The library refuses a second `Content-Length`. For a response, `finishHead` checks that all
+        // are the same.
+        if kind == .responses, isValue { parser.pointee.flags &= ~UInt32(F_CONTENTLENGTH.rawValue) }
         return 0
     }
 
-    private func finishHead() {
-        // We never change protocols: what follows is read as HTTP.
+    /// Passes the head to the sink.
+    ///
+    /// - Returns: what the library does next: 0 to read the body, 1 to skip it, -1 to fail.
+    private func finishHead() -> Int32 {
+        // The library accepts blanks in the name of a field. nsqd does not: `Content-Length : 1`
+        // could mean two lengths to two readers.
+        guard headers.hasValidNames else {
+            failure = .invalidHeaderName
+            return -1
+        }
+        if kind == .requests, parser.pointee.http_major == 1, parser.pointee.http_minor == 0 {
+            // HTTP/1.0 has no transfer encoding. As in nsqd, the header is ignored.
+            parser.pointee.flags &= ~UInt32(F_CHUNKED.rawValue)
+            parser.pointee.uses_transfer_encoding = 0
+        }
+        // The server ignores `Upgrade` requests, so the bytes after the head are parsed as HTTP.
         parser.pointee.upgrade = 0
+        let isBodyless = kind == .responses && Self.hasNoBody(Int(parser.pointee.status_code))
+        let lengths = headers.values(of: "Content-Length")
+        guard kind == .requests || Set(lengths).count <= 1 else { return -1 }
+        let isChunked = parser.pointee.flags & UInt32(F_CHUNKED.rawValue) != 0
         let head = HTTPHead(
             method: String(cString: http_method_str(http_method(parser.pointee.method))),
             target: String(decoding: target, as: UTF8.self),
@@ -107,17 +149,28 @@ final class HTTPParser {
             version: HTTPVersion(
                 major: Int(parser.pointee.http_major), minor: Int(parser.pointee.http_minor)),
             headers: headers,
-            bodyLength: bodyLength,
-            keepsAlive: http_should_keep_alive(parser) != 0)
+            bodyLength: isBodyless ? .bytes(0) : bodyLength,
+            // A response with both lengths may come from a server that has lost track of its
+            // connection (RFC 9112, section 6.1).
+            keepsAlive: http_should_keep_alive(parser) != 0
+                && (lengths.isEmpty || !isChunked || kind == .requests))
         target = []
         headers = HTTPHeaders()
         isReadingHead = false
         isAtValue = false
         sink?.parserDidRead(head)
+        return isBodyless ? 1 : 0
+    }
+
+    /// Whether a response with this status ends with its head, whatever its header fields say
+    /// (RFC 9112, section 6.3). So does the response to a HEAD request, which the client never sends.
+    private static func hasNoBody(_ status: Int) -> Bool {
+        status < 200 || status == 204 || status == 304
     }
 
     private var bodyLength: HTTPHead.BodyLength {
-        if parser.pointee.flags & UInt32(F_CHUNKED.rawValue) != 0 { return .unknown }
+        let isEncoded = kind == .responses && parser.pointee.uses_transfer_encoding != 0
+        if isEncoded || parser.pointee.flags & UInt32(F_CHUNKED.rawValue) != 0 { return .unknown }
         guard parser.pointee.content_length != UInt64.max else { return .bytes(0) }
         return .bytes(Int(clamping: parser.pointee.content_length))
     }
@@ -127,41 +180,41 @@ final class HTTPParser {
         sink?.parserDidReadMessage()
     }
 
-    /// Our limit instead of the library's 80 KB. One for all parsers of the process, and every
-    /// parser here sets the same.
+    /// Replaces the library's limit of 80 KB. The limit is global to the process.
     private static let headLimitIsSet: Void = http_parser_set_max_header_size(UInt32(maxHeadBytes))
 
-    // SAFETY: written once, here, and only read by the library.
+    // SAFETY: this closure initializes the settings once, and the library only reads them.
     nonisolated(unsafe) private static let settings: UnsafePointer<http_parser_settings> = {
         let settings = UnsafeMutablePointer<http_parser_settings>.allocate(capacity: 1)
         http_parser_settings_init(settings)
         settings.pointee.on_url = { parser, base, count in
-            HTTPParser.behind(parser).target += HTTPParser.bytes(base, count)
-            return 0
+            HTTPParser.object(of: parser).append(target: HTTPParser.bytes(base, count))
         }
         settings.pointee.on_header_field = { parser, base, count in
-            HTTPParser.behind(parser).append(header: HTTPParser.bytes(base, count), isValue: false)
+            HTTPParser.object(of: parser).append(
+                header: HTTPParser.bytes(base, count), isValue: false)
         }
         settings.pointee.on_header_value = { parser, base, count in
-            HTTPParser.behind(parser).append(header: HTTPParser.bytes(base, count), isValue: true)
+            HTTPParser.object(of: parser).append(
+                header: HTTPParser.bytes(base, count), isValue: true)
         }
         settings.pointee.on_headers_complete = { parser in
-            HTTPParser.behind(parser).finishHead()
-            return 0
+            HTTPParser.object(of: parser).finishHead()
         }
         settings.pointee.on_body = { parser, base, count in
-            HTTPParser.behind(parser).sink?.parserDidRead(body: HTTPParser.bytes(base, count))
+            HTTPParser.object(of: parser).sink?.parserDidRead(body: HTTPParser.bytes(base, count))
             return 0
         }
         settings.pointee.on_message_complete = { parser in
-            HTTPParser.behind(parser).finishMessage()
+            HTTPParser.object(of: parser).finishMessage()
             return 0
         }
         return UnsafePointer(settings)
     }()
 
-    private static func behind(_ parser: UnsafeMutablePointer<http_parser>?) -> HTTPParser {
-        // SAFETY: see init.
+    private static func object(of parser: UnsafeMutablePointer<http_parser>?) -> HTTPParser {
+        // SAFETY: `init` sets the pointer to the parser object, which lives as long as the
+        // library's parser.
         Unmanaged.fromOpaque(parser!.pointee.data).takeUnretainedValue()
     }
 
@@ -171,16 +224,21 @@ final class HTTPParser {
     }
 }
 
-/// Whom a parser tells. Each call may pause it.
+/// Receives the parts of HTTP messages. Each method may pause the parser.
 protocol HTTPParserSink: AnyObject {
+    /// Receives a complete head.
     func parserDidRead(_ head: HTTPHead)
+    /// Receives bytes of the body, valid during the call only.
     func parserDidRead(body bytes: UnsafeRawBufferPointer)
+    /// Runs when the message is complete.
     func parserDidReadMessage()
 }
 
-/// Why there is no reading on.
+/// The reason why a message cannot be parsed.
 enum HTTPParserError: Error {
     case malformed
+    case requestLineTooLong
     case headTooLarge
+    case invalidHeaderName
     case unknownTransferEncoding
 }

@@ -1,37 +1,48 @@
-/// One request, with its body once that was asked for and has come.
+/// A received request. Its body is present only if the service's plan is
+/// ``HTTPBodyPlan/collect(limit:tooLarge:)``.
 package struct HTTPRequest: Sendable {
+    /// The method in upper case: `GET`.
     package let method: String
+    /// The path and the query.
     package let target: HTTPTarget
+    /// The header fields.
     package let headers: HTTPHeaders
+    /// The body length that the head announces.
     package let bodyLength: HTTPHead.BodyLength
-    /// Who asks, as `host:port`.
+    /// The client's address, as `host:port`.
     package let peer: String
-    /// It came through TLS.
+    /// Whether the connection uses TLS.
     package let isEncrypted: Bool
+    /// Whether the listener of the connection has a loopback address.
+    package let isOnLoopback: Bool
+    /// The collected body, without transfer encoding.
     package internal(set) var body: [UInt8] = []
 }
 
-/// What is to become of a request's body. Said when its head is there, before the body is read.
+/// A service's plan for a request's body, made before the body is read.
 package enum HTTPBodyPlan {
-    /// Collect it. One of more than `limit` bytes is refused with `tooLarge`: before any of it is
-    /// read if it says how long it is.
+    /// Collect the body, up to `limit` bytes. A longer body gets the response `tooLarge`, before
+    /// the body is read if the head announces its length.
     case collect(limit: Int, tooLarge: HTTPResponse)
-    /// Nobody wants it: the request is answered without.
+    /// Process the request and ignore its body.
     case skip
-    /// Answer at once with this; there is nothing to be done.
+    /// Send this response without processing the request.
     case refuse(HTTPResponse)
-    /// Answer at once with this head, and go on with what the source gives, until the client
-    /// leaves or the server stops. The connection takes no other request.
+    /// Send the head of this response and then the chunks of the source, until the client
+    /// disconnects or the server stops. The connection accepts no further request.
     case stream(HTTPResponse, any HTTPBodySource)
 }
 
-/// An answer.
+/// A server's response.
 package struct HTTPResponse: Sendable {
+    /// The status code.
     package var status: Int
-    /// Besides `Date`, `Content-Length` and `Connection`, which the server writes.
+    /// The header fields, without `Date`, `Content-Length` and `Connection`, which the server adds.
     package var headers: [(name: String, value: String)]
+    /// The body.
     package var body: [UInt8]
 
+    /// Combines a status, header fields and a body.
     package init(
         status: Int, headers: [(name: String, value: String)] = [], body: [UInt8] = []
     ) {
@@ -40,15 +51,16 @@ package struct HTTPResponse: Sendable {
         self.body = body
     }
 
-    /// How the client knows where the body ends.
+    /// The way in which the client recognizes the end of the body.
     enum Length {
+        /// The header `Content-Length` announces the body's length.
         case known
-        case inChunks
-        /// When the connection does: all that HTTP/1.0 has.
-        case untilTheEnd
+        case chunked
+        /// The body ends with the connection, for HTTP/1.0.
+        case untilClose
     }
 
-    /// Text of the server's own, for what never comes to a service.
+    /// Creates a plain-text response for requests that do not reach a service.
     static func plain(_ status: Int, _ detail: String? = nil) -> HTTPResponse {
         let text = "\(status) \(reason(of: status))" + (detail.map { ": \($0)" } ?? "")
         return HTTPResponse(
@@ -56,7 +68,15 @@ package struct HTTPResponse: Sendable {
             body: Array(text.utf8))
     }
 
-    /// Appends the answer as it goes over the wire.
+    /// Appends the response in wire format to `output`.
+    ///
+    /// - Parameters:
+    ///   - output: receives the bytes.
+    ///   - version: the version of the request.
+    ///   - date: the value of the `Date` header.
+    ///   - keepsAlive: whether the connection stays open after the response.
+    ///   - withBody: whether the body is appended; `false` for HEAD and for streamed bodies.
+    ///   - length: the way in which the client recognizes the end of the body.
     func write(
         to output: inout [UInt8], version: HTTPVersion, date: String, keepsAlive: Bool,
         withBody: Bool, length: Length = .known
@@ -67,10 +87,10 @@ package struct HTTPResponse: Sendable {
         head += "Date: \(date)\r\n"
         switch length {
         case .known: head += "Content-Length: \(body.count)\r\n"
-        case .inChunks: head += "Transfer-Encoding: chunked\r\n"
-        case .untilTheEnd: break
+        case .chunked: head += "Transfer-Encoding: chunked\r\n"
+        case .untilClose: break
         }
-        // Said only where it is not what the version takes for granted.
+        // `Connection` is written only if its value differs from the default of the HTTP version.
         if keepsAlive == isOld { head += "Connection: \(keepsAlive ? "keep-alive" : "close")\r\n" }
         output += (head + "\r\n").utf8
         if withBody { output += body }
@@ -85,7 +105,9 @@ package struct HTTPResponse: Sendable {
         case 403: "Forbidden"
         case 404: "Not Found"
         case 405: "Method Not Allowed"
+        case 408: "Request Timeout"
         case 413: "Request Entity Too Large"
+        case 414: "Request URI Too Long"
         case 417: "Expectation Failed"
         case 421: "Misdirected Request"
         case 431: "Request Header Fields Too Large"

@@ -1,85 +1,127 @@
 import Transport
 import UVLoop
 
-/// What a server serves.
+/// Processes the requests of a server.
 package protocol HTTPService: AnyObject {
-    /// What is to become of the request's body: asked when its head is there.
+    /// Decides how to treat a request's body. It runs when the head is received.
     func bodyPlan(for request: HTTPRequest) -> HTTPBodyPlan
 
-    /// Answers the request: `respond` is called once, now or later.
-    func answer(_ request: HTTPRequest, _ respond: @escaping (HTTPResponse) -> Void)
+    /// Processes a request and calls `respond` once, during this call or later.
+    func respond(to request: HTTPRequest, _ respond: @escaping (HTTPResponse) -> Void)
 }
 
 /// An HTTP/1.1 server on a loop.
 ///
-/// A connection's requests are answered one after the other, in order. A client that does not take
-/// its answers is not read from, so that what it can make the server hold is bounded: one request,
-/// one answer, and a piece of what it has sent beyond that.
+/// A connection processes its requests one at a time, in order. The server stops reading from a
+/// client that does not read its responses. So each connection holds at most one request, one
+/// response, and one read buffer of further requests.
 package final class HTTPServer {
     let loop: Loop
     private unowned let service: any HTTPService
 
     private var listeners: [Listener] = []
     private var connections: [ObjectIdentifier: HTTPConnection] = [:]
-    /// Those that were too many, as long as they are being told so.
-    private var turnedAway: [ObjectIdentifier: HTTPConnection] = [:]
+    /// The connections beyond the limit, until the refusal is sent to each.
+    private var rejected: [ObjectIdentifier: HTTPConnection] = [:]
     private(set) var isStopping = false
-    private var whenStopped: (() -> Void)?
+    private var onStopped: (() -> Void)?
+    /// Checks the deadlines of all connections; `nil` while there are none.
+    private var deadlineTimer: Timer?
     private var lastDate: (seconds: Int64, text: String) = (-1, "")
 
-    /// What connections read into: one buffer for all, as the loop reads one at a time.
+    /// The memory that all connections read into. They can share it because the loop reads from one
+    /// connection at a time.
     let readBuffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 64 << 10, alignment: 16)
 
+    /// The requests that the service processes in one iteration, and the handshakes of TLS.
+    let requests: WorkQueue
+    let handshakes: WorkQueue
+
+    /// Creates a server for `service`, which must outlive the server.
     package init(serving service: any HTTPService, on loop: Loop) {
         self.service = service
         self.loop = loop
+        requests = WorkQueue(on: loop, jobs: 512, time: .milliseconds(5))
+        handshakes = WorkQueue(on: loop, jobs: 64, time: .milliseconds(5))
     }
 
     deinit { readBuffer.deallocate() }
 
-    /// Connections that are open.
+    /// The number of open connections.
     package var connectionCount: Int { connections.count }
 
-    /// How many connections are taken, and what all others are told.
+    /// The maximum number of connections, and the response to connections beyond it; no limit by
+    /// default.
     package var limit: (connections: Int, refusal: HTTPResponse)?
 
-    /// Takes connections there; port 0 is any free one.
+    /// The deadlines of the connections.
+    package var timeouts = HTTPTimeouts()
+
+    /// Accepts connections at `endpoint`; with port 0 the kernel assigns a free port.
     ///
-    /// - Parameter tls: what connections are encrypted with, if they are.
-    /// - Returns: where it listens.
+    /// - Parameter tls: the TLS context of the connections; `nil` (the default) for plain HTTP.
+    /// - Returns: the endpoint, with the port that the kernel assigned.
+    /// - Throws: `UVError`, such as `EADDRINUSE`.
     package func listen(
         at endpoint: Endpoint, tls: TLSContext? = nil
     ) throws(UVError) -> Endpoint {
+        var isOnLoopback = false
         let listener = try Listener(on: loop, at: endpoint) {
-            [weak self] stream in self?.accept(stream, tls)
+            [weak self] stream in self?.accept(stream, tls, isOnLoopback: isOnLoopback)
         }
+        isOnLoopback =
+            listener.endpoint.tcpAddress.map { HostNames.isLoopback(address: $0.host) } ?? false
         listeners.append(listener)
         return listener.endpoint
     }
 
+    /// Accepts unencrypted connections at `address`; with port 0 the kernel assigns a free port.
+    ///
+    /// - Returns: the address, with the port that the kernel assigned.
     package func listen(at address: SocketAddress) throws(UVError) -> SocketAddress {
         try listen(at: .tcp(address)).tcpAddress!
     }
 
-    private func accept(_ stream: Stream, _ tls: TLSContext?) {
-        stream.noDelay(true)
+    private func accept(_ stream: Stream, _ tls: TLSContext?, isOnLoopback: Bool) {
+        stream.setNoDelay(true)
         let connection = HTTPConnection(
-            stream, tls: tls.map { TLSSession($0) }, serving: service, of: self)
+            stream, tls: tls.map { TLSSession($0) }, isOnLoopback: isOnLoopback, serving: service,
+            of: self)
         if let limit, connections.count >= limit.connections {
-            turnedAway[ObjectIdentifier(connection)] = connection
-            return connection.turnAway(with: limit.refusal)
+            rejected[ObjectIdentifier(connection)] = connection
+            return connection.reject(limit.refusal)
         }
         connections[ObjectIdentifier(connection)] = connection
         connection.start()
+        startDeadlines()
     }
 
-    func connectionClosed(_ connection: HTTPConnection) {
+    /// One timer checks all connections, because a timer for each would be restarted with each
+    /// request.
+    private func startDeadlines() {
+        guard deadlineTimer == nil else { return }
+        let timer = Timer(on: loop)
+        deadlineTimer = timer
+        let interval = HTTPTimeouts.checkInterval
+        timer.start(after: interval, repeating: interval) { [weak self] in self?.checkDeadlines() }
+    }
+
+    private func checkDeadlines() {
+        let now = loop.nowNanoseconds
+        for connection in connections.values { connection.checkDeadlines(at: now) }
+    }
+
+    func connectionDidClose(_ connection: HTTPConnection) {
         connections[ObjectIdentifier(connection)] = nil
-        turnedAway[ObjectIdentifier(connection)] = nil
+        rejected[ObjectIdentifier(connection)] = nil
+        if connections.isEmpty {
+            deadlineTimer?.close()
+            deadlineTimer = nil
+        }
         finishStopping()
     }
 
-    /// The present as HTTP writes it; put into words once a second.
+    /// The current time as text for the `Date` header, formatted at most once a second.
     var date: String {
         let seconds = loop.wallClockNanoseconds / 1_000_000_000
         if seconds != lastDate.seconds {
@@ -88,13 +130,14 @@ package final class HTTPServer {
         return lastDate.text
     }
 
-    /// Takes no connection and no request any more; those that are there get their answers.
+    /// Stops the server, which accepts no further connection and no further request. Requests in
+    /// progress still get their responses.
     ///
-    /// - Parameter done: called once, when the last connection is closed.
+    /// - Parameter done: runs once, when the last connection is closed.
     package func stop(_ done: @escaping () -> Void) {
-        precondition(whenStopped == nil, "a server is stopped once")
+        precondition(onStopped == nil, "a server is stopped once")
         isStopping = true
-        whenStopped = done
+        onStopped = done
         for listener in listeners { listener.close() }
         listeners = []
         for connection in connections.values { connection.stop() }
@@ -102,8 +145,8 @@ package final class HTTPServer {
     }
 
     private func finishStopping() {
-        guard connections.isEmpty, turnedAway.isEmpty, let done = whenStopped else { return }
-        whenStopped = nil
+        guard connections.isEmpty, rejected.isEmpty, let done = onStopped else { return }
+        onStopped = nil
         done()
     }
 }

@@ -1,16 +1,18 @@
 import DequeModule
 import HTTP
+import TallyBasics
 
-/// What browsers are told, in order: each piece of it once, however many read it.
+/// A bounded log of recent events in order. All subscribers share the encoded bytes.
 ///
-/// A browser is a cursor: the number of the last event it was given. The log is bounded, and one
-/// whose cursor has fallen behind its start is given the present state, and goes on from there.
+/// Each subscriber has a cursor: the number of the last event that the server sent to the
+/// subscriber. The size of the log in bytes is limited. If the log no longer has the event after a
+/// cursor, the subscriber receives the whole state, and then the later events.
 struct EventLog {
     private struct Entry {
-        let piece: HTTPPiece
-        /// The number of the first event in it.
+        let piece: HTTPChunk
+        /// The number of the first event in `piece`.
         let first: Int
-        /// Where each of its events ends.
+        /// The end offset in bytes of each event in `piece`.
         let ends: [Int]
 
         var last: Int { first + ends.count - 1 }
@@ -19,102 +21,50 @@ struct EventLog {
     private var entries: Deque<Entry> = []
     private var bytes = 0
     private let maxBytes: Int
-    /// The number of the last event there was.
+    /// The number of the newest event.
     private(set) var last = 0
 
     init(maxBytes: Int) { self.maxBytes = maxBytes }
 
-    /// Adds a batch that was begun with the number behind `last`.
-    mutating func append(_ events: EventBatch) {
-        guard !events.ends.isEmpty else { return }
-        precondition(events.first == last + 1, "events have no gap")
-        let entry = Entry(
-            piece: HTTPPiece(events.bytes), first: events.first, ends: events.ends)
+    /// Appends a batch that starts after ``last``, and removes the oldest entries beyond
+    /// `maxBytes`.
+    mutating func append(_ batch: EventBatch) {
+        guard !batch.isEmpty else { return }
+        precondition(batch.first == last + 1, "event numbers have no gap")
+        let entry = Entry(piece: HTTPChunk(batch.bytes), first: batch.first, ends: batch.ends)
         last = entry.last
         bytes += entry.piece.count
         entries.append(entry)
         while bytes > maxBytes, entries.count > 1 { bytes -= entries.removeFirst().piece.count }
     }
 
-    /// Forgets all there is, because something is missing in it: everybody needs the state.
-    mutating func breakOff() {
+    /// Removes all events because one event was not recorded: every subscriber then needs the whole
+    /// state.
+    mutating func invalidate() {
         entries = []
         bytes = 0
         last += 1
     }
 
-    /// Whether a browser that was given this event can go on with what followed it.
-    func holds(_ cursor: Int) -> Bool {
+    /// Returns `true` if the log has every event after `cursor`.
+    func canContinue(after cursor: Int) -> Bool {
         cursor <= last && cursor >= (entries.first?.first ?? last + 1) - 1
     }
 
-    /// What comes behind an event that the log holds; `nil` if that was the last.
-    func next(after cursor: Int) -> (piece: HTTPPiece, last: Int)? {
-        guard cursor < last, let entry = entry(holding: cursor + 1) else { return nil }
+    /// Returns the next piece after `cursor` and the number of the last event in the piece; `nil`
+    /// at the end of the log.
+    func next(after cursor: Int) -> (piece: HTTPChunk, last: Int)? {
+        guard cursor < last, let entry = entry(containing: cursor + 1) else { return nil }
         let skipped = cursor + 1 - entry.first
         guard skipped > 0 else { return (entry.piece, entry.last) }
-        // It broke off in the middle of a piece, and gets the rest of it for itself.
-        return (HTTPPiece(entry.piece.bytes[entry.ends[skipped - 1]...]), entry.last)
+        // A reconnected subscriber may have received only some events of the piece, so the others
+        // are copied.
+        return (HTTPChunk(entry.piece.bytes[entry.ends[skipped - 1]...]), entry.last)
     }
 
-    private func entry(holding number: Int) -> Entry? {
-        var range = entries.startIndex..<entries.endIndex
-        while !range.isEmpty {
-            let middle = (range.lowerBound + range.upperBound) / 2
-            if entries[middle].last < number {
-                range = middle + 1..<range.upperBound
-            } else if entries[middle].first > number {
-                range = range.lowerBound..<middle
-            } else {
-                return entries[middle]
-            }
-        }
-        return nil
+    private func entry(containing number: Int) -> Entry? {
+        let index = entries.partitioningIndex { $0.last >= number }
+        guard index < entries.endIndex, entries[index].first <= number else { return nil }
+        return entries[index]
     }
-}
-
-/// Events as they go over the wire, numbered one after the other.
-///
-/// - SeeAlso: HTML, “Server-sent events”.
-struct EventBatch {
-    let first: Int
-    private let run: String
-    private(set) var bytes: [UInt8] = []
-    private(set) var ends: [Int] = []
-
-    init(after last: Int, of run: String) {
-        first = last + 1
-        self.run = run
-    }
-
-    mutating func add(_ name: StaticString, _ data: [UInt8]) {
-        bytes += EventBatch.event(name, EventID(run: run, number: first + ends.count), data)
-        ends.append(bytes.count)
-    }
-
-    /// One event by itself. Data of one line: our JSON has no other.
-    static func event(_ name: StaticString, _ id: EventID, _ data: [UInt8]) -> [UInt8] {
-        Array("id: \(id)\nevent: \(name)\ndata: ".utf8) + data + Array("\n\n".utf8)
-    }
-}
-
-/// Names an event across restarts of the server: a number alone would be taken for one of the last
-/// run's.
-struct EventID: CustomStringConvertible {
-    let run: String
-    let number: Int
-
-    init(run: String, number: Int) {
-        self.run = run
-        self.number = number
-    }
-
-    /// Reads what a browser says it heard last.
-    init?(_ text: String) {
-        let parts = text.split(separator: "-", omittingEmptySubsequences: false)
-        guard parts.count == 2, let number = Int(parts[1]), number >= 0 else { return nil }
-        self.init(run: String(parts[0]), number: number)
-    }
-
-    var description: String { "\(run)-\(number)" }
 }

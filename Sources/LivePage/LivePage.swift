@@ -1,137 +1,118 @@
 import PlayCounts
+import TallyBasics
 import UVLoop
 
 /// The page that shows the counts live, on a thread of its own.
 ///
 /// ```
-/// PlayProcessor ──▶ NewsDesk, behind a lock ──door──▶ PageServer ──▶ EventLog ──▶ Browser, Browser, …
+/// PlayProcessor ──▶ UpdateQueue (locked) ──▶ PageServer ──▶ EventLog ──▶ EventSubscriber …
+///  its own loop                               the page's loop
 /// ```
 ///
-/// The processor only leaves word of its calls and batches; nothing that a browser does, or a
-/// thousand of them do, can make it wait.
+/// The processor only appends to the queue, so that slow browsers cannot delay the processor.
 package final class LivePage: Sendable {
-    /// Where it listens.
+    /// The bound address, with the port that the kernel assigned if port 0 was requested.
     package let address: SocketAddress
 
-    private let thread: LoopThread
-    private let server: LoopBound<PageServer>
-    private let desk: Guarded<NewsDesk>
+    private let host: LoopHost<PageServer>
+    private let updates: LockedValue<UpdateQueue>
 
+    /// The URL of the page.
     package var url: String { "http://\(address)/videos" }
 
-    /// Starts it; it takes browsers when this returns.
+    /// Starts the page, which accepts connections when this method returns.
     ///
-    /// - Parameter totals: what the store holds before the processor begins.
-    /// - Throws: `UVError`, `EADDRINUSE` above all.
+    /// - Parameter totals: the counts in the store before the processor starts.
+    /// - Throws: `UVError` if the address cannot be bound.
     package static func start(
         at address: SocketAddress, totals: [PlayCount],
         settings: PageSettings = PageSettings()
     ) async throws -> LivePage {
-        // It goes last where there are more threads to run than processors.
-        let thread = try LoopThread(name: "page", niceness: 10)
-        let desk = Guarded(NewsDesk(of: settings))
-        do {
-            let (bound, server) = try await withCheckedThrowingContinuation { continuation in
-                thread.door.submit { loop in
-                    continuation.resume(
-                        with: Result {
-                            let server = PageServer(settings, totals: totals, on: loop) {
-                                desk.withLock { $0.take() }
-                            }
-                            return (try server.listen(at: address), LoopBound(server, on: loop))
-                        })
-                }
+        let updates = LockedValue(UpdateQueue(of: settings))
+        // The page's thread has a lower priority, because counting is more important than display.
+        let (host, bound) = try await LoopHost.start(threadName: "page", niceness: 10) { loop in
+            let server = PageServer(settings, totals: totals, on: loop) {
+                updates.withLock { $0.removeUpdate() }
             }
-            return LivePage(at: bound, thread: thread, server: server, desk: desk)
-        } catch {
-            thread.stop()
-            thread.join()
-            throw error
+            return (server, try server.listen(at: address))
         }
+        return LivePage(at: bound, on: host, updates: updates)
     }
 
     private init(
-        at address: SocketAddress, thread: LoopThread, server: LoopBound<PageServer>,
-        desk: Guarded<NewsDesk>
+        at address: SocketAddress, on host: LoopHost<PageServer>,
+        updates: LockedValue<UpdateQueue>
     ) {
         self.address = address
-        self.thread = thread
-        self.server = server
-        self.desk = desk
+        self.host = host
+        self.updates = updates
     }
 
-    /// Tells the browsers what is left to tell, hangs up on them, and ends the thread.
+    /// Sends the last update to all browsers, closes their connections, and ends the thread.
     package func stop() async {
-        await withCheckedContinuation { continuation in
-            let isOpen = server.submit { [thread] server in
-                guard let server else { return continuation.resume() }
-                server.stop {
-                    withExtendedLifetime(server) {}
-                    thread.stop()
-                    continuation.resume()
-                }
-            }
-            if !isOpen { continuation.resume() }
-        }
-        thread.join()
+        await host.stop()
     }
 }
+
+extension PageServer: LoopHosted {}
 
 // MARK: - The processor's side
 
 extension LivePage {
-    /// The page as a client of its own, on the processor's loop: it takes every call at once, and
-    /// what it has taken is not remembered, for it begins with all there is.
+    /// Returns the page as a client of the processor, on the processor's loop. The page accepts
+    /// every call at once. The store keeps no state for the page, because the page starts with all
+    /// totals of the store.
     package func client(on loop: Loop) -> Client {
         Client("page", sink: sink(on: loop), isRemembered: false)
     }
 
-    /// Shows every call that it takes.
+    /// Returns a sink that shows calls on the page.
     ///
-    /// - Parameter client: takes the calls first, and the page shows those it took; without one
-    ///   the page takes them all.
+    /// - Parameter client: the sink that receives the calls. The page shows only calls that this
+    ///   sink accepts; without a sink, the page shows all calls.
     package func sink(on loop: Loop, showing client: (any Sink)? = nil) -> any Sink {
         PageSink(self, on: loop, showing: client)
     }
 
-    /// Compares the calls with what the batches of this processor would need. To be called on its
-    /// loop, once its observer is set: whoever observes already goes on to.
-    package func watch(_ processor: PlayProcessor) {
+    /// Observes the commits of a processor, to compute the minimum number of calls.
+    ///
+    /// Call this method on the processor's loop, after the processor's observer is set. That
+    /// observer is still called.
+    package func observe(_ processor: PlayProcessor) {
         let observer = processor.observer
         processor.observer.committed = { [self, weak processor] changes, instant in
             observer.committed(changes, instant)
-            committed(changes, at: instant, counted: processor?.statistics.counted ?? 0)
+            guard !changes.isEmpty else { return }
+            let counted = processor?.statistics.counted ?? 0
+            appendToQueue { $0.append(changes, at: instant, counted: counted) }
         }
     }
 
-    /// What the processor's channel holds at its broker; `nil` if that is not known.
-    package func queueIs(_ queue: QueueState?) {
-        server.submit { $0?.queueIs(queue) }
+    /// Shows the verdict of a run that has ended.
+    package func setVerdict(_ verdict: Verdict) {
+        host.submit { $0?.setVerdict(verdict) }
     }
 
-    fileprivate func called(_ call: Call, at instant: Instant) {
-        knock(
-            desk.withLock { desk in
-                defer { desk.called(call, at: instant) }
-                return desk.isEmpty
-            })
+    /// Shows the depth of the processor's channel on the page; `nil` if the depth is unknown.
+    package func setQueueState(_ queue: QueueState?) {
+        host.submit { $0?.setQueueState(queue) }
     }
 
-    private func committed(_ changes: [CountChange], at instant: Instant, counted: Int) {
-        knock(
-            desk.withLock { desk in
-                defer { desk.committed(changes, at: instant, counted: counted) }
-                return desk.isEmpty
-            })
+    fileprivate func append(_ call: Call, at instant: MonotonicInstant) {
+        appendToQueue { $0.append(call, at: instant) }
     }
 
-    /// The first piece of news brings the page to take all that there is when it comes to it.
-    private func knock(_ isFirst: Bool) {
-        if isFirst { server.submit { $0?.newsCame() } }
+    private func appendToQueue(_ append: (inout UpdateQueue) -> Void) {
+        let wasEmpty = updates.withLock { updates in
+            defer { append(&updates) }
+            return updates.isEmpty
+        }
+        // Changes appended to a non-empty queue are part of an update that is already scheduled.
+        if wasEmpty { host.submit { $0?.scheduleUpdate() } }
     }
 }
 
-/// What the page looks like to a publisher.
+/// Passes calls to a client's sink, and shows the accepted calls on the page.
 private final class PageSink: Sink {
     private let page: LivePage
     private let loop: Loop
@@ -143,14 +124,14 @@ private final class PageSink: Sink {
         self.client = client
     }
 
-    func send(_ call: Call, whenAnswered answer: @escaping (Result<Void, SinkError>) -> Void) {
+    func send(_ call: Call, completion: @escaping (Result<Void, SinkError>) -> Void) {
         guard let client else {
-            page.called(call, at: loop.instant)
-            return answer(.success(()))
+            page.append(call, at: loop.instant)
+            return completion(.success(()))
         }
         client.send(call) { [page, loop] outcome in
-            if case .success = outcome { page.called(call, at: loop.instant) }
-            answer(outcome)
+            if case .success = outcome { page.append(call, at: loop.instant) }
+            completion(outcome)
         }
     }
 

@@ -1,7 +1,8 @@
-import HTTP
 import PlayCounts
+import TallyBasics
+import TallyJSON
 
-/// What the page and its API say, as JSON. The README lists the names.
+/// Encodes the page's events and API responses. The page guide documents the JSON keys.
 enum PageJSON {
     static func call(_ call: Call, atMilliseconds time: Int64) -> [UInt8] {
         JSONWriter.object { json in
@@ -32,14 +33,15 @@ enum PageJSON {
     }
 
     static func statistics(
-        _ figures: Figures, _ table: VideoTable, atMilliseconds time: Int64, since second: Int64
+        _ statistics: PageStatistics, _ table: VideoTable, atMilliseconds time: Int64,
+        since second: Int64
     ) -> [UInt8] {
-        JSONWriter.object { write(figures, table, time, since: second, to: &$0) }
+        JSONWriter.object { write(statistics, table, time, since: second, to: &$0) }
     }
 
     static func state(
-        _ figures: Figures, _ table: VideoTable, _ settings: PageSettings,
-        atMilliseconds time: Int64
+        _ statistics: PageStatistics, _ table: VideoTable, _ settings: PageSettings,
+        _ verdict: Verdict?, atMilliseconds time: Int64
     ) -> [UInt8] {
         JSONWriter.object { json in
             json.name("settings")
@@ -50,10 +52,28 @@ enum PageJSON {
                 json.member("freshness_ms", Int(settings.freshness.nanoseconds / 1_000_000))
             }
             json.name("statistics")
-            json.object { write(figures, table, time, since: 0, to: &$0) }
-            let view = VideoTable.View(limit: settings.videosInState)
+            json.object { write(statistics, table, time, since: 0, to: &$0) }
+            json.name("verdict")
+            if let verdict { json.object { write(verdict, to: &$0) } } else { json.null() }
+            let query = VideoTable.Query(limit: settings.videosInState)
             json.name("videos")
-            json.array(table.look(view).rows) { json, row in json.object { write(row, to: &$0) } }
+            json.array(table.rows(query).rows) { json, row in json.object { write(row, to: &$0) } }
+        }
+    }
+
+    static func verdict(_ verdict: Verdict) -> [UInt8] {
+        JSONWriter.object { write(verdict, to: &$0) }
+    }
+
+    private static func write(_ verdict: Verdict, to json: inout JSONWriter) {
+        json.member("verdict", verdict.passes ? "pass" : "fail")
+        json.name("rules")
+        json.array(verdict.rules) { json, rule in
+            json.object { json in
+                json.member("rule", rule.rule)
+                json.member("holds", rule.holds)
+                json.member("detail", rule.detail)
+            }
         }
     }
 
@@ -66,27 +86,27 @@ enum PageJSON {
     }
 
     private static func write(
-        _ figures: Figures, _ table: VideoTable, _ time: Int64, since second: Int64,
+        _ statistics: PageStatistics, _ table: VideoTable, _ time: Int64, since second: Int64,
         to json: inout JSONWriter
     ) {
         json.member("time", Int(time))
         json.member("videos", table.videos)
         json.member("plays", table.plays)
-        json.member("counted", figures.counted)
-        json.member("waiting_videos", figures.waitingVideos)
+        json.member("counted", statistics.counted)
+        json.member("waiting_videos", statistics.waitingVideos)
         json.name("calls")
         json.object { json in
-            json.member("made", figures.calls)
-            json.member("immediate", figures.immediateCalls)
-            json.member("batched", figures.batchedCalls)
-            json.member("empty_slots", figures.emptySlots)
-            json.member("least", figures.leastCalls)
-            json.member("ratio_thousandths", Int((figures.callsRatio * 1000).rounded()))
+            json.member("made", statistics.calls)
+            json.member("immediate", statistics.immediateCalls)
+            json.member("batched", statistics.batchedCalls)
+            json.member("empty_slots", statistics.emptySlots)
+            json.member("least", statistics.leastCalls)
+            json.member("ratio_thousandths", Int((statistics.callsRatio * 1000).rounded()))
         }
-        json.member("worst_immediate_us", Int(figures.worstImmediate.nanoseconds / 1000))
-        json.member("worst_lateness_us", Int(figures.worstLateness.nanoseconds / 1000))
+        json.member("worst_immediate_us", Int(statistics.worstImmediate.nanoseconds / 1000))
+        json.member("worst_lateness_us", Int(statistics.worstLateness.nanoseconds / 1000))
         json.name("queue")
-        if let queue = figures.queue {
+        if let queue = statistics.queue {
             json.object { json in
                 json.member("depth", queue.depth)
                 json.member("in_flight", queue.inFlight)
@@ -96,7 +116,7 @@ enum PageJSON {
             json.null()
         }
         json.name("seconds")
-        json.array(figures.seconds.filter { $0.second >= second }) { json, second in
+        json.array(statistics.seconds.filter { $0.second >= second }) { json, second in
             json.object { json in
                 json.member("second", Int(second.second))
                 json.member("plays", second.plays)

@@ -1,45 +1,44 @@
 import HTTP
 import PlayCounts
+import TallyJSON
 import UVLoop
 
-/// What there is to see at the page's address. Nothing of it changes anything.
+/// The HTTP routes of the page and of its API. All routes are read-only.
 final class PageRoutes: HTTPService {
-    // It lives as long as its server, which holds it.
+    // The server owns this object, so the reference is always valid.
     private unowned let server: PageServer
-    private var isLoopback = true
+    private var hosts = HostNames(.loopback)
 
     init(of server: PageServer) { self.server = server }
 
-    func listens(at address: SocketAddress) {
-        isLoopback = address.host.hasPrefix("127.") || address.host == "::1"
+    func setAddress(_ address: SocketAddress) {
+        let isLoopback = HostNames.isLoopback(address: address.host)
+        hosts = HostNames(isLoopback ? .loopback : .numeric, and: server.settings.hosts)
     }
 
     func bodyPlan(for request: HTTPRequest) -> HTTPBodyPlan {
-        guard isAskedForByName(request) else {
-            return .refuse(.text(421, "this page is at 127.0.0.1 or localhost only"))
+        guard let host = request.headers["Host"], hosts.accepts(host) else {
+            return .refuse(
+                .text(
+                    421,
+                    "this page is not served under the name in the request; start tally with "
+                        + "--page-host=NAME to add a name"))
         }
         guard request.method == "GET" || request.method == "HEAD" else {
-            return .refuse(.text(405, "this page only shows", [("Allow", "GET, HEAD")]))
+            return .refuse(
+                .text(405, "this page is read-only: use GET or HEAD", [("Allow", "GET, HEAD")]))
         }
         guard request.target.path == "/events" else { return .skip }
-        guard !server.isStopping, server.hasRoom else {
-            return .refuse(.text(503, "no more browsers for now", [("Retry-After", "5")]))
+        guard server.acceptsSubscribers else {
+            return .refuse(.text(503, "too many browsers are connected", [("Retry-After", "5")]))
         }
         let head = HTTPResponse.page(
             200, "text/event-stream", [], [("Cache-Control", "no-store")])
         guard request.method == "GET" else { return .refuse(head) }
-        return .stream(head, server.join(after: request.headers["Last-Event-ID"]))
+        return .stream(head, server.addSubscriber(after: request.headers["Last-Event-ID"]))
     }
 
-    /// A page of someone else's, whose name was made to lead here, would be one with ours to the
-    /// browser, and read it. So where only this machine can ask, it must ask for this machine.
-    private func isAskedForByName(_ request: HTTPRequest) -> Bool {
-        guard isLoopback, let host = request.headers["Host"] else { return isLoopback == false }
-        let name = host.hasPrefix("[") ? host.prefix { $0 != "]" } + "]" : host.prefix { $0 != ":" }
-        return ["127.0.0.1", "localhost", "[::1]"].contains(name.lowercased())
-    }
-
-    func answer(_ request: HTTPRequest, _ respond: @escaping (HTTPResponse) -> Void) {
+    func respond(to request: HTTPRequest, _ respond: @escaping (HTTPResponse) -> Void) {
         respond(response(to: request))
     }
 
@@ -53,16 +52,16 @@ final class PageRoutes: HTTPService {
         case "/api/videos": videos(request)
         case let path where path.hasPrefix("/api/videos/"):
             video(String(path.dropFirst("/api/videos/".count)))
-        default: .failure(404, "there is nothing here; see /videos")
+        default: .failure(404, "not found; see /videos")
         }
     }
 
     private func videos(_ request: HTTPRequest) -> HTTPResponse {
         guard let query = HTTPQuery(parsing: request.target.query) else {
-            return .failure(400, "the query is malformed")
+            return .failure(400, "malformed query string")
         }
         do throws(BadArgument) {
-            let (rows, matching) = server.table.look(try VideoTable.View(query))
+            let (rows, matching) = server.table.rows(try VideoTable.Query(query))
             return .json(PageJSON.rows(rows, matching: matching, of: server.table.videos))
         } catch {
             return .failure(400, error.description)
@@ -72,32 +71,34 @@ final class PageRoutes: HTTPService {
     private func video(_ text: String) -> HTTPResponse {
         guard let videoID = VideoID(text) else {
             return .failure(
-                400, "a video_id is a GUID such as 1b4e28ba-2fa1-4d3b-a3f5-cf1b2c1e9a70")
+                400,
+                "invalid video_id: expected a GUID such as 1b4e28ba-2fa1-4d3b-a3f5-cf1b2c1e9a70")
         }
         guard let row = server.table[videoID] else {
-            return .failure(404, "no count of this video was published")
+            return .failure(404, "unknown video: no count was published for it")
         }
         return .json(PageJSON.row(row))
     }
 }
 
+/// An invalid query parameter.
 struct BadArgument: Error, CustomStringConvertible {
     let description: String
 }
 
-extension VideoTable.View {
-    /// Reads `top`, `sort`, `order` and `search`.
+extension VideoTable.Query {
+    /// Parses the query parameters `top`, `sort`, `order` and `search`.
     init(_ query: HTTPQuery) throws(BadArgument) {
         self.init()
         if let top = query["top"] {
             guard let number = Int(top), 1...Self.maxLimit ~= number else {
-                throw BadArgument(description: "top is a number from 1 to \(Self.maxLimit)")
+                throw BadArgument(description: "top must be a number from 1 to \(Self.maxLimit)")
             }
             limit = number
         }
         if let name = query["sort"] {
             guard let sort = Sort(rawValue: name) else {
-                throw BadArgument(description: "sort is plays, recent or video")
+                throw BadArgument(description: "sort must be plays, recent or video")
             }
             self.sort = sort
         }
@@ -105,15 +106,14 @@ extension VideoTable.View {
         case nil: isAscending = sort == .video
         case "ascending": isAscending = true
         case "descending": isAscending = false
-        default: throw BadArgument(description: "order is ascending or descending")
+        default: throw BadArgument(description: "order must be ascending or descending")
         }
         search = (query["search"] ?? "").lowercased()
     }
 }
 
 extension HTTPResponse {
-    /// Scripts and styles from this server's own files and from nowhere else; nothing may embed the
-    /// page, and it may send nothing anywhere.
+    /// Allows scripts, styles and connections of this server only, and no embedding of the page.
     private static let policy =
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
         + "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
@@ -133,7 +133,8 @@ extension HTTPResponse {
         return HTTPResponse(status: status, headers: own + headers, body: body)
     }
 
-    /// Asked for anew each time: another tally may be at the same address tomorrow.
+    /// Creates a response with a file that browsers must revalidate, because another version of
+    /// tally may use the same address later.
     static func file(_ type: String, _ body: [UInt8]) -> HTTPResponse {
         page(200, type, body, [("Cache-Control", "no-cache")])
     }

@@ -1,234 +1,228 @@
 import HTTP
 import PlayCounts
+import TallyBasics
 import UVLoop
 
-/// The page on its loop: takes news, keeps the table, and tells the browsers.
+/// The page's server: applies the processor's updates to the table, and sends them to browsers.
 ///
-/// News that come while browsers were told lately wait for the next time, so that what the thread
-/// does is bounded however many calls there are and however many browsers listen. An event is put
-/// into words once, and not at all where nobody has listened for a while. A browser that does not
-/// read is left where it is, and given the state when it reads again, if the log has gone on
-/// without it.
+/// The server encodes each event once for all subscribers, and encodes nothing while there are no
+/// subscribers. It queues no events for a subscriber that does not read. If the event log no longer
+/// has such a subscriber's cursor later, the subscriber receives the whole state.
 final class PageServer {
     let settings: PageSettings
     private(set) var table = VideoTable()
-    private(set) var figures: Figures
+    private(set) var statistics: PageStatistics
     private(set) var isStopping = false
+    /// The verdict of the run; `nil` until the run has ended.
+    private(set) var verdict: Verdict?
 
     private let loop: Loop
-    private let takeNews: () -> News
+    private let takeUpdate: () -> PageUpdate
     private lazy var routes = PageRoutes(of: self)
     private lazy var http = HTTPServer(serving: routes, on: loop)
-    private let run: String
+    private let runID: String
+    private var schedule: UpdateSchedule
     private var log: EventLog
-    private var browsers: [ObjectIdentifier: Browser] = [:]
-    /// The last state that was put into words, and when.
-    private var state: (piece: HTTPPiece, cursor: Int, instant: Instant)?
-    private let signOfLife = HTTPPiece(": still here\n\n".utf8)
+    private var subscribers: [ObjectIdentifier: EventSubscriber] = [:]
+    /// The last encoded state, which subscribers that connect shortly after one another share.
+    private var state: (piece: HTTPChunk, cursor: Int, instant: MonotonicInstant)?
+    /// The last second that a `statistics` event contained, in seconds since 1970.
+    private var lastStatisticsSecond: Int64 = 0
 
-    private let pause: Timer
+    private let updateTimer: Timer
     private let statisticsTimer: Timer
     private let keepAliveTimer: Timer
-    private var toldAt = Instant.start
-    private var begunAt = Instant.start
-    /// The last browser left then, if there is none.
-    private var leftAt: Instant?
-    /// Calls were not put into words: who comes next needs the state.
-    private var wasSilent = false
-    private var mayTellAt = Instant.start
-    private var statisticsAt = Instant.start
-    private var statisticsSecond: Int64 = 0
-    private var hasNewFigures = false
 
-    /// For how long a state that was put into words does, where the log leads on from it.
-    private static let stateLasts = Duration.milliseconds(250)
+    private let keepAliveComment = HTTPChunk(": still here\n\n".utf8)
+    private static let maxStateAge = Duration.milliseconds(250)
 
+    /// - Parameters:
+    ///   - totals: the counts in the store before the processor starts.
+    ///   - takeUpdate: returns the calls and commits since its last call.
     init(
         _ settings: PageSettings, totals: [PlayCount], on loop: Loop,
-        takeNews: @escaping () -> News
+        takeUpdate: @escaping () -> PageUpdate
     ) {
         self.settings = settings
         self.loop = loop
-        self.takeNews = takeNews
-        figures = Figures(of: settings)
-        run = String(loop.wallClockNanoseconds / 1_000_000, radix: 36)
-        log = EventLog(maxBytes: settings.eventBytes)
-        pause = Timer(on: loop)
+        self.takeUpdate = takeUpdate
+        statistics = PageStatistics(of: settings)
+        schedule = UpdateSchedule(settings)
+        runID = String(loop.wallClockNanoseconds / 1_000_000, radix: 36)
+        log = EventLog(maxBytes: settings.maxEventLogBytes)
+        updateTimer = Timer(on: loop)
         statisticsTimer = Timer(on: loop)
         keepAliveTimer = Timer(on: loop)
         for total in totals {
-            table.publish(
+            table.update(
                 VideoTable.Row(
                     videoID: total.videoID, count: total.count, updated: 0, call: 0,
                     isImmediate: false))
         }
     }
 
+    /// - Returns: the bound address, with the port that the kernel assigned if port 0 was
+    ///   requested.
     func listen(at address: SocketAddress) throws(UVError) -> SocketAddress {
         let bound = try http.listen(at: address)
-        routes.listens(at: bound)
+        routes.setAddress(bound)
         statisticsTimer.start(
             after: settings.statisticsInterval, repeating: settings.statisticsInterval
-        ) { [weak self] in self?.tellFigures() }
-        keepAliveTimer.start(after: settings.keepAlive, repeating: settings.keepAlive) {
-            [weak self] in self?.tellOfLife()
+        ) { [weak self] in
+            guard let self, schedule.hasNewStatistics else { return }
+            scheduleUpdate()
         }
+        keepAliveTimer.start(
+            after: settings.keepAliveInterval, repeating: settings.keepAliveInterval
+        ) { [weak self] in self?.sendKeepAlives() }
         return bound
     }
 
-    // MARK: News
+    /// Sends the last update, and ends all responses.
+    func stop(_ done: @escaping () -> Void) {
+        sendUpdate(isLast: true)
+        isStopping = true
+        for timer in [updateTimer, statisticsTimer, keepAliveTimer] { timer.close() }
+        http.stop(done)
+    }
 
-    /// There are some: browsers are told as soon as they may be.
-    func newsCame() {
+    // MARK: Updates
+
+    /// Schedules an update for the earliest time that the update schedule allows.
+    func scheduleUpdate() {
         guard !isStopping else { return }
-        pause.start(after: max(.zero, mayTellAt - loop.instant)) { [weak self] in self?.tell() }
+        updateTimer.start(after: schedule.delay(at: loop.instant)) { [weak self] in
+            self?.sendUpdate()
+        }
     }
 
-    func queueIs(_ queue: QueueState?) {
-        guard figures.queue != queue else { return }
-        figures.queue = queue
-        hasNewFigures = true
+    func setQueueState(_ queue: QueueState?) {
+        guard statistics.queue != queue else { return }
+        statistics.queue = queue
+        schedule.statisticsChanged()
     }
 
-    private func tell(last: Bool = false) {
+    /// Sends the verdict to all browsers, and stores it for later ones.
+    func setVerdict(_ verdict: Verdict) {
+        self.verdict = verdict
+        state = nil
+        sendUpdate(withVerdict: true)
+    }
+
+    private func sendUpdate(isLast: Bool = false, withVerdict: Bool = false) {
         let now = loop.instant
-        begunAt = now
-        var events = EventBatch(after: log.last, of: run)
-        let news = takeNews()
-        take(news, at: now, &events)
-        let isTime = hasNewFigures && now + settings.shortestPause >= statisticsAt
-        if last || isTime && isHeard { events.add("statistics", statistics(at: now)) }
-        if last { events.add("end", Array("{}".utf8)) }
-        guard !(events.ends.isEmpty && news.isEmpty) else { return }
-        // The browsers' writes are joined before this, and so are over when it runs.
-        defer { loop.atEndOfTurn(self) }
-        guard !events.ends.isEmpty else { return }
+        schedule.sendBegan(at: now)
+        var events = EventBatch(after: log.last, runID: runID)
+        let update = takeUpdate()
+        apply(update, at: now, &events)
+        if isLast || withVerdict || schedule.shouldSendStatistics(at: now) {
+            events.append("statistics", encodeStatistics(at: now))
+        }
+        if withVerdict, let verdict { events.append("verdict", PageJSON.verdict(verdict)) }
+        if isLast { events.append("end", Array("{}".utf8)) }
+        guard !(events.isEmpty && update.isEmpty) else { return }
+        // The subscribers' writes also run at the end of this iteration; this handler runs after
+        // them.
+        defer { loop.callAtIterationEnd(self) }
         log.append(events)
-        if news.missed.calls > 0 { log.breakOff() }
-        toldAt = now
-        for browser in browsers.values { browser.body?.resume() }
+        if !update.isEmpty, update.skipped.calls > 0 || !schedule.shouldRecordEvents(at: now) {
+            log.invalidate()
+        }
+        guard !events.isEmpty else { return }
+        schedule.eventsSent(at: now)
+        for subscriber in subscribers.values { subscriber.resume() }
     }
 
-    private func take(_ news: News, at now: Instant, _ events: inout EventBatch) {
-        for (call, instant) in news.calls {
+    private func apply(_ update: PageUpdate, at now: MonotonicInstant, _ events: inout EventBatch) {
+        for (call, instant) in update.calls {
             let time = milliseconds(at: instant)
-            publish(call, time)
-            figures.called(call, at: instant, second: time / 1000)
-            if isHeard { events.add("call", PageJSON.call(call, atMilliseconds: time)) }
+            for video in call.videos {
+                table.update(VideoTable.Row(video, of: call, updated: time))
+            }
+            statistics.record(call, at: instant, second: time / 1000)
+            if schedule.shouldRecordEvents(at: now) {
+                events.append("call", PageJSON.call(call, atMilliseconds: time))
+            }
         }
-        for var row in news.missed.totals.rows {
+        for var row in update.skipped.totals.rows {
             row.updated += milliseconds(at: .start)
-            table.publish(row)
+            table.update(row)
         }
-        let second = milliseconds(at: now) / 1000
-        figures.missed(news.missed, second: second)
-        figures.counted(news.counted, second: second)
-        figures.hear(news)
-        if !news.isEmpty { hasNewFigures = true }
-        if !news.isEmpty, !isHeard { wasSilent = true }
+        statistics.apply(update, second: milliseconds(at: now) / 1000)
+        if !update.isEmpty { schedule.statisticsChanged() }
     }
 
-    /// One that broke off and comes back soon finds what it missed.
-    private var isHeard: Bool {
-        !browsers.isEmpty || leftAt.map { loop.instant - $0 < settings.longestAbsence } ?? false
-    }
-
-    private func publish(_ call: Call, _ time: Int64) {
-        for video in call.videos {
-            table.publish(VideoTable.Row(video, of: call, updated: time))
-        }
-    }
-
-    private func statistics(at now: Instant) -> [UInt8] {
+    private func encodeStatistics(at now: MonotonicInstant) -> [UInt8] {
         let time = milliseconds(at: now)
-        hasNewFigures = false
-        statisticsAt = now + settings.statisticsInterval
-        defer { statisticsSecond = time / 1000 }
+        schedule.statisticsSent(at: now)
+        defer { lastStatisticsSecond = time / 1000 }
         return PageJSON.statistics(
-            figures, table, atMilliseconds: time, since: statisticsSecond)
+            statistics, table, atMilliseconds: time, since: lastStatisticsSecond)
     }
 
-    private func tellFigures() {
-        if hasNewFigures { newsCame() }
-    }
-
-    private func tellOfLife() {
-        guard loop.instant - toldAt >= settings.keepAlive else { return }
-        for browser in browsers.values {
-            browser.isOwedSign = true
-            browser.body?.resume()
+    private func sendKeepAlives() {
+        guard schedule.isKeepAliveDue(at: loop.instant) else { return }
+        for subscriber in subscribers.values {
+            subscriber.needsKeepAlive = true
+            subscriber.resume()
         }
     }
 
-    /// A moment of the monotonic clock on the wall's, in milliseconds since 1970.
-    private func milliseconds(at instant: Instant) -> Int64 {
+    /// Converts an instant of the monotonic clock to milliseconds since 1970.
+    private func milliseconds(at instant: MonotonicInstant) -> Int64 {
         (loop.wallClockNanoseconds - (loop.nowNanoseconds - instant.nanoseconds)) / 1_000_000
     }
 
-    // MARK: Browsers
+    // MARK: Subscribers
 
-    var hasRoom: Bool { browsers.count < settings.maxBrowsers }
+    var acceptsSubscribers: Bool { !isStopping && subscribers.count < settings.maxSubscribers }
 
-    /// One that listens from now on, or from where it broke off.
-    func join(after lastHeard: String?) -> Browser {
-        if wasSilent { log.breakOff() }
-        wasSilent = false
-        let id = lastHeard.flatMap(EventID.init)
-        let browser = Browser(of: self, at: id.flatMap { $0.run == run ? $0.number : nil })
-        browsers[ObjectIdentifier(browser)] = browser
-        return browser
+    /// - Parameter lastEventID: the last event that the browser received before it reconnected.
+    func addSubscriber(after lastEventID: String?) -> EventSubscriber {
+        let id = lastEventID.flatMap(EventID.init)
+        let cursor = id.flatMap { $0.runID == runID ? $0.number : nil }
+        let subscriber = EventSubscriber(of: self, at: cursor)
+        subscribers[ObjectIdentifier(subscriber)] = subscriber
+        schedule.subscribersChanged(count: subscribers.count, at: loop.instant)
+        return subscriber
     }
 
-    func left(_ browser: Browser) {
-        browsers[ObjectIdentifier(browser)] = nil
-        if browsers.isEmpty { leftAt = loop.instant }
+    func remove(_ subscriber: EventSubscriber) {
+        subscribers[ObjectIdentifier(subscriber)] = nil
+        schedule.subscribersChanged(count: subscribers.count, at: loop.instant)
     }
 
-    func nextPiece(for browser: Browser) -> HTTPPiece? {
-        guard let cursor = browser.cursor, log.holds(cursor) else {
-            let state = presentState()
-            browser.cursor = state.cursor
+    /// Returns the next bytes for a subscriber; `nil` if the subscriber has all events.
+    func nextPiece(for subscriber: EventSubscriber) -> HTTPChunk? {
+        guard let cursor = subscriber.cursor, log.canContinue(after: cursor) else {
+            let state = currentState()
+            subscriber.cursor = state.cursor
             return state.piece
         }
         if let next = log.next(after: cursor) {
-            browser.cursor = next.last
+            subscriber.cursor = next.last
             return next.piece
         }
-        guard browser.isOwedSign else { return nil }
-        browser.isOwedSign = false
-        return signOfLife
+        guard subscriber.needsKeepAlive else { return nil }
+        subscriber.needsKeepAlive = false
+        return keepAliveComment
     }
 
-    /// One that is not quite new does for many, as the log leads on from it.
-    private func presentState() -> (piece: HTTPPiece, cursor: Int) {
+    /// Returns a recently encoded state if the log has all later events, and otherwise a new state.
+    private func currentState() -> (piece: HTTPChunk, cursor: Int) {
         let now = loop.instant
-        if let state, log.holds(state.cursor), now - state.instant < Self.stateLasts {
+        if let state, log.canContinue(after: state.cursor), now - state.instant < Self.maxStateAge {
             return (state.piece, state.cursor)
         }
         let json = PageJSON.state(
-            figures, table, settings, atMilliseconds: milliseconds(at: now))
-        let event = EventBatch.event("state", EventID(run: run, number: log.last), json)
-        let piece = HTTPPiece(Array("retry: 2000\n".utf8) + event)
+            statistics, table, settings, verdict, atMilliseconds: milliseconds(at: now))
+        let event = EventBatch.encode("state", EventID(runID: runID, number: log.last), json)
+        let piece = HTTPChunk(Array("retry: 2000\n".utf8) + event)
         state = (piece, log.last, now)
         return (piece, log.last)
     }
-
-    // MARK: The end
-
-    /// Tells what is left to tell, and ends every answer.
-    func stop(_ done: @escaping () -> Void) {
-        tell(last: true)
-        isStopping = true
-        for timer in [pause, statisticsTimer, keepAliveTimer] { timer.close() }
-        http.stop(done)
-    }
 }
 
-extension PageServer: EndOfTurnParticipant {
-    func turnEnds() {
-        let now = loop.instant
-        let work = now - begunAt
-        let rest = min(work * settings.restPerWork, settings.longestPause)
-        mayTellAt = now + max(settings.shortestPause, rest)
-    }
+extension PageServer: IterationEndHandler {
+    func handleIterationEnd() { schedule.sendEnded(at: loop.instant) }
 }

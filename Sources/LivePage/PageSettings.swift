@@ -1,30 +1,39 @@
-/// What a page says of the processor it shows, and its bounds.
+/// The processor's settings that the page displays, and the limits of the page.
 package struct PageSettings: Sendable {
-    /// Where the plays come from, in a few words.
+    /// A short text about the origin of the plays, such as the nsqd's address.
     package var source = ""
+    /// A play that leaves its video below this total is published immediately.
     package var realtimeBelow = 100
+    /// The maximum number of videos in one call.
     package var videosPerCall = 20
+    /// The maximum time from a play to the call that publishes it.
     package var freshness = Duration.seconds(60)
+    /// The time that an immediate count waits for others to share its call.
     package var coalesce = Duration.zero
 
-    /// The most browsers at a time; another is told to come later.
-    package var maxBrowsers = 4096
-    /// So long after the last browser left, calls are still put into words for it to come back to.
-    package var longestAbsence = Duration.seconds(30)
-    /// What is kept of past events, for browsers that are behind.
-    package var eventBytes = 4 << 20
-    /// How many videos a browser is given at the start, the most played first. Every other is in
-    /// the calls that it hears of, as soon as it changes, or found by asking.
+    /// The host names under which the page answers, besides loopback names. A page on an address that
+    /// is not a loopback address also answers under all numeric addresses.
+    package var hosts: [String] = []
+
+    /// The maximum number of connected browsers; further browsers get status 503.
+    package var maxSubscribers = 4096
+    /// The time for which the server still records events after the last browser has disconnected,
+    /// so that a browser can reconnect and continue.
+    package var eventRetention = Duration.seconds(30)
+    /// The maximum size of the event log, in bytes.
+    package var maxEventLogBytes = 4 << 20
+    /// The number of videos, the most played first, in the state for a new browser. The browser
+    /// gets other videos from call events and from the API.
     package var videosInState = 500
-    /// Browsers are not told more often than this. With many of them the pause is longer: so many
-    /// times as long as telling them took, up to the longest.
-    package var shortestPause = Duration.milliseconds(20)
-    package var restPerWork = 4
-    package var longestPause = Duration.seconds(1)
-    /// How often the figures beside the table are sent.
+    /// The minimum pause between two updates. The pause is `pausePerWork` times the duration of the
+    /// last update, and is at least `minUpdateInterval` and at most `maxUpdateInterval`.
+    package var minUpdateInterval = Duration.milliseconds(20)
+    package var maxUpdateInterval = Duration.seconds(1)
+    package var pausePerWork = 4
+    /// The interval between two `statistics` events.
     package var statisticsInterval = Duration.milliseconds(500)
-    /// How often a connection with nothing to tell is given a sign of life.
-    package var keepAlive = Duration.seconds(15)
+    /// The idle time after which the server sends a comment on a connection.
+    package var keepAliveInterval = Duration.seconds(15)
 
     package init() {}
 }

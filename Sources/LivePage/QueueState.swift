@@ -1,8 +1,10 @@
-/// How much the processor's channel holds at its broker.
+/// The depth of the processor's channel at its broker.
 package struct QueueState: Sendable, Equatable {
-    /// Messages that wait for a consumer, those that wait for the channel included.
+    /// The number of messages that are queued in the channel or in its topic.
     package var depth: Int
+    /// The number of messages in flight.
     package var inFlight: Int
+    /// The number of deferred messages.
     package var deferred: Int
 
     package init(depth: Int, inFlight: Int, deferred: Int) {

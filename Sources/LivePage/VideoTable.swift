@@ -1,19 +1,21 @@
 import PlayCounts
+import TallyBasics
 
-/// Every video that was published, with its last total. Pure.
+/// All published videos with their last totals. This type does no I/O and reads no clock.
 struct VideoTable: Sendable {
     struct Row: Equatable {
         let videoID: VideoID
         var count: Int
-        /// Milliseconds since 1970; 0 if it was published before the page was there.
+        /// The time of the last call with this video, in milliseconds since 1970; 0 for a call
+        /// before the page started.
         var updated: Int64
-        /// The call that brought the total.
+        /// The serial number of the call that published the total.
         var call: UInt32
         var isImmediate: Bool
     }
 
-    /// A row without its video.
-    private struct Figures {
+    /// A row without its video ID.
+    private struct StoredRow {
         var count: Int
         var updated: Int64
         var call: UInt32
@@ -26,49 +28,51 @@ struct VideoTable: Sendable {
     }
 
     private var videoIDs = GUIDTable()
-    /// In pieces, by the video's number: an array of a million that grows is there twice.
-    private var figures: [[Figures]] = []
-    private static let pieceCount = 4096
+    /// The rows by the video's index in `videoIDs`, in chunks: growing one large array would need
+    /// twice its memory.
+    private var chunks: [[StoredRow]] = []
+    private static let chunkSize = 4096
     /// The sum of all totals.
     private(set) var plays = 0
 
     var videos: Int { videoIDs.guids.count }
 
     subscript(videoID: VideoID) -> Row? {
-        videoIDs.number(of: videoID).map(row)
+        videoIDs.index(of: videoID).map(row)
     }
 
     private func row(_ number: Int) -> Row {
-        let figures = figures[number / Self.pieceCount][number % Self.pieceCount]
+        let stored = chunks[number / Self.chunkSize][number % Self.chunkSize]
         return Row(
-            videoID: videoIDs.guids[number], count: figures.count, updated: figures.updated,
-            call: figures.call, isImmediate: figures.isImmediate)
+            videoID: videoIDs.guids[number], count: stored.count, updated: stored.updated,
+            call: stored.call, isImmediate: stored.isImmediate)
     }
 
     var rows: some Sequence<Row> { (0..<videos).lazy.map(row) }
 
-    mutating func publish(_ row: Row) {
+    /// Inserts a row, or replaces the row of the same video.
+    mutating func update(_ row: Row) {
         let (number, isNew) = videoIDs.insert(row.videoID)
-        let (piece, place) = (number / Self.pieceCount, number % Self.pieceCount)
+        let (chunk, index) = (number / Self.chunkSize, number % Self.chunkSize)
         plays += row.count
         if isNew {
-            if place == 0 { figures.append([]) }
-            figures[piece].append(Figures(row))
+            if index == 0 { chunks.append([]) }
+            chunks[chunk].append(StoredRow(row))
         } else {
-            plays -= figures[piece][place].count
-            figures[piece][place] = Figures(row)
+            plays -= chunks[chunk][index].count
+            chunks[chunk][index] = StoredRow(row)
         }
     }
 
-    // MARK: Looking
+    // MARK: Queries
 
-    /// What a reader wants to see of the table.
-    struct View: Equatable {
+    /// The order, filter and size of a result.
+    struct Query: Equatable {
         enum Sort: String { case plays, recent, video }
 
         var sort = Sort.plays
         var isAscending = false
-        /// A part of the GUID, in lower case; empty is any.
+        /// The text to find in the GUID, in lower case; an empty text matches all videos.
         var search = ""
         var limit = 100
 
@@ -79,58 +83,51 @@ struct VideoTable: Sendable {
             switch sort {
             case .plays where one.count != other.count: return first.count < second.count
             case .recent where one.updated != other.updated: return first.updated < second.updated
-            case .video: return first.isNamedBefore(second)
-            // Where all is even, the order is the same whichever way one looks.
-            default: return one.isNamedBefore(other)
+            case .video: return first.hasSmallerID(than: second)
+            // Rows with equal keys are ordered by ascending ID in both directions.
+            default: return one.hasSmallerID(than: other)
             }
         }
     }
 
-    /// The first rows in the view's order, and how many there are in all.
+    /// Returns the first matching rows in the query's order, and the number of all matching rows.
     ///
-    /// One pass that keeps the best: a table of a million is not sorted for the sake of a hundred.
-    func look(_ view: View) -> (rows: [Row], matching: Int) {
+    /// The method finds the first rows in one pass, so that a request for 100 rows does not sort a
+    /// million.
+    func rows(_ query: Query) -> (rows: [Row], matching: Int) {
         var best: [Row] = []
         var matching = 0
-        let limit = max(1, view.limit)
+        let limit = max(1, query.limit)
         for number in 0..<videos {
             let row = row(number)
-            guard view.search.isEmpty || row.videoID.contains(view.search) else { continue }
+            guard query.search.isEmpty || row.videoID.contains(query.search) else { continue }
             matching += 1
             if best.count == limit {
-                guard view.isBefore(row, best[limit - 1]) else { continue }
+                guard query.isBefore(row, best[limit - 1]) else { continue }
                 best.removeLast()
             }
-            best.insert(row, at: best.place(of: row, view.isBefore))
+            best.insert(row, at: best.insertionIndex(of: row, query.isBefore))
         }
         return (best, matching)
     }
 }
 
 extension VideoTable.Row {
-    fileprivate func isNamedBefore(_ other: Self) -> Bool {
+    fileprivate func hasSmallerID(than other: Self) -> Bool {
         (videoID.high, videoID.low) < (other.videoID.high, other.videoID.low)
     }
 }
 
 extension [VideoTable.Row] {
-    /// Where `row` goes in an array that is in order.
-    fileprivate func place(of row: Element, _ isBefore: (Element, Element) -> Bool) -> Int {
-        var range = startIndex..<endIndex
-        while !range.isEmpty {
-            let middle = (range.lowerBound + range.upperBound) / 2
-            if isBefore(row, self[middle]) {
-                range = range.lowerBound..<middle
-            } else {
-                range = middle + 1..<range.upperBound
-            }
-        }
-        return range.lowerBound
+    /// The index at which `row` keeps the array sorted.
+    fileprivate func insertionIndex(of row: Element, _ isBefore: (Element, Element) -> Bool) -> Int
+    {
+        partitioningIndex { isBefore(row, $0) }
     }
 }
 
 extension GUID {
-    /// Whether its text holds `part`.
+    /// Returns `true` if the GUID's text contains `part`.
     fileprivate func contains(_ part: String) -> Bool {
         withUnsafeTemporaryAllocation(byteCount: GUID.textBytes, alignment: 1) { text in
             write(to: text)

@@ -4,7 +4,8 @@ import NSQWire
 import Transport
 import UVLoop
 
-/// An NSQ broker inside your process, on a thread of its own: any NSQ client can talk to it.
+/// An NSQ broker that runs inside your process, on a thread of its own. Any NSQ client can connect to
+/// it.
 ///
 /// ```swift
 /// let broker = try await EmbeddedBroker.start()
@@ -12,28 +13,34 @@ import UVLoop
 /// await broker.stop()
 /// ```
 ///
-/// Messages are held in memory, up to ``Configuration/maxMemoryBytes``, unless there is a
-/// ``Configuration/dataPath``.
+/// The broker stores messages in memory, up to ``Configuration/maxMemoryBytes``. With a
+/// ``Configuration/dataPath`` it also stores them in files. A broker that is deallocated without
+/// ``stop()`` closes its connections and ends its thread.
 public final class EmbeddedBroker: Sendable {
-    /// What can be chosen; the defaults are nsqd's, but for the address.
+    /// The settings of a broker. The defaults are nsqd's, except for the addresses.
     public struct Configuration: Sendable {
-        /// `host:port` to listen on, or the path of a Unix-domain socket. Port 0, the default, is
-        /// any free one.
+        /// The address for clients: `host:port`, or the path of a Unix-domain socket. The default is
+        /// a free port of 127.0.0.1; port 0 selects a free port.
         public var tcpAddress = "127.0.0.1:0"
-        /// Where to serve the HTTP API, likewise; by default nowhere.
+        /// The address of the HTTP API, in the same format. The default, `nil`, disables the HTTP API.
         public var httpAddress: String?
-        /// How long a consumer may hold a message before it goes to another.
+        /// The time after which a message that a consumer has not finished is requeued. The default is
+        /// 60 s.
         public var messageTimeout = Duration.seconds(60)
-        /// The largest message, in bytes.
+        /// The maximum size of a message in bytes. The default is 1 MiB.
         public var maxMessageBytes = 1_048_576
-        /// Memory for queued messages, in bytes; beyond it publishers get `E_PUB_FAILED`.
+        /// The maximum memory for queued messages in bytes. Above it, publishing fails with
+        /// `E_PUB_FAILED`. The default is 2 GiB.
         public var maxMemoryBytes = 2 << 30
-        /// A folder to keep topics, channels and messages in, so that they outlive the broker: what
-        /// is acknowledged is there. Without one they are in memory only.
+        /// The path of a folder for topics, channels and messages, which then survive a restart of the
+        /// broker. It is created if its parent exists. A publish is acknowledged after its messages
+        /// are written there.
+        /// The default, `nil`, stores everything in memory only.
         public var dataPath: String?
-        /// Where the broker's log goes.
+        /// The logger of the broker. The default has the label `nsqd`.
         public var logger = Logger(label: "nsqd")
 
+        /// Creates a configuration with the defaults.
         public init() {}
 
         var options: ServerOptions {
@@ -48,84 +55,99 @@ public final class EmbeddedBroker: Sendable {
         }
     }
 
-    /// The address clients connect to, as `host:port`.
+    /// The address that clients connect to, as `host:port` with the selected port.
     public let tcpAddress: String
-    /// The address of the HTTP API, as `host:port`; `nil` if none was asked for.
+    /// The address of the HTTP API, as `host:port`; `nil` if it is disabled.
     public let httpAddress: String?
-    /// The same over TLS.
+    /// The address of the HTTP API over TLS; `nil` without TLS.
     package let httpsAddress: String?
 
-    let thread: LoopThread
-    let server: LoopBound<BrokerServer>
+    let host: LoopHost<BrokerServer>
 
-    private init(_ addresses: Addresses, thread: LoopThread, server: LoopBound<BrokerServer>) {
+    private init(_ addresses: Addresses, on host: LoopHost<BrokerServer>) {
         tcpAddress = addresses.tcp
         httpAddress = addresses.http
         httpsAddress = addresses.https
-        self.thread = thread
-        self.server = server
+        self.host = host
     }
 
-    /// Starts a broker; it takes connections when this returns.
+    /// Starts a broker, and returns when it accepts connections.
     ///
-    /// - Throws: ``StartError``, if an address is malformed or taken.
+    /// - Parameter configuration: the settings of the broker.
+    /// - Throws: ``StartError`` if an address is malformed or in use; another error with a
+    ///   description if a setting is invalid or the data path cannot be opened.
     public static func start(
         _ configuration: Configuration = Configuration()
     ) async throws -> EmbeddedBroker {
         try await start(configuration.options, configuration.logger)
     }
 
-    /// The same with every option there is.
+    /// Starts a broker on a clock that a test may advance.
     package static func start(
-        _ options: ServerOptions, _ logger: Logger
+        _ configuration: Configuration, clock: Loop.Clock
     ) async throws -> EmbeddedBroker {
-        let options = try options.settled()
-        let thread: LoopThread
+        try await start(configuration.options, configuration.logger, clock: clock)
+    }
+
+    /// Starts a broker with all options of the `nsqd` command. A test can use a manual clock.
+    package static func start(
+        _ options: ServerOptions, _ logger: Logger, clock: Loop.Clock = .system
+    ) async throws -> EmbeddedBroker {
+        let options = try options.validated()
         do {
-            thread = try LoopThread(name: "nsqd")
-        } catch {
-            throw StartError(address: options.addresses.tcp, reason: "\(error)")
-        }
-        do {
-            let (bound, server) = try await withCheckedThrowingContinuation { continuation in
-                thread.door.submit { loop in
-                    continuation.resume(
-                        with: Result {
-                            let tls = try options.tls.server.map { try TLSContext(server: $0) }
-                            // A file that cannot be read is heard of now, not at the first question.
-                            if !options.tls.rootCAFile.isEmpty {
-                                _ = try TLSContext(client: options.tls.client)
-                            }
-                            logger.info("nsqd v\(options.core.version) (built w/swift)")
-                            logger.info("ID: \(options.nodeID)")
-                            let server = try BrokerServer(
-                                options: options, tls: tls, on: loop, logger: logger)
-                            let bound = try Addresses(opening: server)
-                            server.startServices()
-                            return (bound, LoopBound(server, on: loop))
-                        })
+            let (host, addresses) = try await LoopHost.start(
+                threadName: "nsqd", clock: clock
+            ) { loop in
+                let tls = try options.tls.server.map { try TLSContext(server: $0) }
+                // An unreadable file must fail the start, not the first request that needs it.
+                if !options.tls.rootCAFile.isEmpty {
+                    _ = try TLSContext(client: options.tls.client)
                 }
+                logger.info("nsqd v\(options.core.version) (built w/swift)")
+                logger.info("ID: \(options.nodeID)")
+                logger.info("NSQ: \(options.disk.storageDescription)")
+                let server = try BrokerServer(options: options, tls: tls, on: loop, logger: logger)
+                let addresses = try Addresses(listeningOn: server)
+                server.startServices()
+                return (server, addresses)
             }
-            return EmbeddedBroker(bound, thread: thread, server: server)
-        } catch {
-            thread.stop()
-            thread.join()
-            throw error
+            return EmbeddedBroker(addresses, on: host)
+        } catch let error as UVError {
+            throw StartError(address: options.addresses.tcp, reason: "\(error)")
         }
     }
 
-    /// Where it listens.
+    /// The bound addresses.
     private struct Addresses: Sendable {
         var tcp: String
         var http: String?
         var https: String?
 
-        init(opening server: BrokerServer) throws(StartError) {
-            let wanted = server.options.addresses
-            tcp = try Self.bind(wanted.tcp, server.listen)
-            http = wanted.http.isEmpty ? nil : try Self.bind(wanted.http, server.listenForHTTP)
-            guard server.tls != nil, !wanted.https.isEmpty else { return }
-            https = try Self.bind(wanted.https, server.listenForHTTPS)
+        init(listeningOn server: BrokerServer) throws(StartError) {
+            let requested = server.options.addresses
+            tcp = try Self.bind(requested.tcp, server.listen)
+            if !requested.http.isEmpty {
+                http = try Self.bindOptional(requested.http, server, server.listenForHTTP)
+            }
+            guard server.tls != nil, !requested.https.isEmpty else { return }
+            https = try Self.bindOptional(requested.https, server, server.listenForHTTPS)
+        }
+
+        /// Binds an address of HTTP.
+        ///
+        /// - Returns: `nil` if the address is in use and the options permit to do without it.
+        private static func bindOptional(
+            _ text: String, _ server: BrokerServer,
+            _ listen: (Endpoint) throws(UVError) -> Endpoint
+        ) throws(StartError) -> String? {
+            do throws(StartError) {
+                return try bind(text, listen)
+            } catch {
+                guard error.isAddressInUse, server.options.addresses.optional.contains(text)
+                else { throw error }
+                server.logger.warning("\(error); the broker runs without it")
+                return nil
+            }
         }
 
         private static func bind(
@@ -145,117 +167,51 @@ public final class EmbeddedBroker: Sendable {
         }
     }
 
-    /// Why a broker did not start.
+    /// The reason why a broker cannot listen on an address.
     public struct StartError: Error, CustomStringConvertible {
+        /// The address that the broker could not use.
         public let address: String
+        /// What went wrong, as one sentence.
         public let reason: String
+        fileprivate let isAddressInUse: Bool
 
+        /// The address and the reason, as nsqd logs them.
         public var description: String { "listen (\(address)) failed - \(reason)" }
 
-        init(address: String, reason: String) {
+        init(address: String, reason: String, isAddressInUse: Bool = false) {
             self.address = address
             self.reason = reason
+            self.isAddressInUse = isAddressInUse
         }
 
         init(listeningAt endpoint: Endpoint, _ error: UVError) {
-            // Looking a name up fails before there is anything to bind.
+            // A failed name resolution precedes the bind.
             var reason = error.name.hasPrefix("EAI_") ? error.message : "bind: \(error.message)"
             if error == .addressInUse, case .unix(let path) = endpoint {
-                reason += "; if nobody listens there any more, remove \(path)"
+                reason += "; if no process listens there any more, remove \(path)"
             }
-            self.init(address: endpoint.description, reason: reason)
+            self.init(
+                address: endpoint.description, reason: reason,
+                isAddressInUse: error == .addressInUse)
         }
     }
 
-    /// Hangs up on all clients and ends the broker's thread. Messages that were not finished are
-    /// gone, unless there is a data path. Calling it again does nothing.
+    /// Closes all connections, ends the broker's thread, and returns when both are done.
+    ///
+    /// Unfinished messages are lost unless there is a ``Configuration/dataPath``. Further calls only
+    /// wait for the end of the first.
     public func stop() async {
-        await withCheckedContinuation { continuation in
-            let isOpen = beginStopping { continuation.resume() }
-            if !isOpen { continuation.resume() }
-        }
-        thread.join()
+        await host.stop()
     }
 
-    /// A broker that nobody holds any more stops by itself; its clients are still there to be hung
-    /// up on.
-    deinit { beginStopping {} }
-
-    @discardableResult
-    private func beginStopping(_ done: @escaping @Sendable () -> Void) -> Bool {
-        thread.door.submit { [server, thread] loop in
-            guard let server = server.takeOut(on: loop) else { return done() }
-            server.stop {
-                withExtendedLifetime(server) {}
-                thread.stop()
-                done()
-            }
-        }
-    }
-
-    /// What the broker has counted up to now; empty once it has stopped.
+    /// Returns the current counters of the broker. They are empty after ``stop()``.
     public func statistics() async -> Statistics {
-        await withCheckedContinuation { continuation in
-            let isOpen = thread.door.submit { [server] loop in
-                let statistics = server(on: loop).map { $0.broker.statistics(at: $0.now) }
-                continuation.resume(returning: Statistics(statistics))
-            }
-            if !isOpen { continuation.resume(returning: Statistics(nil)) }
-        }
+        await host.perform { Statistics($0.broker.statistics(at: $0.now)) } ?? Statistics(nil)
     }
-}
 
-extension EmbeddedBroker {
-    /// The broker's counters at one moment.
-    public struct Statistics: Sendable, Equatable {
-        /// By name.
-        public let topics: [Topic]
-        /// Clients that are connected.
-        public let connections: Int
+    /// Advances the manual clock of the broker, and returns when the due work is done.
+    package func advance(by duration: Duration) async { await host.advance(by: duration) }
 
-        public struct Topic: Sendable, Equatable {
-            public let name: String
-            /// Messages that no channel has yet.
-            public let depth: Int
-            /// Messages and bytes published since the topic came into being.
-            public let messageCount: Int
-            public let messageBytes: Int
-            public let isPaused: Bool
-            /// By name.
-            public let channels: [Channel]
-        }
-
-        public struct Channel: Sendable, Equatable {
-            public let name: String
-            /// Messages that wait for a consumer.
-            public let depth: Int
-            public let inFlightCount: Int
-            public let deferredCount: Int
-            public let messageCount: Int
-            public let requeueCount: Int
-            public let timeoutCount: Int
-            public let isPaused: Bool
-            public let clientCount: Int
-        }
-
-        init(_ statistics: BrokerStatistics?) {
-            connections = statistics?.connections ?? 0
-            topics = (statistics?.topics ?? []).map { topic in
-                Topic(
-                    name: topic.name.text, depth: topic.depth, messageCount: topic.messageCount,
-                    messageBytes: topic.messageBytes, isPaused: topic.isPaused,
-                    channels: topic.channels.map(Channel.init))
-            }
-        }
-    }
-}
-
-extension EmbeddedBroker.Statistics.Channel {
-    fileprivate init(_ channel: ChannelStatistics) {
-        self.init(
-            name: channel.name.text, depth: channel.depth, inFlightCount: channel.inFlightCount,
-            deferredCount: channel.deferredCount, messageCount: channel.messageCount,
-            requeueCount: channel.requeueCount, timeoutCount: channel.timeoutCount,
-            isPaused: channel.isPaused, clientCount: channel.clients.count)
-    }
+    /// Closes all TCP connections at once, without sending what is pending.
+    package func disconnectClients() async { _ = await host.perform { $0.tcp.closeConnections() } }
 }

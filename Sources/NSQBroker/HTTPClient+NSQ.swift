@@ -1,11 +1,12 @@
-import FoundationEssentials
 import HTTP
+import TallyJSON
 import Transport
 import UVLoop
 
-/// How nsqd asks others over HTTP.
+/// Requests to nsqlookupd and authorization servers, as nsqd sends them.
 extension HTTPClient {
-    init(_ options: ServerOptions, on loop: Loop) {
+    /// Creates a client with the timeouts and trusted authorities of the options.
+    convenience init(_ options: ServerOptions, on loop: Loop) {
         self.init(on: loop)
         connectTimeout = options.httpClient.connectTimeout
         requestTimeout = options.httpClient.requestTimeout
@@ -13,22 +14,22 @@ extension HTTPClient {
         tls = { trust.context }
     }
 
-    /// Asks, and asks again by TLS if that is said to be required.
+    /// Sends a request, and repeats it over TLS if the server requires that.
     ///
-    /// - Parameter body: what to post; without one it is a `GET`.
+    /// - Parameter body: the body of a `POST`; `nil` sends a `GET`.
     @discardableResult
     func ask(
         _ url: HTTPURL, body: [UInt8]? = nil,
-        _ done: @escaping (Result<HTTPAnswer, HTTPClientError>) -> Void
+        _ done: @escaping (Result<HTTPClientResponse, HTTPClientError>) -> Void
     ) -> HTTPCall {
-        let retry: (Result<HTTPAnswer, HTTPClientError>) -> Void = { result in
+        let retry: (Result<HTTPClientResponse, HTTPClientError>) -> Void = { result in
             guard url.scheme == .http, let port = (try? result.get())?.portForTLS else {
                 return done(result)
             }
             var encrypted = url
             encrypted.scheme = .https
             encrypted.address.port = port
-            ask(encrypted, body: body, done)
+            self.ask(encrypted, body: body, done)
         }
         let accept = (name: "Accept", value: "application/vnd.nsq; version=1.0")
         guard let body else { return get(url, headers: [accept], retry) }
@@ -37,7 +38,7 @@ extension HTTPClient {
     }
 }
 
-/// Made once it is needed: the system's authorities are many.
+/// A TLS context that is created at its first use, because it loads all of the system's authorities.
 private final class ClientTLS {
     private let options: TLSClientOptions
     private(set) lazy var context = try? TLSContext(client: options)
@@ -45,17 +46,12 @@ private final class ClientTLS {
     init(_ tls: TLSOptions) { options = tls.client }
 }
 
-extension HTTPAnswer {
-    /// Where to come instead, if that is what it says: `{"message": "TLS_REQUIRED", "https_port": 1}`.
+extension HTTPClientResponse {
+    /// The HTTPS port of the response `{"message": "TLS_REQUIRED", "https_port": 1}`.
     fileprivate var portForTLS: Int? {
         guard status == 403 else { return nil }
-        let port = try? JSONDecoder().decode(TLSRequired.self, from: Data(body)).port
+        let answer = try? JSONValue(parsingLikeGo: body, keptDepth: 1)
+        let port = answer?["https_port"].flatMap { Int(json: $0) }
         return port.flatMap { (1...65_535).contains($0) ? $0 : nil }
-    }
-
-    private struct TLSRequired: Decodable {
-        var port: Int
-
-        private enum CodingKeys: String, CodingKey { case port = "https_port" }
     }
 }

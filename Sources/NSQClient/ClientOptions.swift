@@ -1,31 +1,64 @@
-/// What producers and consumers have in common: how to talk to an nsqd.
+/// Options of connections to nsqd, for producers and consumers.
 public struct ClientOptions: Sendable {
-    /// The name nsqd shows for this client; nil leaves the choice to nsqd, which takes the address.
+    /// The compression of a connection.
+    public enum Compression: Sendable, Equatable {
+        /// No compression.
+        case none
+        /// Snappy, which costs little processor time.
+        case snappy
+        /// Deflate with a level from 1 (fastest) to 9 (smallest). nsqd lowers the level to its
+        /// `--max-deflate-level`, 6 by default.
+        case deflate(level: Int = 6)
+    }
+
+    /// TLS settings; nil (the default) for connections without TLS. With TLS settings, the client
+    /// closes a connection to an nsqd that does not offer TLS.
+    public var tls: ClientTLS?
+
+    /// The compression that the client requests; none by default. If nsqd does not offer it, the
+    /// connection is not compressed.
+    public var compression = Compression.none
+
+    /// The secret for an nsqd with `--auth-http-address`; nil (the default) for none. The client
+    /// sends it only if nsqd requires it. Use TLS, because otherwise the secret is sent in clear.
+    public var authSecret: String?
+
+    /// The client ID that nsqd shows in statistics; nil (the default) lets nsqd use the address.
     public var clientID: String?
 
-    /// The machine nsqd shows for this client; nil leaves the choice to nsqd.
+    /// The host name that nsqd shows in statistics; nil (the default) lets nsqd use the address.
     public var hostname: String?
 
-    /// The program nsqd shows for this client.
+    /// The program name that nsqd shows in statistics; `tally` by default.
     public var userAgent = "tally"
 
-    /// How often nsqd sends a heartbeat: 1 s to 60 s, 30 s unless set. A connection on which nothing
-    /// came for two intervals is given up.
+    /// The region of this client, which nsqd shows in statistics; nil (the default) for none.
+    public var topologyRegion: String?
+
+    /// The availability zone of this client, which nsqd shows in statistics; nil (the default) for
+    /// none.
+    public var topologyZone: String?
+
+    /// The interval at which nsqd sends heartbeats: 1 s to 5 min, 30 s by default. nsqd accepts up
+    /// to its `--max-heartbeat-interval`, 60 s by default. The client closes a connection that
+    /// receives no bytes for two intervals.
     public var heartbeatInterval = Duration.seconds(30)
 
-    /// How long a connection may take to come about, up to nsqd's answer to IDENTIFY and SUB; 5 s
-    /// unless set.
+    /// The maximum time until nsqd has accepted the connection, the TLS handshake, IDENTIFY, AUTH
+    /// and SUB: 1 ms to 5 min, 5 s by default.
     public var connectTimeout = Duration.seconds(5)
 
-    /// The first pause after a failure, doubled after each further one; 100 ms unless set.
-    public var shortestPause = Duration.milliseconds(100)
+    /// The delay before the first reconnect: 1 ms to ``maxReconnectDelay``, 100 ms by default. The
+    /// delay doubles after each further failure.
+    public var minReconnectDelay = Duration.milliseconds(100)
 
-    /// The longest pause between attempts; 10 s unless set.
-    public var longestPause = Duration.seconds(10)
+    /// The maximum delay between connection attempts: up to 1 h, 10 s by default.
+    public var maxReconnectDelay = Duration.seconds(10)
 
-    /// The largest frame taken from nsqd, in bytes; 16 MiB unless set. To be raised along with
-    /// nsqd's own `--max-msg-size`.
-    public var largestFrameBytes = 16 << 20
+    /// The maximum size of a received frame in bytes: 1 KiB to 1 GiB, 16 MiB by default. Raise it
+    /// together with nsqd's `--max-msg-size`.
+    public var maxFrameBytes = 16 << 20
 
+    /// Creates options with the default values.
     public init() {}
 }

@@ -1,88 +1,151 @@
 import NSQWire
 
-/// One connection's side of the protocol: greeted → identified → (subscribed →) established →
-/// closing → closed, and its heartbeats. Message frames pass it by, for they change nothing here.
+/// The state machine of the NSQ protocol for one client connection: unopened → identifying →
+/// (upgrading →) (authenticating →) (subscribing →) established → closing → closed. It also answers
+/// heartbeats. Message frames do not change the state.
 ///
-/// No socket and no clock: it writes what to send into `out`, and the time comes as an argument.
+/// The session does no I/O and reads no clock: methods append output bytes to `out`, and the time
+/// is an argument.
 package struct ClientSession: Sendable {
+    /// The purpose of a connection.
     package enum Role: Equatable, Sendable {
+        /// The connection publishes messages.
         case producer
+        /// The connection consumes the messages of a channel.
         case consumer(TopicName, ChannelName)
     }
 
+    /// The state of the protocol; a producer's session skips `subscribing`.
     package enum Phase: Equatable, Sendable {
-        case unopened, identifying, subscribing, established, closing, closed
+        /// The states in their order: see ``ClientSession``.
+        case unopened, identifying, upgrading, authenticating, subscribing, established, closing
+        /// The last state.
+        case closed
     }
 
-    /// What nsqd said, to whom it may concern.
+    /// A transport layer that IDENTIFY has negotiated.
+    package enum Layer: Equatable, Sendable {
+        /// TLS, the lowest layer.
+        case tls
+        /// Compression, inside TLS if both are negotiated.
+        case snappy, deflate(level: Int)
+    }
+
+    /// The meaning of a received frame for the owner of the session.
     package enum Event: Equatable, Sendable {
-        /// Nothing to do: a heartbeat (answered), or a step of the beginning.
+        /// The owner has nothing to do: the frame was a heartbeat, which the session answers, or a
+        /// step of the handshake.
         case none
+        /// The owner must install the layer, for all following bytes in both directions. nsqd then
+        /// sends `OK` through the layer.
+        case install(Layer)
+        /// The handshake is complete, and the connection can be used.
         case established
-        /// `OK` to the oldest publish that has no answer.
+        /// nsqd has responded `OK` to the oldest publish without a response.
         case publishAccepted
-        /// An error to the oldest publish that has no answer; nsqd closes the connection.
+        /// nsqd has responded with this error to the oldest publish without a response; nsqd closes
+        /// the connection.
         case publishRefused(String)
-        /// A FIN, REQ or TOUCH came too late; the connection goes on.
+        /// nsqd has rejected a late FIN, REQ or TOUCH with this error; the connection stays open.
         case answerRefused(String)
-        /// No more messages will come.
+        /// nsqd has confirmed `CLS` with `CLOSE_WAIT` and sends no more messages.
         case closeWait
     }
 
-    /// What nsqd allows, from its answer to IDENTIFY.
-    package struct Terms: Equatable, Sendable {
+    /// The limits in nsqd's response to IDENTIFY.
+    package struct Limits: Equatable, Sendable {
+        /// The maximum RDY count.
         package var maxReadyCount: Int
+        /// The time after which nsqd requeues a message in flight.
         package var messageTimeout: Duration
+        /// The maximum time from a delivery to the end of its restarted timeouts.
+        package var maxMessageTimeout: Duration
 
+        /// Creates limits; the default values are those of nsqd.
         package init(
-            maxReadyCount: Int = Limits.readyCount,
-            messageTimeout: Duration = Limits.messageTimeout
+            maxReadyCount: Int = NSQWire.Limits.readyCount,
+            messageTimeout: Duration = NSQWire.Limits.messageTimeout,
+            maxMessageTimeout: Duration = NSQWire.Limits.longestMessageTimeout
         ) {
             self.maxReadyCount = maxReadyCount
             self.messageTimeout = messageTimeout
+            self.maxMessageTimeout = maxMessageTimeout
         }
     }
 
-    /// Why the connection is of no further use.
+    /// The reason why the connection must be closed.
     package enum Failure: Error, Equatable, Sendable {
+        /// nsqd has sent this error, such as `E_BAD_TOPIC`.
         case refused(String)
+        /// nsqd has sent this response, which no pending command explains.
         case unexpected(String)
+        /// nsqd requires AUTH, and the client has no secret.
         case needsAuthentication
+        /// The client requires TLS, which nsqd does not offer.
+        case tlsUnavailable
     }
 
+    /// The current phase.
     package private(set) var phase = Phase.unopened
-    package private(set) var terms = Terms()
+    /// The limits of the connection; nsqd's defaults until nsqd responds to IDENTIFY.
+    package private(set) var limits = Limits()
     private let role: Role
     private let heartbeatInterval: Duration
-    private var heardAtNanoseconds: Int64 = 0
+    private let authSecret: String?
+    /// The settings that IDENTIFY has requested.
+    private var requested = Identify()
+    /// nsqd's response to IDENTIFY; nil before the response, and for an nsqd that does not
+    /// negotiate.
+    private var answer: IdentifyAnswer?
+    /// The negotiated layers that are not installed yet, the lowest first.
+    private var pendingLayers: [Layer] = []
+    private var lastInputNanoseconds: Int64 = 0
 
-    package init(_ role: Role, heartbeatInterval: Duration) {
+    /// Creates a session that is not opened.
+    ///
+    /// - Parameter authSecret: the secret for an nsqd that requires AUTH.
+    package init(_ role: Role, heartbeatInterval: Duration, authSecret: String? = nil) {
         self.role = role
+        self.authSecret = authSecret
         self.heartbeatInterval = heartbeatInterval
     }
 
-    /// Says who we are, right after the connection has come about.
+    /// Appends the protocol version and IDENTIFY to `out`. Call this method after the TCP
+    /// connection is established.
+    ///
+    /// - Parameters:
+    ///   - identify: the requested settings.
+    ///   - out: receives the bytes to send.
+    ///   - now: the monotonic time in nanoseconds.
     package mutating func open(
         _ identify: Identify, into out: inout [UInt8], atNanoseconds now: Int64
     ) {
         precondition(phase == .unopened, "a session opens once")
         phase = .identifying
-        heardAtNanoseconds = now
+        requested = identify
+        lastInputNanoseconds = now
         out.append(contentsOf: Command.magic.bytes)
         Command.identify.append(body: identify.json, to: &out)
     }
 
-    /// Bytes came: nsqd is alive.
-    package mutating func heard(atNanoseconds now: Int64) {
-        heardAtNanoseconds = now
+    /// Records that bytes were received.
+    package mutating func recordInput(atNanoseconds now: Int64) {
+        lastInputNanoseconds = now
     }
 
-    /// True when two heartbeats in a row did not come.
+    /// Returns `true` if no bytes were received for more than two heartbeat intervals.
     package func isSilent(atNanoseconds now: Int64) -> Bool {
-        .nanoseconds(now - heardAtNanoseconds) > heartbeatInterval * 2
+        .nanoseconds(now - lastInputNanoseconds) > heartbeatInterval * 2
     }
 
-    /// Takes a frame that is no message.
+    /// Handles a response or error frame, and appends the session's reply, if any, to `out`.
+    ///
+    /// - Parameters:
+    ///   - kind: the frame type, response or error.
+    ///   - data: the data of the frame.
+    ///   - out: receives the bytes to send.
+    /// - Returns: the meaning of the frame for the owner.
+    /// - Throws: ``Failure`` if the connection must be closed.
     package mutating func receive(
         _ kind: Frame.Kind, _ data: Bytes, into out: inout [UInt8]
     ) throws(Failure) -> Event {
@@ -92,7 +155,9 @@ package struct ClientSession: Sendable {
             return .none
         }
         switch phase {
-        case .identifying: return try receiveIdentifyAnswer(data, into: &out)
+        case .identifying: return try receiveIdentifyResponse(data, into: &out)
+        case .upgrading where data.equals(Frame.ok): return try continueHandshake(into: &out)
+        case .authenticating: return finishHandshake(into: &out)
         case .subscribing where data.equals(Frame.ok):
             phase = .established
             return .established
@@ -106,27 +171,55 @@ package struct ClientSession: Sendable {
         }
     }
 
-    /// `CLS`: asks for no more messages. Those in flight may still be answered.
+    /// Appends `CLS` to `out`, so that nsqd sends no more messages. Messages in flight can still be
+    /// finished.
     package mutating func close(into out: inout [UInt8]) {
         guard phase == .established else { return }
         phase = .closing
         Command.close.append(to: &out)
     }
 
-    private mutating func receiveIdentifyAnswer(
+    private mutating func receiveIdentifyResponse(
         _ data: Bytes, into out: inout [UInt8]
     ) throws(Failure) -> Event {
         if let answer = IdentifyAnswer(parsing: data) {
-            guard !answer.authRequired else { throw .needsAuthentication }
-            // An nsqd that leaves a field out means its default.
-            if answer.maxReadyCount > 0 { terms.maxReadyCount = answer.maxReadyCount }
+            self.answer = answer
+            pendingLayers = answer.layers(for: requested)
+            // If the response lacks a field, nsqd's default applies.
+            if answer.maxReadyCount > 0 { limits.maxReadyCount = answer.maxReadyCount }
             if answer.messageTimeout > 0 {
-                terms.messageTimeout = .milliseconds(answer.messageTimeout)
+                limits.messageTimeout = min(
+                    .milliseconds(answer.messageTimeout), NSQWire.Limits.longestDuration)
+            }
+            if answer.maxMessageTimeout > 0 {
+                limits.maxMessageTimeout = min(
+                    .milliseconds(answer.maxMessageTimeout), NSQWire.Limits.longestDuration)
             }
         } else if !data.equals(Frame.ok) {
-            // An nsqd too old to negotiate says OK and leaves us with the defaults.
+            // An nsqd without feature negotiation responds OK, and the defaults apply.
             throw .unexpected(String(decoding: data.prefix(64), as: UTF8.self))
         }
+        // Without this check, an attacker could remove TLS from nsqd's response.
+        guard requested.tls != true || pendingLayers.first == .tls else { throw .tlsUnavailable }
+        return try continueHandshake(into: &out)
+    }
+
+    /// Installs the next layer, or authenticates after the last one.
+    private mutating func continueHandshake(
+        into out: inout [UInt8]
+    ) throws(Failure) -> Event {
+        if !pendingLayers.isEmpty {
+            phase = .upgrading
+            return .install(pendingLayers.removeFirst())
+        }
+        guard answer?.authRequired == true else { return finishHandshake(into: &out) }
+        guard let authSecret else { throw .needsAuthentication }
+        phase = .authenticating
+        Command.authenticate.append(body: Array(authSecret.utf8), to: &out)
+        return .none
+    }
+
+    private mutating func finishHandshake(into out: inout [UInt8]) -> Event {
         guard case .consumer(let topic, let channel) = role else {
             phase = .established
             return .established
@@ -135,6 +228,9 @@ package struct ClientSession: Sendable {
         Command.subscribe(topic, channel).append(to: &out)
         return .none
     }
+
+    /// The settings that nsqd has refused or changed, each as a text for logs.
+    package var changedSettings: [String] { answer?.changes(from: requested) ?? [] }
 
     private func receiveError(_ text: String) throws(Failure) -> Event {
         let code = text.prefix { $0 != " " }

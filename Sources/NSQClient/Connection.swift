@@ -1,129 +1,151 @@
+import Logging
 import NSQWire
+import Transport
 import UVLoop
 
-/// Who a connection belongs to, and hears from it.
-protocol ConnectionOwner: AnyObject {
-    /// nsqd has agreed to everything; now it is of use.
-    func connectionEstablished(_ connection: Connection)
+/// Receives the events of a connection.
+protocol ConnectionDelegate: AnyObject {
+    /// Runs when nsqd has accepted IDENTIFY and, for a consumer, SUB.
+    func connectionDidEstablish(_ connection: Connection)
 
-    /// Messages came, their frames beginning at `offsets` in `block`.
-    func connection(_ connection: Connection, received offsets: [UInt32], in block: ReadBlock)
+    /// Receives messages. Their frames begin at the byte offsets `offsets` in `buffer`.
+    func connection(
+        _ connection: Connection, didReceiveMessagesAt offsets: [UInt32], in buffer: ReceiveBuffer)
 
-    /// What nsqd said of our commands; never `.none` or `.established`.
-    func connection(_ connection: Connection, heard event: ClientSession.Event)
+    /// Receives nsqd's response to a command. The event is never `.none`, `.install` or
+    /// `.established`.
+    func connection(_ connection: Connection, didReceive event: ClientSession.Event)
 
-    /// It is over, once and for all. `error` is nil if that was our wish.
-    func connectionEnded(_ connection: Connection, _ error: NSQError?)
+    /// Runs once when the connection has ended. `error` is nil after ``Connection/drain()``.
+    func connectionDidEnd(_ connection: Connection, _ error: NSQError?)
 }
 
-/// One TCP connection to one nsqd, from the first attempt to the close.
+/// One TCP connection to one nsqd, from the connection attempt to the close.
 ///
-/// What is written in a turn of the loop goes out in one write at its end.
+/// The connection sends all commands of a loop iteration in one write at the end of the iteration.
 final class Connection {
-    private enum State { case connecting, open, draining, ended }
+    private enum State {
+        case connecting(Connecting?)
+        case open(StreamWriter)
+        /// The last bytes are being sent; nsqd has yet to close its side.
+        case draining(StreamWriter, LingeringClose)
+        case ended
+    }
 
-    let loop: Loop
     let address: SocketAddress
-    let identify: Identify
-    let options: ClientOptions
-    weak var owner: (any ConnectionOwner)?
-
-    private(set) var session: ClientSession
-    private var state = State.connecting
-    private var connecting: Connecting?
-    private var stream: Stream?
+    private let loop: Loop
+    private let identify: Identify
+    private let options: ClientOptions
+    private weak var delegate: (any ConnectionDelegate)?
+    private var session: ClientSession
+    private var state = State.connecting(nil)
     private let timer: Timer
-    private var intake: Intake
-    private var out: [UInt8] = []
-    private var writesAtEndOfTurn = false
-    private var isWriteQueued = false
+    private var frames: FrameReader
+    /// TLS and compression; nil for a connection without both.
+    private var layers: ConnectionLayers?
+    private var isFlushScheduled = false
 
-    /// A buffer that once grew beyond this is given back after the write.
-    private static let mostKeptBytes = 1 << 20
+    /// The maximum capacity in bytes that the write buffer keeps between writes.
+    private static let maxRetainedCapacity = 1 << 20
 
-    /// How long nsqd may take to close its side after we have closed ours.
-    private static let farewell = Duration.seconds(1)
+    /// The number of decoded bytes after which the connection continues in the next loop iteration.
+    /// A few compressed bytes can expand to megabytes.
+    private static let maxDecodedBytesPerIteration = 1 << 20
 
     init(
         on loop: Loop, to address: SocketAddress, as role: ClientSession.Role, identify: Identify,
-        options: ClientOptions, owner: any ConnectionOwner
+        options: ClientOptions, delegate: any ConnectionDelegate
     ) {
         self.loop = loop
         self.address = address
         self.identify = identify
         self.options = options
-        self.owner = owner
-        session = ClientSession(role, heartbeatInterval: options.heartbeatInterval)
+        self.delegate = delegate
+        session = ClientSession(
+            role, heartbeatInterval: options.heartbeatInterval, authSecret: options.authSecret)
         timer = Timer(on: loop)
-        intake = Intake(largestFrameBytes: options.largestFrameBytes)
+        frames = FrameReader(maxFrameBytes: options.maxFrameBytes)
     }
 
+    /// The limits that nsqd has announced.
+    var limits: ClientSession.Limits { session.limits }
+
     var isEstablished: Bool {
-        state == .open && (session.phase == .established || session.phase == .closing)
+        guard case .open = state else { return false }
+        return session.phase == .established || session.phase == .closing
     }
 
     func start() {
         timer.start(after: options.connectTimeout) { [weak self] in
             guard let self else { return }
-            self.fail("no answer within \(self.options.connectTimeout)")
+            fail("no answer within \(options.connectTimeout)")
         }
-        connecting = Stream.connect(to: address, on: loop) { [weak self] result in
+        let connecting = Stream.connect(to: address, on: loop) { [weak self] result in
             switch (result, self) {
-            case (.success(let stream), let self?): self.opened(stream)
+            case (.success(let stream), let self?): self.open(on: stream)
             case (.success(let stream), nil): stream.close()
             case (.failure(let error), let self): self?.fail(error.description)
             }
         }
+        state = .connecting(connecting)
     }
 
-    /// Writes commands; they leave at the end of the turn.
+    /// Calls `append` to encode commands, which the connection sends at the end of the loop
+    /// iteration.
     func write(_ append: (inout [UInt8]) -> Void) {
-        guard state == .open else { return }
-        append(&out)
-        writeAtEndOfTurn()
+        guard case .open(let writer) = state else { return }
+        if let layers { append(&layers.output) } else { append(&writer.buffer) }
+        scheduleFlush()
     }
 
-    /// `CLS`: asks for no more messages.
+    /// Sends `CLS`, so that nsqd sends no more messages.
     func close() {
-        guard state == .open else { return }
-        session.close(into: &out)
-        writeAtEndOfTurn()
+        write { session.close(into: &$0) }
     }
 
-    /// Ends the connection once all that was written is out and nsqd has seen it.
+    /// Ends the connection when nsqd has received all commands.
     func drain() {
         switch state {
         case .connecting: end(nil)
-        case .open:
-            state = .draining
+        case .open(let writer):
+            let closing = LingeringClose(writer.stream) { [weak self] in self?.end(nil) }
+            state = .draining(writer, closing)
+            timer.stop()
+            layers?.finish(into: &writer.buffer)
             flush()
-            stream?.shutdown()
-            timer.start(after: Self.farewell) { [weak self] in self?.end(nil) }
         case .draining, .ended: break
         }
     }
 
-    /// Ends the connection here and now, over something its owner has seen.
+    /// Ends the connection at once because of an error.
     func fail(_ reason: String) {
         end(error(reason))
     }
 
-    private func opened(_ stream: Stream) {
-        guard state == .connecting else { return stream.close() }
-        connecting = nil
-        state = .open
-        self.stream = stream
-        stream.noDelay(true)
-        stream.reader = self
-        stream.startReading()
-        session.open(identify, into: &out, atNanoseconds: loop.nowNanoseconds)
-        writeAtEndOfTurn()
+    /// Logs the settings that nsqd has refused or changed.
+    func logChangedSettings(to logger: Logger) {
+        for change in session.changedSettings { logger.warning("nsqd at \(address): \(change)") }
     }
 
-    /// Without a connection that was ever of use, nsqd was not reached.
+    private func open(on stream: Stream) {
+        guard case .connecting = state else { return stream.close() }
+        let writer = StreamWriter(stream, maxRetainedCapacity: Self.maxRetainedCapacity) {
+            [weak self] error in
+            if let error { self?.fail(error.description) } else { self?.flush() }
+        }
+        state = .open(writer)
+        stream.setNoDelay(true)
+        stream.reader = self
+        stream.startReading()
+        session.open(identify, into: &writer.buffer, atNanoseconds: loop.nowNanoseconds)
+        scheduleFlush()
+    }
+
+    /// Returns the error for the owner: `unreachable` before the connection is established,
+    /// `connectionLost` after that.
     private func error(_ reason: String) -> NSQError {
         switch session.phase {
-        case .unopened, .identifying, .subscribing:
+        case .unopened, .identifying, .upgrading, .authenticating, .subscribing:
             .unreachable(address: address.description, reason: reason)
         case .established, .closing, .closed:
             .connectionLost(address: address.description, reason: reason)
@@ -131,15 +153,18 @@ final class Connection {
     }
 
     private func end(_ error: NSQError?) {
-        guard state != .ended else { return }
+        let last = state
         state = .ended
+        switch last {
+        case .ended: return
+        case .connecting(let connecting): connecting?.cancel()
+        case .open(let writer): writer.stream.close()
+        case .draining(let writer, let closing):
+            closing.cancel()
+            writer.stream.close()
+        }
         timer.close()
-        connecting?.cancel()
-        connecting = nil
-        stream?.close()
-        stream = nil
-        out = []
-        owner?.connectionEnded(self, error)
+        delegate?.connectionDidEnd(self, error)
     }
 }
 
@@ -147,120 +172,185 @@ final class Connection {
 
 extension Connection: StreamReader {
     func readBuffer(for stream: Stream, suggested: Int) -> UnsafeMutableRawBufferPointer {
-        intake.room()
+        layers?.readBuffer ?? frames.readBuffer()
     }
 
     func stream(_ stream: Stream, didRead bytes: UnsafeRawBufferPointer) {
-        // While draining nothing is expected, and what comes is read over.
-        guard state == .open else { return }
-        intake.took(bytes.count)
-        session.heard(atNanoseconds: loop.nowNanoseconds)
-        do throws(FrameError) {
-            try takeFrames()
-        } catch {
-            fail("sent what is no frame: \(error)")
+        // While draining, received bytes are discarded.
+        guard case .open = state else { return }
+        session.recordInput(atNanoseconds: loop.nowNanoseconds)
+        if let layers {
+            receive(bytes, through: layers)
+        } else {
+            frames.didRead(bytes.count)
+            processFrames()
         }
+        // The frames may have installed the first layer, which then decodes the rest of the bytes.
+        if layers != nil { processEncoded() }
     }
 
     func stream(_ stream: Stream, didEnd error: UVError?) {
-        if state == .draining { return end(nil) }
+        if case .draining = state { return end(nil) }
         fail(error?.description ?? "closed by nsqd")
     }
 
-    /// Hands messages out in runs, each before the answer that follows it.
-    private func takeFrames() throws(FrameError) {
-        var more = true
-        while more, state == .open {
-            var offsets: [UInt32] = []
-            let frame = try intake.collectMessages(into: &offsets)
-            more = frame != nil
-            if !offsets.isEmpty {
-                guard isEstablished else { return fail("sent messages nobody asked for") }
-                owner?.connection(self, received: offsets, in: intake.currentBlock)
-            }
-            if let frame, state == .open { take(frame) }
+    /// Passes received messages and responses to the delegate in the order of their frames.
+    private func processFrames() {
+        do throws(FrameError) {
+            while case .open(let writer) = state, try processNextFrame(respondingTo: writer) {}
+        } catch {
+            fail("sent an invalid frame: \(error)")
         }
     }
 
-    private func take(_ frame: ReceivedFrame) {
+    /// Processes all messages up to the next response, and the response.
+    ///
+    /// - Returns: `true` if there was a response, and more frames can follow it.
+    private func processNextFrame(respondingTo writer: StreamWriter) throws(FrameError) -> Bool {
+        var offsets: [UInt32] = []
+        let frame = try frames.collectMessages(into: &offsets)
+        if !offsets.isEmpty {
+            guard isEstablished else {
+                fail("sent messages nobody asked for")
+                return false
+            }
+            delegate?.connection(self, didReceiveMessagesAt: offsets, in: frames.currentBuffer)
+        }
+        guard let frame else { return false }
+        if case .open = state { process(frame, respondingTo: writer) }
+        return true
+    }
+
+    private func process(_ frame: ReceivedFrame, respondingTo writer: StreamWriter) {
         do throws(ClientSession.Failure) {
-            let event = try session.receive(frame.kind, frame.data, into: &out)
-            if !out.isEmpty { writeAtEndOfTurn() }
+            let event: ClientSession.Event
+            if let layers {
+                event = try session.receive(frame.kind, frame.data, into: &layers.output)
+                if !layers.output.isEmpty { scheduleFlush() }
+            } else {
+                event = try session.receive(frame.kind, frame.data, into: &writer.buffer)
+                if !writer.buffer.isEmpty { scheduleFlush() }
+            }
             switch event {
             case .none: break
-            case .established: established()
-            default: owner?.connection(self, heard: event)
+            case .install(let layer): install(layer)
+            case .established: establish()
+            default: delegate?.connection(self, didReceive: event)
             }
         } catch {
-            refuse(error)
+            end(after: error)
         }
     }
 
-    private func established() {
+    private func establish() {
         let interval = options.heartbeatInterval
         timer.start(after: interval, repeating: interval) { [weak self] in
-            guard let self, self.session.isSilent(atNanoseconds: self.loop.nowNanoseconds) else {
-                return
-            }
-            self.fail("no heartbeat for \(interval * 2)")
+            guard let self, session.isSilent(atNanoseconds: loop.nowNanoseconds) else { return }
+            fail("no heartbeat for \(interval * 2)")
         }
-        owner?.connectionEstablished(self)
+        delegate?.connectionDidEstablish(self)
     }
 
-    private func refuse(_ failure: ClientSession.Failure) {
+    private func end(after failure: ClientSession.Failure) {
         switch failure {
         case .refused(let answer):
             end(.refused(address: address.description, answer: answer))
-        case .unexpected(let answer): fail("did not expect “\(answer)”")
-        case .needsAuthentication: fail("asks for AUTH, which this client does not speak")
+        case .unexpected(let answer): fail("sent an unexpected response “\(answer)”")
+        case .needsAuthentication: fail("requires AUTH, but the options contain no secret")
+        case .tlsUnavailable: fail("offers no TLS, which the options require")
         }
+    }
+}
+
+// MARK: - Transport layers
+
+extension Connection {
+    /// Installs a layer for all bytes after the current frame.
+    private func install(_ layer: ClientSession.Layer) {
+        let rest = frames.removeUnparsed()
+        if let compression = layer.compression {
+            let layers = layers ?? ConnectionLayers(tls: nil)
+            self.layers = layers
+            layers.add(compression, rest: rest)
+        } else {
+            let layers = ConnectionLayers(tls: options.tls?.session(to: address.host))
+            self.layers = layers
+            rest.withUnsafeBytes { receive($0, through: layers) }
+        }
+    }
+
+    private func receive(_ bytes: UnsafeRawBufferPointer, through layers: ConnectionLayers) {
+        do throws(TransportError) {
+            try layers.receive(bytes)
+            scheduleFlush()
+        } catch {
+            fail(error)
+        }
+    }
+
+    /// Decodes the received bytes and processes their frames, up to the limit of one loop iteration.
+    private func processEncoded() {
+        var quota = Self.maxDecodedBytesPerIteration
+        do throws(TransportError) {
+            while case .open(let writer) = state, let layers {
+                let count = try layers.decode(into: &frames)
+                guard count > 0 else { break }
+                processFrames()
+                quota -= count
+                if quota <= 0 { return continueLater(writer.stream) }
+            }
+        } catch {
+            fail(error)
+        }
+        if case .open = state, layers?.hasEnded == true { fail("closed by nsqd") }
+    }
+
+    private func continueLater(_ stream: Stream) {
+        stream.stopReading()
+        loop.runInNextIteration { [weak self] in
+            guard let self, case .open = state else { return }
+            stream.startReading()
+            processEncoded()
+        }
+    }
+
+    /// Ends the connection after a failed handshake or invalid bytes. nsqd gets the TLS alert.
+    private func fail(_ error: TransportError) {
+        guard case .open(let writer) = state else { return }
+        if !writer.isBlocked {
+            layers?.encode(into: &writer.buffer)
+            _ = writer.flush()
+        }
+        fail("\(error)")
     }
 }
 
 // MARK: - Writing
 
-extension Connection: EndOfTurnParticipant {
-    func turnEnds() {
-        writesAtEndOfTurn = false
+extension Connection: IterationEndHandler {
+    func handleIterationEnd() {
+        isFlushScheduled = false
         flush()
     }
 
-    private func writeAtEndOfTurn() {
-        guard !writesAtEndOfTurn else { return }
-        writesAtEndOfTurn = true
-        loop.atEndOfTurn(self)
+    private func scheduleFlush() {
+        guard !isFlushScheduled else { return }
+        isFlushScheduled = true
+        loop.callAtIterationEnd(self)
     }
 
     private func flush() {
-        guard let stream, !isWriteQueued, !out.isEmpty else { return }
-        let outcome = out.withUnsafeBytes { bytes in
-            withUnsafePointer(to: IOSlice(bytes)) { slice in
-                stream.tryWrite(UnsafeBufferPointer(start: slice, count: 1))
+        switch state {
+        case .open(let writer):
+            if !writer.isBlocked { layers?.encode(into: &writer.buffer) }
+            if case .failed(let error) = writer.flush() { fail(error.description) }
+        case .draining(let writer, let closing):
+            switch writer.flush() {
+            case .written: closing.begin()
+            case .queued: closing.startTimeout()
+            case .failed(let error): fail(error.description)
             }
-        }
-        switch outcome {
-        case .wrote(let count):
-            if count < out.count { queueRest(from: count, on: stream) }
-            out.removeAll(keepingCapacity: out.capacity <= Self.mostKeptBytes)
-        case .failed(let error): fail(error.description)
-        }
-    }
-
-    /// The kernel is full. What is left moves to memory that stays in place until it is written;
-    /// meanwhile new commands gather behind it.
-    private func queueRest(from start: Int, on stream: Stream) {
-        let rest = UnsafeMutableRawBufferPointer.allocate(
-            byteCount: out.count - start, alignment: 1)
-        out.withUnsafeBytes {
-            rest.copyMemory(from: UnsafeRawBufferPointer(rebasing: $0[start...]))
-        }
-        isWriteQueued = true
-        withUnsafePointer(to: IOSlice(UnsafeRawBufferPointer(rest))) { slice in
-            stream.write(UnsafeBufferPointer(start: slice, count: 1)) { error in
-                rest.deallocate()
-                self.isWriteQueued = false
-                if let error { self.fail(error.description) } else { self.flush() }
-            }
+        case .connecting, .ended: break
         }
     }
 }

@@ -1,135 +1,288 @@
+import HTTP
 import Logging
 import NSQWire
 import UVLoop
 
-/// Consumes the messages of a channel, from one or several nsqds.
+/// Consumes the messages of a channel, from the nsqds of a list and from those that nsqlookupds
+/// report.
+///
+/// The simplest way is a handler. A message is finished when the handler returns, and delivered again
+/// when it throws:
 ///
 /// ```swift
-/// let consumer = try Consumer(topic: "plays", channel: "counts", nsqds: ["127.0.0.1:4150"])
+/// let consumer = try Consumer(topic: "plays", channel: "counts", lookupds: ["127.0.0.1:4161"])
+/// try await consumer.run(concurrency: 8) { message in
+///     try await count(message.body)
+/// }
+/// ```
+///
+/// Or request one message after the other. The compiler ensures that each delivery is answered once:
+///
+/// ```swift
+/// while let delivery = try await consumer.next() {
+///     count(delivery.body)
+///     delivery.finish()
+/// }
+/// ```
+///
+/// For high rates, ``batches`` has the messages of one socket read in one element, and finishing a
+/// batch costs little more than finishing one message:
+///
+/// ```swift
 /// for await batch in consumer.batches {
 ///     for message in batch { message.withBody { count($0) } }
 ///     consumer.finish(batch)
 /// }
 /// ```
 ///
-/// Messages come in batches, as they were read: answering a batch costs hardly more than answering
-/// one message. A message that is not answered before its timeout is delivered again, and so is one
-/// whose connection broke: what you do with a message must bear being done twice.
+/// Use only one of the three ways for one consumer. nsqd sends messages only while a task requests
+/// some: before the first request, and after the task was canceled, the consumer takes no messages
+/// that nobody would see. nsqd redelivers a message if it is not finished before its timeout or if its
+/// connection breaks, so processing must be idempotent.
 ///
 /// - SeeAlso: NSQ, “TCP Protocol Spec”, and “Building Client Libraries”.
 public final class Consumer: Sendable {
-    /// How a consumer talks to nsqd, and how much it takes on.
+    /// Options of a consumer.
     public struct Options: Sendable {
-        /// What producers and consumers have in common.
+        /// Options of the connections.
         public var client = ClientOptions()
 
-        /// Messages without an answer, at most, over all nsqds; 1,000 unless set. It may be
-        /// exceeded for a moment when an nsqd joins, and its share is taken from others.
+        /// The maximum number of messages in flight over all nsqds; 1,000 by default. After a
+        /// further nsqd connects, the consumer can briefly exceed this number, until the other
+        /// nsqds apply their lower RDY counts.
         public var maxInFlight = 1_000
 
-        /// How long a message may go without an answer: 1 s up to nsqd's `--max-msg-timeout`; nil
-        /// (the default) leaves it to nsqd, 60 s unless told otherwise.
+        /// The time after which nsqd requeues a message in flight: 1 s up to nsqd's
+        /// `--max-msg-timeout`; nil (the default) uses nsqd's `--msg-timeout`, 60 s by default.
         public var messageTimeout: Duration?
 
-        /// How long nsqd may hold messages back to send more at once: 25 ms to 30 s; nil (the
-        /// default) leaves it to nsqd, 250 ms unless told otherwise.
+        /// The maximum time for which nsqd may buffer messages before it sends them: 25 ms to 30 s;
+        /// nil (the default) uses nsqd's `--output-buffer-timeout`, 250 ms by default.
         public var outputBufferTimeout: Duration?
 
+        /// The size in bytes of the buffer in which nsqd collects messages before it sends them: 64
+        /// to 65,536; nil (the default) uses nsqd's default, 16,384.
+        public var outputBufferBytes: Int?
+
+        /// The percentage of the channel's messages that the consumer receives: 1 to 99; nil (the
+        /// default) for all messages. nsqd discards the other messages for the whole channel.
+        public var samplePercent: Int?
+
+        /// Options of the discovery by nsqlookupd.
+        public var lookup = LookupOptions()
+
+        /// The wait after the first failure in ``Consumer/run(concurrency:retry:onGivenUp:_:)`` is twice
+        /// this duration, and doubles with each further failure; 1 s by default, as in go-nsq.
+        public var backoffMultiplier = Duration.seconds(1)
+
+        /// The maximum wait after failures; 2 min by default, as in go-nsq. Zero disables the backoff.
+        public var maxBackoff = Duration.seconds(120)
+
+        /// The maximum time for which ``Consumer/stop()`` waits for messages in flight; 30 s by default.
+        public var stopTimeout = Duration.seconds(30)
+
+        /// Creates options with the default values.
         public init() {}
     }
 
-    /// The messages, as they come. Ends when the consumer has stopped.
-    ///
-    /// One loop should read it; two would share the batches out between them.
-    public let batches: AsyncStream<MessageBatch>
+    /// The received messages in batches. The sequence ends when the consumer has stopped.
+    public var batches: Batches { Batches(queue: queue) }
 
-    private let engine: EngineThread<ConsumerEngine>
+    let engine: LoopHost<ConsumerEngine>
+    let queue: MessageQueue
+    let logger: Logger
     private let firstConnection: FirstConnection
-    private let incoming: AsyncStream<MessageBatch>.Continuation
+    private let stopTimeout: Duration
 
-    /// Starts connecting, in the background, and goes on until stopped.
+    /// Starts to connect in the background, and reconnects until ``stop()``.
     ///
     /// - Parameters:
-    ///   - topic: comes into being if there is none yet.
-    ///   - channel: likewise; all consumers of a channel share its messages out.
-    ///   - addresses: of the nsqds, host and port: `127.0.0.1:4150`.
-    ///   - options: the defaults, unless given.
-    ///   - logger: hears of connections that come and go, and of messages that timed out.
-    /// - Throws: ``NSQError/invalidTopic(_:)``, ``NSQError/invalidChannel(_:)``,
-    ///   ``NSQError/invalidAddress(_:)``; ``NSQError/unreachable(address:reason:)`` if the process
-    ///   has no file descriptors or threads left.
-    public init(
-        topic: String, channel: String, nsqds addresses: [String], options: Options = Options(),
-        logger: Logger = Logger(label: "nsq.consumer")
+    ///   - topic: the topic to consume, which nsqd creates if it does not exist.
+    ///   - channel: the channel to consume, which nsqd creates if it does not exist. nsqd sends
+    ///     each message of a channel to one of the channel's consumers.
+    ///   - addresses: the host and port of each nsqd to which the consumer always connects, such as
+    ///     `127.0.0.1:4150`.
+    ///   - lookupds: the HTTP address of each nsqlookupd, such as `127.0.0.1:4161` or
+    ///     `https://lookup.example`. The consumer connects to all nsqds that at least one of them
+    ///     reports for the topic.
+    ///   - options: options other than the defaults.
+    ///   - logger: logs when connections begin and end, and how many messages timed out.
+    /// - Throws: ``NSQError/Code/invalidTopic``, ``NSQError/Code/invalidChannel``,
+    ///   ``NSQError/Code/invalidAddress``, ``NSQError/Code/invalidOption``;
+    ///   ``NSQError/Code/unreachable`` if the process has no file descriptors or threads left.
+    public convenience init(
+        topic: String, channel: String, nsqds addresses: [String] = [], lookupds: [String] = [],
+        options: Options = Options(), logger: Logger = Logger(label: "nsq.consumer")
     ) throws(NSQError) {
+        try self.init(
+            topic: topic, channel: channel, nsqds: addresses, lookupds: lookupds, options: options,
+            logger: logger, clock: .system)
+    }
+
+    /// Starts to connect in the background, on a clock that a test may advance.
+    package init(
+        topic: String, channel: String, nsqds addresses: [String], lookupds: [String] = [],
+        options: Options, logger: Logger, clock: Loop.Clock
+    ) throws(NSQError) {
+        try options.validate()
         let topic = try TopicName(checking: topic)
         guard let channel = ChannelName(channel) else { throw .invalidChannel(channel) }
         var nsqds: [SocketAddress] = []
         for address in addresses { nsqds.append(try SocketAddress(nsqd: address)) }
-        let first = FirstConnection(of: nsqds)
-        // The stream holds what is in flight. More can only come when messages time out unread, and
-        // the batches dropped then time out as well.
-        let (batches, incoming) = AsyncStream.makeStream(
-            of: MessageBatch.self, bufferingPolicy: .bufferingOldest(max(1, options.maxInFlight)))
-        self.batches = batches
-        firstConnection = first
-        engine = try EngineThread(for: "consumer", of: addresses.first ?? "") { [nsqds] loop in
+        var urls: [HTTPURL] = []
+        for lookupd in lookupds { urls.append(try HTTPURL(lookupd: lookupd)) }
+        let first = FirstConnection(to: nsqds, isDiscovering: !urls.isEmpty)
+        let demand = DemandForwarder()
+        let queue = MessageQueue { demand.submit(requeueing: $0) }
+        engine = try .start(
+            threadName: "nsq consumer", clock: clock, nsqd: addresses.first ?? ""
+        ) {
+            [nsqds, urls] loop in
             let engine = ConsumerEngine(
-                on: loop, topic: topic, channel: channel, nsqds: nsqds, options: options,
-                logger: logger)
-            engine.onBatch = { incoming.yield($0) }
-            engine.onConnection = { first.heard($1, from: $0) }
+                on: loop, topic: topic, channel: channel, nsqds: nsqds, lookupds: urls,
+                options: options, logger: logger)
+            engine.hasDemand = false
+            engine.onBatch = { [unowned engine] batch in
+                if !queue.append(batch) { engine.requeue(batch, after: .zero) }
+            }
+            engine.onMessagesLost = { queue.removeLost(of: $0, before: $1) }
+            engine.onConnection = { first.record($1, from: $0) }
+            engine.onPoll = { first.recordPoll($0, failures: $1) }
             engine.start()
             return engine
         }
-        self.incoming = incoming
+        demand.connect(queue, to: engine)
+        self.queue = queue
+        self.logger = logger
+        firstConnection = first
+        stopTimeout = options.stopTimeout
     }
 
     deinit {
-        incoming.finish()
+        _ = queue.finish()
     }
 
-    /// Waits until the first nsqd is connected.
+    /// Waits until the consumer is connected to at least one nsqd.
     ///
-    /// - Throws: ``NSQError/unreachable(address:reason:)`` or ``NSQError/refused(address:answer:)``
-    ///   when all have failed once, of the last of them. The consumer goes on trying nevertheless.
-    public func connected() async throws(NSQError) {
-        try await firstConnection.outcome()
+    /// - Throws: ``NSQError/Code/unreachable`` or ``NSQError/Code/refused`` from the last attempt, when
+    ///   every nsqd has failed once; ``NSQError/Code/lookupFailed`` when every nsqlookupd has failed
+    ///   too. The consumer still reconnects. `CancellationError` if the task is canceled.
+    public func connected() async throws {
+        try await firstConnection.wait()
     }
 
-    /// Tells nsqd that the batch is done with (`FIN`). Messages answered before are left out.
+    /// Finishes the messages of a batch that are in flight (`FIN`).
     public func finish(_ batch: MessageBatch) {
         engine.submit { $0?.finish(batch) }
     }
 
-    /// Tells nsqd that the message is done with (`FIN`).
+    /// Finishes a message (`FIN`).
     public func finish(_ message: Message) {
         engine.submit { $0?.finish(message) }
     }
 
-    /// Has nsqd deliver the batch again (`REQ`). Messages answered before are left out.
+    /// Requeues the messages of a batch that are in flight (`REQ`).
     ///
-    /// It does so at once, unless a delay is given, which is rounded up to milliseconds; nsqd cuts
-    /// it to its `--max-req-timeout`, an hour unless told otherwise.
+    /// - Parameters:
+    ///   - batch: the batch.
+    ///   - delay: the time until nsqd delivers the messages again, none by default. It is rounded up
+    ///     to milliseconds, and nsqd limits it to its `--max-req-timeout`, an hour by default.
     public func requeue(_ batch: MessageBatch, after delay: Duration = .zero) {
         engine.submit { $0?.requeue(batch, after: delay) }
     }
 
-    /// Has nsqd deliver the message again (`REQ`), with a delay as for a batch.
+    /// Requeues a message (`REQ`), with a delay as for a batch.
     public func requeue(_ message: Message, after delay: Duration = .zero) {
         engine.submit { $0?.requeue(message, after: delay) }
     }
 
-    /// Asks for a whole timeout more for the batch (`TOUCH`), up to nsqd's `--max-msg-timeout`.
+    /// Restarts the timeout of a batch (`TOUCH`), up to nsqd's `--max-msg-timeout` in total.
     public func touch(_ batch: MessageBatch) {
         engine.submit { $0?.touch(batch) }
     }
 
-    /// Asks for no more messages, waits until those in flight are answered or have timed out, and
-    /// closes the connections; then ``batches`` ends.
-    public func stop() async {
+    /// Advances the manual clock, and returns when the due work is done.
+    package func advance(by duration: Duration) async { await engine.advance(by: duration) }
+
+    /// Closes all connections at once, and returns when the thread has ended.
+    package func abandon() async {
+        _ = queue.finish()
+        engine.submit { $0?.abandon() }
         await engine.stop()
-        incoming.finish()
-        firstConnection.stopped()
+        firstConnection.cancel()
+    }
+
+    /// Pauses the consumer: nsqd sends no more messages until ``resume()``.
+    public func pause() {
+        engine.submit { $0?.isPaused = true }
+    }
+
+    /// Continues after ``pause()``.
+    public func resume() {
+        engine.submit { $0?.isPaused = false }
+    }
+
+    /// Changes the maximum number of messages in flight over all nsqds; a negative number counts as
+    /// zero.
+    public func setMaxInFlight(_ count: Int) {
+        engine.submit { $0?.maxInFlight = max(0, count) }
+    }
+
+    /// Stops the consumer: sends `CLS` to each nsqd, requeues the messages that no task has taken,
+    /// waits until all other messages in flight are finished, requeued or timed out, and closes the
+    /// connections. After ``Options/stopTimeout``, or when the task is canceled, the consumer closes the
+    /// connections at once, and nsqd requeues the messages.
+    ///
+    /// Requests for messages return `nil` from now on, and ``batches`` ends.
+    public func stop() async {
+        let rest = queue.finish()
+        engine.submit { [stopTimeout] engine in
+            for message in rest { engine?.requeue(message, after: .zero) }
+            engine?.abandon(after: stopTimeout)
+        }
+        await withTaskCancellationHandler {
+            await engine.stop()
+        } onCancel: {
+            engine.submit { $0?.abandon() }
+        }
+        firstConnection.cancel()
+    }
+}
+
+/// Submits changes of the demand for messages to the engine. The queue exists before the engine, and
+/// neither may retain the other.
+private final class DemandForwarder: Sendable {
+    private struct Connection {
+        weak var queue: MessageQueue?
+        weak var engine: LoopHost<ConsumerEngine>?
+    }
+
+    private let connection = LockedValue<Connection?>(nil)
+
+    func connect(_ queue: MessageQueue, to engine: LoopHost<ConsumerEngine>) {
+        connection.withLock { $0 = Connection(queue: queue, engine: engine) }
+    }
+
+    func submit(requeueing messages: [Message]) {
+        let (queue, engine) = connection.withLock { ($0?.queue, $0?.engine) }
+        engine?.submit { engine in
+            for message in messages { engine?.requeue(message, after: .zero) }
+            // A later change of the demand may have been submitted before this one.
+            engine?.hasDemand = queue?.hasDemand ?? false
+        }
+    }
+}
+
+extension HTTPURL {
+    /// Parses the address of an nsqlookupd, with or without a scheme and a path.
+    ///
+    /// - Throws: ``NSQError/Code/invalidAddress``.
+    package init(lookupd text: String) throws(NSQError) {
+        let scheme = text.lowercased().hasPrefix("https:") ? Scheme.https : .http
+        let url = text.contains("://") ? text : "http://" + text
+        guard let parsed = HTTPURL(parsing: url, scheme: scheme) else {
+            throw .invalidAddress(text)
+        }
+        self = parsed
     }
 }

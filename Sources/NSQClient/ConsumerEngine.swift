@@ -1,165 +1,328 @@
+import HTTP
 import Logging
 import NSQWire
+import TallyBasics
 import UVLoop
 
-/// Consumes a channel from one or several nsqds, on a loop it is given: the consumer without its
-/// thread.
+/// Consumes a channel from one or several nsqds on an existing loop, without a thread of its own.
+/// The nsqds are those of a list, and those that nsqlookupds report.
 ///
-/// Messages come in batches to `onBatch`, as they were read. Every message wants an answer (finish
-/// or requeue) before its timeout; `maxInFlight` bounds how many may be without one.
+/// ``onBatch`` receives messages in batches: a batch has the messages of one socket read. The owner
+/// must finish or requeue each message before the message times out. ``maxInFlight`` limits the
+/// number of messages that are neither finished nor requeued.
 package final class ConsumerEngine {
-    /// Gets the messages. It may answer them right away or later.
+    /// Receives the messages. The closure can finish them during the call or later.
     package var onBatch: (MessageBatch) -> Void = { _ in }
 
-    /// Hears of every connection that comes about (nil) or ends; for whoever waits for the first.
+    /// Runs when nsqd has requeued messages: with the serial number of their connection, and that of
+    /// the oldest batch that is still in flight, or `nil` if the connection has ended.
+    var onMessagesLost: (Int, Int?) -> Void = { _, _ in }
+
+    /// Runs when a connection is established (with nil) or ends (with its error), for
+    /// ``FirstConnection``.
     package var onConnection: (SocketAddress, NSQError?) -> Void = { _, _ in }
 
+    /// The topic of the channel.
     package let topic: TopicName
     let loop: Loop
     let options: Consumer.Options
     let role: ClientSession.Role
     let logger: Logger
+    private var flow: FlowControl
     private var budget: ReadyBudget
-    private var sources: [ConsumerSource] = []
-    private let ticker: Timer
-    private var ticks = 0
+    private let backoffTimer: Timer
+    private let stopTimer: Timer
+    private var connections: [ConsumerConnection] = []
+    private let configured: [SocketAddress]
+    private var discovered = DiscoveredNSQDs()
+    private let poller: LookupPoller
+    private let maintenanceTimer: Timer
+    private var maintenanceRuns = 0
     private var isStarted = false
-    private var whenStopped: [() -> Void]?
-    /// Connections are numbered, so that an answer cannot go to a later one.
-    private var lastConnection = 0
+    /// The callbacks of ``stop(_:)``; nil until its first call.
+    private var stopCallbacks: [() -> Void]?
+    /// The serial number of the last established connection. Batches carry this number, so that a
+    /// FIN is never sent on a later connection.
+    private var lastNumber = 0
 
+    /// Runs after each poll of the nsqlookupds, with the reported nsqds and a description of each
+    /// failed request, for ``FirstConnection``.
+    package var onPoll: (Set<SocketAddress>, [String]) -> Void = { _, _ in }
+
+    /// Creates a consumer that is not started.
+    ///
+    /// - Parameters:
+    ///   - loop: the loop of all connections.
+    ///   - topic: the topic of the channel.
+    ///   - channel: the channel to consume.
+    ///   - addresses: the nsqds to which the consumer always connects.
+    ///   - lookupds: the base URLs of the nsqlookupds that report further nsqds.
+    ///   - options: options other than the defaults.
+    ///   - logger: logs when connections begin and end.
     package init(
         on loop: Loop, topic: TopicName, channel: ChannelName, nsqds addresses: [SocketAddress],
-        options: Consumer.Options = .init(), logger: Logger = Logger(label: "nsq.consumer")
+        lookupds: [HTTPURL] = [], options: Consumer.Options = .init(),
+        logger: Logger = Logger(label: "nsq.consumer")
     ) {
         self.loop = loop
         self.options = options
         self.logger = logger
         self.topic = topic
         role = .consumer(topic, channel)
-        budget = ReadyBudget(maxInFlight: options.maxInFlight)
-        ticker = Timer(on: loop)
-        sources = addresses.map { ConsumerSource(of: self, nsqd: $0) }
+        flow = FlowControl(
+            maxInFlight: options.maxInFlight, hasDemand: true,
+            multiplier: options.backoffMultiplier, longest: options.maxBackoff)
+        budget = ReadyBudget(maxInFlight: flow.limit)
+        backoffTimer = Timer(on: loop)
+        stopTimer = Timer(on: loop)
+        maintenanceTimer = Timer(on: loop)
+        configured = addresses
+        poller = LookupPoller(
+            of: topic, at: lookupds, options: options.lookup.limited, on: loop, logger: logger)
+        connections = addresses.map { ConsumerConnection(of: self, nsqd: $0) }
     }
 
+    /// Starts to connect.
     package func start() {
         precondition(!isStarted, "a consumer starts once")
         isStarted = true
-        ticker.start(after: Self.tick, repeating: Self.tick) { [weak self] in self?.tick() }
-        for source in sources { source.connect() }
+        let interval = Self.maintenanceInterval
+        maintenanceTimer.start(after: interval, repeating: interval) { [weak self] in
+            self?.runMaintenance()
+        }
+        for connection in connections { connection.connect() }
+        poller.onResult = { [weak self] in self?.apply($0) ?? true }
+        poller.start()
     }
 
-    /// How many messages wait for an answer.
-    package var inFlight: Int { sources.reduce(0) { $0 + $1.ledger.messageCount } }
+    /// The number of messages in flight.
+    package var inFlight: Int { connections.reduce(0) { $0 + $1.inFlight } }
 
-    /// How many messages may wait for an answer, over all connections. 0 pauses the consumer.
+    /// The maximum number of messages in flight over all connections; 0 pauses the consumer.
     package var maxInFlight: Int {
-        get { budget.maxInFlight }
-        set { apply(budget.setMaxInFlight(newValue)) }
+        get { flow.maxInFlight }
+        set { change { $0.maxInFlight = newValue } }
     }
 
-    /// `FIN` of every message in the batch that has no answer yet.
+    /// `true` if the consumer has a use for messages, as it has by default; otherwise no nsqd sends
+    /// messages.
+    var hasDemand: Bool {
+        get { flow.hasDemand }
+        set { change { $0.hasDemand = newValue } }
+    }
+
+    /// `true` while the consumer is paused, and no nsqd sends messages.
+    package var isPaused: Bool {
+        get { flow.isPaused }
+        set { change { $0.isPaused = newValue } }
+    }
+
+    /// `true` if the consumer restarts the timeout of each message in flight (`TOUCH`) until the
+    /// message is finished or requeued, up to nsqd's `--max-msg-timeout`.
+    package var keepsMessagesAlive = false
+
+    /// Reports to the backoff whether a message was processed or failed.
+    func recordOutcome(isSuccess: Bool) {
+        let wait = change { $0.record(isSuccess: isSuccess) }
+        guard let wait else { return }
+        logger.warning("messages fail; waiting for \(wait) before the next one")
+        backoffTimer.start(after: wait) { [weak self] in self?.change { $0.endWait() } }
+    }
+
+    @discardableResult
+    private func change<Result>(_ body: (inout FlowControl) -> Result) -> Result {
+        defer { if flow.limit != budget.maxInFlight { apply(budget.setMaxInFlight(flow.limit)) } }
+        return body(&flow)
+    }
+
+    /// The smallest RDY count of a connection that may receive messages; 0 if there is none. A
+    /// consumer that holds as many messages back may wait for messages that nsqd does not send.
+    package var leastReady: Int { budget.leastReady }
+
+    /// Finishes those messages of a batch that are in flight (`FIN`).
     ///
-    /// When the connection has ended or the timeout is over, nsqd will deliver the messages again,
-    /// and there is nothing to do for us.
+    /// If the connection has ended or the messages have timed out, the call has no effect, because
+    /// nsqd redelivers the messages.
     package func finish(_ batch: MessageBatch) {
-        source(of: batch.connection)?.finish(batch)
+        connection(batch.connection)?.finish(batch)
     }
 
+    /// Finishes a message (`FIN`).
     package func finish(_ message: Message) {
-        answer(message) { Command.finish($0) }
+        complete(message) { Command.finish($0) }
     }
 
-    /// `REQ`: nsqd delivers again after `delay`, rounded up to milliseconds.
+    /// Requeues those messages of a batch that are in flight (`REQ`), with a delay that is rounded
+    /// up to milliseconds.
     package func requeue(_ batch: MessageBatch, after delay: Duration) {
-        let milliseconds = delay.wholeMilliseconds
-        source(of: batch.connection)?.answer(batch) {
+        let milliseconds = delay.millisecondsRoundedUp
+        connection(batch.connection)?.complete(batch) {
             Command.requeue($0, afterMilliseconds: milliseconds)
         }
     }
 
+    /// Requeues a message (`REQ`), with a delay that is rounded up to milliseconds.
     package func requeue(_ message: Message, after delay: Duration) {
-        let milliseconds = delay.wholeMilliseconds
-        answer(message) { Command.requeue($0, afterMilliseconds: milliseconds) }
+        let milliseconds = delay.millisecondsRoundedUp
+        complete(message) { Command.requeue($0, afterMilliseconds: milliseconds) }
     }
 
-    /// `TOUCH`: a whole timeout more for every message of the batch that has no answer yet.
+    /// Restarts the timeout of those messages of a batch that are in flight (`TOUCH`).
     package func touch(_ batch: MessageBatch) {
-        source(of: batch.connection)?.touch(batch)
+        connection(batch.connection)?.touch(batch)
     }
 
-    /// Asks for no more messages, waits until those in flight have their answers or have timed out,
-    /// and closes.
+    /// Restarts the timeout of a message in flight (`TOUCH`).
+    func touch(_ message: Message) {
+        connection(message.place.connection)?.touch(message)
+    }
+
+    /// Stops the consumer: sends `CLS` to each nsqd, waits until all messages in flight are
+    /// finished, requeued or timed out, and closes all connections.
     package func stop(_ done: @escaping () -> Void = {}) {
-        let isFirst = whenStopped == nil
-        // Whoever asked may let go of the engine; it stays until it has stopped.
-        whenStopped = (whenStopped ?? []) + [{ withExtendedLifetime(self, done) }]
+        let isFirst = !isStopping
+        // The callback retains the engine until it has stopped.
+        stopCallbacks = (stopCallbacks ?? []) + [{ withExtendedLifetime(self, done) }]
         if isFirst {
-            for source in sources { source.stop() }
+            poller.close()
+            for connection in connections { connection.stop() }
         }
         finishStopping()
     }
 
-    /// Closes at once. nsqd delivers what is in flight again when its time is up.
-    package func abandon() {
-        stop()
-        for source in sources { source.abandon() }
+    /// Closes all connections at once. nsqd requeues the messages in flight.
+    package func abandon(_ done: @escaping () -> Void = {}) {
+        stop(done)
+        for connection in connections { connection.abandon() }
     }
 
-    private func answer(_ message: Message, with command: (MessageID) -> Command) {
-        source(of: message.place.connection)?.answer(message, with: command)
+    /// Closes all connections after `timeout`, if the consumer has not stopped by then.
+    func abandon(after timeout: Duration) {
+        stopTimer.start(after: timeout) { [weak self] in
+            guard let self else { return }
+            logger.warning("\(counted(inFlight, "message")) had no answer before the stop timeout")
+            abandon()
+        }
     }
 
-    private func source(of connection: Int) -> ConsumerSource? {
-        sources.first { $0.number == connection }
+    private func complete(_ message: Message, with command: (MessageID) -> Command) {
+        connection(message.place.connection)?.complete(message, with: command)
     }
 
-    private func tick() {
+    private func connection(_ number: Int) -> ConsumerConnection? {
+        connections.first { $0.number == number }
+    }
+
+    private func runMaintenance() {
         let now = loop.nowNanoseconds
-        for source in sources { source.expire(atNanoseconds: now) }
-        ticks += 1
-        if ticks % Self.ticksPerRotation == 0 { apply(budget.rotate()) }
+        for connection in connections { connection.runMaintenance(atNanoseconds: now) }
+        updateIdleConnections(atNanoseconds: now)
+        maintenanceRuns += 1
+        if maintenanceRuns % Self.runsPerRotation == 0 { apply(budget.rotate()) }
+    }
+
+    private func updateIdleConnections(atNanoseconds now: Int64) {
+        let idleSince = now - Self.idleTime.nanoseconds
+        apply(budget.updateIdle { connection($0)?.isIdle(sinceNanoseconds: idleSince) ?? false })
     }
 
     private func apply(_ changes: [ReadyBudget.Change]) {
-        for change in changes { source(of: change.connection)?.setReady(change.ready) }
+        for change in changes { connection(change.connection)?.setReady(change.ready) }
     }
 
-    /// How exactly timeouts are counted; nsqd itself is no more exact than this.
-    private static let tick = Duration.milliseconds(250)
+    /// The time without messages after which a connection is idle; go-nsq's `low_rdy_idle_timeout`.
+    private static let idleTime = Duration.seconds(10)
 
-    /// 5 s: how long a connection is served when there are more than max-in-flight.
-    private static let ticksPerRotation = 20
+    /// The interval at which message timeouts are checked; nsqd checks no more often.
+    private static let maintenanceInterval = Duration.milliseconds(250)
+
+    /// With more connections than max-in-flight, only some have RDY 1. Other connections get it
+    /// after this number of maintenance runs, which take 5 s together.
+    private static let runsPerRotation = 20
 }
 
-extension ConsumerEngine: Engine {}
+extension ConsumerEngine: LoopHosted {}
 
-// MARK: - What its sources tell
+// MARK: - Discovery
 
 extension ConsumerEngine {
-    /// A connection is ready for use; it gets its number, and then its share of RDY.
-    func joined(_ source: ConsumerSource, most: Int, _ numbered: (Int) -> Void) {
-        lastConnection += 1
-        numbered(lastConnection)
-        onConnection(source.address, nil)
-        apply(budget.join(lastConnection, most: most))
+    /// Connects to new nsqds, and leaves those that have vanished from all nsqlookupds.
+    ///
+    /// - Returns: `true` if the consumer has an nsqd.
+    private func apply(_ poll: LookupPoll.Result) -> Bool {
+        let changes = discovered.apply(poll) { nsqd in
+            connections.contains { $0.address == nsqd && $0.takeActivity() }
+        }
+        for nsqd in changes.added {
+            logger.info("nsqlookupd reports nsqd at \(nsqd)")
+            connectIfNeeded(to: nsqd)
+        }
+        for nsqd in changes.removed where !configured.contains(nsqd) {
+            logger.info("no nsqlookupd reports nsqd at \(nsqd) anymore; leaving it")
+            for connection in connections where connection.address == nsqd { connection.leave() }
+        }
+        onPoll(poll.nsqds, poll.failures)
+        return !connections.isEmpty
     }
 
-    func left(_ source: ConsumerSource, connection: Int?, _ error: NSQError?) {
-        if let connection { apply(budget.leave(connection)) }
-        if let error { onConnection(source.address, error) }
+    /// Connects to an nsqd, unless there is a connection to it. A connection that is leaving counts:
+    /// its nsqd would otherwise have two consumers, and ``connectionDidLeave(_:)`` connects again.
+    private func connectIfNeeded(to nsqd: SocketAddress) {
+        guard !connections.contains(where: { $0.address == nsqd }) else { return }
+        let connection = ConsumerConnection(of: self, nsqd: nsqd)
+        connections.append(connection)
+        connection.connect()
+    }
+
+    /// Removes a connection that has left its nsqd. If an nsqlookupd has reported the nsqd again
+    /// meanwhile, the consumer connects to it.
+    func connectionDidLeave(_ connection: ConsumerConnection) {
+        connections.removeAll { $0 === connection }
+        guard !isStopping, discovered.contains(connection.address) else { return }
+        connectIfNeeded(to: connection.address)
+    }
+}
+
+// MARK: - Calls from the connections
+
+extension ConsumerEngine {
+    /// Assigns a serial number to an established connection, and then sends the changed RDY counts.
+    func connectionDidEstablish(
+        _ connection: ConsumerConnection, maxReady: Int, _ setNumber: (Int) -> Void
+    ) {
+        lastNumber += 1
+        setNumber(lastNumber)
+        onConnection(connection.address, nil)
+        apply(budget.add(lastNumber, maxReady: maxReady))
+    }
+
+    func connectionDidEnd(_ connection: ConsumerConnection, number: Int?, _ error: NSQError?) {
+        if let number {
+            apply(budget.remove(number))
+            onMessagesLost(number, nil)
+        }
+        if let error { onConnection(connection.address, error) }
         finishStopping()
     }
 
-    var isStopping: Bool { whenStopped != nil }
+    /// Raises the RDY count of a connection that was idle.
+    func connectionDidBecomeBusy() {
+        updateIdleConnections(atNanoseconds: loop.nowNanoseconds)
+    }
+
+    var isStopping: Bool { stopCallbacks != nil }
 
     private func finishStopping() {
-        guard let waiters = whenStopped, sources.allSatisfy(\.isIdle) else { return }
-        ticker.close()
-        // They often hold whoever holds the engine.
+        guard let callbacks = stopCallbacks, connections.allSatisfy(\.isUnconnected) else { return }
+        maintenanceTimer.close()
+        backoffTimer.close()
+        stopTimer.close()
+        // The closures often retain the engine's owner.
         onBatch = { _ in }
+        onMessagesLost = { _, _ in }
         onConnection = { _, _ in }
-        whenStopped = []
-        for done in waiters { done() }
+        onPoll = { _, _ in }
+        stopCallbacks = []
+        for done in callbacks { done() }
     }
 }

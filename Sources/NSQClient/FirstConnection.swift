@@ -1,53 +1,110 @@
 import UVLoop
 
-/// What became of the first attempt to connect: the first good news, or, when every nsqd has failed
-/// once, the last bad news.
+/// The outcome of a consumer's first connection attempts: success when one nsqd is connected, or
+/// an error when nothing is left to try: every configured nsqd and every nsqlookupd has failed once.
 package final class FirstConnection: Sendable {
     private struct State {
-        /// Who has neither failed nor been reached. One that fails again meanwhile is one failure.
+        /// The nsqds at which no attempt has ended yet.
         var untried: Set<SocketAddress>
+        /// The nsqds at which an attempt has failed. Further failures of the same nsqd do not count.
+        var failed: Set<SocketAddress> = []
+        /// `true` while an nsqlookupd may still respond with nsqds.
+        var isDiscovering: Bool
+        var lastError: NSQError?
         var outcome: NSQError??
-        var waiting: [CheckedContinuation<NSQError?, Never>] = []
+        var lastWaiter = 0
+        var waiters: [Int: CheckedContinuation<Void, any Error>] = [:]
     }
 
-    private let state: Guarded<State>
+    private let state: LockedValue<State>
 
-    package init(of nsqds: [SocketAddress]) {
-        state = Guarded(State(untried: Set(nsqds)))
+    /// Creates a pending outcome.
+    ///
+    /// - Parameters:
+    ///   - nsqds: the configured nsqds.
+    ///   - isDiscovering: whether nsqlookupds can report further nsqds.
+    package init(to nsqds: [SocketAddress], isDiscovering: Bool = false) {
+        state = LockedValue(State(untried: Set(nsqds), isDiscovering: isDiscovering))
     }
 
-    package func heard(_ error: NSQError?, from nsqd: SocketAddress) {
+    /// Records the outcome of a connection attempt at `nsqd`.
+    ///
+    /// - Parameters:
+    ///   - error: the error of the attempt; nil if the connection is established.
+    ///   - nsqd: the address of the nsqd.
+    package func record(_ error: NSQError?, from nsqd: SocketAddress) {
         guard let error else { return settle(nil) }
         let isLast = state.withLock { state in
             state.untried.remove(nsqd)
-            return state.untried.isEmpty
+            state.failed.insert(nsqd)
+            state.lastError = error
+            return state.untried.isEmpty && !state.isDiscovering
         }
         if isLast { settle(error) }
     }
 
-    /// Nothing is to be heard any more.
-    func stopped() {
+    /// Records the result of a poll of all nsqlookupds.
+    ///
+    /// - Parameters:
+    ///   - nsqds: the nsqds that the nsqlookupds report.
+    ///   - failures: a description of each failed request.
+    package func recordPoll(_ nsqds: Set<SocketAddress>, failures: [String]) {
+        let error: NSQError? = state.withLock { state in
+            state.untried.formUnion(nsqds.subtracting(state.failed))
+            state.isDiscovering = failures.isEmpty
+            guard state.untried.isEmpty, !failures.isEmpty else { return nil }
+            return state.lastError ?? .lookupFailed(failures.joined(separator: "; "))
+        }
+        if let error { settle(error) }
+    }
+
+    /// Ends every wait, because the consumer has stopped.
+    package func cancel() {
         settle(nil)
     }
 
-    package func outcome() async throws(NSQError) {
-        let error: NSQError? = await withCheckedContinuation { continuation in
-            let known: NSQError?? = state.withLock { state in
-                if state.outcome == nil { state.waiting.append(continuation) }
-                return state.outcome
-            }
-            if let known { continuation.resume(returning: known) }
+    /// Returns when a connection is established or the consumer has stopped.
+    ///
+    /// - Throws: the last `NSQError`, when nothing is left to try; `CancellationError` if the task is
+    ///   canceled.
+    package func wait() async throws {
+        let number = state.withLock { state in
+            state.lastWaiter += 1
+            return state.lastWaiter
         }
-        if let error { throw error }
+        try await withTaskCancellationHandler {
+            try await withCheckedThrowingContinuation { continuation in
+                let outcome: NSQError?? = state.withLock { state in
+                    if state.outcome == nil { state.waiters[number] = continuation }
+                    return state.outcome
+                }
+                if let outcome { return continuation.resume(with: outcome) }
+                // The handler below may have run before the waiter was stored.
+                if Task.isCancelled { cancelWaiter(number) }
+            }
+        } onCancel: {
+            cancelWaiter(number)
+        }
+    }
+
+    private func cancelWaiter(_ number: Int) {
+        let waiter = state.withLock { $0.waiters.removeValue(forKey: number) }
+        waiter?.resume(throwing: CancellationError())
     }
 
     private func settle(_ error: NSQError?) {
-        let waiting = state.withLock { state in
-            guard state.outcome == nil else { return [] as [CheckedContinuation<NSQError?, Never>] }
+        let waiters = state.withLock { state in
+            guard state.outcome == nil else { return [] as [CheckedContinuation<Void, any Error>] }
             state.outcome = .some(error)
-            defer { state.waiting = [] }
-            return state.waiting
+            defer { state.waiters = [:] }
+            return Array(state.waiters.values)
         }
-        for continuation in waiting { continuation.resume(returning: error) }
+        for waiter in waiters { waiter.resume(with: error) }
+    }
+}
+
+extension CheckedContinuation where T == Void, E == any Error {
+    fileprivate func resume(with error: NSQError?) {
+        if let error { resume(throwing: error) } else { resume() }
     }
 }

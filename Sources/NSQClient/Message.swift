@@ -1,44 +1,47 @@
 import NSQWire
 
-/// A message in flight: delivered to us, and to be answered by a finish or a requeue.
+/// A message that a consumer has received and must finish or requeue.
 ///
-/// A message keeps the memory of the read it came with alive. Copy out what is to stay longer.
+/// A message retains the receive buffer of 256 KiB or more that contains it. Copy the body to keep
+/// it for longer.
 public struct Message: Sendable {
-    let block: ReadBlock
+    let buffer: ReceiveBuffer
     let offset: Int
     let place: MessagePlace
 
-    /// The ID nsqd gave it: 16 hex digits, the same at every delivery and in every channel.
+    /// The ID that nsqd has assigned: 16 hex digits, the same in every delivery and every channel.
     public var id: String { wireID.text }
 
-    /// How often it has been delivered, this time included.
+    /// The number of deliveries, including this one.
     public var attempts: Int { Int(received.attempts) }
 
-    /// When it was published, in nanoseconds since 1970.
+    /// The time at which nsqd received the message, in nanoseconds since 1970.
     public var timestampNanoseconds: Int64 { received.timestampNanoseconds }
 
-    /// A copy of its body.
+    /// A copy of the body.
     public var body: [UInt8] { withBody { Array($0) } }
 
-    /// Gives `read` the body where it lies, without a copy. The bytes are valid during the call.
+    /// Calls `read` with the body, without a copy. The bytes are valid during the call only.
     public func withBody<Result, Failure: Error>(
         _ read: (UnsafeRawBufferPointer) throws(Failure) -> Result
     ) throws(Failure) -> Result {
-        // The block must outlive the bytes: nothing but this message may be holding it.
-        defer { withExtendedLifetime(block) {} }
+        // The message may have the only reference to the buffer, which must outlive the use of the
+        // body.
+        defer { withExtendedLifetime(buffer) {} }
         return try read(received.body)
     }
 
     var wireID: MessageID {
-        defer { withExtendedLifetime(block) {} }
-        return MessageID(readingFrom: block.memory.baseAddress! + offset + MessageFrame.idOffset)
+        defer { withExtendedLifetime(buffer) {} }
+        return MessageID(readingFrom: buffer.memory.baseAddress! + offset + MessageFrame.idOffset)
     }
 
-    /// The frame's parts. Valid as long as the block.
-    var received: ReceivedMessage { ReceivedMessage(inBlock: block, at: offset) }
+    /// The fields of the message frame, valid as long as the buffer.
+    var received: ReceivedMessage { ReceivedMessage(in: buffer, at: offset) }
 }
 
-/// Where a message was delivered: which connection, which of its batches, which place in it.
+/// The position of a received message: the serial numbers of the connection and the batch, and the
+/// index in the batch.
 struct MessagePlace: Sendable {
     let connection: Int
     let batch: Int
@@ -46,11 +49,11 @@ struct MessagePlace: Sendable {
 }
 
 extension ReceivedMessage {
-    init(inBlock block: ReadBlock, at offset: Int) {
-        let bytes = Bytes(block.memory)
+    init(in buffer: ReceiveBuffer, at offset: Int) {
+        let bytes = Bytes(buffer.memory)
         let size = Int(bytes.bigEndian(at: offset, as: Int32.self))
         let data = bytes.view(offset + Frame.headerBytes..<offset + 4 + size)
-        // Looked at once when it was read: see Intake.
+        // FrameReader has checked the length.
         self.init(data: data)!
     }
 }

@@ -1,52 +1,57 @@
 import NSQWire
 import UVLoop
 
-/// The messages of one read from one nsqd, their bodies lying in the one buffer they were read to.
+/// The messages that one socket read received from one nsqd.
 ///
-/// Answering a batch is one job and one write for all of its messages, which is why consumers get
-/// batches. Single messages of it may be answered on their own before; answering the batch then
-/// answers the rest.
+/// Consumers receive batches because finishing a batch needs only one loop job and one write for
+/// all messages. After single messages are finished or requeued, finishing the batch finishes the
+/// other messages.
 public struct MessageBatch: Sendable {
-    let block: ReadBlock
+    let buffer: ReceiveBuffer
     let offsets: [UInt32]
     let connection: Int
     let serial: Int
-    /// Which nsqd they come from.
+    /// The address of the nsqd that has sent the messages.
     package let nsqd: SocketAddress
 
-    /// Calls `body` with every message, in order and where it lies: the quick way through a batch.
-    /// What it gets is valid during the call.
+    /// Calls `body` with every message in order, without a copy. This method is faster than
+    /// iterating over the batch.
+    ///
+    /// - Parameter body: receives a message, which is valid during the call only.
     package func forEachReceived(_ body: (ReceivedMessage) -> Void) {
-        for offset in offsets { body(ReceivedMessage(inBlock: block, at: Int(offset))) }
-        withExtendedLifetime(block) {}
+        for offset in offsets { body(ReceivedMessage(in: buffer, at: Int(offset))) }
+        withExtendedLifetime(buffer) {}
     }
 
-    /// The IDs in order, read as they are asked for.
-    var ids: IDs { IDs(block: block, offsets: offsets) }
+    /// The message IDs in order, each decoded on access.
+    var ids: IDs { IDs(buffer: buffer, offsets: offsets) }
 
-    /// A type of its own and no lazy map, for which the compiler would look up metadata at run
-    /// time for every batch, and call through witnesses for every message.
+    /// The collection of message IDs. It replaces a lazy map, for which compiled code looks up
+    /// metadata for every batch and calls witness functions for every message.
     struct IDs: RandomAccessCollection {
-        fileprivate let block: ReadBlock
+        fileprivate let buffer: ReceiveBuffer
         fileprivate let offsets: [UInt32]
 
         var startIndex: Int { 0 }
         var endIndex: Int { offsets.count }
 
         subscript(index: Int) -> MessageID {
-            let frame = block.memory.baseAddress! + Int(offsets[index])
+            let frame = buffer.memory.baseAddress! + Int(offsets[index])
             return MessageID(readingFrom: frame + MessageFrame.idOffset)
         }
     }
 }
 
 extension MessageBatch: RandomAccessCollection {
+    /// The index of the first message, 0.
     public var startIndex: Int { 0 }
+    /// The number of messages.
     public var endIndex: Int { offsets.count }
 
+    /// The message at `index`.
     public subscript(index: Int) -> Message {
         Message(
-            block: block, offset: Int(offsets[index]),
+            buffer: buffer, offset: Int(offsets[index]),
             place: MessagePlace(connection: connection, batch: serial, index: index))
     }
 }

@@ -1,48 +1,196 @@
-/// What can go wrong for a client of nsqd. Every case says which nsqd it is about.
-public enum NSQError: Error, Equatable, Sendable {
-    /// Not a topic name: 1 to 64 of `.a-zA-Z0-9_-`, perhaps followed by `#ephemeral`.
-    case invalidTopic(String)
+import NSQWire
 
-    /// Not a channel name; the rule is the one for topics.
-    case invalidChannel(String)
+/// An error of a producer or consumer.
+///
+/// ``code`` identifies the kind of error. ``isRetriable`` and ``mayHaveBeenAccepted`` tell whether
+/// and how to publish a message again:
+///
+/// ```swift
+/// catch where error.isRetriable && !error.mayHaveBeenAccepted { /* Publishing again is safe. */ }
+/// ```
+public struct NSQError: Error, Equatable, Sendable {
+    /// The kind of error. Later versions can add codes.
+    public struct Code: Hashable, Sendable {
+        private enum Kind: String {
+            case invalidTopic, invalidChannel, invalidAddress, invalidOption, emptyMessage
+            case messageTooBig, unreachable, lookupFailed, connectionLost, refused
+            case tooManyWaiting, cancelled, stopped
+        }
 
-    /// Not an address like `127.0.0.1:4150`.
-    case invalidAddress(String)
+        private let kind: Kind
 
-    /// nsqd takes no message without a body, and no batch without a message.
-    case emptyMessage
+        /// The text is not a valid topic name. A topic name has 1 to 64 characters of
+        /// `.a-zA-Z0-9_-`, and an optional suffix `#ephemeral`.
+        public static let invalidTopic = Self(kind: .invalidTopic)
+        /// The text is not a valid channel name; the rule is the same as for topics.
+        public static let invalidChannel = Self(kind: .invalidChannel)
+        /// The text is not an address like `127.0.0.1:4150`.
+        public static let invalidAddress = Self(kind: .invalidAddress)
+        /// The value of an option is out of its range, or a file that it names cannot be used.
+        public static let invalidOption = Self(kind: .invalidOption)
+        /// A message body or a batch is empty, which nsqd does not accept.
+        public static let emptyMessage = Self(kind: .emptyMessage)
+        /// The message or batch exceeds nsqd's limit, which an earlier refusal has announced. It was
+        /// not sent.
+        public static let messageTooBig = Self(kind: .messageTooBig)
+        /// There is no connection to the nsqd. The message was not sent.
+        public static let unreachable = Self(kind: .unreachable)
+        /// No nsqlookupd has responded, and there is no other nsqd. ``NSQError/reason`` contains each
+        /// nsqlookupd's address and error.
+        public static let lookupFailed = Self(kind: .lookupFailed)
+        /// The connection broke before nsqd's response. The message may have been published.
+        public static let connectionLost = Self(kind: .connectionLost)
+        /// nsqd has responded with an error, such as `E_BAD_MESSAGE PUB message too big 2000000 >
+        /// 1048576`, which is ``NSQError/reason``.
+        public static let refused = Self(kind: .refused)
+        /// The maximum number of publishes is waiting already. The message was not sent.
+        public static let tooManyWaiting = Self(kind: .tooManyWaiting)
+        /// The task was cancelled. ``NSQError/mayHaveBeenAccepted`` is `true` if the message was
+        /// sent before.
+        public static let cancelled = Self(kind: .cancelled)
+        /// The producer or consumer was stopped.
+        public static let stopped = Self(kind: .stopped)
+    }
 
-    /// There is no connection to this nsqd. What was to be published has not been sent; publishing
-    /// again is safe.
-    case unreachable(address: String, reason: String)
+    /// The kind of error.
+    public let code: Code
 
-    /// The connection broke before nsqd answered. What was to be published may have been, or not:
-    /// publishing again may make it twice.
-    case connectionLost(address: String, reason: String)
+    /// The address of the nsqd, if the error is about one nsqd.
+    public let address: String?
 
-    /// nsqd refused, in its own words: `E_BAD_MESSAGE PUB message too big 2000000 > 1048576`.
-    case refused(address: String, answer: String)
+    /// The details of the error: nsqd's response, the invalid value, or the cause of a lost
+    /// connection.
+    public let reason: String
 
-    /// More publishes are waiting than the options allow. Nothing was sent; try again later.
-    case tooManyWaiting(limit: Int)
+    /// `true` if nsqd may have accepted the message, so that publishing it again can cause a
+    /// duplicate.
+    public let mayHaveBeenAccepted: Bool
 
-    /// The producer or consumer has been stopped.
-    case stopped
+    private init(
+        _ code: Code, address: String? = nil, reason: String = "",
+        mayHaveBeenAccepted: Bool = false
+    ) {
+        self.code = code
+        self.address = address
+        self.reason = reason
+        self.mayHaveBeenAccepted = mayHaveBeenAccepted
+    }
+
+    /// `true` if the same call can succeed later without a change. If ``mayHaveBeenAccepted`` is
+    /// `true` too, publishing again can cause a duplicate.
+    public var isRetriable: Bool {
+        switch code {
+        case .unreachable, .lookupFailed, .connectionLost, .tooManyWaiting: true
+        case .refused:
+            [.publishFailed, .multiPublishFailed, .deferredPublishFailed].contains(refusal)
+        default: false
+        }
+    }
+}
+
+// MARK: - Creating
+
+extension NSQError {
+    /// Creates an error with the code ``Code/invalidTopic``.
+    package static func invalidTopic(_ name: String) -> Self { Self(.invalidTopic, reason: name) }
+
+    /// Creates an error with the code ``Code/invalidChannel``.
+    package static func invalidChannel(_ name: String) -> Self {
+        Self(.invalidChannel, reason: name)
+    }
+
+    /// Creates an error with the code ``Code/invalidAddress``.
+    package static func invalidAddress(_ text: String) -> Self {
+        Self(.invalidAddress, reason: text)
+    }
+
+    /// Creates an error with the code ``Code/invalidOption``.
+    ///
+    /// - Parameter reason: a text that contains the option's name, its value and its range.
+    package static func invalidOption(_ reason: String) -> Self {
+        Self(.invalidOption, reason: reason)
+    }
+
+    /// The error with the code ``Code/emptyMessage``.
+    package static let emptyMessage = Self(.emptyMessage)
+
+    /// Creates an error with the code ``Code/messageTooBig``.
+    package static func messageTooBig(address: String, bytes: Int, limit: Int) -> Self {
+        Self(.messageTooBig, address: address, reason: "\(bytes) bytes exceed the limit \(limit)")
+    }
+
+    /// Creates an error with the code ``Code/unreachable``.
+    package static func unreachable(address: String, reason: String) -> Self {
+        Self(.unreachable, address: address, reason: reason)
+    }
+
+    /// Creates an error with the code ``Code/lookupFailed``.
+    package static func lookupFailed(_ reasons: String) -> Self {
+        Self(.lookupFailed, reason: reasons)
+    }
+
+    /// Creates an error with the code ``Code/connectionLost``.
+    package static func connectionLost(address: String, reason: String) -> Self {
+        Self(.connectionLost, address: address, reason: reason, mayHaveBeenAccepted: true)
+    }
+
+    /// Creates an error with the code ``Code/refused``.
+    package static func refused(address: String, answer: String) -> Self {
+        Self(.refused, address: address, reason: answer)
+    }
+
+    /// Creates an error with the code ``Code/tooManyWaiting``.
+    package static func tooManyWaiting(limit: Int) -> Self {
+        Self(.tooManyWaiting, reason: "\(limit)")
+    }
+
+    /// Creates an error with the code ``Code/cancelled``.
+    package static func cancelled(mayHaveBeenAccepted: Bool) -> Self {
+        Self(.cancelled, mayHaveBeenAccepted: mayHaveBeenAccepted)
+    }
+
+    /// The error with the code ``Code/stopped``.
+    package static let stopped = Self(.stopped)
+
+    /// The error, for a message that nsqd may have accepted at an earlier attempt.
+    var withPossibleAcceptance: Self {
+        Self(code, address: address, reason: reason, mayHaveBeenAccepted: true)
+    }
+
+    /// The code of nsqd's error response; nil for an unknown code and for other errors.
+    package var refusal: ProtocolError.Code? {
+        guard code == .refused else { return nil }
+        return ProtocolError.Code(rawValue: String(reason.prefix { $0 != " " }))
+    }
+}
+
+// MARK: - Texts
+
+extension NSQError.Code: CustomStringConvertible {
+    /// The name of the code, such as `unreachable`.
+    public var description: String { kind.rawValue }
 }
 
 extension NSQError: CustomStringConvertible {
+    /// A message for logs and users.
     public var description: String {
-        switch self {
-        case .invalidTopic(let name): "“\(name)” is not a topic name"
-        case .invalidChannel(let name): "“\(name)” is not a channel name"
-        case .invalidAddress(let text): "“\(text)” is not an address like 127.0.0.1:4150"
-        case .emptyMessage: "a message needs a body, and a batch a message"
-        case .unreachable(let address, let reason): "cannot reach nsqd at \(address): \(reason)"
-        case .connectionLost(let address, let reason):
-            "lost the connection to nsqd at \(address) before it answered: \(reason)"
-        case .refused(let address, let answer): "nsqd at \(address) refused: \(answer)"
-        case .tooManyWaiting(let limit): "\(limit) publishes are waiting already"
-        case .stopped: "stopped"
+        let nsqd = "nsqd at \(address ?? "an unknown address")"
+        return switch code {
+        case .invalidTopic: "“\(reason)” is not a valid topic name"
+        case .invalidChannel: "“\(reason)” is not a valid channel name"
+        case .invalidAddress: "“\(reason)” is not an address like 127.0.0.1:4150"
+        case .invalidOption: reason
+        case .emptyMessage: "empty message or batch"
+        case .messageTooBig: "message or batch too big for \(nsqd): \(reason)"
+        case .unreachable: "cannot reach \(nsqd): \(reason)"
+        case .lookupFailed: "no nsqlookupd responded: \(reason)"
+        case .connectionLost: "lost the connection to \(nsqd) before it answered: \(reason)"
+        case .refused: "\(nsqd) refused: \(reason)"
+        case .tooManyWaiting: "\(reason) publishes are waiting already"
+        case .cancelled where mayHaveBeenAccepted:
+            "cancelled; the message was sent and may have been published"
+        case .cancelled: "cancelled"
+        default: "stopped"
         }
     }
 }

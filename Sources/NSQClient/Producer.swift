@@ -2,58 +2,71 @@ import Logging
 import NSQWire
 import UVLoop
 
-/// Publishes messages to one nsqd.
+/// Publishes messages to one or several nsqds.
 ///
 /// ```swift
 /// let producer = try Producer(nsqd: "127.0.0.1:4150")
-/// try await producer.publish("{\"video\": 7}".utf8, to: "plays")
+/// try await producer.publish("{\"video\": 7}", to: "plays")
 /// await producer.stop()
 /// ```
 ///
-/// Call it from as many tasks as you like: publishes are pipelined on one connection, which is
-/// renewed by itself when it breaks. A publish that returns has been accepted by nsqd. One that
-/// throws tells by its error whether it may have been accepted; none is ever sent twice.
+/// Any number of tasks can publish concurrently. The producer pipelines their messages on one
+/// connection per nsqd, and reconnects when a connection breaks; publishes wait for that, up to
+/// ``Options/reconnectTimeout``. When a publish method returns, nsqd has accepted the message. When
+/// it throws, ``NSQError/mayHaveBeenAccepted`` tells whether nsqd may have accepted it. A refused
+/// message does not affect the others.
+///
+/// Cancelling the task ends a publish: a message that was not sent is not sent any more.
 ///
 /// - SeeAlso: NSQ, “TCP Protocol Spec”, PUB, MPUB and DPUB.
 public final class Producer: Sendable {
-    /// How a producer talks to nsqd, and how much it takes on.
-    public struct Options: Sendable {
-        /// What producers and consumers have in common.
-        public var client = ClientOptions()
+    private let engine: LoopHost<ProducerEngine>
+    private let lastID = LockedValue<UInt64>(0)
 
-        /// Publishes sent and not answered, at most; 1,000 unless set.
-        public var window = 1_000
-
-        /// Their bytes: from here on publishes wait; 16 MiB unless set.
-        public var windowBytes = 16 << 20
-
-        /// Publishes that may wait for room in the window or for the connection; 10,000 unless set.
-        /// Further ones fail at once.
-        public var mostWaiting = 10_000
-
-        /// How long ``Producer/stop()`` waits for answers; 5 s unless set.
-        public var stopTimeout = Duration.seconds(5)
-
-        public init() {}
-    }
-
-    private let engine: EngineThread<ProducerEngine>
-
-    /// Starts connecting, in the background.
+    /// Starts to connect to one nsqd in the background.
     ///
     /// - Parameters:
-    ///   - address: host and port, `127.0.0.1:4150`.
-    ///   - options: the defaults, unless given.
-    ///   - logger: hears of connections that come and go.
-    /// - Throws: ``NSQError/invalidAddress(_:)``; ``NSQError/unreachable(address:reason:)`` if the
-    ///   process has no file descriptors or threads left.
-    public init(
+    ///   - address: the host and port of the nsqd, such as `127.0.0.1:4150`.
+    ///   - options: options other than the defaults.
+    ///   - logger: logs when connections begin and end.
+    /// - Throws: an error with the code ``NSQError/Code/invalidAddress`` or
+    ///   ``NSQError/Code/invalidOption``; ``NSQError/Code/unreachable`` if the process has no file
+    ///   descriptors or threads left.
+    public convenience init(
         nsqd address: String, options: Options = Options(),
         logger: Logger = Logger(label: "nsq.producer")
     ) throws(NSQError) {
-        let nsqd = try SocketAddress(nsqd: address)
-        engine = try EngineThread(for: "producer", of: address) { loop in
-            let engine = ProducerEngine(on: loop, nsqd: nsqd, options: options, logger: logger)
+        try self.init(nsqds: [address], options: options, logger: logger, clock: .system)
+    }
+
+    /// Starts to connect to several nsqds in the background. Each message is published to one of
+    /// them, which ``Options/distribution`` selects.
+    ///
+    /// - Parameters:
+    ///   - addresses: the host and port of each nsqd, such as `127.0.0.1:4150`; at least one.
+    ///   - options: options other than the defaults.
+    ///   - logger: logs when connections begin and end.
+    /// - Throws: the same errors as ``init(nsqd:options:logger:)``.
+    public convenience init(
+        nsqds addresses: [String], options: Options = Options(),
+        logger: Logger = Logger(label: "nsq.producer")
+    ) throws(NSQError) {
+        try self.init(nsqds: addresses, options: options, logger: logger, clock: .system)
+    }
+
+    /// Starts to connect in the background, on a clock that a test may advance.
+    package init(
+        nsqds addresses: [String], options: Options, logger: Logger, clock: Loop.Clock
+    ) throws(NSQError) {
+        try options.validate()
+        guard let first = addresses.first else {
+            throw .invalidOption("a producer requires the address of at least one nsqd")
+        }
+        var nsqds: [SocketAddress] = []
+        for address in addresses { nsqds.append(try SocketAddress(nsqd: address)) }
+        engine = try .start(threadName: "nsq producer", clock: clock, nsqd: first) {
+            [nsqds] loop in
+            let engine = ProducerEngine(on: loop, nsqds: nsqds, options: options, logger: logger)
             engine.start()
             return engine
         }
@@ -62,57 +75,122 @@ public final class Producer: Sendable {
     /// Publishes one message.
     ///
     /// - Parameters:
-    ///   - body: 1 byte up to nsqd's `--max-msg-size`, 1 MiB unless told otherwise.
-    ///   - topic: comes into being if there is none yet.
-    /// - Throws: ``NSQError/invalidTopic(_:)`` and ``NSQError/emptyMessage`` before anything is
-    ///   sent; ``NSQError/unreachable(address:reason:)`` and ``NSQError/tooManyWaiting(limit:)``
-    ///   when it was not sent and can be tried again; ``NSQError/refused(address:answer:)``;
-    ///   ``NSQError/connectionLost(address:reason:)`` when it may have been published or not;
-    ///   ``NSQError/stopped``.
+    ///   - body: the message body: 1 byte up to nsqd's `--max-msg-size`, 1 MiB by default.
+    ///   - topic: the topic, which nsqd creates if it does not exist.
+    /// - Throws: ``NSQError``. ``NSQError/isRetriable`` tells whether to publish again, and
+    ///   ``NSQError/mayHaveBeenAccepted`` whether that can cause a duplicate.
     public func publish(_ body: some Sequence<UInt8>, to topic: String) async throws(NSQError) {
         let topic = try TopicName(checking: topic)
         let body = Array(body)
-        try await answer { $0.publish(body, to: topic, $1) }
+        try await response { $0.publish(body, to: topic, id: $1, $2) }
+    }
+
+    /// Publishes one message with a text in UTF-8.
+    ///
+    /// - Parameters:
+    ///   - text: the message body: 1 byte up to nsqd's `--max-msg-size`, 1 MiB by default.
+    ///   - topic: the topic, which nsqd creates if it does not exist.
+    /// - Throws: the same errors as for a message of bytes.
+    public func publish(_ text: some StringProtocol, to topic: String) async throws(NSQError) {
+        try await publish(text.utf8, to: topic)
     }
 
     /// Publishes one message that nsqd delivers after a delay.
     ///
-    /// The delay is rounded up to milliseconds, and may be at most nsqd's `--max-req-timeout`, an
-    /// hour unless told otherwise.
-    ///
-    /// - Throws: as without a delay.
+    /// - Parameters:
+    ///   - body: the message body: 1 byte up to nsqd's `--max-msg-size`, 1 MiB by default.
+    ///   - topic: the topic, which nsqd creates if it does not exist.
+    ///   - delay: the time until nsqd delivers the message, rounded up to milliseconds, and at most
+    ///     nsqd's `--max-req-timeout`, an hour by default.
+    /// - Throws: the same errors as for a message without a delay.
     public func publish(
         _ body: some Sequence<UInt8>, to topic: String, after delay: Duration
     ) async throws(NSQError) {
         let topic = try TopicName(checking: topic)
         let body = Array(body)
-        try await answer { $0.publish(body, to: topic, after: delay, $1) }
+        try await response { $0.publish(body, to: topic, after: delay, id: $1, $2) }
+    }
+
+    /// Publishes one message with a text in UTF-8 that nsqd delivers after a delay.
+    ///
+    /// - Parameters:
+    ///   - text: the message body: 1 byte up to nsqd's `--max-msg-size`, 1 MiB by default.
+    ///   - topic: the topic, which nsqd creates if it does not exist.
+    ///   - delay: the time until nsqd delivers the message, as for a message of bytes.
+    /// - Throws: the same errors as for a message of bytes.
+    public func publish(
+        _ text: some StringProtocol, to topic: String, after delay: Duration
+    ) async throws(NSQError) {
+        try await publish(text.utf8, to: topic, after: delay)
     }
 
     /// Publishes all messages of a batch, or none.
     ///
-    /// - Throws: as for a single message.
+    /// - Throws: the same errors as for a single message.
     public func publish(_ batch: PublishBatch, to topic: String) async throws(NSQError) {
         let topic = try TopicName(checking: topic)
-        try await answer { $0.publish(batch, to: topic, $1) }
+        try await response { $0.publish(batch, to: topic, id: $1, $2) }
     }
 
-    /// Takes no more messages, waits for the answers that are due, and closes the connection.
+    /// Stops the producer, which accepts no more messages, waits for the pending responses, and
+    /// closes the connections.
     public func stop() async {
         await engine.stop()
     }
 
-    private func answer(
-        _ publish: @escaping @Sendable (ProducerEngine, @escaping ProducerEngine.Completion) -> Void
+    /// Advances the manual clock, and returns when the due work is done.
+    package func advance(by duration: Duration) async { await engine.advance(by: duration) }
+
+    /// Closes the connections at once, and returns when the thread has ended.
+    package func abandon() async {
+        engine.submit { $0?.abandon {} }
+        await engine.stop()
+    }
+
+    /// Publishes on the engine's thread, and waits for nsqd's response or the cancellation of the
+    /// task.
+    private func response(
+        _ publish:
+            @escaping @Sendable (ProducerEngine, UInt64, @escaping ProducerEngine.Completion) ->
+            Void
     ) async throws(NSQError) {
+        guard !Task.isCancelled else { throw .cancelled(mayHaveBeenAccepted: false) }
         let engine = engine
-        let error: NSQError? = await withCheckedContinuation { continuation in
-            let runs = engine.submit { engine in
-                publish(engine!) { continuation.resume(returning: $0) }
+        let id = lastID.withLock { last in
+            last += 1
+            return last
+        }
+        let error: NSQError? = await withTaskCancellationHandler {
+            await withCheckedContinuation { continuation in
+                let runs = engine.submit { engine in
+                    guard let engine else { return continuation.resume(returning: .stopped) }
+                    publish(engine, id) { continuation.resume(returning: $0) }
+                }
+                if !runs { return continuation.resume(returning: .stopped) }
+                // The handler has no effect if it ran before the publish was submitted.
+                if Task.isCancelled { engine.submit { $0?.cancel(id) } }
             }
-            if !runs { continuation.resume(returning: .stopped) }
+        } onCancel: {
+            engine.submit { $0?.cancel(id) }
         }
         if let error { throw error }
+    }
+}
+
+extension LoopHost {
+    /// Starts the thread of a producer or a consumer.
+    ///
+    /// - Throws: ``NSQError/Code/unreachable`` if the process has no file descriptors or threads
+    ///   left.
+    static func start(
+        threadName: String, clock: Loop.Clock = .system, nsqd address: String,
+        _ create: @escaping @Sendable (Loop) -> Hosted
+    ) throws(NSQError) -> LoopHost {
+        do throws(UVError) {
+            return try LoopHost(threadName: threadName, clock: clock, create)
+        } catch {
+            throw .unreachable(address: address, reason: error.description)
+        }
     }
 }
 

@@ -1,262 +1,276 @@
 import DequeModule
 import Logging
 import NSQWire
+import TallyBasics
 import UVLoop
 
-/// Publishes to one nsqd, on a loop it is given: the producer without its thread.
+/// Publishes to one or several nsqds on an existing loop, without a thread of its own.
 ///
-/// Publishes are pipelined, up to a window; behind it some may wait. nsqd answers in order. When a
-/// connection ends, everything that has no answer fails, and says whether it may have been
-/// published; nothing is ever sent twice. Until the connection is back, publishing fails at once.
+/// The engine sends publishes up to a window without waiting for responses; a bounded number of
+/// further publishes waits for the window or for a connection. When a connection ends, every publish
+/// without a response fails, and the error indicates whether nsqd may have accepted the message. The
+/// engine sends a message again only if nsqd has not executed the first publish, because it refused
+/// an earlier one, or if the options demand it.
 package final class ProducerEngine {
-    /// Called with nil when nsqd has answered `OK`. It may be called before `publish` returns, when
-    /// it is clear at once that nothing can be sent.
+    /// Runs once: with nil when nsqd has responded `OK`, with the error otherwise. If the message
+    /// cannot be sent, the closure runs before `publish` returns.
     package typealias Completion = (NSQError?) -> Void
 
-    private struct Publication {
-        enum Content {
-            case one([UInt8])
-            case deferred([UInt8], milliseconds: Int)
-            case batch(PublishBatch)
-        }
-
-        let topic: TopicName
-        let content: Content
-        let done: Completion
-    }
-
-    private struct Unanswered {
-        let byteCount: Int
-        let done: Completion
-    }
-
-    private let loop: Loop
-    private let address: SocketAddress
+    let loop: Loop
+    let logger: Logger
     private let options: Producer.Options
-    private let logger: Logger
-    private let redial: Redial
-    private var connection: Connection?
-    /// Why there is no connection now, for what cannot be sent.
-    private var notSent: NSQError
+    private var connections: [ProducerConnection] = []
+    /// The index of the connection that is tried first for the next publish of a round robin.
+    private var nextIndex = 0
+    /// The error with which publishes fail while there is no connection.
+    private var unreachable: NSQError
     private var waiting: Deque<Publication> = []
-    // INVARIANT: unansweredBytes is the sum over `unanswered`.
-    private var unanswered: Deque<Unanswered> = []
-    private var unansweredBytes = 0
-    private var lastTopic: TopicName?
-    private var lastLine: [UInt8] = []
+    /// Runs at the deadline of the first waiting publish.
+    private let deadlineTimer: Timer
     private var isStopping = false
-    private var whenStopped: [() -> Void] = []
-    private var stopLimit: Timer?
+    private var stopCallbacks: [() -> Void] = []
+    private let stopTimer: Timer
 
-    package init(
-        on loop: Loop, nsqd address: SocketAddress, options: Producer.Options = .init(),
+    /// Creates a producer for one nsqd that is not started.
+    package convenience init(
+        on loop: Loop, nsqd address: SocketAddress, options: Producer.Options = .withoutWaiting,
         logger: Logger = Logger(label: "nsq.producer")
     ) {
+        self.init(on: loop, nsqds: [address], options: options, logger: logger)
+    }
+
+    /// Creates a producer for several nsqds that is not started.
+    package init(
+        on loop: Loop, nsqds addresses: [SocketAddress],
+        options: Producer.Options = .withoutWaiting,
+        logger: Logger = Logger(label: "nsq.producer")
+    ) {
+        precondition(!addresses.isEmpty, "a producer has at least one nsqd")
         self.loop = loop
-        self.address = address
         self.options = options
         self.logger = logger
-        redial = Redial(on: loop, options: options.client)
-        notSent = .unreachable(address: "\(address)", reason: "not started")
+        deadlineTimer = Timer(on: loop)
+        stopTimer = Timer(on: loop)
+        unreachable = .unreachable(address: "\(addresses[0])", reason: "not started")
+        connections = addresses.map { ProducerConnection(of: self, nsqd: $0, options: options) }
     }
 
+    /// Starts to connect.
     package func start() {
-        connect()
+        for connection in connections { connection.connect() }
     }
 
-    /// How many publishes have been taken and not completed.
-    package var underWay: Int { waiting.count + unanswered.count }
+    /// The number of publishes that are waiting or have no response yet.
+    package var pendingCount: Int {
+        connections.reduce(waiting.count) { $0 + $1.unansweredCount }
+    }
 
-    /// `PUB`, or `DPUB` when there is a delay (rounded up to milliseconds).
+    /// Publishes one message with `PUB`, or with `DPUB` if there is a delay, which is rounded up to
+    /// milliseconds.
+    ///
+    /// - Parameter id: identifies the publish for ``cancel(_:)``.
     package func publish(
-        _ body: [UInt8], to topic: TopicName, after delay: Duration? = nil,
+        _ body: [UInt8], to topic: TopicName, after delay: Duration? = nil, id: UInt64 = 0,
         _ done: @escaping Completion
     ) {
         guard !body.isEmpty else { return done(.emptyMessage) }
         let content: Publication.Content =
-            if let delay { .deferred(body, milliseconds: delay.wholeMilliseconds) } else {
+            if let delay { .deferred(body, milliseconds: delay.millisecondsRoundedUp) } else {
                 .one(body)
             }
-        take(Publication(topic: topic, content: content, done: done))
+        submit(Publication(id: id, content, to: topic, done))
     }
 
-    /// `MPUB`: all of the batch or nothing.
+    /// Publishes all messages of a batch, or none, with `MPUB`.
+    ///
+    /// - Parameter id: identifies the publish for ``cancel(_:)``.
     package func publish(
-        _ batch: PublishBatch, to topic: TopicName, _ done: @escaping Completion
+        _ batch: PublishBatch, to topic: TopicName, id: UInt64 = 0, _ done: @escaping Completion
     ) {
         guard batch.isPublishable else { return done(.emptyMessage) }
-        take(Publication(topic: topic, content: .batch(batch), done: done))
+        submit(Publication(id: id, .batch(batch), to: topic, done))
     }
 
-    /// Takes no more, waits for the answers that are due (at most the stop timeout), and closes.
+    /// Completes the publish with this ID with the error ``NSQError/Code/cancelled``, if it has no
+    /// response yet. A publish that was not sent is not sent any more.
+    package func cancel(_ id: UInt64) {
+        if let index = waiting.firstIndex(where: { $0.id == id }) {
+            waiting.remove(at: index).complete(.cancelled(mayHaveBeenAccepted: false))
+        } else {
+            _ = connections.contains { $0.cancel(id) }
+        }
+    }
+
+    /// Stops the producer, which accepts no more messages, waits for the pending responses up to
+    /// the stop timeout, and closes the connections.
     package func stop(_ done: @escaping () -> Void = {}) {
-        // Whoever asked may let go of the engine; it stays until it has stopped.
-        whenStopped.append { withExtendedLifetime(self, done) }
+        // The callback retains the engine until it has stopped.
+        stopCallbacks.append { withExtendedLifetime(self, done) }
         let isFirst = !isStopping
         isStopping = true
-        if connection == nil { return finishStopping() }
-        guard isFirst else { return }
-        if underWay == 0 {
-            connection?.drain()
-        } else {
-            let limit = Timer(on: loop)
-            stopLimit = limit
-            limit.start(after: options.stopTimeout) { [weak self] in
-                self?.connection?.fail("no answer within the stop timeout")
+        if isFirst, pendingCount > 0 {
+            stopTimer.start(after: options.stopTimeout) { [weak self] in
+                self?.abort("no answer within the stop timeout")
             }
         }
+        finishStoppingIfDone()
     }
 
-    /// Closes at once. What has no answer fails.
-    package func abandon() {
-        stop()
-        connection?.fail("the producer was let go")
+    /// Closes the connections at once. Publishes without a response fail.
+    package func abandon(_ done: @escaping () -> Void = {}) {
+        stop(done)
+        abort("the producer was deallocated")
     }
 
-    private func take(_ publication: Publication) {
+    private func abort(_ reason: String) {
+        for connection in connections { connection.abort(reason) }
+        failWaiting { _ in true }
+        finishStoppingIfDone()
+    }
+
+    private func finishStoppingIfDone() {
+        guard isStopping, pendingCount == 0 else { return }
+        for connection in connections { connection.drain() }
+        guard connections.allSatisfy(\.isIdle) else { return }
+        stopTimer.close()
+        deadlineTimer.close()
+        let callbacks = stopCallbacks
+        stopCallbacks = []
+        for done in callbacks { done() }
+    }
+}
+
+// MARK: - Sending
+
+extension ProducerEngine {
+    private func submit(_ publication: Publication) {
         if isStopping { return publication.done(.stopped) }
-        guard connection != nil else { return publication.done(notSent) }
-        if waiting.isEmpty, mayPublish {
-            publish(publication)
-        } else if waiting.count < options.mostWaiting {
-            waiting.append(publication)
-        } else {
-            publication.done(.tooManyWaiting(limit: options.mostWaiting))
+        if waiting.isEmpty, let connection = availableConnection {
+            return connection.send(publication)
+        }
+        guard waiting.count < options.maxWaiting else {
+            return publication.done(.tooManyWaiting(limit: options.maxWaiting))
+        }
+        var publication = publication
+        if !isConnected {
+            guard canWait else { return publication.done(unreachable) }
+            publication.deadlineNanoseconds = newDeadline
+        }
+        waiting.append(publication)
+        if !isConnected, waiting.count == 1 { startDeadlineTimer() }
+    }
+
+    private func sendWaiting() {
+        while !waiting.isEmpty, let connection = availableConnection,
+            let next = waiting.popFirst()
+        {
+            connection.send(next)
         }
     }
 
-    private var mayPublish: Bool {
-        connection?.isEstablished == true && unanswered.count < options.window
-            && unansweredBytes < options.windowBytes
-    }
-
-    private func publish(_ publication: Publication) {
-        connection?.write { out in
-            let start = out.count
-            let topic = publication.topic
-            switch publication.content {
-            case .one(let body):
-                out.append(contentsOf: publishLine(topic))
-                out.append(bigEndian: Int32(body.count))
-                out.append(contentsOf: body)
-            case .deferred(let body, let milliseconds):
-                Command.deferredPublish(topic, afterMilliseconds: milliseconds)
-                    .append(body: body, to: &out)
-            case .batch(let batch): batch.append(to: &out, topic: topic)
+    /// The connection for the next publish; nil if it must wait.
+    private var availableConnection: ProducerConnection? {
+        if connections.count == 1 { return connections[0].canSend ? connections[0] : nil }
+        switch options.distribution {
+        case .failover:
+            guard let first = connections.first(where: \.isEstablished) else { return nil }
+            return first.canSend ? first : nil
+        case .roundRobin:
+            for offset in connections.indices {
+                let index = (nextIndex + offset) % connections.count
+                guard connections[index].canSend else { continue }
+                nextIndex = index + 1
+                return connections[index]
             }
-            let byteCount = out.count - start
-            unansweredBytes += byteCount
-            unanswered.append(Unanswered(byteCount: byteCount, done: publication.done))
-        }
-    }
-
-    /// The line of a PUB, kept for the next one: most producers have one topic, and writing the
-    /// line out costs as much as all the rest of a PUB.
-    private func publishLine(_ topic: TopicName) -> [UInt8] {
-        if topic != lastTopic {
-            lastTopic = topic
-            lastLine = []
-            Command.publish(topic).append(to: &lastLine)
-        }
-        return lastLine
-    }
-
-    private func publishWaiting() {
-        while mayPublish, let next = waiting.popFirst() { publish(next) }
-    }
-
-    private func connect() {
-        let connection = Connection(
-            on: loop, to: address, as: .producer, identify: Identify(for: options.client),
-            options: options.client, owner: self)
-        self.connection = connection
-        connection.start()
-    }
-
-    private func finishStopping() {
-        redial.close()
-        stopLimit?.close()
-        stopLimit = nil
-        let waiters = whenStopped
-        whenStopped = []
-        for done in waiters { done() }
-    }
-}
-
-extension ProducerEngine: Engine {}
-
-extension ProducerEngine: ConnectionOwner {
-    func connectionEstablished(_ connection: Connection) {
-        redial.succeeded()
-        logger.debug("connected to nsqd at \(address)")
-        publishWaiting()
-    }
-
-    func connection(_ connection: Connection, heard event: ClientSession.Event) {
-        guard let oldest = unanswered.popFirst() else {
-            return connection.fail("answered what was not asked: \(event)")
-        }
-        unansweredBytes -= oldest.byteCount
-        guard case .publishRefused(let answer) = event else {
-            oldest.done(nil)
-            publishWaiting()
-            if isStopping, underWay == 0 { connection.drain() }
-            return
-        }
-        oldest.done(.refused(address: "\(address)", answer: answer))
-        connection.fail("closed after \(answer)")
-    }
-
-    func connection(_ connection: Connection, received offsets: [UInt32], in block: ReadBlock) {
-        connection.fail("sent messages to a producer")
-    }
-
-    func connectionEnded(_ connection: Connection, _ error: NSQError?) {
-        self.connection = nil
-        let error = error ?? .stopped
-        notSent = .unreachable(address: "\(address)", reason: error.reason)
-        let cut = unanswered
-        let unsent = waiting
-        unanswered = []
-        unansweredBytes = 0
-        waiting = []
-        if !isStopping {
-            let pause = redial.afterPause { [weak self] in self?.connect() }
-            logger.warning("\(error); next attempt in \(pause)")
-        }
-        for publication in cut { publication.done(error) }
-        for publication in unsent { publication.done(notSent) }
-        if isStopping { finishStopping() }
-    }
-}
-
-extension NSQError {
-    /// What happened, without the address.
-    fileprivate var reason: String {
-        switch self {
-        case .unreachable(_, let reason), .connectionLost(_, let reason): reason
-        case .refused(_, let answer): answer
-        default: description
+            return nil
         }
     }
 }
 
-extension Duration {
-    /// Rounded up, so that a delay is never shorter than asked for; negative is none.
-    var wholeMilliseconds: Int {
-        let (seconds, attoseconds) = components
-        let partial = (attoseconds + 999_999_999_999_999) / 1_000_000_000_000_000
-        return max(0, Int(seconds) * 1000 + Int(partial))
+// MARK: - Waiting for a connection
+
+extension ProducerEngine {
+    private var isConnected: Bool { connections.contains(where: \.isEstablished) }
+
+    /// `true` if a publish may wait: for a time, or for a connection attempt in progress.
+    private var canWait: Bool {
+        options.reconnectTimeout > .zero || connections.contains { !$0.isIdle }
+    }
+
+    private var newDeadline: Int64 {
+        // Without a timeout, a publish waits for the connection attempts in progress.
+        options.reconnectTimeout > .zero
+            ? loop.nowNanoseconds.addingSaturated(options.reconnectTimeout.nanoseconds) : .max
+    }
+
+    /// Starts the timer for the first waiting publish. The deadlines are in order.
+    private func startDeadlineTimer() {
+        guard let first = waiting.first, first.deadlineNanoseconds < .max else {
+            return deadlineTimer.stop()
+        }
+        let delay = Duration.nanoseconds(first.deadlineNanoseconds - loop.nowNanoseconds)
+        deadlineTimer.start(after: max(.zero, delay)) { [weak self] in
+            guard let self else { return }
+            let now = loop.nowNanoseconds
+            failWaiting { $0.deadlineNanoseconds <= now }
+            startDeadlineTimer()
+            finishStoppingIfDone()
+        }
+    }
+
+    private func failWaiting(while isFailing: (Publication) -> Bool) {
+        // Completions can publish again, and those publishes wait behind the others.
+        let count = waiting.prefix(while: isFailing).count
+        let failed = Array(waiting.prefix(count))
+        waiting.removeFirst(count)
+        for publication in failed { publication.complete(unreachable) }
+    }
+
+    /// Sets the deadlines of all waiting publishes after the last connection was lost.
+    private func startWaitingForConnection() {
+        guard canWait else { return failWaiting { _ in true } }
+        let deadline = newDeadline
+        for index in waiting.indices {
+            waiting[index].deadlineNanoseconds = min(waiting[index].deadlineNanoseconds, deadline)
+        }
+        startDeadlineTimer()
     }
 }
 
-extension Identify {
-    init(for options: ClientOptions) {
-        self.init()
-        clientID = options.clientID
-        hostname = options.hostname
-        userAgent = options.userAgent
-        featureNegotiation = true
-        heartbeatInterval = options.heartbeatInterval.wholeMilliseconds
+// MARK: - Calls from the connections
+
+extension ProducerEngine {
+    func connectionDidEstablish(_ connection: ProducerConnection) {
+        logger.debug("connected to nsqd at \(connection.address)")
+        sendWaiting()
+        for index in waiting.indices { waiting[index].deadlineNanoseconds = .max }
+        deadlineTimer.stop()
+    }
+
+    func didReceiveResponse() {
+        sendWaiting()
+        if isStopping { finishStoppingIfDone() }
+    }
+
+    /// `true` until the producer is stopped and no publish is waiting.
+    var needsConnections: Bool { !isStopping || !waiting.isEmpty }
+
+    /// Records the reason why an nsqd is unreachable, and queues publishes that are sent again before
+    /// all others.
+    func recordEnd(
+        of connection: ProducerConnection, _ error: NSQError,
+        sendingAgain publications: Deque<Publication>
+    ) {
+        unreachable = .unreachable(address: "\(connection.address)", reason: error.reason)
+        waiting.prepend(contentsOf: publications.filter { !$0.isCancelled })
+    }
+
+    /// Sends the waiting publishes on other connections, or lets them wait for a connection. Follows
+    /// ``recordEnd(of:_:sendingAgain:)``.
+    func connectionDidEnd() {
+        if isConnected { sendWaiting() } else { startWaitingForConnection() }
+        finishStoppingIfDone()
     }
 }
+
+extension ProducerEngine: LoopHosted {}

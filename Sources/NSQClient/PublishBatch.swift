@@ -1,42 +1,49 @@
 import NSQWire
 
-/// Messages to publish at once, all or none (`MPUB`).
+/// Messages that nsqd accepts all together or not at all (`MPUB`).
 ///
-/// The bodies are laid down as they will be sent, so that a message costs no memory of its own.
+/// The batch stores the bodies in wire format in one array, so that appending a message allocates
+/// no object.
 public struct PublishBatch: Sendable {
-    /// How many messages it holds.
+    /// The number of messages.
     public private(set) var count = 0
 
-    /// Each body with its length before it.
+    /// The bodies in wire format, each after its length.
     private var wire: [UInt8] = []
     private var hasEmptyBody = false
+    /// The length of the longest body in bytes.
+    private(set) var longestBody = 0
 
+    /// Creates an empty batch.
     public init() {}
 
+    /// Creates a batch with a message for each body.
     public init(_ bodies: some Sequence<some Collection<UInt8>>) {
         for body in bodies { append(body) }
     }
 
-    /// What the batch is on the wire, in bytes; nsqd takes up to its `--max-body-size`, 5 MiB
-    /// unless told otherwise.
+    /// The size on the wire in bytes; nsqd accepts up to its `--max-body-size`, 5 MiB by default.
     public var byteCount: Int { wire.count + 4 }
 
-    /// Adds a message. One with an empty body makes the whole batch be refused.
+    /// Appends a message. A batch with an empty body cannot be published.
     public mutating func append(_ body: some Collection<UInt8>) {
         hasEmptyBody = hasEmptyBody || body.isEmpty
-        wire.append(bigEndian: Int32(body.count))
-        // As one piece where that can be had: this is a generic function of another module to its
-        // callers, in which bytes would otherwise go one by one through a witness table.
+        longestBody = max(longestBody, body.count)
+        // A longer body is never sent: see PublishLimits.
+        wire.append(bigEndian: Int32(clamping: body.count))
+        // Contiguous bodies are copied as a block: callers in other modules use the unspecialized
+        // function, which would append each byte through a witness table.
         let isDone: Void? = body.withContiguousStorageIfAvailable { wire.append(contentsOf: $0) }
         if isDone == nil { wire.append(contentsOf: body) }
         count += 1
     }
 
-    /// Empties the batch; its memory is kept.
+    /// Removes all messages, and keeps the allocated memory.
     public mutating func removeAll() {
         wire.removeAll(keepingCapacity: true)
         count = 0
         hasEmptyBody = false
+        longestBody = 0
     }
 
     var isPublishable: Bool { count > 0 && !hasEmptyBody }

@@ -1,89 +1,133 @@
-/// Shares max-in-flight out over connections, as the RDY of each.
+/// Computes an RDY count for each connection, so that their sum is at most max-in-flight.
 ///
-/// RDY is a level, not a credit: nsqd keeps up to so many messages in flight to a connection. The
-/// levels never add up to more than max-in-flight. With more connections than that, some have to
-/// wait with RDY 0, and `rotate` lets others have their turn.
+/// RDY is a limit, not a credit: nsqd keeps up to RDY messages in flight to a connection. With more
+/// connections than max-in-flight, some connections have RDY 0, and ``rotate()`` periodically
+/// selects other connections for RDY 1. Otherwise an idle connection has RDY 1 as long as another one
+/// is not idle, so that an nsqd without messages does not reserve messages that a busy nsqd has.
 ///
 /// - SeeAlso: NSQ, “Building Client Libraries”, RDY State.
 package struct ReadyBudget: Sendable {
-    /// The new RDY of one connection.
+    /// A new RDY count for one connection.
     package struct Change: Equatable, Sendable {
+        /// The serial number of the connection.
         package let connection: Int
+        /// The new RDY count.
         package let ready: Int
 
+        /// Combines a connection and its count.
         package init(connection: Int, ready: Int) {
             self.connection = connection
             self.ready = ready
         }
     }
 
-    private struct Share {
+    private struct Member {
         let connection: Int
-        let most: Int
+        let maxReady: Int
         var ready = 0
+        var isIdle = false
     }
 
+    /// The maximum number of messages in flight over all connections.
     package private(set) var maxInFlight: Int
-    private var shares: [Share] = []
-    /// Who is first to have a message when there are not enough for all.
-    private var turn = 0
+    private var members: [Member] = []
+    /// The index of the first connection with RDY 1, while there are more connections than
+    /// max-in-flight.
+    private var firstServed = 0
 
+    /// Creates a budget without connections; a negative maximum counts as zero.
     package init(maxInFlight: Int) {
         self.maxInFlight = max(0, maxInFlight)
     }
 
-    /// - Parameter most: nsqd's max-rdy-count, for a higher RDY ends the connection.
-    package mutating func join(_ connection: Int, most: Int) -> [Change] {
-        shares.append(Share(connection: connection, most: max(1, most)))
+    /// The smallest RDY count of a connection that may receive messages; 0 if there is none.
+    package var leastReady: Int { members.lazy.map(\.ready).filter { $0 > 0 }.min() ?? 0 }
+
+    /// Adds a connection.
+    ///
+    /// - Parameters:
+    ///   - connection: the serial number of the connection.
+    ///   - maxReady: nsqd's `--max-rdy-count`; nsqd closes a connection that sends a higher RDY
+    ///     count.
+    /// - Returns: the changed RDY counts, lowered ones first.
+    package mutating func add(_ connection: Int, maxReady: Int) -> [Change] {
+        members.append(Member(connection: connection, maxReady: max(1, maxReady)))
         return redistribute()
     }
 
-    package mutating func leave(_ connection: Int) -> [Change] {
-        shares.removeAll { $0.connection == connection }
+    /// Removes a connection, and returns the changed RDY counts of the other connections.
+    package mutating func remove(_ connection: Int) -> [Change] {
+        members.removeAll { $0.connection == connection }
         return redistribute()
     }
 
+    /// Changes the maximum number of messages in flight.
+    ///
+    /// - Returns: the changed RDY counts, lowered ones first.
     package mutating func setMaxInFlight(_ count: Int) -> [Change] {
         maxInFlight = max(0, count)
         return redistribute()
     }
 
-    /// To be called now and then: serves the next connections, if there are too many for all.
+    /// Gives RDY 1 to the next connections if there are more connections than max-in-flight. Call
+    /// this method periodically.
+    ///
+    /// - Returns: the changed RDY counts, lowered ones first.
     package mutating func rotate() -> [Change] {
-        guard shares.count > maxInFlight else { return [] }
-        turn += maxInFlight
+        guard members.count > maxInFlight else { return [] }
+        firstServed += maxInFlight
         return redistribute()
     }
 
-    /// What changes, with those that give up some first.
+    /// Changes which connections are idle.
+    ///
+    /// - Parameter isIdle: returns `true` for a connection that has received no message for a while.
+    /// - Returns: the changed RDY counts, lowered ones first.
+    package mutating func updateIdle(_ isIdle: (Int) -> Bool) -> [Change] {
+        var hasChanged = false
+        for index in members.indices {
+            let isIdle = isIdle(members[index].connection)
+            hasChanged = hasChanged || isIdle != members[index].isIdle
+            members[index].isIdle = isIdle
+        }
+        return hasChanged ? redistribute() : []
+    }
+
     private mutating func redistribute() -> [Change] {
-        let levels = shares.count > maxInFlight ? levelsInTurn() : levelsForAll()
+        let levels = members.count > maxInFlight ? rotatedLevels() : equalLevels()
         var lowered: [Change] = []
         var raised: [Change] = []
-        for (index, level) in levels.enumerated() where level != shares[index].ready {
-            let change = Change(connection: shares[index].connection, ready: level)
-            if level < shares[index].ready { lowered.append(change) } else { raised.append(change) }
-            shares[index].ready = level
+        for (index, level) in levels.enumerated() where level != members[index].ready {
+            let change = Change(connection: members[index].connection, ready: level)
+            if level < members[index].ready {
+                lowered.append(change)
+            } else {
+                raised.append(change)
+            }
+            members[index].ready = level
         }
         return lowered + raised
     }
 
-    private mutating func levelsInTurn() -> [Int] {
-        turn %= shares.count
-        var levels = Array(repeating: 0, count: shares.count)
-        for place in 0..<maxInFlight { levels[(turn + place) % shares.count] = 1 }
+    private mutating func rotatedLevels() -> [Int] {
+        firstServed %= members.count
+        var levels = Array(repeating: 0, count: members.count)
+        for place in 0..<maxInFlight { levels[(firstServed + place) % members.count] = 1 }
         return levels
     }
 
-    /// Equal shares, the remainder to the earlier ones. Those with the lowest bound choose first,
-    /// so that what they cannot take is left to the others.
-    private func levelsForAll() -> [Int] {
-        var levels = Array(repeating: 0, count: shares.count)
+    /// Divides max-in-flight equally among the connections that are not idle; earlier ones get the
+    /// remainder. Connections with the lowest limit are computed first, so that the others share the
+    /// messages beyond that limit.
+    private func equalLevels() -> [Int] {
+        var levels = Array(repeating: 0, count: members.count)
         var left = maxInFlight
-        let order = shares.indices.sorted { (shares[$0].most, $0) < (shares[$1].most, $1) }
+        let isAnyBusy = members.contains { !$0.isIdle }
+        let limits = members.map { isAnyBusy && $0.isIdle ? 1 : $0.maxReady }
+        let order = members.indices.sorted { (limits[$0], $0) < (limits[$1], $1) }
         for (served, index) in order.enumerated() {
             let waiting = order.count - served
-            levels[index] = min(shares[index].most, (left + waiting - 1) / waiting)
+            levels[index] = min(limits[index], (left + waiting - 1) / waiting)
             left -= levels[index]
         }
         return levels

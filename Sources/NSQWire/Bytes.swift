@@ -1,23 +1,24 @@
-/// Bytes of somebody else's, valid for the length of a call: what the codec reads from.
+/// A borrowed range of bytes, valid only during the call that receives it. The types in this module
+/// never store such a range.
 ///
-/// Nothing in this room keeps one. Every read below is within bounds that the caller has checked;
-/// the subscripts of a buffer pointer are checked in debug builds only, so the tests (which are
-/// debug builds, also under the address sanitizer) are where a wrong bound shows.
+/// Callers check bounds before they read. The subscripts of a buffer pointer check bounds in debug
+/// builds only, so the tests run as debug builds and with the address sanitizer.
 ///
-/// Types of this room whose members are `@inlinable` are `@usableFromInline`. Without it the
-/// members of a package type are calls in every other room, whatever stands before them: that made
-/// consuming four times as dear.
+/// Types in this module with `@inlinable` members are `@usableFromInline`. Without that attribute,
+/// other modules call the members of a package type instead of inlining them, which made consumers
+/// four times slower.
 @usableFromInline
 package typealias Bytes = UnsafeRawBufferPointer
 
 extension UnsafeRawBufferPointer {
-    /// The bytes in `range`, as a view of their own that starts at 0.
+    /// The bytes in `range`, as a buffer that starts at index 0.
     @inlinable
     package func view(_ range: Range<Int>) -> UnsafeRawBufferPointer {
         UnsafeRawBufferPointer(rebasing: self[range])
     }
 
-    /// The big-endian integer at `offset`: NSQ's byte order throughout.
+    /// Reads the big-endian integer at `offset`. All integers in NSQ's binary protocol are
+    /// big-endian.
     @inlinable
     package func bigEndian<T: FixedWidthInteger & BitwiseCopyable>(
         at offset: Int, as type: T.Type
@@ -27,13 +28,13 @@ extension UnsafeRawBufferPointer {
 }
 
 extension [UInt8] {
-    /// Appends `value` in NSQ's byte order.
+    /// Appends an integer in big-endian byte order.
     @inlinable
     package mutating func append<T: FixedWidthInteger>(bigEndian value: T) {
         Swift.withUnsafeBytes(of: value.bigEndian) { append(contentsOf: $0) }
     }
 
-    /// Appends `value` in decimal digits.
+    /// Appends an integer as decimal digits.
     package mutating func append(decimal value: some BinaryInteger) {
         append(contentsOf: String(value).utf8)
     }

@@ -1,9 +1,9 @@
 extension Command {
-    /// Reads one command line.
+    /// Parses one command line.
     ///
-    /// - Throws: `E_INVALID` for an unknown command, too few words or a number that is none,
-    ///   `E_BAD_TOPIC` or `E_BAD_CHANNEL` for a name outside the naming rule.
-    /// - SeeAlso: NSQ, “TCP Protocol Spec”. The texts are nsqd's.
+    /// - Throws: `E_INVALID` for an unknown command, a missing parameter or an invalid number;
+    ///   `E_BAD_TOPIC` or `E_BAD_CHANNEL` for an invalid name.
+    /// - SeeAlso: NSQ, “TCP Protocol Spec”. The error texts are those of nsqd.
     package init(parsing line: CommandLine) throws(ProtocolError) {
         guard let verb = line.verb else {
             throw ProtocolError(.invalid, Array("invalid command ".utf8) + Array(line.name))
@@ -42,29 +42,31 @@ extension Command {
     }
 }
 
-/// The parameters of one command, read by kind. Those beyond what a command takes are ignored.
+/// Parses the parameters of a command one after another. Extra parameters are ignored, as in nsqd.
 private struct ParameterReader {
     let verb: Verb
     var words: CommandLine.Parameters
 
     private var wire: String { verb.rawValue }
 
-    /// AUTH alone minds a parameter too many.
+    /// Throws `E_INVALID` if there is a parameter. Only AUTH rejects extra parameters.
     mutating func expectNone() throws(ProtocolError) {
         guard words.next() == nil else {
-            throw ProtocolError(.invalid, "\(wire) invalid number of parameters")
+            throw ProtocolError(.invalid, verb, "invalid number of parameters")
         }
     }
 
+    /// Throws `E_INVALID` if there are fewer than `count` parameters.
     func expect(_ count: Int) throws(ProtocolError) {
         var counted = words
         for _ in 0..<count where counted.next() == nil {
-            throw ProtocolError(.invalid, "\(wire) insufficient number of \(nounForParameters)")
+            throw ProtocolError(.invalid, verb, "insufficient number of \(parametersNoun)")
         }
     }
 
-    /// nsqd says “params” of commands about a message, “parameters” of the others.
-    private var nounForParameters: String {
+    /// The noun in error texts: nsqd writes “params” for FIN, REQ and TOUCH, and “parameters” for
+    /// other commands.
+    private var parametersNoun: String {
         switch verb {
         case .finish, .requeue, .touch: "params"
         default: "parameters"
@@ -74,7 +76,7 @@ private struct ParameterReader {
     mutating func topic() throws(ProtocolError) -> TopicName {
         let word = next()
         guard let name = TopicName(bytes: word) else {
-            // nsqd's text for MPUB has the code in it once more.
+            // nsqd repeats the error code in the text for MPUB.
             let prefix = verb == .multiPublish ? "E_BAD_TOPIC " : ""
             throw ProtocolError(
                 .badTopic, "\(prefix)\(wire) topic name \(word.goQuoted) is not valid")
@@ -85,7 +87,7 @@ private struct ParameterReader {
     mutating func channel() throws(ProtocolError) -> ChannelName {
         let word = next()
         guard let name = ChannelName(bytes: word) else {
-            throw ProtocolError(.badChannel, "\(wire) channel name \(word.goQuoted) is not valid")
+            throw ProtocolError(.badChannel, verb, "channel name \(word.goQuoted) is not valid")
         }
         return name
     }
@@ -98,7 +100,7 @@ private struct ParameterReader {
         return MessageID(readingFrom: base)
     }
 
-    /// `RDY` alone means 1.
+    /// Parses the count of RDY. A missing count is 1.
     mutating func count() throws(ProtocolError) -> Int {
         guard let word = words.next() else { return 1 }
         return try decimal(word, "count")
@@ -108,7 +110,9 @@ private struct ParameterReader {
         try decimal(next(), "timeout")
     }
 
-    /// Reads digits only; no digits at all are 0, and too many of them are `Int.max`.
+    /// Parses decimal digits. An empty parameter is 0, and a value that overflows is `Int.max`.
+    ///
+    /// - Parameter what: the name of the parameter in the error text.
     private func decimal(_ word: Bytes, _ what: String) throws(ProtocolError) -> Int {
         var value = 0
         for byte in word {

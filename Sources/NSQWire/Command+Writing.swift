@@ -1,5 +1,5 @@
 extension Command {
-    /// Appends the command line, newline included.
+    /// Appends the command line with its newline.
     package func append(to out: inout [UInt8]) {
         switch self {
         case .identify: out.append("IDENTIFY\n")
@@ -18,14 +18,15 @@ extension Command {
         }
     }
 
-    /// Appends the command line and the body behind it, with its length.
+    /// Appends the command line, the size of the body in four bytes, and the body.
     package func append(body: some Collection<UInt8>, to out: inout [UInt8]) {
         append(to: &out)
         out.append(bigEndian: Int32(body.count))
         out.append(contentsOf: body)
     }
 
-    /// Appends an MPUB of `bodies`: total length, count, then each with its length.
+    /// Appends an MPUB command: the command line, the size of the rest, the number of messages, and
+    /// each of `bodies` after its size. Sizes and the number take four bytes each.
     package static func appendMultiPublish(
         _ topic: TopicName, _ bodies: some Collection<some Collection<UInt8>>, to out: inout [UInt8]
     ) {

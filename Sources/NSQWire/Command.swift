@@ -1,5 +1,4 @@
-/// What a client says. The bodies of those that have one follow the command line and are no part
-/// of the value.
+/// A command from a client to a broker, without the body that may follow the command line.
 ///
 /// - SeeAlso: NSQ, “TCP Protocol Spec”, Commands.
 package enum Command: Equatable, Sendable {
@@ -16,7 +15,8 @@ package enum Command: Equatable, Sendable {
     case multiPublish(TopicName)
     case deferredPublish(TopicName, afterMilliseconds: Int)
 
-    /// What a client says first, before any command.
+    /// The bytes that a client sends before its first command.
     package static let magic: StaticString = "  V2"
+    /// The length of the magic in bytes.
     package static let magicBytes = 4
 }

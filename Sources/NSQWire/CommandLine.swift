@@ -1,4 +1,4 @@
-/// The first word of a command line, as NSQ spells it.
+/// The first word of a command line. The raw value is its NSQ spelling.
 package enum Verb: String, CaseIterable, Sendable {
     case identify = "IDENTIFY"
     case authenticate = "AUTH"
@@ -13,7 +13,7 @@ package enum Verb: String, CaseIterable, Sendable {
     case multiPublish = "MPUB"
     case deferredPublish = "DPUB"
 
-    /// What follows the command line, if anything.
+    /// `true` if a body follows the command line.
     package var hasBody: Bool {
         switch self {
         case .identify, .authenticate, .publish, .multiPublish, .deferredPublish: true
@@ -27,12 +27,13 @@ package enum Verb: String, CaseIterable, Sendable {
         self = verb
     }
 
-    /// None is longer than eight bytes: comparing texts took a fifth of a PUB.
+    /// All verbs with their spelling as integers. Comparing strings instead took a fifth of the
+    /// time of a PUB.
     private static let words = allCases.map { verb in
         (word: Array(verb.rawValue.utf8).withUnsafeBytes { Word($0)! }, verb: verb)
     }
 
-    /// A short word as a number.
+    /// A word of at most eight bytes, stored in an integer.
     private struct Word: Equatable {
         private let byteCount: Int
         private var number: UInt64 = 0
@@ -45,16 +46,19 @@ package enum Verb: String, CaseIterable, Sendable {
     }
 }
 
-/// One command line, split into its words: at every single space, as nsqd does it, so that two
-/// spaces make an empty word and a TAB is a byte like any other.
+/// A command line, split into words at every single space, as in nsqd. Two consecutive spaces
+/// therefore enclose an empty word, and a tab is part of a word.
 package struct CommandLine {
-    /// The first word, raw: it is echoed to whoever sends an unknown one.
+    /// The first word. The error for an unknown command repeats this word.
     package let name: Bytes
+    /// The command's verb; `nil` if the first word is not a known verb.
     package let verb: Verb?
-    /// All that follows the first word and its space; `nil` if there is no space.
+    /// The bytes after the first space; `nil` if there is no space.
     private let rest: Bytes?
 
-    /// - Parameter line: without its newline.
+    /// Splits a line.
+    ///
+    /// - Parameter line: the line without its newline.
     package init(_ line: Bytes) {
         if let space = line.firstIndex(of: UInt8(ascii: " ")) {
             name = line.view(0..<space)
@@ -66,13 +70,14 @@ package struct CommandLine {
         verb = Verb(bytes: name)
     }
 
-    /// Whatever stands behind the verb, as one word.
+    /// The words after the verb.
     package var parameters: Parameters { Parameters(rest: rest) }
 
-    /// The words behind the verb, one after another.
+    /// An iterator over the words after the verb.
     package struct Parameters {
         fileprivate var rest: Bytes?
 
+        /// Returns the next word, or `nil` after the last one.
         package mutating func next() -> Bytes? {
             guard let word = rest else { return nil }
             guard let space = word.firstIndex(of: UInt8(ascii: " ")) else {
@@ -86,19 +91,22 @@ package struct CommandLine {
 }
 
 extension CommandLine {
-    package enum Found {
+    /// The result of reading a command line from a buffer.
+    package enum ScanResult {
         case line(CommandLine)
         case incomplete
-        /// Beyond ``Limits/lineBytes``: the connection is to be closed without a word.
+        /// The line exceeds ``Limits/lineBytes``. The broker closes the connection without an
+        /// error.
         case tooLong
     }
 
-    /// Reads the line at `offset` and moves `offset` behind its newline.
-    package static func next(in bytes: Bytes, at offset: inout Int) -> Found {
-        let reach = min(bytes.count - offset, Limits.lineBytes)
-        let window = bytes.view(offset..<offset + reach)
+    /// Reads the line at `offset`, and advances `offset` past its newline. The newline and a
+    /// preceding carriage return are not part of the line.
+    package static func next(in bytes: Bytes, at offset: inout Int) -> ScanResult {
+        let readable = min(bytes.count - offset, Limits.lineBytes)
+        let window = bytes.view(offset..<offset + readable)
         guard let length = window.firstIndex(of: UInt8(ascii: "\n")) else {
-            return reach == Limits.lineBytes ? .tooLong : .incomplete
+            return readable == Limits.lineBytes ? .tooLong : .incomplete
         }
         offset += length + 1
         let endsInReturn = length > 0 && window[length - 1] == UInt8(ascii: "\r")

@@ -1,13 +1,14 @@
-/// FIN as it lies in memory: what a consumer says of every single message, most often in runs.
+/// Writes FIN command lines. Consumers send one FIN per message, usually many in a row, so FIN has
+/// a faster writer than ``Command``.
 @usableFromInline
 package enum FinishLine {
-    /// Newline included.
+    /// The length in bytes of a FIN command line, including the newline.
     @inlinable package static var byteCount: Int { 4 + MessageID.byteCount + 1 }
 
-    /// `FIN `.
+    /// The bytes `FIN ` as an integer in memory byte order.
     @inlinable package static var word: UInt32 { UInt32(littleEndian: 0x204e_4946) }
 
-    /// Appends one.
+    /// Appends the FIN command line of one message.
     @inlinable
     package static func append(_ id: MessageID, to out: inout [UInt8]) {
         withUnsafeTemporaryAllocation(byteCount: byteCount, alignment: 8) { line in
@@ -18,7 +19,7 @@ package enum FinishLine {
         }
     }
 
-    /// Appends a run of them, the common case of a consumer that settles a batch.
+    /// Appends the FIN command lines of several messages.
     @inlinable
     package static func append(_ ids: some Collection<MessageID>, to out: inout [UInt8]) {
         out.reserveCapacity(out.count + ids.count * byteCount)

@@ -1,52 +1,10 @@
-/// A frame as a client sees it, its parts still lying in the bytes it was read from.
+/// Reads frames from a buffer.
 @usableFromInline
-package struct ReceivedFrame {
-    @usableFromInline package let kind: Frame.Kind
-    /// Everything after the type. Valid as long as the bytes it was read from.
-    @usableFromInline package let data: Bytes
-
-    @inlinable
-    package init(kind: Frame.Kind, data: Bytes) {
-        self.kind = kind
-        self.data = data
-    }
-}
-
-/// A message frame's data, taken apart.
-@usableFromInline
-package struct ReceivedMessage {
-    @usableFromInline package let timestampNanoseconds: Int64
-    @usableFromInline package let attempts: UInt16
-    @usableFromInline package let id: MessageID
-    @usableFromInline package let body: Bytes
-
-    /// - Returns: `nil` if the data is too short for a message's header.
-    @inlinable
-    package init?(data: Bytes) {
-        guard data.count >= MessageFrame.bodyOffset - 8, let base = data.baseAddress else {
-            return nil
-        }
-        timestampNanoseconds = data.bigEndian(at: 0, as: Int64.self)
-        attempts = data.bigEndian(at: 8, as: UInt16.self)
-        id = MessageID(readingFrom: base + 10)
-        body = data.view(26..<data.count)
-    }
-}
-
-/// What a broker cannot have meant: the connection is of no further use.
-@usableFromInline
-package enum FrameError: Error, Equatable, Sendable {
-    case badSize(Int32)
-    case badKind(Int32)
-    case shortMessage(bytes: Int)
-}
-
-/// Reads frames from bytes as they come.
-@usableFromInline
-package enum FrameReader {
-    /// Reads the frame at `offset` and moves `offset` behind it.
+package enum FrameScanner {
+    /// Reads the frame at `offset` and advances `offset` past it.
     ///
-    /// - Returns: `nil`, with `offset` unmoved, if the frame is not complete yet.
+    /// - Parameter limit: the maximum size of a frame in bytes.
+    /// - Returns: `nil`, without advancing `offset`, if the frame is incomplete.
     @inlinable
     package static func next(
         in bytes: Bytes, at offset: inout Int, limit: Int = Limits.frameBytes
@@ -65,28 +23,31 @@ package enum FrameReader {
     }
 }
 
-/// Reads frames from chunks that come in any sizes, keeping what is not yet a whole frame.
+/// Decodes frames from chunks of any size, and stores the bytes of an incomplete frame.
 package struct FrameDecoder {
-    private var kept: [UInt8] = []
+    private var buffer: [UInt8] = []
     private let limit: Int
 
+    /// Creates a decoder.
+    ///
+    /// - Parameter limit: the maximum size of a frame in bytes.
     package init(limit: Int = Limits.frameBytes) {
         self.limit = limit
     }
 
-    /// Bytes that wait for the rest of their frame.
-    package var keptBytes: Int { kept.count }
+    /// The number of stored bytes, which belong to an incomplete frame.
+    package var bufferedBytes: Int { buffer.count }
 
-    /// Takes `chunk` and hands every frame that is complete by now to `body`.
+    /// Appends `chunk`, and calls `body` with each frame that is now complete.
     package mutating func feed(
         _ chunk: some Collection<UInt8>, _ body: (ReceivedFrame) -> Void
     ) throws(FrameError) {
-        kept.append(contentsOf: chunk)
+        buffer.append(contentsOf: chunk)
         var offset = 0
-        defer { kept.removeFirst(offset) }
-        let outcome = kept.withUnsafeBytes { bytes -> FrameError? in
+        defer { buffer.removeFirst(offset) }
+        let failure = buffer.withUnsafeBytes { bytes -> FrameError? in
             do throws(FrameError) {
-                while let frame = try FrameReader.next(in: bytes, at: &offset, limit: limit) {
+                while let frame = try FrameScanner.next(in: bytes, at: &offset, limit: limit) {
                     body(frame)
                 }
                 return nil
@@ -94,6 +55,6 @@ package struct FrameDecoder {
                 return error
             }
         }
-        if let outcome { throw outcome }
+        if let failure { throw failure }
     }
 }

@@ -1,56 +1,68 @@
-/// What a client says of itself and asks for: the JSON body of IDENTIFY.
+import TallyJSON
+
+/// The JSON body of IDENTIFY: the client's description and the settings that it requests.
 ///
-/// A field that is absent or `null` leaves the default. Names match in any case and unknown ones
-/// are ignored, as in nsqd.
+/// An absent or `null` field requests the default. As in nsqd, field names are case-insensitive,
+/// and unknown fields are ignored.
 package struct Identify: Equatable, Sendable {
+    /// The client's name for itself.
     package var clientID: String?
+    /// The name of the client's host.
     package var hostname: String?
+    /// The client library and its version, such as `go-nsq/1.1.0`.
     package var userAgent: String?
+    /// `true` requests a response with the negotiated settings instead of `OK`.
     package var featureNegotiation: Bool?
-    /// Milliseconds; 0 is the default, -1 turns heartbeats off.
+    /// The heartbeat interval in milliseconds; 0 requests the default, -1 disables heartbeats.
     package var heartbeatInterval: Int?
-    /// Bytes; 0 is the default, -1 turns buffering off.
+    /// The output buffer size in bytes; 0 requests the default, -1 disables buffering.
     package var outputBufferSize: Int?
-    /// Milliseconds; 0 is the default, -1 turns the timed flush off.
+    /// The output buffer timeout in milliseconds; 0 requests the default, -1 disables the timeout.
     package var outputBufferTimeout: Int?
+    /// `true` requests TLS.
     package var tls: Bool?
+    /// `true` requests deflate compression.
     package var deflate: Bool?
+    /// The requested deflate level; 0 requests the default.
     package var deflateLevel: Int?
+    /// `true` requests snappy compression.
     package var snappy: Bool?
-    /// Percent of the messages to receive; 0 is all of them.
+    /// The percentage of messages that the client receives; 0 requests all messages.
     package var sampleRate: Int?
-    /// Milliseconds; 0 is the default.
+    /// The message timeout in milliseconds; 0 requests the default.
     package var messageTimeout: Int?
     package var topologyRegion: String?
     package var topologyZone: String?
 
+    /// Creates an IDENTIFY body without fields, which requests all defaults.
     package init() {}
 
-    /// Reads a body as a broker does.
+    /// Parses an IDENTIFY body with nsqd's leniency.
     ///
-    /// - Throws: `E_BAD_BODY` if it is no JSON object (or `null`) with fields of the right types.
+    /// - Throws: `E_BAD_BODY` if the body is neither `null` nor a JSON object, or if a known field
+    ///   has a value of the wrong type.
     package init(parsing body: Bytes) throws(ProtocolError) {
         do throws(JSONError) {
-            for (name, value) in try JSONObjectReader.members(of: body) ?? [] {
-                if let field = Field(jsonName: name) { try read(value, as: field) }
+            for member in try JSONValue.flatObject(parsingLikeGo: body) ?? [] {
+                if let field = Field(jsonName: member.name) { try read(member.value, as: field) }
             }
         } catch {
-            throw ProtocolError(.badBody, "IDENTIFY failed to decode JSON body")
+            throw ProtocolError(.badBody, .identify, "failed to decode JSON body")
         }
     }
 
-    /// The body as a client sends it.
+    /// The body as JSON, with all fields that are not `nil`.
     package var json: [UInt8] {
-        var writer = JSONObjectWriter()
-        for field in Field.allCases {
-            switch field.value(of: self) {
-            case let text as String: writer.add(field.rawValue, text)
-            case let flag as Bool: writer.add(field.rawValue, flag)
-            case let number as Int: writer.add(field.rawValue, number)
-            default: break
+        JSONWriter.object { json in
+            for field in Field.allCases {
+                switch field.value(of: self) {
+                case let text as String: json.member(field.rawValue, text)
+                case let flag as Bool: json.member(field.rawValue, flag)
+                case let number as Int: json.member(field.rawValue, number)
+                default: break
+                }
             }
         }
-        return writer.finished
     }
 }
 
@@ -107,132 +119,11 @@ extension Identify {
         case .deflateLevel: try value.read(into: &deflateLevel)
         case .snappy: try value.read(into: &snappy)
         case .sampleRate:
-            // The one number that has 32 bits in nsqd.
+            // nsqd parses this field as a 32-bit integer.
             var percent: Int32?
             try value.read(into: &percent)
             sampleRate = percent.map { Int($0) } ?? sampleRate
         case .messageTimeout: try value.read(into: &messageTimeout)
-        case .topologyRegion: try value.read(into: &topologyRegion)
-        case .topologyZone: try value.read(into: &topologyZone)
-        }
-    }
-}
-
-/// The broker's answer to an IDENTIFY with feature negotiation.
-package struct IdentifyAnswer: Equatable, Sendable {
-    package var maxReadyCount: Int
-    package var version: String
-    /// Milliseconds, like every interval here.
-    package var maxMessageTimeout: Int
-    package var messageTimeout: Int
-    package var tls: Bool
-    package var deflate: Bool
-    package var deflateLevel: Int
-    package var maxDeflateLevel: Int
-    package var snappy: Bool
-    package var sampleRate: Int
-    package var authRequired: Bool
-    package var outputBufferSize: Int
-    package var outputBufferTimeout: Int
-    package var topologyRegion: String
-    package var topologyZone: String
-
-    private enum Field: String {
-        case maxReadyCount = "max_rdy_count"
-        case version
-        case maxMessageTimeout = "max_msg_timeout"
-        case messageTimeout = "msg_timeout"
-        case tls = "tls_v1"
-        case deflate
-        case deflateLevel = "deflate_level"
-        case maxDeflateLevel = "max_deflate_level"
-        case snappy
-        case sampleRate = "sample_rate"
-        case authRequired = "auth_required"
-        case outputBufferSize = "output_buffer_size"
-        case outputBufferTimeout = "output_buffer_timeout"
-        case topologyRegion = "topology_region"
-        case topologyZone = "topology_zone"
-    }
-
-    package init(
-        maxReadyCount: Int, version: String, maxMessageTimeout: Int, messageTimeout: Int,
-        tls: Bool = false, deflate: Bool = false, deflateLevel: Int, maxDeflateLevel: Int,
-        snappy: Bool = false, sampleRate: Int, authRequired: Bool = false, outputBufferSize: Int,
-        outputBufferTimeout: Int, topologyRegion: String, topologyZone: String
-    ) {
-        self.maxReadyCount = maxReadyCount
-        self.version = version
-        self.maxMessageTimeout = maxMessageTimeout
-        self.messageTimeout = messageTimeout
-        self.tls = tls
-        self.deflate = deflate
-        self.deflateLevel = deflateLevel
-        self.maxDeflateLevel = maxDeflateLevel
-        self.snappy = snappy
-        self.sampleRate = sampleRate
-        self.authRequired = authRequired
-        self.outputBufferSize = outputBufferSize
-        self.outputBufferTimeout = outputBufferTimeout
-        self.topologyRegion = topologyRegion
-        self.topologyZone = topologyZone
-    }
-
-    /// The answer in nsqd's order of fields.
-    package var json: [UInt8] {
-        var writer = JSONObjectWriter()
-        writer.add(Field.maxReadyCount.rawValue, maxReadyCount)
-        writer.add(Field.version.rawValue, version)
-        writer.add(Field.maxMessageTimeout.rawValue, maxMessageTimeout)
-        writer.add(Field.messageTimeout.rawValue, messageTimeout)
-        writer.add(Field.tls.rawValue, tls)
-        writer.add(Field.deflate.rawValue, deflate)
-        writer.add(Field.deflateLevel.rawValue, deflateLevel)
-        writer.add(Field.maxDeflateLevel.rawValue, maxDeflateLevel)
-        writer.add(Field.snappy.rawValue, snappy)
-        writer.add(Field.sampleRate.rawValue, sampleRate)
-        writer.add(Field.authRequired.rawValue, authRequired)
-        writer.add(Field.outputBufferSize.rawValue, outputBufferSize)
-        writer.add(Field.outputBufferTimeout.rawValue, outputBufferTimeout)
-        writer.add(Field.topologyRegion.rawValue, topologyRegion)
-        writer.add(Field.topologyZone.rawValue, topologyZone)
-        return writer.finished
-    }
-
-    /// Reads an answer as a client does. Fields that this nsqd does not know yet are ignored, and
-    /// those that an older one does not send are 0, false or empty.
-    ///
-    /// - Returns: `nil` if it is not such an answer; a broker that does not negotiate says `OK`.
-    package init?(parsing data: Bytes) {
-        self.init(
-            maxReadyCount: 0, version: "", maxMessageTimeout: 0, messageTimeout: 0, deflateLevel: 0,
-            maxDeflateLevel: 0, sampleRate: 0, outputBufferSize: 0, outputBufferTimeout: 0,
-            topologyRegion: "", topologyZone: "")
-        do throws(JSONError) {
-            guard let members = try JSONObjectReader.members(of: data) else { return nil }
-            for (name, value) in members {
-                if let field = Field(jsonName: name) { try read(value, as: field) }
-            }
-        } catch {
-            return nil
-        }
-    }
-
-    private mutating func read(_ value: JSONValue, as field: Field) throws(JSONError) {
-        switch field {
-        case .maxReadyCount: try value.read(into: &maxReadyCount)
-        case .version: try value.read(into: &version)
-        case .maxMessageTimeout: try value.read(into: &maxMessageTimeout)
-        case .messageTimeout: try value.read(into: &messageTimeout)
-        case .tls: try value.read(into: &tls)
-        case .deflate: try value.read(into: &deflate)
-        case .deflateLevel: try value.read(into: &deflateLevel)
-        case .maxDeflateLevel: try value.read(into: &maxDeflateLevel)
-        case .snappy: try value.read(into: &snappy)
-        case .sampleRate: try value.read(into: &sampleRate)
-        case .authRequired: try value.read(into: &authRequired)
-        case .outputBufferSize: try value.read(into: &outputBufferSize)
-        case .outputBufferTimeout: try value.read(into: &outputBufferTimeout)
         case .topologyRegion: try value.read(into: &topologyRegion)
         case .topologyZone: try value.read(into: &topologyZone)
         }

@@ -1,16 +1,19 @@
-/// What a broker says to nsqlookupd: where it is to be found, and what it has.
+import TallyJSON
+
+/// A command from a broker to nsqlookupd, which registers the broker, its topics and its channels.
 ///
-/// Each is answered before the next one may be sent. An answer is its size and its data; there is
-/// no type of frame.
+/// The broker waits for the response to each command. A response consists of its size in four bytes
+/// and its data; it has no frame type.
 package enum LookupCommand: Equatable, Sendable {
     case identify(LookupIdentity)
     case register(TopicName, ChannelName? = nil)
     case unregister(TopicName, ChannelName? = nil)
     case ping
 
-    /// What is said first, before any command.
+    /// The bytes that a broker sends before its first command.
     package static let magic: StaticString = "  V1"
 
+    /// The command line with its newline. For IDENTIFY, the body's size and the body follow.
     package var bytes: [UInt8] {
         switch self {
         case .identify(let identity):
@@ -39,12 +42,14 @@ extension LookupCommand: CustomStringConvertible {
     }
 }
 
-/// Who a broker is to nsqlookupd.
+/// The version and addresses that a broker registers with nsqlookupd.
 package struct LookupIdentity: Equatable, Sendable {
+    /// The version of the broker.
     package var version: String
     package var tcpPort: Int
     package var httpPort: Int
     package var hostname: String
+    /// The host that clients connect to.
     package var broadcastAddress: String
 
     package init(
@@ -57,41 +62,43 @@ package struct LookupIdentity: Equatable, Sendable {
         self.broadcastAddress = broadcastAddress
     }
 
-    /// As nsqd sends it: a map, by name.
+    /// The identity as a JSON object with its members sorted by name, as in nsqd.
     var json: [UInt8] {
-        var writer = JSONObjectWriter()
-        writer.add("broadcast_address", broadcastAddress)
-        writer.add("hostname", hostname)
-        writer.add("http_port", httpPort)
-        writer.add("tcp_port", tcpPort)
-        writer.add("version", version)
-        return writer.finished
+        JSONWriter.object { json in
+            json.member("broadcast_address", broadcastAddress)
+            json.member("hostname", hostname)
+            json.member("http_port", httpPort)
+            json.member("tcp_port", tcpPort)
+            json.member("version", version)
+        }
     }
 }
 
-/// What nsqlookupd says of itself in its answer to IDENTIFY.
+/// The response of nsqlookupd to IDENTIFY.
 package struct LookupAnswer: Equatable, Sendable, CustomStringConvertible {
     package private(set) var version = ""
     package private(set) var broadcastAddress = ""
     package private(set) var tcpPort = 0
     package private(set) var httpPort = 0
 
-    /// As nsqd's log has it.
+    /// The text that nsqd logs for the response.
     package var description: String {
         "{TCPPort:\(tcpPort) HTTPPort:\(httpPort) Version:\(version) "
             + "BroadcastAddress:\(broadcastAddress)}"
     }
 
-    /// - Returns: `nil` if it is no such answer; `E_INVALID` is what an nsqlookupd says that wants
-    ///   nothing of it.
+    /// Parses a response.
+    ///
+    /// - Returns: `nil` if the response is not a JSON object. An nsqlookupd that rejects IDENTIFY
+    ///   sends `E_INVALID`, for example.
     package init?(parsing data: Bytes) {
         do throws(JSONError) {
-            for (name, value) in try JSONObjectReader.members(of: data) ?? [] {
-                switch name {
-                case "version": try value.read(into: &version)
-                case "broadcast_address": try value.read(into: &broadcastAddress)
-                case "tcp_port": try value.read(into: &tcpPort)
-                case "http_port": try value.read(into: &httpPort)
+            for member in try JSONValue.flatObject(parsingLikeGo: data) ?? [] {
+                switch member.name {
+                case "version": try member.value.read(into: &version)
+                case "broadcast_address": try member.value.read(into: &broadcastAddress)
+                case "tcp_port": try member.value.read(into: &tcpPort)
+                case "http_port": try member.value.read(into: &httpPort)
                 default: break
                 }
             }

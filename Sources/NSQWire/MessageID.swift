@@ -1,47 +1,51 @@
-/// The 16 bytes that name a message on the wire.
+/// The 16 bytes that identify a message on the wire.
 ///
-/// To a client they are opaque. nsqd, and our broker too, writes 16 lower-case hex digits; a client
-/// may send back any 16 bytes, which then merely name nothing.
+/// The bytes are opaque to clients. nsqd and this broker use 16 lower-case hex digits. A client may
+/// send any 16 bytes, which need not be the ID of a message.
 @usableFromInline
 package struct MessageID: Hashable, Sendable {
+    /// The length of an ID in the protocol, in bytes.
     @inlinable package static var byteCount: Int { 16 }
 
-    /// The bytes as they lie on the wire, eight and eight, in the machine's own order.
+    /// The bytes 1 to 8 (`first`) and 9 to 16 (`second`) in wire order, each stored as an integer
+    /// in memory byte order.
     @usableFromInline let first: UInt64
     @usableFromInline let second: UInt64
 
-    /// Reads the 16 bytes at `pointer`.
+    /// Reads 16 bytes at `pointer`.
     @inlinable
     package init(readingFrom pointer: UnsafeRawPointer) {
         first = pointer.loadUnaligned(as: UInt64.self)
         second = pointer.loadUnaligned(fromByteOffset: 8, as: UInt64.self)
     }
 
-    /// The ID that spells `number` in hex.
+    /// Creates the ID that consists of the 16 hex digits of `number`.
     @inlinable
     package init(_ number: UInt64) {
         first = Hex.digits(of: UInt32(truncatingIfNeeded: number >> 32))
         second = Hex.digits(of: UInt32(truncatingIfNeeded: number))
     }
 
+    /// Writes the 16 bytes to `pointer`.
     @inlinable
     package func write(to pointer: UnsafeMutableRawPointer) {
         pointer.storeBytes(of: first, as: UInt64.self)
         pointer.storeBytes(of: second, toByteOffset: 8, as: UInt64.self)
     }
 
-    /// The number the ID spells, or `nil` if it is not lower-case hex.
+    /// The integer whose hex digits are the ID; `nil` if the ID is not 16 lower-case hex digits.
     @inlinable
     package var number: UInt64? {
         guard let high = Hex.value(of: first), let low = Hex.value(of: second) else { return nil }
         return UInt64(high) << 32 | UInt64(low)
     }
 
-    /// The 16 bytes in the order of the wire.
+    /// The 16 bytes in wire order.
     package var bytes: [UInt8] {
         withUnsafeBytes(of: first) { Array($0) } + withUnsafeBytes(of: second) { Array($0) }
     }
 
+    /// The ID as text.
     package var text: String { String(decoding: bytes, as: UTF8.self) }
 }
 
@@ -49,13 +53,15 @@ extension MessageID: CustomStringConvertible {
     @usableFromInline package var description: String { text }
 }
 
-/// Hex digits eight at a time, as they lie in memory.
+/// Conversions between integers and lower-case hex digits. Eight digits are processed in one 64-bit
+/// integer.
 @usableFromInline
 package enum Hex {
-    /// The eight lower-case digits of `value`, first digit in the lowest byte.
+    /// Returns the eight lower-case hex digits of `value`, with the first digit in the lowest byte.
     @inlinable
     package static func digits(of value: UInt32) -> UInt64 {
-        // Spread the eight nibbles over eight bytes, then turn 0…15 into '0'…'9', 'a'…'f' at once.
+        // The eight nibbles are spread over eight bytes, which are then converted to digits
+        // together.
         var spread = UInt64(value.byteSwapped)
         spread = (spread | spread << 16) & 0x0000_ffff_0000_ffff
         spread = (spread | spread << 8) & 0x00ff_00ff_00ff_00ff
@@ -64,7 +70,7 @@ package enum Hex {
         return spread &+ 0x3030_3030_3030_3030 &+ isLetter &* 0x27
     }
 
-    /// The number that eight lower-case digits spell, or `nil` if one of them is not such a digit.
+    /// Returns the value of eight lower-case hex digits; `nil` if a byte is not such a digit.
     @inlinable
     package static func value(of digits: UInt64) -> UInt32? {
         var value: UInt32 = 0
@@ -82,11 +88,12 @@ package enum Hex {
         return value
     }
 
-    /// The number that four lower-case digits spell, or `nil` if one of them is not such a digit.
+    /// Returns the value of four lower-case hex digits; `nil` if a byte is not such a digit.
     @inlinable
     package static func lastFour(_ digits: UInt32) -> Int? {
-        // '0'…'9' are 30…39, 'a'…'f' 61…66: take the low nibble, and nine more for a letter; then
-        // turn it into digits again, which shows whether they were digits before.
+        // In ASCII, '0'…'9' are hex 30…39 and 'a'…'f' are 61…66. The value of a digit is its low
+        // nibble, plus nine for a letter. Converting the value back to digits detects bytes that
+        // are not digits.
         let isLetter = (digits >> 6) & 0x0101_0101
         let nibbles = (digits & 0x0f0f_0f0f) &+ isLetter &* 9
         let pairs = (nibbles << 4 | nibbles >> 8) & 0x00ff_00ff

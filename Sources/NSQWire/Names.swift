@@ -1,9 +1,12 @@
-/// The rule for names: `^[.a-zA-Z0-9_-]+(#ephemeral)?$`, 1 to 64 bytes with the suffix.
+/// The rule for topic and channel names: `^[.a-zA-Z0-9_-]+(#ephemeral)?$`, and a length of 1 to 64
+/// bytes including the suffix.
 ///
 /// - SeeAlso: NSQ, “TCP Protocol Spec”, Notes.
 package enum NameRule {
+    /// The suffix of ephemeral topics and channels.
     package static let ephemeralSuffix = "#ephemeral"
 
+    /// Returns `true` if `name` follows the rule.
     package static func allows(_ name: some Collection<UInt8>) -> Bool {
         guard (1...Limits.nameBytes).contains(name.count) else { return false }
         var stem = name[...]
@@ -26,25 +29,30 @@ package enum NameRule {
     }
 }
 
-/// What a topic's name and a channel's name have in common: valid once they exist.
+/// A valid name of a topic or channel.
 package protocol NSQName: Hashable, Comparable, Sendable, CustomStringConvertible {
+    /// The name as text.
     var text: String { get }
+    /// Creates a name from a text that the caller has validated.
     init(unchecked text: String)
 }
 
 extension NSQName {
-    /// - Returns: `nil` if the naming rule forbids the name.
+    /// Creates a name. The result is `nil` if `text` does not follow ``NameRule``.
     package init?(_ text: String) {
         guard NameRule.allows(Array(text.utf8)) else { return nil }
         self.init(unchecked: text)
     }
 
+    /// Creates a name. The result is `nil` if `bytes` do not follow ``NameRule``.
     package init?(bytes: Bytes) {
         guard NameRule.allows(bytes) else { return nil }
         self.init(unchecked: String(decoding: bytes, as: UTF8.self))
     }
 
-    /// An ephemeral topic or channel never touches the disk and goes with its last user.
+    /// `true` for an ephemeral topic or channel. Ephemeral topics and channels are never stored on
+    /// disk. An ephemeral channel is deleted with its last consumer, an ephemeral topic with its
+    /// last channel.
     package var isEphemeral: Bool { text.hasSuffix(NameRule.ephemeralSuffix) }
 
     package var description: String { text }
@@ -52,13 +60,13 @@ extension NSQName {
     package static func < (one: Self, other: Self) -> Bool { one.text < other.text }
 }
 
-/// The name of a topic: a stream of messages.
+/// The name of a topic, which is a stream of messages.
 package struct TopicName: NSQName {
     package let text: String
     package init(unchecked text: String) { self.text = text }
 }
 
-/// The name of a channel: one of the copies of a topic's stream.
+/// The name of a channel, which receives a copy of each message of its topic.
 package struct ChannelName: NSQName {
     package let text: String
     package init(unchecked text: String) { self.text = text }

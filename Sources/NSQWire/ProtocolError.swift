@@ -1,5 +1,6 @@
-/// A command that cannot be carried out: its `E_` code, and what to tell the client.
+/// An error response to a command.
 package struct ProtocolError: Error, Equatable, Sendable {
+    /// The code at the start of an error frame.
     package enum Code: String, CaseIterable, Sendable {
         case invalid = "E_INVALID"
         case badProtocol = "E_BAD_PROTOCOL"
@@ -21,28 +22,43 @@ package struct ProtocolError: Error, Equatable, Sendable {
         case unauthorized = "E_UNAUTHORIZED"
     }
 
+    /// The error's code.
     package let code: Code
 
-    /// The frame's data: code, space, description. Bytes, because nsqd echoes what a client sent.
+    /// The data of the error frame: the code, a space and the description. The data may not be
+    /// valid UTF-8, because some errors of nsqd repeat the client's bytes.
     package let data: [UInt8]
 
+    /// Creates an error with a description.
     package init(_ code: Code, _ description: String) {
         self.init(code, Array(description.utf8))
     }
 
+    /// Creates an error whose description starts with the verb of the failed command.
+    package init(_ code: Code, _ verb: Verb, _ description: String) {
+        self.init(code, "\(verb.rawValue) \(description)")
+    }
+
+    /// Creates an error about a message. The description starts with the verb and the message ID.
+    package init(_ code: Code, _ verb: Verb, _ id: MessageID, _ description: String) {
+        self.init(
+            code, Array("\(verb.rawValue) ".utf8) + id.bytes + Array(" \(description)".utf8))
+    }
+
+    /// Creates an error from a description that may not be valid UTF-8.
     package init(_ code: Code, _ description: [UInt8]) {
         self.code = code
         data = Array(code.rawValue.utf8) + [UInt8(ascii: " ")] + description
     }
 
-    /// An error whose data is the code alone.
+    /// Creates an error without a description.
     package init(bare code: Code) {
         self.code = code
         data = Array(code.rawValue.utf8)
     }
 
-    /// A fatal error ends the connection once its frame is written; of all commands only FIN, REQ
-    /// and TOUCH can fail softly.
+    /// `true` if the broker closes the connection after the error. The connection stays open only
+    /// after a failed FIN, REQ or TOUCH.
     package var isFatal: Bool {
         switch code {
         case .finishFailed, .requeueFailed, .touchFailed: false
@@ -53,82 +69,4 @@ package struct ProtocolError: Error, Equatable, Sendable {
 
 extension ProtocolError: CustomStringConvertible {
     package var description: String { String(decoding: data, as: UTF8.self) }
-}
-
-extension Bytes {
-    /// The bytes as Go's `%q` prints them: how nsqd quotes a refused name.
-    package var goQuoted: String {
-        var quoted = "\""
-        var rest = self[...]
-        while let first = rest.first {
-            switch first {
-            case UInt8(ascii: "\""), UInt8(ascii: "\\"):
-                quoted += "\\" + String(UnicodeScalar(first))
-            case 0x20..<0x7f: quoted.unicodeScalars.append(UnicodeScalar(first))
-            case 0x80...:
-                let length = Self.appendGoQuoted(multibyte: rest, to: &quoted)
-                rest = rest.dropFirst(length - 1)
-            default: quoted += Self.goEscape(control: first)
-            }
-            rest = rest.dropFirst()
-        }
-        return quoted + "\""
-    }
-
-    private static func goEscape(control byte: UInt8) -> String {
-        switch byte {
-        case 0x07: "\\a"
-        case 0x08: "\\b"
-        case 0x09: "\\t"
-        case 0x0a: "\\n"
-        case 0x0b: "\\v"
-        case 0x0c: "\\f"
-        case 0x0d: "\\r"
-        default: "\\x" + twoHexDigits(byte)
-        }
-    }
-
-    /// Appends the scalar that `rest` starts with, or its first byte as `\xNN` if it starts none.
-    ///
-    /// - Returns: how many bytes that was.
-    private static func appendGoQuoted(
-        multibyte rest: Slice<UnsafeRawBufferPointer>, to quoted: inout String
-    ) -> Int {
-        for length in 2...4 where rest.count >= length {
-            let candidate = rest.prefix(length)
-            if let text = String(validating: candidate, as: UTF8.self),
-                let scalar = text.unicodeScalars.first, text.unicodeScalars.count == 1
-            {
-                quoted += scalar.properties.isPrintedByGo ? text : goEscape(scalar)
-                return length
-            }
-        }
-        quoted += "\\x" + twoHexDigits(rest.first!)
-        return 1
-    }
-
-    private static func goEscape(_ scalar: UnicodeScalar) -> String {
-        let digits = String(scalar.value, radix: 16)
-        return scalar.value < 0x10000
-            ? "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
-            : "\\U" + String(repeating: "0", count: 8 - digits.count) + digits
-    }
-
-    private static func twoHexDigits(_ byte: UInt8) -> String {
-        (byte < 16 ? "0" : "") + String(byte, radix: 16)
-    }
-}
-
-extension UnicodeScalar.Properties {
-    /// Go's `unicode.IsPrint` for everything beyond ASCII, in the Go 1.19 that nsqd 1.3.0 is built
-    /// with: it knows Unicode 13.
-    fileprivate var isPrintedByGo: Bool {
-        guard let age, age.major <= 13 else { return false }
-        return switch generalCategory {
-        case .control, .format, .surrogate, .privateUse, .unassigned, .lineSeparator,
-            .paragraphSeparator, .spaceSeparator:
-            false
-        default: true
-        }
-    }
 }

@@ -1,27 +1,34 @@
 import CSnappy
 
-/// CRC-32C (Castagnoli), the checksum in snappy's frames: by the processor's own instruction where
-/// it has one, of much in three stretches at a time, else by tables, eight bytes a step.
+/// CRC-32C (Castagnoli), the checksum of snappy frames and of the journal.
+///
+/// The checksum is computed with the processor's CRC instruction if available, and with tables,
+/// eight bytes per step, otherwise. For long inputs, the instruction processes three blocks in
+/// parallel.
 package enum CRC32C {
+    /// Returns the checksum of `bytes`.
     package static func checksum(_ bytes: UnsafeRawBufferPointer) -> UInt32 {
         ~CRC32C.register(~0, bytes)
     }
 
-    /// The checksum of bytes that come in pieces.
+    /// A checksum of bytes that arrive in several parts.
     package struct Running {
         private var register = ~UInt32(0)
 
+        /// Creates the checksum of an empty input.
         package init() {}
 
-        package mutating func take(_ bytes: UnsafeRawBufferPointer) {
+        /// Adds bytes to the checksum.
+        package mutating func update(with bytes: UnsafeRawBufferPointer) {
             register = CRC32C.register(register, bytes)
         }
 
+        /// The checksum of all bytes added so far.
         package var value: UInt32 { ~register }
     }
 
-    /// The checksum as snappy's framing format writes it: rotated and shifted, so that data that
-    /// contains checksums of its own does not come out as zero.
+    /// Returns the checksum as snappy's framing format stores it: rotated and increased by a
+    /// constant. A checksum over data that contains stored checksums is then still effective.
     package static func masked(_ bytes: UnsafeRawBufferPointer) -> UInt32 {
         let crc = checksum(bytes)
         return (crc >> 15 | crc << 17) &+ 0xa282_ead8
@@ -29,34 +36,34 @@ package enum CRC32C {
 
     private static func register(_ register: UInt32, _ bytes: UnsafeRawBufferPointer) -> UInt32 {
         guard hasInstruction else { return registerByTables(register, bytes) }
-        let inThrees = bytes.count / (3 * stretch) * 3 * stretch
-        let behind = UnsafeRawBufferPointer(rebasing: bytes[inThrees...])
+        let blockBytes = bytes.count / (3 * blockLength) * 3 * blockLength
+        let rest = UnsafeRawBufferPointer(rebasing: bytes[blockBytes...])
         let register =
-            inThrees == 0
+            blockBytes == 0
             ? register
-            : registerInThrees(register, UnsafeRawBufferPointer(rebasing: bytes[..<inThrees]))
-        return processor_crc32c(register, behind.baseAddress, behind.count)
+            : registerInThrees(register, UnsafeRawBufferPointer(rebasing: bytes[..<blockBytes]))
+        return processor_crc32c(register, rest.baseAddress, rest.count)
     }
 
-    /// Three stretches at a time, which are independent of each other and so nearly as fast as one.
+    /// Processes three independent blocks in parallel, which takes little more time than one block.
     private static func registerInThrees(
         _ register: UInt32, _ bytes: UnsafeRawBufferPointer
     ) -> UInt32 {
-        overZeros.withUnsafeBufferPointer { table in
+        zeroBlockTable.withUnsafeBufferPointer { table in
             var crc = register
-            for start in stride(from: 0, to: bytes.count, by: 3 * stretch) {
+            for start in stride(from: 0, to: bytes.count, by: 3 * blockLength) {
                 var (second, third) = (UInt32(0), UInt32(0))
                 processor_crc32c_thrice(
-                    &crc, &second, &third, bytes.baseAddress! + start, stretch)
-                crc = movedOver(movedOver(crc, table) ^ second, table) ^ third
+                    &crc, &second, &third, bytes.baseAddress! + start, blockLength)
+                crc = advancedByZeros(advancedByZeros(crc, table) ^ second, table) ^ third
             }
             return crc
         }
     }
 
-    /// What a register becomes over a stretch of zeros. What it becomes over any other is that, and
-    /// what a register of zero becomes over it, put together.
-    private static func movedOver(
+    /// Returns the CRC register after a block of zeros. CRC is linear: the register after any block
+    /// is this value XOR the register that the block produces when starting from zero.
+    private static func advancedByZeros(
         _ register: UInt32, _ table: UnsafeBufferPointer<UInt32>
     ) -> UInt32 {
         table[Int(register & 0xff)] ^ table[0x100 | Int(register >> 8 & 0xff)]
@@ -79,10 +86,10 @@ package enum CRC32C {
                         littleEndian: bytes.loadUnaligned(fromByteOffset: offset, as: UInt64.self))
                     ^ UInt64(crc)
                 crc = 0
-                for place in 0..<8 {
+                for index in 0..<8 {
                     crc ^=
                         tables[
-                            (7 - place) << 8 | Int(truncatingIfNeeded: word >> (8 * place) & 0xff)]
+                            (7 - index) << 8 | Int(truncatingIfNeeded: word >> (8 * index) & 0xff)]
                 }
                 offset += 8
             }
@@ -95,24 +102,26 @@ package enum CRC32C {
 
     private static let hasInstruction = processor_has_crc32c() != 0
 
-    private static let stretch = 512
+    private static let blockLength = 512
 
-    /// ``movedOver(_:_:)`` of each byte of a register.
-    private static let overZeros: [UInt32] = {
-        let zeros = [UInt8](repeating: 0, count: stretch)
+    /// The result of ``advancedByZeros(_:_:)`` for each of the 256 values of each byte of the
+    /// register.
+    private static let zeroBlockTable: [UInt32] = {
+        let zeros = [UInt8](repeating: 0, count: blockLength)
         return zeros.withUnsafeBytes { zeros in
             (0..<1024).map { registerByTables(UInt32($0 & 0xff) << (UInt32($0) >> 8 * 8), zeros) }
         }
     }()
 
-    /// Eight tables of 256 in one: table n tells what a byte does n bytes further on.
+    /// Eight tables of 256 entries. Table n contains, for each byte value, the CRC register after
+    /// that byte and n zero bytes.
     private static let tables: [UInt32] = {
         var tables = (0..<256).map { byte in
             (0..<8).reduce(UInt32(byte)) { crc, _ in crc >> 1 ^ (crc & 1 == 1 ? 0x82f6_3b78 : 0) }
         }
         for index in 256..<2048 {
-            let before = tables[index - 256]
-            tables.append(before >> 8 ^ tables[Int(before & 0xff)])
+            let previous = tables[index - 256]
+            tables.append(previous >> 8 ^ tables[Int(previous & 0xff)])
         }
         return tables
     }()

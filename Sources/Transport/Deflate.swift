@@ -1,27 +1,32 @@
 import CZlib
 
-/// Raw deflate (RFC 1951, no header), one stream each way; a sync flush ends what is sent at once.
-package final class Deflate: Layer {
+/// Raw deflate compression (RFC 1951, without a zlib header), with one stream in each direction.
+/// Each flush is a sync flush, after which the peer can decompress all bytes sent so far.
+package final class Deflate: TransportLayer {
     package private(set) var hasEnded = false
 
-    // zlib's streams hold pointers to themselves, so each stays where it is.
+    // A zlib stream must not move, because it contains pointers to itself.
     private let inflater = UnsafeMutablePointer<z_stream>.allocate(capacity: 1)
     private let deflater = UnsafeMutablePointer<z_stream>.allocate(capacity: 1)
-    /// Something has been sent since the last flush.
-    private var isDirty = false
+    /// `true` if bytes were encoded since the last flush.
+    private var needsFlush = false
 
-    /// - Parameter level: 1 (fast) to 9 (small), of what is sent.
+    /// Creates both streams.
+    ///
+    /// - Parameter level: the compression level of sent bytes, from 1 (fastest) to 9 (smallest
+    ///   output).
     package init(level: Int) {
-        precondition((1...9).contains(level), "zlib knows levels 1 to 9")
+        precondition((1...9).contains(level), "zlib has the levels 1 to 9")
         let size = Int32(MemoryLayout<z_stream>.size)
         inflater.initialize(to: z_stream())
         deflater.initialize(to: z_stream())
-        // A negative window says: raw, without zlib's header.
+        // A negative window size selects raw deflate.
         let inflating = inflateInit2_(inflater, -MAX_WBITS, ZLIB_VERSION, size)
         let deflating = deflateInit2_(
             deflater, Int32(level), Z_DEFLATED, -MAX_WBITS, Self.memoryLevel, Z_DEFAULT_STRATEGY,
             ZLIB_VERSION, size)
-        precondition(inflating == Z_OK && deflating == Z_OK, "zlib finds memory for a stream")
+        precondition(
+            inflating == Z_OK && deflating == Z_OK, "zlib can allocate memory for a stream")
     }
 
     deinit {
@@ -31,26 +36,27 @@ package final class Deflate: Layer {
         deflater.deallocate()
     }
 
-    /// zlib's own default: 256 KB for a stream that compresses.
+    /// The `memLevel` of zlib's compressor: zlib's default, which allocates 256 KB per connection.
     private static let memoryLevel: Int32 = 8
-    private static let leastRoom = 4096
+    private static let minOutputBytes = 4096
 
-    // MARK: In
+    // MARK: Receiving
 
-    package func incoming(
+    package func decode(
         _ wire: inout UnsafeRawBufferPointer, into plain: ByteBuffer, limit: Int
     ) throws(TransportError) -> Bool {
-        let full = plain.count + limit
+        let end = plain.count + limit
         var status = Z_OK
         var isDrained = false
-        while !hasEnded, !isDrained, plain.count < full {
-            lend(wire, to: inflater)
-            let wanted = min(max(wire.count, Self.leastRoom), full - plain.count)
-            plain.append(atLeast: wanted) { room in
-                let capacity = min(room.count, full - plain.count)
-                lend(UnsafeMutableRawBufferPointer(rebasing: room[..<capacity]), to: inflater)
+        while !hasEnded, !isDrained, plain.count < end {
+            setInput(wire, of: inflater)
+            let wanted = min(max(wire.count, Self.minOutputBytes), end - plain.count)
+            plain.append(atLeast: wanted) { memory in
+                let capacity = min(memory.count, end - plain.count)
+                setOutput(
+                    UnsafeMutableRawBufferPointer(rebasing: memory[..<capacity]), of: inflater)
                 status = inflate(inflater, Z_SYNC_FLUSH)
-                // Whatever it still has does not fill the room.
+                // If zlib did not fill the memory, it has no more output.
                 isDrained = inflater.pointee.avail_out > 0
                 return capacity - Int(inflater.pointee.avail_out)
             }
@@ -64,47 +70,49 @@ package final class Deflate: Layer {
         return !hasEnded && !isDrained
     }
 
-    // MARK: Out
+    // MARK: Sending
 
-    package func outgoing(_ plain: UnsafeRawBufferPointer, into wire: ByteBuffer) {
+    package func encode(_ plain: UnsafeRawBufferPointer, into wire: ByteBuffer) {
         guard !plain.isEmpty else { return }
-        isDirty = true
-        lend(plain, to: deflater)
-        run(Z_NO_FLUSH, into: wire)
+        needsFlush = true
+        setInput(plain, of: deflater)
+        compress(Z_NO_FLUSH, into: wire)
     }
 
     package func flush(into wire: ByteBuffer) {
-        guard isDirty else { return }
-        isDirty = false
-        lend(UnsafeRawBufferPointer(start: nil, count: 0), to: deflater)
-        run(Z_SYNC_FLUSH, into: wire)
+        guard needsFlush else { return }
+        needsFlush = false
+        setInput(UnsafeRawBufferPointer(start: nil, count: 0), of: deflater)
+        compress(Z_SYNC_FLUSH, into: wire)
     }
 
-    private func run(_ flush: Int32, into wire: ByteBuffer) {
+    private func compress(_ flush: Int32, into wire: ByteBuffer) {
         repeat {
-            wire.append(atLeast: Self.leastRoom) { room in
-                lend(room, to: deflater)
+            wire.append(atLeast: Self.minOutputBytes) { memory in
+                setOutput(memory, of: deflater)
                 let status = deflate(deflater, flush)
-                precondition(status != Z_STREAM_ERROR, "a stream that was set up keeps working")
-                return room.count - Int(deflater.pointee.avail_out)
+                precondition(status != Z_STREAM_ERROR, "an initialized zlib stream stays valid")
+                return memory.count - Int(deflater.pointee.avail_out)
             }
         } while deflater.pointee.avail_out == 0
     }
 
     // MARK: zlib
 
-    private func lend(_ bytes: UnsafeRawBufferPointer, to stream: UnsafeMutablePointer<z_stream>) {
-        // SAFETY: zlib only reads what it takes in.
+    private func setInput(
+        _ bytes: UnsafeRawBufferPointer, of stream: UnsafeMutablePointer<z_stream>
+    ) {
+        // SAFETY: zlib only reads its input.
         let base = UnsafeMutableRawPointer(mutating: bytes.baseAddress)
         stream.pointee.next_in = base?.assumingMemoryBound(to: UInt8.self)
         stream.pointee.avail_in = UInt32(bytes.count)
     }
 
-    private func lend(
-        _ room: UnsafeMutableRawBufferPointer, to stream: UnsafeMutablePointer<z_stream>
+    private func setOutput(
+        _ memory: UnsafeMutableRawBufferPointer, of stream: UnsafeMutablePointer<z_stream>
     ) {
-        stream.pointee.next_out = room.baseAddress?.assumingMemoryBound(to: UInt8.self)
-        stream.pointee.avail_out = UInt32(room.count)
+        stream.pointee.next_out = memory.baseAddress?.assumingMemoryBound(to: UInt8.self)
+        stream.pointee.avail_out = UInt32(memory.count)
     }
 
     private func message(of stream: UnsafeMutablePointer<z_stream>) -> String? {

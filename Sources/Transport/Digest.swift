@@ -1,11 +1,12 @@
 import COpenSSL
 import CZlib
 
-/// Checksums that the libraries have anyway.
+/// Checksums that OpenSSL and zlib compute.
 package enum Digest {
-    /// The CRC-32 of the MD5 of a text: how nsqd makes a number of its host's name.
+    /// Returns the CRC-32 of the MD5 of a text. nsqd derives its default worker ID from its host
+    /// name with this function.
     ///
-    /// - Returns: 0 where the system's OpenSSL has no MD5.
+    /// - Returns: 0 if the system's OpenSSL does not support MD5.
     package static func crc32OfMD5(_ text: String) -> UInt32 {
         var digest = [UInt8](repeating: 0, count: Int(EVP_MAX_MD_SIZE))
         var count: UInt32 = 0

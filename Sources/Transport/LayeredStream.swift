@@ -1,85 +1,131 @@
-/// The layers of one connection, put together: TLS at the bottom, compression above it, either of
-/// them or both.
+/// The transport layers of one connection: TLS, compression inside TLS, only one of them, or
+/// neither.
 ///
-/// What comes from the socket goes in by ``receive(_:)`` and comes out as ``plain``, a portion with
-/// each ``advance(limit:)``. What is to be sent goes in by ``send(_:)`` and lies in ``wire`` after
-/// ``flush()``.
+/// To receive, ``receive(_:)`` accepts bytes from the socket, and each call of ``advance(limit:)``
+/// decodes some of them into ``plain``. To send, ``send(_:)`` encodes plain bytes, and ``flush()``
+/// completes the encoded bytes in ``wire``.
 package final class LayeredStream {
+    /// The TLS session, if the connection uses TLS.
     package let tls: TLSSession?
-    private var compression: (any Layer)?
+    private var compression: (any TransportLayer)?
 
-    /// To be put on the wire as it is.
+    /// The encoded bytes to write to the socket.
     package private(set) var wire = ByteBuffer()
 
-    /// What lies between the layers, or above TLS if there is no other one.
-    private let uncovered = ByteBuffer()
-    private let uncompressed = ByteBuffer()
+    /// The received bytes after TLS decryption and before decompression.
+    private let decrypted = ByteBuffer()
+    private let decompressed = ByteBuffer()
+    /// The sent bytes after compression and before TLS encryption.
     private let compressed = ByteBuffer()
 
+    /// Creates a stream without compression.
     package init(tls: TLSSession?) { self.tls = tls }
 
-    /// Lays compression over what there is; all bytes that have not come out yet go through it.
-    package func add(_ layer: any Layer) {
-        precondition(compression == nil, "one compression is enough")
+    /// Adds compression. Received bytes that are not decoded yet are decompressed as well.
+    ///
+    /// - Parameter rest: bytes that the caller has consumed from ``plain``, but that the peer has
+    ///   compressed.
+    package func add(
+        _ layer: any TransportLayer,
+        rest: UnsafeRawBufferPointer = UnsafeRawBufferPointer(start: nil, count: 0)
+    ) {
+        precondition(compression == nil, "a stream has at most one compression")
+        precondition(rest.isEmpty || decrypted.isEmpty, "the rest precedes all other bytes")
+        decrypted.append(rest)
         compression = layer
     }
 
-    /// What is plain may go out.
+    /// `true` if plain bytes can be sent: without TLS, or after the TLS handshake.
     package var isEstablished: Bool { tls?.isEstablished ?? true }
 
-    /// The peer has said that nothing more will come.
+    /// `true` after the peer has ended its stream in TLS or in the compression.
     package var hasEnded: Bool { tls?.hasEnded ?? false || compression?.hasEnded ?? false }
 
-    // MARK: In
+    // MARK: Receiving
 
-    /// What has come out and not been consumed yet.
-    package var plain: ByteBuffer { compression == nil ? uncovered : uncompressed }
+    /// The decoded bytes that the caller has not consumed yet.
+    package var plain: ByteBuffer { compression == nil ? decrypted : decompressed }
 
-    /// Takes bytes from the socket, and goes on with the handshake until it is done.
+    /// Accepts bytes from the socket, and continues the TLS handshake if it is not complete.
     package func receive(_ bytes: UnsafeRawBufferPointer) throws(TransportError) {
-        guard let tls else { return uncovered.append(bytes) }
-        var rest = bytes
-        _ = try tls.incoming(&rest, into: uncovered)
-        guard !tls.isEstablished else { return }
-        try tls.shakeHands(into: wire)
-        // Behind the handshake there may be more in what has come.
-        if tls.isEstablished { _ = try tls.incoming(&rest, into: uncovered) }
+        try receiveWithoutHandshake(bytes)
+        if !isEstablished { try continueHandshake() }
     }
 
-    /// Makes a further portion ``plain``.
+    /// Accepts bytes from the socket. Before ``isEstablished``, the caller continues the handshake
+    /// with ``continueHandshake()``, which takes milliseconds, when it has time for it.
+    package func receiveWithoutHandshake(
+        _ bytes: UnsafeRawBufferPointer
+    ) throws(TransportError) {
+        guard let tls else { return decrypted.append(bytes) }
+        var rest = bytes
+        _ = try tls.decode(&rest, into: decrypted)
+        // Responses to key updates are sent even if no data is.
+        if tls.isEstablished { tls.moveOutput(into: wire) }
+    }
+
+    /// Continues the TLS handshake with the received bytes.
+    package func continueHandshake() throws(TransportError) {
+        guard let tls, !tls.isEstablished else { return }
+        try tls.continueHandshake(into: wire)
+        guard tls.isEstablished else { return }
+        // The received bytes may contain application data after the end of the handshake.
+        var rest = UnsafeRawBufferPointer(start: nil, count: 0)
+        _ = try tls.decode(&rest, into: decrypted)
+    }
+
+    /// Decodes more received bytes into ``plain``.
     ///
-    /// - Parameter limit: about how many bytes it may be, however little came from the socket.
-    /// - Returns: whether there is another one at once.
+    /// - Parameter limit: the approximate maximum number of decoded bytes.
+    /// - Returns: `true` if another call can decode more bytes now.
     package func advance(limit: Int) throws(TransportError) -> Bool {
         guard let compression else { return false }
-        var rest = uncovered.bytes
-        let hasMore = try compression.incoming(&rest, into: uncompressed, limit: limit)
-        uncovered.consume(uncovered.count - rest.count)
+        var rest = decrypted.bytes
+        let hasMore = try compression.decode(&rest, into: decompressed, limit: limit)
+        decrypted.consume(decrypted.count - rest.count)
         return hasMore
     }
 
-    // MARK: Out
+    // MARK: Sending
 
+    /// Encodes plain bytes. Part of the output may be held back until ``flush()``.
     package func send(_ plain: UnsafeRawBufferPointer) {
-        guard let compression else { return sendUncompressed(plain) }
-        compression.outgoing(plain, into: tls == nil ? wire : compressed)
+        guard let compression else { return encrypt(plain) }
+        compression.encode(plain, into: tls == nil ? wire : compressed)
         sendCompressed()
     }
 
-    /// Puts on the wire all that was sent: the peer can read it to the last byte.
+    /// Completes ``wire``, so that the peer can decode all bytes sent so far.
     package func flush() {
         compression?.flush(into: tls == nil ? wire : compressed)
         sendCompressed()
         tls?.flush(into: wire)
     }
 
-    /// Gives ``wire`` away, for a write that takes its time.
+    /// Encodes and removes all bytes of `plain`, and moves the encoded bytes, including records of
+    /// the TLS handshake and alerts, to the end of `output`. Before the end of the handshake, `plain`
+    /// must be empty.
+    package func encode(_ plain: inout [UInt8], to output: inout [UInt8]) {
+        if !plain.isEmpty {
+            plain.withUnsafeBytes { send($0) }
+            flush()
+            plain.removeAll(keepingCapacity: plain.capacity <= Self.maxRetainedCapacity)
+        }
+        output += wire.bytes
+        wire.clear()
+    }
+
+    /// The capacity in bytes above which ``encode(_:to:)`` releases the memory of its first
+    /// argument.
+    private static let maxRetainedCapacity = 64 << 10
+
+    /// Returns ``wire`` for an asynchronous write, and replaces it with an empty buffer.
     package func takeWire() -> ByteBuffer {
         defer { wire = ByteBuffer() }
         return wire
     }
 
-    /// Says that nothing more will come.
+    /// Flushes all bytes, and ends TLS with a `close_notify` alert.
     package func finish() {
         guard isEstablished else { return }
         flush()
@@ -88,11 +134,11 @@ package final class LayeredStream {
 
     private func sendCompressed() {
         guard !compressed.isEmpty else { return }
-        sendUncompressed(compressed.bytes)
+        encrypt(compressed.bytes)
         compressed.clear()
     }
 
-    private func sendUncompressed(_ bytes: UnsafeRawBufferPointer) {
-        if let tls { tls.outgoing(bytes, into: wire) } else { wire.append(bytes) }
+    private func encrypt(_ bytes: UnsafeRawBufferPointer) {
+        if let tls { tls.encode(bytes, into: wire) } else { wire.append(bytes) }
     }
 }

@@ -1,31 +1,32 @@
 import CSnappy
 
-/// Snappy's framing format: a stream of chunks, each with a type, a length and its own checksum.
+/// Snappy's framing format: a stream of chunks, each with a type, a length and a checksum.
 ///
 /// - SeeAlso: google/snappy, `framing_format.txt`.
-package final class SnappyFrames: Layer {
-    /// A frame never says that it is the last one.
+package final class SnappyFrames: TransportLayer {
+    /// `false`, because the format has no end mark.
     package var hasEnded: Bool { false }
 
-    /// The chunk that is still coming in.
+    /// The received part of an incomplete chunk.
     private let partial = ByteBuffer()
-    /// Bytes of a chunk to be skipped that have not come yet.
+    /// The number of bytes of the current skippable chunk that have not been received yet.
     private var bytesToSkip = 0
     private var hasSeenIdentifier = false
 
-    /// What goes into the next chunk; as a rule a turn's messages share one.
-    private let gathered = ByteBuffer()
+    /// The data of the next chunk to send, usually all messages of a loop iteration.
+    private let pending = ByteBuffer()
     private var hasSentIdentifier = false
 
+    /// Creates the streams of a new connection.
     package init() {}
 
-    /// The most data a chunk may hold.
-    private static let mostBytes = 65_536
-    /// The most data we put into a chunk: whole, it fits into one TLS record. pynsq takes a read
-    /// that brings no whole chunk for an error, and under TLS it reads record by record.
-    private static let chunkBytes = 16_000
-    /// A checksum, and data that does not compress at all.
-    private static let longestChunk = checksumBytes + snappy_max_compressed_length(mostBytes)
+    /// The maximum number of data bytes in a chunk.
+    private static let maxChunkBytes = 65_536
+    /// The maximum number of data bytes in a sent chunk, which lets a chunk fit in one TLS record.
+    /// pynsq reads one TLS record at a time, and fails if a read does not complete a chunk.
+    private static let maxSentChunkBytes = 16_000
+    /// The maximum length of a received chunk in bytes: a checksum and incompressible data.
+    private static let maxChunkLength = checksumBytes + snappy_max_compressed_length(maxChunkBytes)
     private static let headerBytes = 4
     private static let checksumBytes = 4
     private static let identifier = Array("sNaPpY".utf8)
@@ -37,61 +38,67 @@ package final class SnappyFrames: Layer {
         static let identifier: UInt8 = 0xff
     }
 
-    // MARK: In
+    // MARK: Receiving
 
-    package func incoming(
+    package func decode(
         _ wire: inout UnsafeRawBufferPointer, into plain: ByteBuffer, limit: Int
     ) throws(TransportError) -> Bool {
-        let full = plain.count + limit
-        while plain.count < full {
+        let end = plain.count + limit
+        while plain.count < end {
             let skipped = min(bytesToSkip, wire.count)
             bytesToSkip -= skipped
             wire = wire.dropping(skipped)
-            guard bytesToSkip == 0, try takeChunk(from: &wire, into: plain) else { return false }
+            guard bytesToSkip == 0, try decodeChunk(from: &wire, into: plain) else { return false }
         }
         return !wire.isEmpty
     }
 
-    /// - Returns: `false` if it is not all there yet.
-    private func takeChunk(
+    /// Decodes one chunk.
+    ///
+    /// - Returns: `false` if the chunk is incomplete.
+    private func decodeChunk(
         from wire: inout UnsafeRawBufferPointer, into plain: ByteBuffer
     ) throws(TransportError) -> Bool {
-        // Straight from what came if it is all in it, which most are.
+        // Most chunks are complete in the received bytes and need no copy.
         if partial.isEmpty, let length = try lengthOfChunk(at: wire), length <= wire.count {
             let chunk = UnsafeRawBufferPointer(rebasing: wire[..<length])
             wire = wire.dropping(length)
-            try read(chunk, into: plain)
+            try decode(chunk, into: plain)
             return true
         }
-        if partial.count < Self.headerBytes { move(upTo: Self.headerBytes, from: &wire) }
+        if partial.count < Self.headerBytes { buffer(upTo: Self.headerBytes, from: &wire) }
         guard let length = try lengthOfChunk(at: partial.bytes) else { return false }
-        move(upTo: length, from: &wire)
+        buffer(upTo: length, from: &wire)
         guard partial.count == length else { return false }
-        try read(partial.bytes, into: plain)
+        try decode(partial.bytes, into: plain)
         partial.clear()
         return true
     }
 
-    private func move(upTo length: Int, from wire: inout UnsafeRawBufferPointer) {
+    /// Moves bytes from `wire` to ``partial`` until ``partial`` has `length` bytes or `wire` is
+    /// empty.
+    private func buffer(upTo length: Int, from wire: inout UnsafeRawBufferPointer) {
         let moved = min(length - partial.count, wire.count)
         partial.append(UnsafeRawBufferPointer(rebasing: wire[..<moved]))
         wire = wire.dropping(moved)
     }
 
-    /// The length of the chunk that begins here, with its header; of one to be skipped, the header
-    /// alone. `nil` if there is not even that.
+    /// Checks a chunk's header.
+    ///
+    /// - Returns: the length of the chunk with its header in bytes, or of only the header if the
+    ///   chunk is skippable; `nil` if the header is incomplete.
     private func lengthOfChunk(at bytes: UnsafeRawBufferPointer) throws(TransportError) -> Int? {
         guard bytes.count >= Self.headerBytes else { return nil }
         let (type, length) = header(of: bytes)
         guard hasSeenIdentifier || type == ChunkType.identifier else {
-            throw .snappy("the stream does not begin with its identifier")
+            throw .snappy("the stream does not start with its identifier")
         }
         switch type {
         case ChunkType.skippable: return Self.headerBytes
         case ChunkType.identifier where length != Self.identifier.count:
             throw .snappy("a stream identifier of \(length) bytes")
-        case ChunkType.compressed where length > Self.longestChunk,
-            ChunkType.plain where length > Self.checksumBytes + Self.mostBytes:
+        case ChunkType.compressed where length > Self.maxChunkLength,
+            ChunkType.plain where length > Self.checksumBytes + Self.maxChunkBytes:
             throw .snappy("a chunk of \(length) bytes")
         case ChunkType.compressed where length < Self.checksumBytes,
             ChunkType.plain where length < Self.checksumBytes:
@@ -107,7 +114,7 @@ package final class SnappyFrames: Layer {
         return (UInt8(truncatingIfNeeded: word), Int(word >> 8))
     }
 
-    private func read(
+    private func decode(
         _ chunk: UnsafeRawBufferPointer, into plain: ByteBuffer
     ) throws(TransportError) {
         let (type, length) = header(of: chunk)
@@ -116,7 +123,7 @@ package final class SnappyFrames: Layer {
         case ChunkType.skippable: bytesToSkip = length
         case ChunkType.identifier:
             guard body.elementsEqual(Self.identifier) else {
-                throw .snappy("not the identifier of a snappy stream")
+                throw .snappy("invalid stream identifier")
             }
             hasSeenIdentifier = true
         default:
@@ -137,19 +144,21 @@ package final class SnappyFrames: Layer {
         let source = data.baseAddress?.assumingMemoryBound(to: CChar.self)
         var length = 0
         guard snappy_uncompressed_length(source, data.count, &length) == SNAPPY_OK,
-            length <= Self.mostBytes
-        else { throw .snappy("a chunk that holds more than \(Self.mostBytes) bytes, or none") }
+            length <= Self.maxChunkBytes
+        else {
+            throw .snappy("a chunk of more than \(Self.maxChunkBytes) bytes or an unknown number")
+        }
         guard length > 0 else {
             return try verify(UnsafeRawBufferPointer(start: nil, count: 0), checksum)
         }
         var failure: TransportError?
-        plain.append(atLeast: length) { room in
-            let target = room.baseAddress!.assumingMemoryBound(to: CChar.self)
+        plain.append(atLeast: length) { memory in
+            let target = memory.baseAddress!.assumingMemoryBound(to: CChar.self)
             do throws(TransportError) {
                 guard snappy_uncompress(source, data.count, target, &length) == SNAPPY_OK else {
                     throw .snappy("a chunk that does not decompress")
                 }
-                try verify(UnsafeRawBufferPointer(rebasing: room[..<length]), checksum)
+                try verify(UnsafeRawBufferPointer(rebasing: memory[..<length]), checksum)
                 return length
             } catch {
                 failure = error
@@ -165,27 +174,27 @@ package final class SnappyFrames: Layer {
         guard CRC32C.masked(data) == checksum else { throw .snappy("a bad checksum") }
     }
 
-    // MARK: Out
+    // MARK: Sending
 
-    package func outgoing(_ plain: UnsafeRawBufferPointer, into wire: ByteBuffer) {
+    package func encode(_ plain: UnsafeRawBufferPointer, into wire: ByteBuffer) {
         var rest = plain
         while !rest.isEmpty {
-            let count = min(rest.count, Self.chunkBytes - gathered.count)
+            let count = min(rest.count, Self.maxSentChunkBytes - pending.count)
             let next = UnsafeRawBufferPointer(rebasing: rest[..<count])
             rest = rest.dropping(count)
-            if count == Self.chunkBytes {
+            if count == Self.maxSentChunkBytes {
                 write(next, into: wire)
             } else {
-                gathered.append(next)
-                if gathered.count == Self.chunkBytes { flush(into: wire) }
+                pending.append(next)
+                if pending.count == Self.maxSentChunkBytes { flush(into: wire) }
             }
         }
     }
 
     package func flush(into wire: ByteBuffer) {
-        guard !gathered.isEmpty else { return }
-        write(gathered.bytes, into: wire)
-        gathered.clear()
+        guard !pending.isEmpty else { return }
+        write(pending.bytes, into: wire)
+        pending.clear()
     }
 
     private func write(_ data: UnsafeRawBufferPointer, into wire: ByteBuffer) {
@@ -195,32 +204,33 @@ package final class SnappyFrames: Layer {
             wire.append(Self.identifier)
         }
         let checksum = CRC32C.masked(data)
-        let mostLength = snappy_max_compressed_length(data.count)
-        wire.append(atLeast: Self.headerBytes + Self.checksumBytes + mostLength) { room in
+        let maxLength = snappy_max_compressed_length(data.count)
+        wire.append(atLeast: Self.headerBytes + Self.checksumBytes + maxLength) { memory in
             let body = UnsafeMutableRawBufferPointer(
-                rebasing: room[(Self.headerBytes + Self.checksumBytes)...])
+                rebasing: memory[(Self.headerBytes + Self.checksumBytes)...])
             var length = body.count
             let status = snappy_compress(
                 data.baseAddress!.assumingMemoryBound(to: CChar.self), data.count,
                 body.baseAddress!.assumingMemoryBound(to: CChar.self), &length)
-            precondition(status == SNAPPY_OK, "there is room for what compresses worst")
-            // An eighth less is the least that pays, says the format's own writer.
-            let pays = length < data.count - data.count / 8
-            if !pays {
+            precondition(status == SNAPPY_OK, "the memory is large enough for incompressible data")
+            // As in the reference implementation, compressed data is sent only if it saves an
+            // eighth or more.
+            let isWorthwhile = length < data.count - data.count / 8
+            if !isWorthwhile {
                 body.copyMemory(from: data)
                 length = data.count
             }
-            let type = UInt32(pays ? ChunkType.compressed : ChunkType.plain)
+            let type = UInt32(isWorthwhile ? ChunkType.compressed : ChunkType.plain)
             let header = type | UInt32(Self.checksumBytes + length) << 8
-            room.storeBytes(of: header.littleEndian, as: UInt32.self)
-            room.storeBytes(of: checksum.littleEndian, toByteOffset: 4, as: UInt32.self)
+            memory.storeBytes(of: header.littleEndian, as: UInt32.self)
+            memory.storeBytes(of: checksum.littleEndian, toByteOffset: 4, as: UInt32.self)
             return Self.headerBytes + Self.checksumBytes + length
         }
     }
 }
 
 extension UnsafeRawBufferPointer {
-    /// All but the first `count` bytes.
+    /// Returns all bytes except the first `count`.
     func dropping(_ count: Int) -> UnsafeRawBufferPointer {
         UnsafeRawBufferPointer(rebasing: self[count...])
     }

@@ -1,53 +1,64 @@
-/// How a server identifies itself, and whom it lets in.
+/// The certificate of a TLS server, and its policy for client certificates.
 package struct TLSServerOptions: Sendable, Equatable {
-    /// The certificate, and those that it is signed by up to a root that clients know; PEM.
+    /// The path of a PEM file with the server's certificate and its chain up to a root CA.
     package var certificateFile: String
-    /// The certificate's private key, without a passphrase; PEM.
+    /// The path of a PEM file with the private key, which must not have a passphrase.
     package var keyFile: String
-    /// The authorities that a client's certificate must come from; PEM. By default the system's.
+    /// The path of a PEM file with the CAs that sign client certificates; `nil` for the system's
+    /// CAs.
     package var rootCAFile: String?
+    /// The policy for client certificates.
     package var clientAuth = ClientAuth.none
+    /// The oldest TLS version that the server accepts.
     package var minVersion = TLSVersion.tls10
 
-    /// What is asked of clients.
+    /// A policy for client certificates.
     package enum ClientAuth: String, Sendable {
-        /// Nothing.
+        /// The server does not request a client certificate.
         case none
-        /// A certificate, whoever signed it.
+        /// The server requires a client certificate but does not verify it.
         case require
-        /// A certificate signed by an authority that is trusted here.
+        /// The server requires a client certificate that is signed by a trusted CA.
         case requireVerified = "require-verify"
     }
 
+    /// Creates options without client certificates and with all TLS versions.
     package init(certificateFile: String, keyFile: String) {
         self.certificateFile = certificateFile
         self.keyFile = keyFile
     }
 }
 
-/// Whom a client trusts, and how it identifies itself.
+/// The servers that a TLS client trusts, and the client's certificate.
 package struct TLSClientOptions: Sendable, Equatable {
+    /// The server certificates that the client trusts.
     package var trust = Trust.system
+    /// The oldest TLS version that the client accepts.
     package var minVersion = TLSVersion.tls12
-    /// The newest version to offer; none is the newest there is.
+    /// The newest TLS version that the client offers; `nil` for the newest that OpenSSL supports.
     package var maxVersion: TLSVersion?
-    /// PEM files, for servers that ask for a certificate.
+    /// The path of a PEM file with the client's certificate, for servers that request one.
     package var certificateFile: String?
+    /// The path of a PEM file with the private key; `nil` if ``certificateFile`` contains the key.
     package var keyFile: String?
 
+    /// The server certificates that a client trusts.
     package enum Trust: Sendable, Equatable {
-        /// The authorities that the system trusts.
+        /// Certificates signed by one of the system's CAs.
         case system
-        /// Those in this PEM file, and no others.
+        /// Certificates signed by one of the CAs in a PEM file.
         case authorities(file: String)
-        /// Anybody, on machines where nobody else could answer.
-        case anybody
+        /// The certificates in a PEM file, and certificates that they have signed.
+        case certificate(file: String)
+        /// All certificates, without verification.
+        case anyone
     }
 
+    /// Creates options that trust the system's CAs.
     package init() {}
 }
 
-/// The versions there are, as nsqd's flag names them.
+/// A TLS version. The raw value is the name of the version in nsqd's flags.
 package enum TLSVersion: String, Sendable, CaseIterable {
     case tls10 = "tls1.0"
     case tls11 = "tls1.1"
@@ -55,8 +66,9 @@ package enum TLSVersion: String, Sendable, CaseIterable {
     case tls13 = "tls1.3"
 }
 
-/// A certificate, a key or a version that TLS cannot be set up with.
+/// An error in the TLS configuration: an invalid certificate, key or version.
 package struct TLSSetupError: Error, Equatable, Sendable, CustomStringConvertible {
+    /// The invalid file or setting, and OpenSSL's error.
     package let reason: String
 
     init(_ reason: String) { self.reason = reason }

@@ -1,43 +1,75 @@
 import COpenSSL
 
-/// One connection's TLS, either side of it. OpenSSL reads and writes memory here, never a socket.
-package final class TLSSession: Layer {
-    /// The handshake is done: what is plain may go out.
+/// The TLS session of one connection, as server or client. OpenSSL reads from and writes to memory
+/// instead of a socket.
+package final class TLSSession: TransportLayer {
+    /// `true` after the handshake, when plain bytes can be sent.
     package private(set) var isEstablished = false
     package private(set) var hasEnded = false
 
     private let context: TLSContext
     private let ssl: OpaquePointer
-    // Owned by `ssl`.
-    private let received: OpaquePointer
-    private let toSend: OpaquePointer
-    /// What goes into the next record; as a rule a turn's answers share one.
-    private let gathered = ByteBuffer()
+    // `ssl` owns both memory BIOs.
+    private let inputBIO: OpaquePointer
+    private let outputBIO: OpaquePointer
+    /// The data of the next TLS record to send, usually all responses of a loop iteration.
+    private let pending = ByteBuffer()
 
-    /// The most that a record holds, and the most that it adds (RFC 8446, 5.2).
+    /// The number of key updates of the peer since the last data.
+    private var keyUpdates = 0
+    /// The maximum number of consecutive key updates. Each costs a key derivation and a response,
+    /// and a peer needs one in many millions of records. Go has the same limit.
+    private static let maxKeyUpdates = 16
+
+    /// The maximum number of data bytes in a TLS record (RFC 8446, 5.2).
     private static let recordBytes = 16_384
+    /// The maximum number of bytes by which a TLS record is longer than its data.
     private static let recordOverhead = 261
 
-    /// - Parameter serverName: for a client, the server it means to reach: its certificate must say
-    ///   so, if the context verifies at all.
+    /// Creates a session before its handshake.
+    ///
+    /// - Parameter serverName: for a client that verifies certificates, the host name or IP address
+    ///   that the server's certificate must contain.
     package init(_ context: TLSContext, serverName: String? = nil) {
         self.context = context
         ssl = SSL_new(context.pointer)!
-        received = BIO_new(BIO_s_mem())!
-        toSend = BIO_new(BIO_s_mem())!
-        SSL_set_bio(ssl, received, toSend)
+        inputBIO = BIO_new(BIO_s_mem())!
+        outputBIO = BIO_new(BIO_s_mem())!
+        SSL_set_bio(ssl, inputBIO, outputBIO)
+        countKeyUpdates()
         if context.isServer {
             SSL_set_accept_state(ssl)
         } else {
             SSL_set_connect_state(ssl)
-            if let serverName { expect(serverName) }
+            if let serverName { setExpectedName(serverName) }
         }
     }
 
     deinit { SSL_free(ssl) }
 
-    private func expect(_ serverName: String) {
-        // A number has no name to be told, but may stand in a certificate.
+    private func countKeyUpdates() {
+        // SAFETY: OpenSSL calls back only during a call with `ssl`, which this object makes.
+        ssl_set_message_callback(
+            ssl,
+            { isSent, _, contentType, bytes, count, _, session in
+                guard isSent == 0, contentType == SSL3_RT_HANDSHAKE, count > 0, let bytes,
+                    let session,
+                    bytes.load(as: UInt8.self) == UInt8(SSL3_MT_KEY_UPDATE)
+                else { return }
+                Unmanaged<TLSSession>.fromOpaque(session).takeUnretainedValue().keyUpdates += 1
+            }, Unmanaged.passUnretained(self).toOpaque())
+    }
+
+    /// Updates the keys and requests an update of the peer's, which TLS needs after many millions of
+    /// records, and which tests request more often.
+    package func updateKeys(into wire: ByteBuffer) {
+        SSL_key_update(ssl, SSL_KEY_UPDATE_REQUESTED)
+        SSL_do_handshake(ssl)
+        moveOutput(into: wire)
+    }
+
+    private func setExpectedName(_ serverName: String) {
+        // An IP address is compared with the certificate, but is not sent as the server name (SNI).
         if X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), serverName) == 1 { return }
         _ = ssl_set_server_name(ssl, serverName)
         SSL_set1_host(ssl, serverName)
@@ -45,49 +77,52 @@ package final class TLSSession: Layer {
 
     // MARK: Handshake
 
-    /// Begins or goes on with the handshake, as far as the bytes that came allow.
+    /// Starts or continues the handshake with the bytes received so far.
     ///
-    /// - Throws: if there can be no agreement; `wire` then says so to the peer.
-    package func shakeHands(into wire: ByteBuffer) throws(TransportError) {
+    /// - Throws: an error if the handshake fails. `wire` then contains a TLS alert for the peer.
+    package func continueHandshake(into wire: ByteBuffer) throws(TransportError) {
         guard !isEstablished else { return }
         ERR_clear_error()
         let result = SSL_do_handshake(ssl)
         let outcome = SSL_get_error(ssl, result)
-        // Read before moveOut, which may clear it.
+        // The error is read first, because moving the output may clear OpenSSL's error queue.
         let reason = outcome == SSL_ERROR_SSL ? handshakeFailure : nil
-        moveOut(into: wire)
+        moveOutput(into: wire)
         switch outcome {
         case SSL_ERROR_NONE: isEstablished = true
         case SSL_ERROR_WANT_READ: break
-        default: throw .tls(reason ?? "handshake broken off")
+        default: throw .tls(reason ?? "the peer ended the handshake")
         }
     }
 
-    /// What is wrong with the peer's certificate, or else with the handshake.
+    /// The reason why the handshake failed, including the result of the certificate verification.
     private var handshakeFailure: String {
         let reason = OpenSSLError.last
-        let verdict = SSL_get_verify_result(ssl)
-        guard verdict != X509_V_OK, let text = X509_verify_cert_error_string(Int(verdict)) else {
+        let verification = SSL_get_verify_result(ssl)
+        guard verification != X509_V_OK, let text = X509_verify_cert_error_string(Int(verification))
+        else {
             return reason
         }
         return "\(reason): \(String(cString: text))"
     }
 
-    // MARK: In
+    // MARK: Receiving
 
-    /// Takes all there is, whatever the limit: nothing gets longer here. As long as the handshake
-    /// is under way nothing comes out; ``shakeHands(into:)`` goes on with it.
-    package func incoming(
+    /// Decrypts all bytes in `wire`. During the handshake, the method only stores the bytes for
+    /// ``continueHandshake(into:)``. The limit is ignored, because decrypted data is never longer
+    /// than encrypted data.
+    package func decode(
         _ wire: inout UnsafeRawBufferPointer, into plain: ByteBuffer, limit: Int = .max
     ) throws(TransportError) -> Bool {
-        // What OpenSSL still holds of a record may come with it.
+        // The extra space is for the data of a record that OpenSSL has partly received before.
         if isEstablished { plain.reserve(wire.count + 2 * Self.recordBytes) }
-        // Record by record, so that neither OpenSSL nor the cache has more to hold than that.
+        // OpenSSL receives one record at a time, so that its buffer stays small and in the CPU
+        // cache.
         repeat {
             let count = min(wire.count, Self.recordBytes + Self.recordOverhead)
             if count > 0 {
-                let taken = BIO_write(received, wire.baseAddress, Int32(count))
-                precondition(taken == count, "a memory BIO takes what it is given")
+                let written = BIO_write(inputBIO, wire.baseAddress, Int32(count))
+                precondition(written == count, "a memory BIO accepts all bytes")
                 wire = wire.dropping(count)
             }
             while isEstablished, !hasEnded, try readRecord(into: plain) {}
@@ -95,15 +130,23 @@ package final class TLSSession: Layer {
         return false
     }
 
-    /// - Returns: `false` if no whole one has come.
+    /// Decrypts one record.
+    ///
+    /// - Returns: `true` if a record was decrypted; `false` if no complete record is available.
     private func readRecord(into plain: ByteBuffer) throws(TransportError) -> Bool {
         ERR_clear_error()
         var count: Int32 = 0
-        plain.append(atLeast: Self.recordBytes) { room in
-            count = SSL_read(ssl, room.baseAddress, Int32(clamping: room.count))
+        plain.append(atLeast: Self.recordBytes) { memory in
+            count = SSL_read(ssl, memory.baseAddress, Int32(clamping: memory.count))
             return max(0, Int(count))
         }
-        guard count <= 0 else { return true }
+        guard keyUpdates <= Self.maxKeyUpdates else {
+            throw .tls("more than \(Self.maxKeyUpdates) key updates without data")
+        }
+        guard count <= 0 else {
+            keyUpdates = 0
+            return true
+        }
         switch SSL_get_error(ssl, count) {
         case SSL_ERROR_WANT_READ: break
         case SSL_ERROR_ZERO_RETURN: hasEnded = true
@@ -112,83 +155,94 @@ package final class TLSSession: Layer {
         return false
     }
 
-    // MARK: Out
+    // MARK: Sending
 
-    package func outgoing(_ plain: UnsafeRawBufferPointer, into wire: ByteBuffer) {
+    package func encode(_ plain: UnsafeRawBufferPointer, into wire: ByteBuffer) {
         var rest = plain
         while !rest.isEmpty {
-            if gathered.isEmpty, rest.count >= Self.recordBytes {
+            if pending.isEmpty, rest.count >= Self.recordBytes {
                 let records = rest.count / Self.recordBytes + 1
                 wire.reserve(rest.count + records * Self.recordOverhead)
                 write(UnsafeRawBufferPointer(rebasing: rest[..<Self.recordBytes]), into: wire)
                 rest = rest.dropping(Self.recordBytes)
             } else {
-                // What fills no record waits for company.
-                let count = min(rest.count, Self.recordBytes - gathered.count)
-                gathered.append(UnsafeRawBufferPointer(rebasing: rest[..<count]))
+                // Data that does not fill a record waits for more data or for a flush.
+                let count = min(rest.count, Self.recordBytes - pending.count)
+                pending.append(UnsafeRawBufferPointer(rebasing: rest[..<count]))
                 rest = rest.dropping(count)
-                if gathered.count == Self.recordBytes { flush(into: wire) }
+                if pending.count == Self.recordBytes { flush(into: wire) }
             }
         }
     }
 
     package func flush(into wire: ByteBuffer) {
-        if !gathered.isEmpty {
-            write(gathered.bytes, into: wire)
-            gathered.clear()
+        if !pending.isEmpty {
+            write(pending.bytes, into: wire)
+            pending.clear()
         }
-        moveOut(into: wire)
+        moveOutput(into: wire)
     }
 
-    /// Says that nothing more will come.
+    /// Flushes all bytes, and ends TLS with a `close_notify` alert.
     package func finish(into wire: ByteBuffer) {
         guard isEstablished else { return }
         flush(into: wire)
         ERR_clear_error()
         SSL_shutdown(ssl)
-        moveOut(into: wire)
+        moveOutput(into: wire)
     }
 
     private func write(_ plain: UnsafeRawBufferPointer, into wire: ByteBuffer) {
-        precondition(isEstablished, "nothing plain goes out before the handshake is done")
+        precondition(isEstablished, "data is sent only after the handshake")
         ERR_clear_error()
         let written = SSL_write(ssl, plain.baseAddress, Int32(plain.count))
-        // After a failed read OpenSSL writes nothing more; the connection is about to be closed.
+        // After a failed read, OpenSSL writes nothing, and the connection is about to be closed.
         guard written > 0 else { return }
-        precondition(written == plain.count, "a memory BIO takes what it is given")
-        moveOut(into: wire)
+        precondition(written == plain.count, "a memory BIO accepts all bytes")
+        moveOutput(into: wire)
     }
 
-    private func moveOut(into wire: ByteBuffer) {
-        let count = BIO_ctrl_pending(toSend)
+    /// Moves the records that OpenSSL has written to the end of `wire`.
+    func moveOutput(into wire: ByteBuffer) {
+        let count = BIO_ctrl_pending(outputBIO)
         guard count > 0 else { return }
-        wire.append(atLeast: count) { room in
-            Int(max(0, BIO_read(toSend, room.baseAddress, Int32(clamping: count))))
+        wire.append(atLeast: count) { memory in
+            Int(max(0, BIO_read(outputBIO, memory.baseAddress, Int32(clamping: count))))
         }
     }
 
-    // MARK: What came of it
+    // MARK: Properties of the session
 
-    /// The version that was agreed on; `nil` before the handshake.
+    /// The negotiated TLS version; `nil` before the end of the handshake.
     package var version: TLSVersion? {
         TLSVersion.allCases.first { isEstablished && $0.number == SSL_version(ssl) }
     }
 
-    /// By its IANA name, such as `TLS_AES_128_GCM_SHA256`.
+    /// The IANA name of the negotiated cipher suite, such as `TLS_AES_128_GCM_SHA256`.
     package var cipherSuite: String {
         guard let cipher = SSL_get_current_cipher(ssl), let name = SSL_CIPHER_standard_name(cipher)
         else { return "" }
         return String(cString: name)
     }
 
-    /// The common name in the peer's certificate; `nil` if it has shown none.
+    /// The last common name in the peer's certificate, as in Go, with all its bytes; `nil` if the
+    /// peer has sent no certificate or one without a common name.
+    ///
+    /// The name may contain zero bytes. A name that ended at the first one would be another client's.
     package var peerCommonName: String? {
         guard let certificate = SSL_get0_peer_certificate(ssl) else { return nil }
-        return withUnsafeTemporaryAllocation(of: CChar.self, capacity: 256) { text in
-            let length = X509_NAME_get_text_by_NID(
-                X509_get_subject_name(certificate), NID_commonName, text.baseAddress,
-                Int32(text.count))
-            return length < 0 ? nil : String(cString: text.baseAddress!)
+        let subject = X509_get_subject_name(certificate)
+        var last: Int32 = -1
+        while case let next = X509_NAME_get_index_by_NID(subject, NID_commonName, last), next >= 0 {
+            last = next
         }
+        guard last >= 0,
+            let data = X509_NAME_ENTRY_get_data(X509_NAME_get_entry(subject, last))
+        else { return nil }
+        var text: UnsafeMutablePointer<UInt8>?
+        let count = ASN1_STRING_to_UTF8(&text, data)
+        guard count >= 0, let text else { return nil }
+        defer { openssl_free(text) }
+        return String(decoding: UnsafeBufferPointer(start: text, count: Int(count)), as: UTF8.self)
     }
 }

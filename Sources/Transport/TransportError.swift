@@ -1,5 +1,4 @@
-/// What the peer sent makes no sense in its layer, or does not please it: the connection is of no
-/// further use.
+/// Invalid data in a transport layer, or a failed TLS handshake. The connection must be closed.
 package enum TransportError: Error, Equatable, Sendable, CustomStringConvertible {
     case tls(String)
     case deflate(String)

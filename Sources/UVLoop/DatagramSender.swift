@@ -1,16 +1,19 @@
 import CLibuv
 
-/// A UDP socket that only sends, to one address. What the kernel does not take at once is lost, as
-/// datagrams are.
+/// A UDP socket that sends to one address. A datagram is lost if the socket buffer does not accept
+/// it at once.
 package final class DatagramSender: Handle {
-    /// - Throws: if no socket is to be had.
+    /// Creates a socket that is not connected.
+    ///
+    /// - Throws: `UVError` if the process has no file descriptors left.
     package init(on loop: Loop) throws(UVError) {
         try super.init(uv_udp_t.self, on: loop) { uv_udp_init($0, $1) }
     }
 
-    /// Sends all that comes later to `address`, whose name is looked up first.
+    /// Resolves the host name and connects the UDP socket, so that all later datagrams go to
+    /// `address`.
     ///
-    /// - Parameter done: called once, perhaps at once, with `nil` if there is such an address.
+    /// - Parameter done: runs once, possibly before this method returns, with `nil` on success.
     package func connect(to address: SocketAddress, _ done: @escaping (UVError?) -> Void) {
         let host = address.host.isEmpty ? "127.0.0.1" : address.host
         if let numeric = NumericAddress(host: host, port: address.port) {
@@ -36,12 +39,15 @@ package final class DatagramSender: Handle {
         return status < 0 ? UVError(code: status) : nil
     }
 
-    /// - Returns: what went wrong; somebody who was not there for an earlier one, for example.
+    /// Sends one datagram.
+    ///
+    /// - Returns: `nil` on success; otherwise the error, possibly an ICMP error that an earlier
+    ///   datagram caused.
     @discardableResult
     package func send(_ bytes: [UInt8]) -> UVError? {
         guard !isClosing else { return .canceled }
         let status = bytes.withUnsafeBytes { bytes in
-            // SAFETY: libuv only reads.
+            // SAFETY: libuv only reads the memory.
             var buffer = uv_buf_init(
                 UnsafeMutableRawPointer(mutating: bytes.baseAddress!)
                     .assumingMemoryBound(to: CChar.self), UInt32(bytes.count))

@@ -1,26 +1,29 @@
-/// Where to listen: a TCP address, or the path of a Unix-domain socket.
+/// An address to listen on: a TCP address, or the path of a Unix-domain socket.
 package enum Endpoint: Hashable, Sendable, CustomStringConvertible {
+    /// A host and port.
     case tcp(SocketAddress)
+    /// The path of a Unix-domain socket.
     case unix(path: String)
 
-    /// As nsqd reads its flags: what has the shape of `host:port` is an address, all else a path.
+    /// Parses the value of an address flag as nsqd does: text of the form `host:port` is a TCP
+    /// address, any other text is the path of a Unix-domain socket.
     ///
-    /// - Throws: `MalformedAddress` for an address with a port that is none, and for nothing at all.
+    /// - Throws: `MalformedAddress` for an invalid port and for empty text.
     package init(parsing text: String) throws(MalformedAddress) {
-        if text.isEmpty || Self.hasShapeOfAddress(text) {
+        if text.isEmpty || Self.isHostAndPort(text) {
             self = .tcp(try SocketAddress(parsing: text))
         } else {
             self = .unix(path: text)
         }
     }
 
-    private static func hasShapeOfAddress(_ text: String) -> Bool {
+    private static func isHostAndPort(_ text: String) -> Bool {
         guard let colon = text.lastIndex(of: ":") else { return false }
         let host = text[..<colon]
         return !host.contains(":") || (host.hasPrefix("[") && host.hasSuffix("]"))
     }
 
-    /// `nil` for a path.
+    /// The TCP address; `nil` for a path.
     package var tcpAddress: SocketAddress? {
         switch self {
         case .tcp(let address): address
@@ -28,6 +31,7 @@ package enum Endpoint: Hashable, Sendable, CustomStringConvertible {
         }
     }
 
+    /// The text that ``init(parsing:)`` parses.
     package var description: String {
         switch self {
         case .tcp(let address): address.description

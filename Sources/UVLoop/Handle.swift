@@ -1,17 +1,18 @@
 import CLibuv
 
-/// What all libuv handles have in common: memory that libuv may touch until it has called back
-/// from `uv_close`.
+/// A libuv handle: memory that libuv may access until the callback of `uv_close` has run.
 ///
-/// libuv retains the object from `init` until that callback. So a handle must be closed to go
-/// away (by its owner, or at last by `Loop.close()`), and cannot go away under a callback.
+/// libuv retains the object from `init` until that callback. So a handle lives until its owner, or
+/// `Loop.close()`, closes it, and it cannot be deallocated during a callback.
 package class Handle {
+    /// The loop that calls the handle's callbacks.
     package let loop: Loop
+    /// `true` after the first call of ``close(_:)``.
     package private(set) var isClosing = false
 
     private let memory: UnsafeMutableRawPointer
     private var isClosed = false
-    private var whenClosed: [() -> Void] = []
+    private var closeCallbacks: [() -> Void] = []
 
     init<Kind>(
         _ kind: Kind.Type, on loop: Loop,
@@ -28,7 +29,7 @@ package class Handle {
         }
         self.memory = memory
         self.loop = loop
-        // SAFETY: balanced by the release in the close callback, the last libuv makes.
+        // SAFETY: the release in the close callback, which is libuv's last call, balances this.
         uv_handle_set_data(handle, Unmanaged.passRetained(self).toOpaque())
     }
 
@@ -36,22 +37,23 @@ package class Handle {
         pointer(as: uv_handle_t.self)
     }
 
-    /// The handle as the C type it is or begins with; a `uv_tcp_t` begins with a `uv_stream_t`.
+    /// Returns the handle's memory as its C type, or as a base type: a `uv_tcp_t` begins with a
+    /// `uv_stream_t`.
     final func pointer<Kind>(as kind: Kind.Type) -> UnsafeMutablePointer<Kind> {
-        // SAFETY: only handed to libuv, whose C types nest by their first members.
+        // SAFETY: only libuv uses the pointer, and its C types nest by their first members.
         memory.assumingMemoryBound(to: kind)
     }
 
-    /// The object that a callback's handle belongs to.
+    /// Returns the object that owns the C handle passed to a callback.
     @inline(__always)
-    static func behind<Kind>(_ pointer: UnsafeMutablePointer<Kind>?) -> Self {
+    static func object<Kind>(of pointer: UnsafeMutablePointer<Kind>?) -> Self {
         // SAFETY: libuv retains the object from init to the close callback, and the data pointer
-        // is set before the first callback and never changed.
+        // is set before the first callback and never changes.
         let handle = UnsafeRawPointer(pointer!).assumingMemoryBound(to: uv_handle_t.self)
         return Unmanaged<Self>.fromOpaque(uv_handle_get_data(handle)!).takeUnretainedValue()
     }
 
-    /// Whether the handle, while active, is a reason for the loop to go on; true unless set.
+    /// Whether the handle, while active, keeps `Loop.run()` from returning; `true` by default.
     package var keepsLoopRunning: Bool {
         get { !isClosing && uv_has_ref(handle) != 0 }
         set {
@@ -60,20 +62,22 @@ package class Handle {
         }
     }
 
-    /// Closes the handle; `done` runs on a later turn, when libuv has let go of it.
+    /// Closes the handle. A further call only adds its callback.
     ///
-    /// Closing again is no mistake: it only adds another `done`.
+    /// - Parameter done: runs in a later loop iteration, after the callback of `uv_close`; at once
+    ///   if the handle is already closed.
     package func close(_ done: (() -> Void)? = nil) {
         if isClosed {
             done?()
             return
         }
-        if let done { whenClosed.append(done) }
+        if let done { closeCallbacks.append(done) }
         guard !isClosing else { return }
         isClosing = true
+        willClose()
         uv_close(handle) { handle in
-            let object = Handle.behind(handle)
-            // SAFETY: balances the retain in init; `object` holds on to the end of this scope.
+            let object = Handle.object(of: handle)
+            // SAFETY: balances the retain in init; `object` retains itself until the end of scope.
             Unmanaged.passUnretained(object).release()
             object.finishClosing()
         }
@@ -81,14 +85,17 @@ package class Handle {
 
     private func finishClosing() {
         isClosed = true
-        letGo()
-        let waiting = whenClosed
-        whenClosed = []
-        for done in waiting { done() }
+        releaseCallbacks()
+        let callbacks = closeCallbacks
+        closeCallbacks = []
+        for done in callbacks { done() }
     }
 
-    /// Forgets the closures and objects the handle called, for they often refer back to it.
-    func letGo() {}
+    /// Runs before the handle closes.
+    func willClose() {}
+
+    /// Releases the handle's closures and delegates, because they often retain the handle.
+    func releaseCallbacks() {}
 
     deinit {
         memory.deallocate()

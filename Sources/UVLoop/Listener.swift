@@ -1,15 +1,26 @@
 import CLibuv
 import Glibc
 
-/// A listening socket: TCP's, or a Unix-domain one, whose file goes when it is closed.
+/// A listening TCP or Unix-domain socket. Closing the listener removes the file of its Unix-domain
+/// socket.
 package final class Listener: Handle {
-    /// Where it listens, with the port the kernel chose if 0 was asked for.
+    /// The endpoint of the listening socket, with the port that the kernel assigned if port 0 was
+    /// requested.
     package private(set) var endpoint: Endpoint
 
     private var onConnection: ((Stream) -> Void)?
+    /// The connections that are accepted in one iteration.
+    private lazy var accepts = WorkQueue(on: loop, jobs: 64, time: .milliseconds(5))
 
-    /// - Throws: `EADDRINUSE` and the like, or what looking the host up failed with. A file that
-    ///   is in the way of a path is left there, as nsqd leaves it: it may be somebody's.
+    /// Binds to `endpoint` and listens.
+    ///
+    /// - Parameters:
+    ///   - backlog: the maximum number of connections that the kernel queues until they are
+    ///     accepted.
+    ///   - onConnection: receives each accepted connection.
+    /// - Throws: `UVError`, such as `EADDRINUSE` or a failed name lookup. If a file exists at the
+    ///   path of a Unix-domain socket, listening fails and the file stays, as in nsqd: another
+    ///   process may use the socket.
     package init(
         on loop: Loop, at endpoint: Endpoint, backlog: Int = 1024,
         onConnection: @escaping (Stream) -> Void
@@ -32,6 +43,7 @@ package final class Listener: Handle {
         }
     }
 
+    /// Listens on a TCP address; with port 0 the kernel assigns a free port.
     package convenience init(
         on loop: Loop, host: String, port: Int, onConnection: @escaping (Stream) -> Void
     ) throws(UVError) {
@@ -40,7 +52,9 @@ package final class Listener: Handle {
             on: loop, at: .tcp(SocketAddress(host: host, port: port)), onConnection: onConnection)
     }
 
-    /// The address of one that listens at an address.
+    /// The TCP address of the listening socket.
+    ///
+    /// - Precondition: the listener is not a Unix-domain socket.
     package var address: SocketAddress {
         guard let address = endpoint.tcpAddress else {
             preconditionFailure("a Unix-domain socket has a path and no address")
@@ -48,26 +62,45 @@ package final class Listener: Handle {
         return address
     }
 
+    /// Binds to an address. As in Go, an empty host and 0.0.0.0 mean all interfaces with IPv4 and
+    /// IPv6, and a name means its first IPv4 address.
     private func bind(to address: SocketAddress) throws(UVError) {
+        if Self.wildcards.contains(address.host) {
+            // The kernel accepts IPv4 connections on the IPv6 wildcard address, too.
+            guard let all = NumericAddress(host: "::", port: address.port) else { return }
+            do throws(UVError) { return try bind(to: all) } catch {
+                guard error == .addressFamilyNotSupported else { throw error }
+            }
+        }
         let host = address.host.isEmpty ? "0.0.0.0" : address.host
         var numeric = NumericAddress(host: host, port: address.port)
         if numeric == nil {
-            numeric = try NameLookup.wait(for: address, on: loop).first
+            let found = try NameLookup.blockingResult(for: address, on: loop)
+            numeric = found.first(where: \.isIPv4) ?? found.first
         }
         guard let numeric else { throw UVError(UV_EADDRNOTAVAIL) }
+        try bind(to: numeric)
+    }
+
+    private static let wildcards: Set = ["", "0.0.0.0"]
+
+    private func bind(to address: NumericAddress) throws(UVError) {
         let tcp = pointer(as: uv_tcp_t.self)
-        try UVError.check(numeric.withPointer { uv_tcp_bind(tcp, $0, 0) })
+        try UVError.check(address.withPointer { uv_tcp_bind(tcp, $0, 0) })
     }
 
     private func bind(to path: String) throws(UVError) {
-        // libuv would cut a longer one off and listen there.
+        // libuv would truncate a longer path and listen on the truncated one.
         guard path.utf8.count < MemoryLayout.size(ofValue: sockaddr_un().sun_path) else {
             throw UVError(UV_ENAMETOOLONG)
         }
         let status = uv_pipe_bind(pointer(as: uv_pipe_t.self), path)
-        // Where the folder is missing libuv says, for Windows' sake, that it is not allowed.
+        // libuv reports EACCES for a missing folder, as on Windows.
         if status == UV_EACCES.rawValue, !Self.folderExists(of: path) { throw UVError(UV_ENOENT) }
         try UVError.check(status)
+        // Only the file's owner may connect. No client can connect between `bind` and `listen`, so
+        // the permissions apply to every connection.
+        chmod(path, 0o600)
     }
 
     private static func folderExists(of path: String) -> Bool {
@@ -76,31 +109,39 @@ package final class Listener: Handle {
     }
 
     private func listen(backlog: Int) throws(UVError) {
-        // libuv keeps EADDRINUSE of a TCP bind to itself until listen.
+        // libuv delays the EADDRINUSE error of a TCP bind until `uv_listen`.
         try UVError.check(
             uv_listen(pointer(as: uv_stream_t.self), Int32(backlog)) { handle, status in
-                // A status below zero (no file descriptors left) is libuv's to get over: it has
-                // turned that caller away and goes on listening.
-                if status == 0 { Listener.behind(handle).accept() }
+                // With a negative status (no file descriptors left) libuv has already closed the
+                // connection, and it continues to listen.
+                if status == 0 { Listener.object(of: handle).acceptInPortion() }
             })
         guard case .tcp = endpoint else { return }
         let tcp = pointer(as: uv_tcp_t.self)
-        if let bound = NumericAddress(askedOf: { uv_tcp_getsockname(tcp, $0, $1) }) {
+        if let bound = NumericAddress(readBy: { uv_tcp_getsockname(tcp, $0, $1) }) {
             endpoint = .tcp(bound.socketAddress)
         }
     }
 
-    override func letGo() {
+    override func releaseCallbacks() {
         onConnection = nil
     }
 
+    /// Accepts a connection now or, if many others have arrived, in a later loop iteration. Until
+    /// then, libuv accepts no further one of this listener.
+    private func acceptInPortion() {
+        accepts.submit { [weak self] in self?.accept() }
+    }
+
     private func accept() {
-        let isLocal = endpoint.tcpAddress == nil
-        guard let onConnection, let stream = try? Stream(on: loop, isLocal: isLocal) else { return }
+        let isUnixSocket = endpoint.tcpAddress == nil
+        guard !isClosing, let onConnection,
+            let stream = try? Stream(on: loop, isUnixSocket: isUnixSocket)
+        else { return }
         let status = uv_accept(
             pointer(as: uv_stream_t.self), stream.pointer(as: uv_stream_t.self))
         guard status == 0 else { return stream.close() }
-        stream.connected()
+        stream.readPeerAddress()
         onConnection(stream)
     }
 }

@@ -1,242 +1,274 @@
 import CLibuv
 import Glibc
 
-/// An event loop, and the thread that runs it is the only one that may touch it.
+/// An event loop. Only the thread that runs it may access it and the objects on it.
 ///
-/// A turn goes: timers; what the last one left; end of turn; wait for I/O; callbacks of I/O and of
-/// jobs from the door; end of turn; close callbacks. What the turn has to send is best gathered and
-/// sent at its end, one write a connection: see `endOfTurn` and `atEndOfTurn(_:)`.
+/// The steps of one iteration are: timers; closures of ``runInNextIteration(_:)``; iteration end;
+/// wait for I/O; I/O callbacks and mailbox jobs; iteration end; close callbacks. Connections
+/// collect their output and send it in one write at the iteration end: see ``onIterationEnd`` and
+/// ``callAtIterationEnd(_:)``.
 package final class Loop {
-    /// Where other threads knock.
-    package let door: LoopDoor
+    /// Accepts jobs from other threads.
+    package let mailbox: LoopMailbox
 
-    /// Runs at the end of every turn, after the callbacks of I/O (libuv's check phase), and once
-    /// more right before the loop waits (its prepare phase), so that what timers and jobs from the
-    /// door have caused goes out before the wait, too.
-    package var endOfTurn: (() -> Void)?
+    /// Runs twice per iteration: after the I/O callbacks (libuv's check phase), and before the loop
+    /// waits for I/O (libuv's prepare phase), so that the output of timers is sent before the wait.
+    package var onIterationEnd: (() -> Void)?
 
-    /// Told of each turn how long it took, without the time it waited; in nanoseconds.
-    private var onTurn: ((Int64) -> Void)?
-    private var turnBegan: (now: Int64, idle: UInt64) = (0, 0)
+    /// The number of the current iteration.
+    package private(set) var iteration = 0
 
-    /// How much each stream may read in this turn.
-    var reading = TurnShare(most: 2 << 20, least: 16 << 10)
-
-    /// Counts the turns.
-    package private(set) var turn = 0
-
-    /// What came in lately, if the loop waits eagerly.
-    private var eagerWait: EagerWait?
+    /// Limits the bytes that each stream may read in this iteration.
+    var readQuota = IterationQuota(totalBytes: 2 << 20, minimumBytes: 16 << 10)
 
     let memory: UnsafeMutablePointer<uv_loop_t>
-    private let prepare: UnsafeMutablePointer<uv_prepare_t>
-    private let check: UnsafeMutablePointer<uv_check_t>
-    /// While it is on, libuv looks for I/O and does not wait.
-    private let idle: UnsafeMutablePointer<uv_idle_t>
-    /// Is on while something is left for the next turn.
-    let nextTurn: UnsafeMutablePointer<uv_idle_t>
-    var leftForNextTurn: [() -> Void] = []
-    private var participants: [any EndOfTurnParticipant] = []
+    let manualClock: ManualClock?
+    private let prepare = Loop.allocate(uv_prepare_t())
+    private let check = Loop.allocate(uv_check_t())
+    /// While this idle handle is active, libuv polls for I/O and does not block.
+    private let pollIdle = Loop.allocate(uv_idle_t())
+    /// This idle handle is active while closures are deferred to the next iteration.
+    private let deferIdle = Loop.allocate(uv_idle_t())
+    private var deferredToNextIteration: [() -> Void] = []
+    private var iterationEndHandlers: [any IterationEndHandler] = []
+    private var busyPoll: BusyPoll?
+    private var onIterationMeasured: ((Int64) -> Void)?
+    private var iterationStart: (now: Int64, idle: UInt64) = (0, 0)
     private var isRunning = false
     private var isStopped = false
-    private(set) var isClosed = false
+    private var isClosed = false
 
-    package init() throws(UVError) {
-        precondition(IOSlice.isLaidOutAsLibuvs, "slices pass to libuv as they are")
-        _ = Self.brokenPipesAreErrors
-        memory = .allocate(capacity: 1)
-        memory.initialize(to: uv_loop_t())
+    /// The clock of a loop's timers and of ``nowNanoseconds``.
+    package enum Clock: Sendable {
+        /// The system's monotonic clock.
+        case system
+        /// A clock for tests, which only ``Loop/advance(by:)`` moves.
+        case manual
+    }
+
+    /// Creates a loop.
+    ///
+    /// - Throws: `UVError` if the process has no file descriptors left.
+    package init(clock: Clock = .system) throws(UVError) {
+        precondition(IOSlice.hasLayoutOfLibuvBuffer, "slices are passed to libuv unconverted")
+        _ = Self.sigpipeIsIgnored
+        manualClock = clock == .manual ? ManualClock() : nil
+        memory = Loop.allocate(uv_loop_t())
         let status = uv_loop_init(memory)
         guard status == 0 else {
             memory.deallocate()
             throw UVError(code: status)
         }
         do throws(UVError) {
-            door = try LoopDoor(of: memory)
+            mailbox = try LoopMailbox(of: memory)
         } catch {
             uv_loop_close(memory)
             memory.deallocate()
             throw error
         }
-        prepare = .allocate(capacity: 1)
-        prepare.initialize(to: uv_prepare_t())
-        check = .allocate(capacity: 1)
-        check.initialize(to: uv_check_t())
-        idle = .allocate(capacity: 1)
-        idle.initialize(to: uv_idle_t())
-        nextTurn = .allocate(capacity: 1)
-        nextTurn.initialize(to: uv_idle_t())
-        // SAFETY: not retained, for the loop outlives its own handles: `deinit` closes them.
+        // SAFETY: libuv does not retain the loop; `deinit` closes the loop's own handles before the
+        // memory is freed.
         uv_loop_set_data(memory, Unmanaged.passUnretained(self).toOpaque())
-        watchTurns()
+        startOwnHandles()
     }
 
     deinit {
-        // Every handle of others refers to the loop, so only our own can be open here.
+        // Every other handle retains the loop, so only the loop's own handles can be open here.
         close()
         prepare.deallocate()
         check.deallocate()
-        idle.deallocate()
-        nextTurn.deallocate()
+        pollIdle.deallocate()
+        deferIdle.deallocate()
         memory.deallocate()
     }
 
-    /// Runs until `stop()` is called or nothing is left that could still call back.
+    // MARK: Running
+
+    /// Runs until ``stop()`` is called, or until no handle, request or job is left.
     package func run() {
-        precondition(!isRunning && !isClosed, "a loop runs once at a time, and not once closed")
+        precondition(!isRunning && !isClosed, "a loop runs once at a time, and not after close()")
         isRunning = true
         defer { isRunning = false }
         isStopped = false
         repeat {
-            // The bell alone does not keep the loop running, so look for jobs before and after.
-            door.runJobs(on: self)
+            // A pending job does not keep `uv_run` from returning, so jobs are checked before and
+            // after it.
+            mailbox.runJobs(on: self)
             if !isStopped { uv_run(memory, UV_RUN_DEFAULT) }
-        } while !isStopped && (door.hasJobs || uv_loop_alive(memory) != 0)
+        } while !isStopped && (mailbox.hasJobs || uv_loop_alive(memory) != 0)
     }
 
-    /// Lets `run()` return at the end of this turn. The loop can run again later.
+    /// Lets ``run()`` return at the end of this iteration. The loop can run again later.
     package func stop() {
         isStopped = true
         uv_stop(memory)
     }
 
-    /// The monotonic clock, read anew at each call.
-    package var nowNanoseconds: Int64 {
-        Int64(uv_hrtime())
-    }
-
-    /// The wall clock: nanoseconds since 1970, and it may jump.
-    package var wallClockNanoseconds: Int64 {
-        var time = timespec()
-        clock_gettime(CLOCK_REALTIME, &time)
-        return Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec)
-    }
-
-    /// Calls `participant.turnEnds()` once, at the end of this turn, after `endOfTurn`.
+    /// Closes every open handle, waits for the close callbacks, and closes the loop.
     ///
-    /// For those who have something to send now and then: joining costs nothing in other turns.
-    package func atEndOfTurn(_ participant: any EndOfTurnParticipant) {
-        participants.append(participant)
-    }
-
-    /// Closes every handle that is left, waits for their callbacks, and closes the loop.
-    ///
-    /// Writes and connects under way get `ECANCELED`. Jobs that wait at the door run, then it refuses.
+    /// Pending writes and connects fail with `ECANCELED`. Jobs that are already in the mailbox
+    /// still run; the mailbox refuses later jobs.
     package func close() {
-        precondition(!isRunning, "close a loop after run() has returned")
+        precondition(!isRunning, "close() is called after run() has returned")
         guard !isClosed else { return }
         isClosed = true
-        door.lock(for: self)
+        mailbox.close(runningJobsOn: self)
         while uv_loop_close(memory) == UV_EBUSY.rawValue {
             uv_walk(memory, { handle, _ in Loop.close(handle: handle!) }, nil)
             uv_run(memory, UV_RUN_DEFAULT)
         }
-        endOfTurn = nil
-        onTurn = nil
-        participants = []
-        leftForNextTurn = []
+        onIterationEnd = nil
+        onIterationMeasured = nil
+        iterationEndHandlers = []
+        deferredToNextIteration = []
     }
 
-    /// Has every turn from now on measured: what others had to wait for.
-    package func measureTurns(_ body: @escaping (Int64) -> Void) {
+    // MARK: Iterations
+
+    /// Calls `handler` once at the end of this iteration, after ``onIterationEnd``.
+    ///
+    /// Objects that seldom send use this method instead of ``onIterationEnd``: in other iterations
+    /// it costs nothing.
+    package func callAtIterationEnd(_ handler: any IterationEndHandler) {
+        iterationEndHandlers.append(handler)
+    }
+
+    /// Runs `body` once, early in the next iteration; a call from a timer runs `body` in the same
+    /// iteration. The loop does not block before it runs `body`. It polls for I/O before it runs
+    /// closures that `body` itself defers.
+    ///
+    /// A timer without delay cannot replace this method: if a timer's callback starts the timer
+    /// again, libuv calls it again in the same iteration (`uv__run_timers` of libuv 1.44).
+    package func runInNextIteration(_ body: @escaping () -> Void) {
+        guard !isClosed else { return }
+        deferredToNextIteration.append(body)
+        uv_idle_start(deferIdle) { Loop.owner(of: $0).runDeferred() }
+    }
+
+    private func runDeferred() {
+        let bodies = deferredToNextIteration
+        deferredToNextIteration = []
+        for body in bodies { body() }
+        if deferredToNextIteration.isEmpty { uv_idle_stop(deferIdle) }
+    }
+
+    private func endIteration() {
+        onIterationEnd?()
+        // The loop uses an index, because a handler may append another handler.
+        var next = 0
+        while next < iterationEndHandlers.count {
+            iterationEndHandlers[next].handleIterationEnd()
+            next += 1
+        }
+        iterationEndHandlers.removeAll(keepingCapacity: true)
+    }
+
+    /// Starts to measure the duration of every iteration.
+    ///
+    /// - Parameter body: receives the duration of an iteration in nanoseconds, without the wait for
+    ///   I/O.
+    package func measureIterations(_ body: @escaping (Int64) -> Void) {
         uv_loop_measure_idle_time(memory)
-        turnBegan = (nowNanoseconds, uv_metrics_idle_time(memory))
-        onTurn = body
+        iterationStart = (Self.systemNanoseconds, uv_metrics_idle_time(memory))
+        onIterationMeasured = body
     }
 
-    /// Has the loop look for news for so long before it lets the system wake it, where news come as
-    /// quickly as that; zero is not at all. With a single processor that would keep them away.
-    package func waitEagerly(for time: Duration) {
-        guard time > .zero, sysconf(Int32(_SC_NPROCESSORS_ONLN)) > 1 else { return eagerWait = nil }
-        eagerWait = EagerWait(for: Int64(time / .nanoseconds(1)))
+    private func measureIteration() {
+        guard let onIterationMeasured else { return }
+        let end = (now: Self.systemNanoseconds, idle: uv_metrics_idle_time(memory))
+        let idle = Int64(end.idle - iterationStart.idle)
+        let duration = max(0, end.now - iterationStart.now - idle)
+        if busyPoll?.isEmptyPoll(ofDuration: duration) != true { onIterationMeasured(duration) }
+        iterationStart = end
     }
 
-    /// Something came in.
-    func hasNews() { eagerWait?.news() }
+    // MARK: Busy polling
 
-    /// Called right before the loop waits.
-    private func waits() {
-        turn += 1
-        measureTurn()
-        guard eagerWait != nil else { return }
-        if eagerWait!.waits(at: nowNanoseconds) {
-            uv_idle_start(idle) { _ in }
+    /// Makes the loop poll for up to `limit` before it blocks in `epoll_wait`, if the last input
+    /// arrived within `limit`. With a single processor busy polling stays off, because it would
+    /// delay the sender.
+    ///
+    /// - Parameter limit: the maximum time of one busy poll; zero turns busy polling off.
+    package func enableBusyPoll(for limit: Duration) {
+        guard limit > .zero, sysconf(Int32(_SC_NPROCESSORS_ONLN)) > 1 else { return busyPoll = nil }
+        busyPoll = BusyPoll(timeLimit: Int64(limit / .nanoseconds(1)))
+    }
+
+    /// Records that a stream received bytes.
+    func recordInput() { busyPoll?.recordInput() }
+
+    private func prepareToWait() {
+        iteration += 1
+        measureIteration()
+        guard busyPoll != nil else { return }
+        if busyPoll!.shouldPoll(at: Self.systemNanoseconds) {
+            uv_idle_start(pollIdle) { _ in }
         } else {
-            uv_idle_stop(idle)
+            uv_idle_stop(pollIdle)
         }
     }
 
-    private func measureTurn() {
-        guard let onTurn else { return }
-        let end = (now: nowNanoseconds, idle: uv_metrics_idle_time(memory))
-        let time = max(0, end.now - turnBegan.now - Int64(end.idle - turnBegan.idle))
-        let hasOnlyLooked = eagerWait?.hasOnlyLooked(for: time) == true
-        if !hasOnlyLooked { onTurn(time) }
-        turnBegan = end
+    // MARK: Own handles
+
+    /// Makes ``run()`` wait for jobs when no other handle is open.
+    func keepRunningForJobs() {
+        mailbox.keepLoopRunning()
     }
 
-    /// Makes `run()` wait for jobs even when nothing else is going on.
-    func waitForJobs() {
-        door.keepLoopRunning()
-    }
-
-    /// The loop that a callback's handle lives on.
-    static func of<Kind>(_ pointer: UnsafeMutablePointer<Kind>?) -> Loop {
-        // SAFETY: handles are closed before the loop, so the loop's data pointer is still good.
+    /// Returns the loop of the C handle passed to a callback.
+    static func owner<Kind>(of pointer: UnsafeMutablePointer<Kind>?) -> Loop {
+        // SAFETY: handles are closed before the loop, so the loop's data pointer is still valid.
         let handle = UnsafeRawPointer(pointer!).assumingMemoryBound(to: uv_handle_t.self)
         let data = uv_loop_get_data(uv_handle_get_loop(handle))
         return Unmanaged<Loop>.fromOpaque(data!).takeUnretainedValue()
     }
 
-    private func watchTurns() {
+    private func startOwnHandles() {
         uv_prepare_init(memory, prepare)
         uv_prepare_start(prepare) {
-            let loop = Loop.of($0)
-            loop.endTurn()
-            loop.waits()
+            let loop = Loop.owner(of: $0)
+            loop.endIteration()
+            loop.prepareToWait()
         }
         uv_check_init(memory, check)
         uv_check_start(check) {
-            let loop = Loop.of($0)
-            loop.eagerWait?.waited(until: loop.nowNanoseconds)
-            loop.endTurn()
+            let loop = Loop.owner(of: $0)
+            loop.busyPoll?.waitEnded(at: Loop.systemNanoseconds)
+            loop.endIteration()
         }
-        uv_idle_init(memory, idle)
-        uv_idle_init(memory, nextTurn)
-        // Watching the turns is no reason to make another one.
-        for own in [UnsafeMutableRawPointer(prepare), .init(check), .init(idle)] {
+        uv_idle_init(memory, pollIdle)
+        uv_idle_init(memory, deferIdle)
+        // These handles alone must not keep the loop running.
+        for own in [UnsafeMutableRawPointer(prepare), .init(check), .init(pollIdle)] {
             uv_unref(own.assumingMemoryBound(to: uv_handle_t.self))
         }
     }
 
-    private func endTurn() {
-        endOfTurn?()
-        // By index: a participant may cause another one to join while it sends.
-        var next = 0
-        while next < participants.count {
-            participants[next].turnEnds()
-            next += 1
-        }
-        participants.removeAll(keepingCapacity: true)
-    }
-
     private static func close(handle: UnsafeMutablePointer<uv_handle_t>) {
         guard uv_is_closing(handle) == 0 else { return }
-        // The loop's own handles carry no data; their memory is freed by whoever allocated it.
+        // The loop's own handles have no data pointer; the loop itself frees their memory.
         if uv_handle_get_data(handle) == nil {
             uv_close(handle, nil)
         } else {
-            Handle.behind(handle).close()
+            Handle.object(of: handle).close()
         }
     }
 
-    /// Writing to a connection the peer has left must be `EPIPE`, not the end of the process.
-    private static let brokenPipesAreErrors: Void = {
+    private static func allocate<Kind>(_ value: Kind) -> UnsafeMutablePointer<Kind> {
+        let pointer = UnsafeMutablePointer<Kind>.allocate(capacity: 1)
+        pointer.initialize(to: value)
+        return pointer
+    }
+
+    /// Ignores SIGPIPE, so that a write to a closed connection fails with `EPIPE` instead of ending
+    /// the process.
+    private static let sigpipeIsIgnored: Void = {
         _ = signal(SIGPIPE, SIG_IGN)
     }()
 }
 
-/// Something that has work to do when the loop's turn ends, most often to send what it gathered.
-package protocol EndOfTurnParticipant: AnyObject {
-    func turnEnds()
+/// An object that works at the end of a loop iteration, most often to send its collected output.
+package protocol IterationEndHandler: AnyObject {
+    /// Runs once for each call of ``Loop/callAtIterationEnd(_:)``.
+    func handleIterationEnd()
 }

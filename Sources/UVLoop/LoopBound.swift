@@ -1,40 +1,43 @@
-/// Something that lives on a loop's thread, for others to carry about: only whoever has the loop
-/// in hand, and so is on its thread, can get at it.
+/// A reference, valid on any thread, to an object that lives on a loop. Only code on the loop's
+/// thread can access the object, because every access needs the `Loop`.
 ///
-/// Letting go of the last reference elsewhere would end it there, so take it out when it is done.
-// SAFETY: the value is reached with the loop alone, and a loop is never handed to another thread.
+/// The owner must remove the object on the loop: otherwise the object is deallocated on the thread
+/// that releases the last reference to its `LoopBound`.
+// SAFETY: every access needs the loop, and a loop is never passed to another thread.
 package final class LoopBound<Value>: @unchecked Sendable {
     private var value: Value?
-    private let door: LoopDoor
+    private let mailbox: LoopMailbox
 
+    /// Wraps an object that lives on `loop`.
     package init(_ value: Value, on loop: Loop) {
         self.value = value
-        door = loop.door
+        mailbox = loop.mailbox
     }
 
-    /// Has `make` run on the loop, soon: before every job that is submitted after this.
-    package init(behind door: LoopDoor, _ make: @escaping @Sendable (Loop) -> Value) {
-        self.door = door
-        door.submit { loop in self.value = make(loop) }
+    /// Creates the object on the loop. Jobs that are submitted after this call run after the
+    /// creation.
+    package init(creatingOn mailbox: LoopMailbox, _ create: @escaping @Sendable (Loop) -> Value) {
+        self.mailbox = mailbox
+        mailbox.submit { loop in self.value = create(loop) }
     }
 
-    /// The value, or `nil` once it was taken out.
-    package func callAsFunction(on loop: Loop) -> Value? {
-        precondition(loop.door === door, "it lives on another loop")
+    /// Returns the object, or `nil` after ``removeValue(on:)``.
+    package func value(on loop: Loop) -> Value? {
+        precondition(loop.mailbox === mailbox, "the object lives on another loop")
         return value
     }
 
-    package func takeOut(on loop: Loop) -> Value? {
-        precondition(loop.door === door, "it lives on another loop")
+    /// Removes the object and returns it; `nil` if it was removed before.
+    package func removeValue(on loop: Loop) -> Value? {
         defer { value = nil }
-        return value
+        return value(on: loop)
     }
 
-    /// Runs `job` on the loop with the value, or with `nil` once it was taken out.
+    /// Runs `job` on the loop with the object, or with `nil` after ``removeValue(on:)``.
     ///
-    /// - Returns: whether the job will run; false once the loop is closed.
+    /// - Returns: `true` if the job will run, `false` if the loop is closed.
     @discardableResult
     package func submit(_ job: @escaping @Sendable (Value?) -> Void) -> Bool {
-        door.submit { loop in job(self(on: loop)) }
+        mailbox.submit { loop in job(self.value(on: loop)) }
     }
 }

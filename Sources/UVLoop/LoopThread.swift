@@ -1,82 +1,127 @@
 import CLibuv
 import Glibc
 
-/// A thread that runs a loop of its own until it is stopped.
+/// A thread that runs a loop of its own until ``stop()``.
 package final class LoopThread: Sendable {
-    package let door: LoopDoor
-    private let thread: Guarded<uv_thread_t?>
+    /// Accepts jobs for the thread's loop.
+    package let mailbox: LoopMailbox
+    private let end: ThreadEnd
+    private let thread: LockedValue<uv_thread_t?>
 
     /// Starts the thread.
     ///
     /// - Parameters:
-    ///   - name: shows in debuggers and `top`, cut to 15 bytes as Linux has it.
-    ///   - niceness: 0 to 19; a thread with more of it lets the others go first where there are more
-    ///     threads to run than processors. Linux keeps it for each thread (sched(7)).
-    package init(name: String, niceness: Int32 = 0) throws(UVError) {
-        let loop = try Loop()
-        loop.waitForJobs()
-        door = loop.door
-        let start = Start(loop: loop, name: name, niceness: niceness)
-        // SAFETY: the new thread takes over this one reference, and with it the loop: this thread
-        // keeps nothing but the door.
+    ///   - name: the thread's name in debuggers and `top`, truncated to 15 bytes, the limit of
+    ///     Linux.
+    ///   - niceness: 0 to 19; a thread with a higher value gets less processor time when there are
+    ///     more running threads than processors. On Linux each thread has its own niceness
+    ///     (sched(7)).
+    ///   - clock: the clock of the loop's timers.
+    /// - Throws: `UVError` if the process has no file descriptors or threads left.
+    package init(
+        name: String, niceness: Int32 = 0, clock: Loop.Clock = .system
+    ) throws(UVError) {
+        let loop = try Loop(clock: clock)
+        loop.keepRunningForJobs()
+        mailbox = loop.mailbox
+        end = ThreadEnd()
+        let start = Start(loop: loop, name: name, niceness: niceness, end: end)
+        // SAFETY: the new thread takes over this reference and the loop; the calling thread keeps
+        // only the mailbox.
         let argument = Unmanaged.passRetained(start).toOpaque()
         var thread = uv_thread_t()
         let status = uv_thread_create(
             &thread,
             { argument in
-                let start = Unmanaged<Start>.fromOpaque(argument!).takeRetainedValue()
-                start.run()
+                Unmanaged<Start>.fromOpaque(argument!).takeRetainedValue().run()
             }, argument)
         guard status == 0 else {
-            // SAFETY: no thread came to take it.
+            // SAFETY: there is no new thread, so this call releases the retained reference.
             Unmanaged<Start>.fromOpaque(argument).release()
             throw UVError(code: status)
         }
-        self.thread = Guarded(thread)
+        self.thread = LockedValue(thread)
     }
 
-    /// A thread nobody waits for any more stops, and cleans up after itself.
+    /// Stops the thread. The system releases the thread's resources when it has ended.
     deinit {
         stop()
-        if let left = thread.withLock({ $0 }) { pthread_detach(left) }
+        if let thread = removeThread() { pthread_detach(thread) }
     }
 
-    /// Asks the loop to stop and returns at once; jobs submitted before still run.
+    /// Requests the loop to stop and returns at once. Jobs submitted before this call still run.
     package func stop() {
-        door.submit { $0.stop() }
+        mailbox.submit { $0.stop() }
     }
 
-    /// Waits until the thread has ended and the loop is closed. Not from the thread itself.
+    /// Suspends until the loop is closed. Call ``stop()`` first.
+    package func join() async {
+        await withCheckedContinuation { continuation in
+            end.notify { continuation.resume() }
+        }
+    }
+
+    /// Blocks until the thread has ended. Call ``stop()`` first. The thread must not call this
+    /// method itself.
+    @available(*, noasync, message: "await join() instead")
     package func join() {
-        let taken = thread.withLock { thread in
+        guard var thread = removeThread() else { return }
+        let status = uv_thread_join(&thread)
+        precondition(status == 0, "a loop's thread cannot wait for its own end")
+    }
+
+    private func removeThread() -> uv_thread_t? {
+        thread.withLock { thread in
             defer { thread = nil }
             return thread
         }
-        guard var taken else { return }
-        let status = uv_thread_join(&taken)
-        precondition(status == 0, "a loop's thread cannot wait for its own end")
     }
 
     private final class Start {
         let loop: Loop
         let name: String
         let niceness: Int32
+        let end: ThreadEnd
 
-        init(loop: Loop, name: String, niceness: Int32) {
+        init(loop: Loop, name: String, niceness: Int32, end: ThreadEnd) {
             self.loop = loop
             self.name = name
             self.niceness = niceness
+            self.end = end
         }
 
         func run() {
             pthread_setname_np(
                 pthread_self(), String(decoding: name.utf8.prefix(15), as: UTF8.self))
-            // More niceness is granted to anyone, so it cannot fail.
+            // Raising the niceness needs no privileges, so this call cannot fail.
             if niceness > 0 {
                 setpriority(__priority_which_t(PRIO_PROCESS.rawValue), 0, niceness)
             }
             loop.run()
             loop.close()
+            end.signal()
         }
+    }
+}
+
+/// Calls the registered closures when a thread ends.
+private final class ThreadEnd: Sendable {
+    private let waiters = LockedValue<[@Sendable () -> Void]?>([])
+
+    /// Calls `body` when the thread ends, or at once if it has already ended.
+    func notify(_ body: @escaping @Sendable () -> Void) {
+        let hasEnded = waiters.withLock { waiters in
+            waiters?.append(body)
+            return waiters == nil
+        }
+        if hasEnded { body() }
+    }
+
+    func signal() {
+        let bodies = waiters.withLock { waiters in
+            defer { waiters = nil }
+            return waiters ?? []
+        }
+        for body in bodies { body() }
     }
 }

@@ -1,17 +1,19 @@
 import CLibuv
 import Glibc
 
-/// An address the kernel understands, of either family.
+/// An IPv4 or IPv6 address in the kernel's format.
 struct NumericAddress {
     private var storage = sockaddr_storage()
 
-    /// Nil when `host` is a name that must be looked up first.
+    /// Converts a numeric host.
+    ///
+    /// - Returns: `nil` if the host is a name, which needs a ``NameLookup``.
     init?(host: String, port: Int) {
         let storage = UnsafeMutablePointer<sockaddr_storage>.allocate(capacity: 1)
         defer { storage.deallocate() }
         storage.initialize(to: sockaddr_storage())
         let raw = UnsafeMutableRawPointer(storage)
-        // SAFETY: sockaddr_storage is made to hold either of the two.
+        // SAFETY: sockaddr_storage is large enough for both types.
         guard
             uv_ip4_addr(host, Int32(port), raw.assumingMemoryBound(to: sockaddr_in.self)) == 0
                 || uv_ip6_addr(host, Int32(port), raw.assumingMemoryBound(to: sockaddr_in6.self))
@@ -26,13 +28,15 @@ struct NumericAddress {
         }
     }
 
-    /// What `getsockname` or `getpeername` answers, nil when it fails.
+    /// Reads a socket's address with `getsockname` or `getpeername`.
+    ///
+    /// - Returns: `nil` when the system call fails.
     init?(
-        askedOf query: (UnsafeMutablePointer<sockaddr>, UnsafeMutablePointer<Int32>) -> Int32
+        readBy query: (UnsafeMutablePointer<sockaddr>, UnsafeMutablePointer<Int32>) -> Int32
     ) {
         var count = Int32(MemoryLayout<sockaddr_storage>.size)
         let status = withUnsafeMutablePointer(to: &storage) { storage in
-            // SAFETY: sockaddr is the common beginning of all that fit in a sockaddr_storage.
+            // SAFETY: every type that fits in a sockaddr_storage begins with a sockaddr.
             query(UnsafeMutableRawPointer(storage).assumingMemoryBound(to: sockaddr.self), &count)
         }
         guard status == 0 else { return nil }
@@ -40,12 +44,23 @@ struct NumericAddress {
 
     func withPointer<Result>(_ body: (UnsafePointer<sockaddr>) -> Result) -> Result {
         withUnsafePointer(to: storage) { storage in
-            // SAFETY: as above.
+            // SAFETY: every type that fits in a sockaddr_storage begins with a sockaddr.
             body(UnsafeRawPointer(storage).assumingMemoryBound(to: sockaddr.self))
         }
     }
 
+    var isIPv4: Bool { Int32(storage.ss_family) == AF_INET }
+
+    /// The address as text. An IPv4 client of an IPv6 listener has its IPv4 address, as in Go.
     var socketAddress: SocketAddress {
+        let address = text
+        let prefix = "::ffff:"
+        guard address.host.hasPrefix(prefix), address.host.contains(".") else { return address }
+        return SocketAddress(
+            host: String(address.host.dropFirst(prefix.count)), port: address.port)
+    }
+
+    private var text: SocketAddress {
         withUnsafeTemporaryAllocation(of: CChar.self, capacity: Int(INET6_ADDRSTRLEN)) { text in
             withUnsafeBytes(of: storage) { bytes in
                 if Int32(storage.ss_family) == AF_INET6 {
@@ -65,7 +80,7 @@ struct NumericAddress {
     }
 }
 
-/// Looks a name up on libuv's thread pool, for `getaddrinfo` waits.
+/// Resolves a host name on libuv's thread pool, because `getaddrinfo` blocks.
 final class NameLookup {
     private let request = UnsafeMutablePointer<uv_getaddrinfo_t>.allocate(capacity: 1)
     private var done: ((Result<[NumericAddress], UVError>) -> Void)?
@@ -80,14 +95,16 @@ final class NameLookup {
     }
 
     func start(_ address: SocketAddress, on loop: Loop) throws(UVError) {
-        // SAFETY: balanced in the callback, or right below when there will be none.
+        // SAFETY: the callback balances this retain; if uv_getaddrinfo fails, the release below
+        // does.
         let context = Unmanaged.passRetained(self)
         request.pointee.data = context.toOpaque()
         var hints = Self.hints
         let status = uv_getaddrinfo(
             loop.memory, request,
             { request, status, found in
-                // SAFETY: balances the retain in start; libuv calls back exactly once.
+                // SAFETY: takeRetainedValue balances the retain in `start`; libuv calls this
+                // callback exactly once.
                 let lookup = Unmanaged<NameLookup>.fromOpaque(request!.pointee.data)
                     .takeRetainedValue()
                 lookup.finish(status: status, found)
@@ -98,15 +115,17 @@ final class NameLookup {
         }
     }
 
-    /// `done` is not called any more. The request itself may go on for as long as it takes.
+    /// Ends the lookup without calling `done`. The request itself may continue in the thread pool.
     func cancel() {
         done = nil
         uv_cancel(UnsafeMutableRawPointer(request).assumingMemoryBound(to: uv_req_t.self))
     }
 
-    /// Waits here and now; for a listener, at start-up.
-    static func wait(for address: SocketAddress, on loop: Loop) throws(UVError) -> [NumericAddress]
-    {
+    /// Resolves a host name and blocks the calling thread until the result is available. Only
+    /// listeners use this method, during start-up.
+    static func blockingResult(
+        for address: SocketAddress, on loop: Loop
+    ) throws(UVError) -> [NumericAddress] {
         let lookup = NameLookup { _ in }
         var hints = Self.hints
         let status = uv_getaddrinfo(

@@ -1,10 +1,15 @@
 import CLibuv
 
 extension Stream {
-    /// Connects, trying one after the other the addresses a name stands for.
+    /// Connects to `address`. If the host is a name, the stream tries its resolved addresses one
+    /// after the other.
     ///
-    /// `done` runs once, on a later turn, with the connection or with what the last address failed
-    /// with. There is no time limit but the kernel's: set a timer and `cancel()`.
+    /// The only timeout is the kernel's; for a shorter one, start a timer and call
+    /// ``Connecting/cancel()``.
+    ///
+    /// - Parameter done: runs once, in a later loop iteration, with the connection or with the
+    ///   error of the last address tried.
+    /// - Returns: the connection attempt, which can be canceled.
     @discardableResult
     package static func connect(
         to address: SocketAddress, on loop: Loop,
@@ -16,12 +21,12 @@ extension Stream {
     }
 }
 
-/// A connection that is coming about.
+/// A connection attempt.
 package final class Connecting {
     private let loop: Loop
     private var done: ((Result<Stream, UVError>) -> Void)?
     private var addresses: ArraySlice<NumericAddress> = []
-    private var attempt: Stream?
+    private var stream: Stream?
     private var lookup: NameLookup?
 
     init(on loop: Loop, _ done: @escaping (Result<Stream, UVError>) -> Void) {
@@ -29,28 +34,28 @@ package final class Connecting {
         self.done = done
     }
 
-    /// Gives up. `done` is not called any more.
+    /// Ends the attempt without calling its callback.
     package func cancel() {
         done = nil
         addresses = []
         lookup?.cancel()
         lookup = nil
-        attempt?.close()
-        attempt = nil
+        stream?.close()
+        stream = nil
     }
 
     func start(_ address: SocketAddress) {
         let host = address.host.isEmpty ? "127.0.0.1" : address.host
         if let numeric = NumericAddress(host: host, port: address.port) {
             addresses = [numeric]
-            return tryNext(after: .canceled)
+            return tryNextAddress(after: .canceled)
         }
         let lookup = NameLookup { result in
             self.lookup = nil
             switch result {
             case .success(let found):
                 self.addresses = found[...]
-                self.tryNext(after: UVError(UV_EAI_NONAME))
+                self.tryNextAddress(after: UVError(UV_EAI_NONAME))
             case .failure(let error):
                 self.finish(.failure(error))
             }
@@ -60,21 +65,21 @@ package final class Connecting {
             try lookup.start(SocketAddress(host: host, port: address.port), on: loop)
         } catch {
             self.lookup = nil
-            failLater(error)
+            failInNextIteration(error)
         }
     }
 
-    private func tryNext(after failure: UVError) {
+    private func tryNextAddress(after failure: UVError) {
         guard done != nil else { return }
         guard let address = addresses.popFirst() else { return finish(.failure(failure)) }
         let stream: Stream
         do throws(UVError) {
             stream = try Stream(on: loop)
         } catch {
-            return failLater(error)
+            return failInNextIteration(error)
         }
-        attempt = stream
-        let request = Request(uv_connect_t.self) { error in self.attempted(stream, error) }
+        self.stream = stream
+        let request = Request(uv_connect_t.self) { error in self.finishAttempt(stream, error) }
         let status = address.withPointer { address in
             uv_tcp_connect(request.start(), stream.pointer(as: uv_tcp_t.self), address) {
                 Request<uv_connect_t>.finish($0, status: $1)
@@ -83,20 +88,21 @@ package final class Connecting {
         if status < 0 { Request.finish(request.memory, status: status) }
     }
 
-    /// A failure goes on only when the failed handle has closed, and so never inside `connect`.
-    private func attempted(_ stream: Stream, _ error: UVError?) {
+    /// Completes the attempt at one address. After a failure, the next address is tried when the
+    /// failed handle has closed, so `done` never runs during `connect`.
+    private func finishAttempt(_ stream: Stream, _ error: UVError?) {
         guard done != nil else { return }
-        attempt = nil
+        self.stream = nil
         if let error {
-            stream.close { self.tryNext(after: error) }
+            stream.close { self.tryNextAddress(after: error) }
         } else {
-            stream.connected()
+            stream.readPeerAddress()
             finish(.success(stream))
         }
     }
 
-    private func failLater(_ error: UVError) {
-        loop.inNextTurn { self.finish(.failure(error)) }
+    private func failInNextIteration(_ error: UVError) {
+        loop.runInNextIteration { self.finish(.failure(error)) }
     }
 
     private func finish(_ result: Result<Stream, UVError>) {

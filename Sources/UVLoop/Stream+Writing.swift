@@ -1,40 +1,53 @@
 import CLibuv
 
-/// A piece of memory to write, laid out as libuv's `uv_buf_t` and the kernel's `iovec` are, so that
-/// an array of pieces passes to the kernel as it is.
+/// Memory to write, with the layout of libuv's `uv_buf_t` and of the kernel's `iovec`, so that an
+/// array of slices is passed to the kernel unconverted.
 package struct IOSlice {
+    /// The address of the first byte.
     package var base: UnsafeRawPointer
+    /// The number of bytes.
     package var count: Int
 
+    /// Creates a slice of `count` bytes that starts at `base`.
     package init(base: UnsafeRawPointer, count: Int) {
         self.base = base
         self.count = count
     }
 
+    /// Creates a slice of `bytes`, which must not be empty.
     package init(_ bytes: UnsafeRawBufferPointer) {
-        precondition(!bytes.isEmpty, "a slice to write holds at least a byte")
+        precondition(!bytes.isEmpty, "a slice to write holds at least one byte")
         self.init(base: bytes.baseAddress!, count: bytes.count)
     }
 
-    static var isLaidOutAsLibuvs: Bool {
+    /// Calls `body` with `bytes` as the only slice.
+    package static func withSlice<Result>(
+        of bytes: UnsafeRawBufferPointer, _ body: (UnsafeBufferPointer<IOSlice>) -> Result
+    ) -> Result {
+        withUnsafePointer(to: IOSlice(bytes)) { body(UnsafeBufferPointer(start: $0, count: 1)) }
+    }
+
+    static var hasLayoutOfLibuvBuffer: Bool {
         MemoryLayout<Self>.stride == MemoryLayout<uv_buf_t>.stride
             && MemoryLayout<Self>.offset(of: \.base) == MemoryLayout<uv_buf_t>.offset(of: \.base)
             && MemoryLayout<Self>.offset(of: \.count) == MemoryLayout<uv_buf_t>.offset(of: \.len)
     }
 }
 
+/// The outcome of ``Stream/tryWrite(_:)``.
 package enum TryWriteOutcome: Equatable {
-    /// So many bytes went out: perhaps fewer than given, and 0 when the kernel's buffer is full or
-    /// queued writes come first.
+    /// The socket buffer has accepted this number of bytes: possibly fewer than the slices hold,
+    /// and 0 when the socket buffer is full or earlier writes are queued.
     case wrote(Int)
+    /// The connection is broken.
     case failed(UVError)
 }
 
 extension Stream {
-    /// More slices than this never go out in one write (IOV_MAX).
+    /// The maximum number of slices in one write (IOV_MAX).
     package static let maxSlices = 1024
 
-    /// Writes what the kernel takes at once, and no later than now.
+    /// Writes as many bytes as the socket buffer accepts without blocking, and queues nothing.
     package func tryWrite(_ slices: UnsafeBufferPointer<IOSlice>) -> TryWriteOutcome {
         guard !isClosing else { return .failed(.canceled) }
         let count = min(slices.count, Self.maxSlices)
@@ -45,8 +58,12 @@ extension Stream {
         return written == UV_EAGAIN.rawValue ? .wrote(0) : .failed(UVError(code: written))
     }
 
-    /// Queues a write. The memory must stay as it is until `done`, which gets nil when all is in
-    /// the kernel's hands, and `ECANCELED` when the stream was closed before.
+    /// Queues a write. Prefer ``StreamWriter``, which first writes without a queue.
+    ///
+    /// - Parameters:
+    ///   - slices: the bytes to write; their memory must not change until `done` runs.
+    ///   - done: receives `nil` when the socket buffer has accepted all bytes, and `ECANCELED` if
+    ///     the stream closes before that.
     package func write(
         _ slices: UnsafeBufferPointer<IOSlice>, _ done: @escaping (UVError?) -> Void
     ) {
@@ -59,7 +76,9 @@ extension Stream {
         if status < 0 { Request.finish(request.memory, status: status) }
     }
 
-    /// Ends our half of the conversation once the queued writes are out.
+    /// Shuts down the write side after all queued bytes are written.
+    ///
+    /// - Parameter done: receives `nil` after the shutdown, or its error.
     package func shutdown(_ done: ((UVError?) -> Void)? = nil) {
         guard !isClosing else {
             done?(.canceled)
@@ -72,20 +91,21 @@ extension Stream {
         if status < 0 { Request.finish(request.memory, status: status) }
     }
 
-    /// Bytes that `write` has queued and the kernel has not taken.
-    package var queuedBytes: Int {
+    /// The number of bytes that ``write(_:_:)`` has queued and the socket buffer has not accepted.
+    package var queuedByteCount: Int {
         isClosing ? 0 : uv_stream_get_write_queue_size(pointer(as: uv_stream_t.self))
     }
 }
 
 extension UnsafeBufferPointer<IOSlice> {
     fileprivate var buffers: UnsafePointer<uv_buf_t>? {
-        // SAFETY: the layouts are the same (Loop.init checks), and libuv only reads.
+        // SAFETY: Loop.init checks that both types have the same layout, and libuv only reads the
+        // memory.
         UnsafeRawPointer(baseAddress)?.assumingMemoryBound(to: uv_buf_t.self)
     }
 }
 
-/// A libuv request that calls back exactly once, and is kept alive by libuv until then.
+/// A libuv request. libuv retains the request until its callback, which runs exactly once.
 final class Request<Kind> {
     let memory: UnsafeMutablePointer<Kind>
     private let done: (UVError?) -> Void
@@ -103,15 +123,15 @@ final class Request<Kind> {
         memory.deallocate()
     }
 
-    /// To be called in the very call that hands the request to libuv.
+    /// Retains the request and returns its memory, which the caller passes to libuv at once.
     func start() -> UnsafeMutablePointer<Kind> {
-        // SAFETY: balanced in finish, which every start is followed by.
+        // SAFETY: `finish` follows every `start` and balances this retain.
         uv_req_set_data(Self.base(memory), Unmanaged.passRetained(self).toOpaque())
         return memory
     }
 
     static func finish(_ memory: UnsafeMutablePointer<Kind>?, status: Int32) {
-        // SAFETY: balances the retain in start.
+        // SAFETY: takeRetainedValue balances the retain in `start`.
         let request = Unmanaged<Request<Kind>>.fromOpaque(uv_req_get_data(base(memory!))!)
             .takeRetainedValue()
         request.done(status < 0 ? UVError(code: status) : nil)
@@ -119,7 +139,7 @@ final class Request<Kind> {
 
     private static func base(_ memory: UnsafeMutablePointer<Kind>) -> UnsafeMutablePointer<uv_req_t>
     {
-        // SAFETY: only handed to libuv, whose requests all begin with a uv_req_t.
+        // SAFETY: only libuv uses the pointer, and all libuv requests begin with a uv_req_t.
         UnsafeMutableRawPointer(memory).assumingMemoryBound(to: uv_req_t.self)
     }
 }

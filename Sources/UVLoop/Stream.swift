@@ -1,57 +1,57 @@
 import CLibuv
 
-/// A connection, by TCP or over a Unix-domain socket: bytes in by way of its reader, bytes out by
-/// `tryWrite` and `write`.
+/// A connection over TCP or a Unix-domain socket.
 ///
-/// Writing goes in two steps. `tryWrite` hands the kernel what it takes at once and costs nothing
-/// more; only what it left need be queued with `write`.
+/// The stream passes received bytes to its ``reader``. A ``StreamWriter`` sends bytes.
 package final class Stream: Handle {
-    /// Who gets what comes in. Held until the stream has closed.
+    /// Receives the bytes of the stream, which retains the reader until the stream has closed.
     package var reader: (any StreamReader)?
 
-    /// The other end, as it was when the connection came about; `nil` for one on this machine that
-    /// came by a Unix-domain socket.
+    /// The peer's address when the connection was established; `nil` for a Unix-domain socket.
     package private(set) var peerAddress: SocketAddress?
 
-    /// The turn in which it was last read from, and how much that was.
-    var lastRead = (turn: -1, bytes: 0)
+    /// The last loop iteration in which the stream read, and the number of bytes read in it.
+    var lastRead = (iteration: -1, bytes: 0)
 
-    /// It goes over a Unix-domain socket.
-    private let isLocal: Bool
+    private let isUnixSocket: Bool
 
-    init(on loop: Loop, isLocal: Bool = false) throws(UVError) {
-        self.isLocal = isLocal
-        if isLocal {
+    init(on loop: Loop, isUnixSocket: Bool = false) throws(UVError) {
+        self.isUnixSocket = isUnixSocket
+        if isUnixSocket {
             try super.init(uv_pipe_t.self, on: loop) { uv_pipe_init($0, $1, 0) }
         } else {
             try super.init(uv_tcp_t.self, on: loop) { uv_tcp_init($0, $1) }
         }
     }
 
-    /// Who is at the other end, for logs and statistics; one without an address is `@`, as in Go.
+    /// The peer's address for logs and statistics; `@`, as in Go, for a Unix-domain socket.
     package var peerName: String {
-        peerAddress?.description ?? (isLocal ? "@" : "?")
+        peerAddress?.description ?? (isUnixSocket ? "@" : "?")
     }
 
+    /// The stream's own address; `nil` for a Unix-domain socket.
     package var localAddress: SocketAddress? {
-        guard !isClosing, !isLocal else { return nil }
+        guard !isClosing, !isUnixSocket else { return nil }
         let tcp = pointer(as: uv_tcp_t.self)
-        return NumericAddress(askedOf: { uv_tcp_getsockname(tcp, $0, $1) })?.socketAddress
+        return NumericAddress(readBy: { uv_tcp_getsockname(tcp, $0, $1) })?.socketAddress
     }
 
-    /// Sends small writes at once instead of waiting to fill a segment.
-    package func noDelay(_ enabled: Bool) {
-        guard !isClosing, !isLocal else { return }
-        uv_tcp_nodelay(pointer(as: uv_tcp_t.self), enabled ? 1 : 0)
+    /// Sets the socket option `TCP_NODELAY`.
+    ///
+    /// - Parameter isEnabled: whether the kernel sends small writes at once instead of delaying
+    ///   them to fill a TCP segment.
+    package func setNoDelay(_ isEnabled: Bool) {
+        guard !isClosing, !isUnixSocket else { return }
+        uv_tcp_nodelay(pointer(as: uv_tcp_t.self), isEnabled ? 1 : 0)
     }
 
-    func connected() {
-        guard !isLocal else { return }
+    func readPeerAddress() {
+        guard !isUnixSocket else { return }
         let tcp = pointer(as: uv_tcp_t.self)
-        peerAddress = NumericAddress(askedOf: { uv_tcp_getpeername(tcp, $0, $1) })?.socketAddress
+        peerAddress = NumericAddress(readBy: { uv_tcp_getpeername(tcp, $0, $1) })?.socketAddress
     }
 
-    override func letGo() {
+    override func releaseCallbacks() {
         reader = nil
     }
 }

@@ -1,44 +1,69 @@
 import ArgumentParser
+import BrokerCore
 import Glibc
 import NSQBroker
+import TallyBasics
 
-/// Where the binary starts. Called by the name `nsqd`, it is nsqd.
+/// The entry point of the executable. A binary with the file name `nsqd` runs `tally nsqd`.
 @main
 struct Tally: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "tally",
-        abstract: "Counts video plays through an NSQ broker that it brings along.",
+        abstract: "Counts video plays that arrive through NSQ, and includes an NSQ broker.",
         discussion: """
-            EXAMPLES
-              tally demo                                        all of it, and a verdict
-              tally serve --store=counts.sqlite                 broker and processor
-              tally nsqd --tcp-address=127.0.0.1:4150           the broker alone
-              tally produce --nsqd-tcp-address=127.0.0.1:4150   plays for either
-              tally counts --store=counts.sqlite                what was counted
-              tally doctor messages                             what a data path holds
-            """,
+            Version \(TallyVersion.current), compatible with nsqd \(nsqdVersion).
+            """
+                + HelpText.examples(
+                    #"""
+                    tally demo                                                  # check the rules
+                    tally serve --store=counts.sqlite & sleep 1                 # run everything
+                    tally produce --nsqd-tcp-address=127.0.0.1:4150 --plays=999 # publish
+                    tally counts --store=counts.sqlite --top=10                 # print counts
+                    kill $!
+                    """#),
+        version: "tally \(TallyVersion.current)\ncompatible with nsqd \(nsqdVersion)",
         subcommands: [
             DemoCommand.self, ServeCommand.self, NSQDCommand.self, ProduceCommand.self,
             ProcessCommand.self, CountsCommand.self, DoctorCommand.self, BenchCommand.self,
         ])
 
+    private static let nsqdVersion = BrokerOptions().version
+
     static func main() async {
+        // Messages and counts are private, so all files are created with mode 0600 and all folders
+        // with 0700.
+        umask(0o077)
+        StandardDescriptors.occupy()
+        StopSignals.ignoreOthers()
         FileLimit.raise()
-        LargeBlocks.standApart()
+        requireFileDescriptors()
+        AllocatorSettings.apply()
         let status: Int32
-        if let arguments = argumentsOfNSQD(CommandLine.arguments) {
+        if let arguments = nsqdArguments(CommandLine.arguments) {
             status = await NSQDCommand.status(of: arguments)
         } else {
-            status = await statusOfRun()
+            status = await runAndReturnStatus()
         }
-        // Not `exit`: it would take the C libraries down under threads that still use them.
-        fflush(nil)
-        _exit(status)
+        let finalStatus = StandardOutput.reportFailure(endingWith: status)
+        // `exit` would tear down the C libraries while other threads still use them.
+        StandardError.flush()
+        _exit(finalStatus)
     }
 
-    /// What nsqd is called with, if it is nsqd that is called: the binary by that name, or our
-    /// subcommand, or help for it.
-    static func argumentsOfNSQD(_ words: [String]) -> [String]? {
+    /// Ends the process with an error if it may open too few files. The check precedes the first
+    /// thread, because the runtime ends a process that cannot open the descriptors of a thread.
+    private static func requireFileDescriptors() {
+        guard FileLimit.current < FileLimit.minimum else { return }
+        let text =
+            "Error: at least \(FileLimit.minimum) file descriptors are needed, and the limit is "
+            + "\(FileLimit.current) (raise it with ulimit -n)\n"
+        _ = text.withCString { write(STDERR_FILENO, $0, strlen($0)) }
+        _exit(1)
+    }
+
+    /// Returns the arguments for `tally nsqd`, which have Go's syntax, or `nil` for another
+    /// command. The binary's name, the subcommand or `help nsqd` selects `tally nsqd`.
+    static func nsqdArguments(_ words: [String]) -> [String]? {
         if words.first?.split(separator: "/").last == "nsqd" { return Array(words.dropFirst()) }
         let command = words.dropFirst()
         if command.first == "nsqd" { return Array(command.dropFirst()) }
@@ -46,13 +71,13 @@ struct Tally: AsyncParsableCommand {
     }
 }
 
-extension AsyncParsableCommand {
-    /// Parses the command line and runs what it names; says what went wrong.
+extension Tally {
+    /// Parses the command line, runs the command, and prints errors.
     ///
     /// - Returns: the exit status.
-    static func statusOfRun() async -> Int32 {
+    private static func runAndReturnStatus() async -> Int32 {
         do {
-            var command = try parseAsRoot()
+            var command = try parsed(Array(CommandLine.arguments.dropFirst()))
             if var command = command as? any AsyncParsableCommand {
                 try await command.run()
             } else {
@@ -60,8 +85,9 @@ extension AsyncParsableCommand {
             }
             return 0
         } catch {
+            HelpText.limitColumns()
             let code = exitCode(for: error)
-            let message = fullMessage(for: error)
+            let message = HelpText.printed(fullMessage(for: error, ))
             if code == .success {
                 print(message)
             } else if !message.isEmpty {

@@ -3,8 +3,8 @@ import Testing
 
 @testable import BrokerCore
 
-/// NSQ, “Auth”; the recorded conversations say the rest.
-@Suite struct `Where clients have to authorize themselves` {
+/// See NSQ, “Auth”. Recorded conversations test the rest.
+@Suite struct `Required authorization` {
     let broker = TestBroker { $0.authRequired = true }
     private static let granted = Received.response(
         #"{"identity":"amy","identity_url":"","permission_count":1}"#)
@@ -27,21 +27,21 @@ import Testing
         client.authorize(answer)
     }
 
-    @Test func `a client waits for the answer, and so does what it sends meanwhile`() throws {
+    @Test func `delays a client's commands until the authorization server has responded`() throws {
         let client = broker.client()
         client.send(.authenticate, body: Array("secret".utf8))
         client.publish("one")
         #expect(client.take() == [])
         #expect(
-            client.session.question
-                == AuthorizationQuestion(
+            client.session.authorizationRequest
+                == AuthorizationRequest(
                     secret: "secret", remoteHost: "10.0.0.1", usesTLS: false, commonName: ""))
         client.authorize(try authorization())
         #expect(client.take() == [Self.granted, .ok])
         #expect(broker.topic()?.messageCount == 1)
     }
 
-    @Test func `a client gets its heartbeats while it waits, and is not given up`() throws {
+    @Test func `sends heartbeats and keeps the connection open while a client waits`() throws {
         let client = broker.client()
         client.send(.authenticate, body: Array("secret".utf8))
         broker.pass(.seconds(65))
@@ -49,25 +49,28 @@ import Testing
         client.authorize(try authorization())
         #expect(client.take() == [Self.granted])
         broker.pass(.seconds(20))
-        #expect(!client.isHungUp)
+        #expect(!client.isDisconnected)
     }
 
-    @Test func `the server is asked again when its answer has expired`() throws {
+    @Test func `requests a new authorization after the old one has expired`() throws {
         let client = broker.client()
         authorize(client, try authorization(ttl: 2))
         broker.passUnnoticed(.seconds(1))
         client.publish("one")
-        #expect(client.session.question == nil)
+        #expect(client.session.authorizationRequest == nil)
         broker.passUnnoticed(.seconds(1))
         client.publish("two", "three")
-        #expect(client.session.question?.secret == "secret")
+        #expect(client.session.authorizationRequest?.secret == "secret")
         #expect(client.take() == [Self.granted, .ok])
         client.authorize(try authorization())
         #expect(client.take() == [.ok, .ok])
         #expect(broker.topic()?.messageCount == 3)
     }
 
-    @Test func `what is granted no more is denied, and who gets no answer is hung up on`() throws {
+    @Test
+    func `refuses revoked permissions, and closes the connection without a response of the server`()
+        throws
+    {
         let denied = broker.client()
         authorize(denied, try authorization(ttl: 1))
         let unlucky = broker.client()
@@ -81,22 +84,22 @@ import Testing
             denied.take().last
                 == .error(#"E_UNAUTHORIZED AUTH failed for SUB on "plays" "count""#))
         #expect(unlucky.take().last == .error("E_AUTH_FAILED AUTH failed"))
-        #expect(denied.isHungUp && unlucky.isHungUp)
+        #expect(denied.isDisconnected && unlucky.isDisconnected)
         #expect(broker.topic() == nil)
     }
 
-    @Test func `a subscription goes on when the answer has expired`() throws {
+    @Test func `keeps a subscription after its authorization has expired`() throws {
         let client = broker.client()
         authorize(client, try authorization(ttl: 1))
         client.send(.subscribe(.plays, .count), .ready(count: 1))
         broker.passUnnoticed(.seconds(5))
-        broker.turn {
+        broker.iteration {
             Array("x".utf8).withUnsafeBytes {
                 try? broker.core.publish($0, to: .plays, at: broker.now)
             }
         }
         #expect(client.takeBodies() == ["x"])
-        #expect(client.session.question == nil)
+        #expect(client.session.authorizationRequest == nil)
     }
 
     @Test(arguments: [
@@ -105,7 +108,7 @@ import Testing
         (#"^plays\\.\\d{2}$"#, "plays.42", true), (#"^plays\\.\\d{2}$"#, "plays.421", false),
         ("^plays(#ephemeral)?$", "plays#ephemeral", true), ("(?i)^PLAYS$", "plays", true),
     ])
-    func `a pattern is looked for anywhere in a name`(
+    func `searches for a pattern anywhere in a name`(
         pattern: String, topic: String, isAllowed: Bool
     ) throws {
         let client = broker.client()
@@ -115,7 +118,7 @@ import Testing
     }
 
     @Test(arguments: [(["^$"], true), ([".*"], true), (["^count$"], false), ([], false)])
-    func `publishing wants a pattern that matches no channel at all`(
+    func `allows publishing only if a channel pattern matches the empty name`(
         channels: [String], isAllowed: Bool
     ) throws {
         let client = broker.client()
@@ -125,11 +128,11 @@ import Testing
     }
 
     @Test(arguments: ["(", "[a", "a{2,1}", "*"])
-    func `an answer with a pattern that is none is none`(pattern: String) {
+    func `treats a response with an invalid pattern as invalid`(pattern: String) {
         #expect(throws: Authorization.Malformed.self) { try authorization(pattern) }
     }
 
-    @Test func `a client's statistics say who it is`() throws {
+    @Test func `includes the client's identity in the statistics`() throws {
         let client = broker.client()
         authorize(client, try authorization())
         client.publish("one")

@@ -5,7 +5,7 @@ import Testing
 @Suite struct `A channel` {
     let broker = TestBroker()
 
-    @Test func `gets its own copy of every message, with the same ID and timestamp`() {
+    @Test func `receives a copy of every message with the same ID and timestamp`() {
         let one = broker.consumer(of: .count, ready: 10)
         let other = broker.consumer(of: .archive, ready: 10)
         broker.client().publish("play")
@@ -16,7 +16,8 @@ import Testing
         #expect(broker.channel(.archive)?.inFlightCount == 1, "the other copy stays")
     }
 
-    @Test func `that is the first gets all that came before it, a later one what follows`() {
+    @Test func `receives earlier messages if it is the first one, and only new ones if it is not`()
+    {
         let producer = broker.client()
         producer.publish("one", "two")
         producer.publish("later", after: .seconds(1))
@@ -31,11 +32,12 @@ import Testing
         #expect(second.takeBodies() == ["three"])
     }
 
-    @Test func `that comes in the same turn as messages gets those that come after it`() {
+    @Test
+    func `receives messages that are published after its creation in the same loop iteration`() {
         let first = broker.consumer(of: .count, ready: 10)
         let producer = broker.client()
         let second = broker.client()
-        broker.turn {
+        broker.iteration {
             producer.publish("before")
             second.send(.subscribe(.plays, .archive), .ready(count: 10))
             producer.publish("after")
@@ -44,7 +46,7 @@ import Testing
         #expect(second.takeBodies() == ["after"])
     }
 
-    @Test func `without consumers keeps its messages`() {
+    @Test func `keeps its messages without consumers`() {
         broker.consumer().leave()
         let producer = broker.client()
         producer.publish("one", "two")
@@ -52,7 +54,7 @@ import Testing
         #expect(broker.consumer(ready: 10).takeBodies() == ["one", "two"])
     }
 
-    @Test func `has nothing to do with another topic's messages`() {
+    @Test func `receives no messages of another topic`() {
         let plays = broker.consumer(of: .count, .plays, ready: 10)
         let likes = broker.consumer(of: .count, .likes, ready: 10)
         let producer = broker.client()
@@ -62,7 +64,7 @@ import Testing
         #expect(likes.takeBodies() == ["like"])
     }
 
-    @Test func `gets messages in the order they were published`() {
+    @Test func `receives messages in the order of publishing`() {
         let consumer = broker.consumer(ready: 2_500)
         let producer = broker.client()
         var published: [String] = []

@@ -2,10 +2,10 @@ import BrokerCore
 import NSQWire
 import Testing
 
-@Suite struct `A command that cannot be carried out` {
+@Suite struct `An invalid command` {
     let broker = TestBroker()
 
-    /// What a client in its first state is told, hung up on afterwards.
+    /// Errors for commands before SUB, which close the connection.
     @Test(arguments: [
         ("\n", "E_INVALID invalid command "),
         ("FOO\n", "E_INVALID invalid command FOO"),
@@ -39,11 +39,11 @@ import Testing
         ("TOUCH 0123456789abcdef\n", "E_INVALID cannot TOUCH in current state"),
         ("CLS\n", "E_INVALID cannot CLS in current state"),
     ])
-    func `before SUB`(line: String, error: String) {
+    func `returns nsqd's error before SUB`(line: String, error: String) {
         let client = broker.client()
         client.send(text: line)
         #expect(client.take() == [.error(error)])
-        #expect(client.isHungUp)
+        #expect(client.isDisconnected)
         #expect(broker.statistics.topics == [], "what is refused creates nothing")
     }
 
@@ -67,11 +67,11 @@ import Testing
         ("TOUCH\n", "E_INVALID TOUCH insufficient number of params"),
         ("TOUCH 0\n", "E_INVALID invalid message ID"),
     ])
-    func `after SUB`(line: String, error: String) {
+    func `returns nsqd's error after SUB`(line: String, error: String) {
         let client = broker.consumer()
         client.send(text: line)
         #expect(client.take() == [.error(error)])
-        #expect(client.isHungUp)
+        #expect(client.isDisconnected)
     }
 
     @Test(arguments: [
@@ -79,15 +79,15 @@ import Testing
         ("SUB plays count\n", "E_INVALID cannot SUB in current state"),
         ("IDENTIFY\n", "E_INVALID cannot IDENTIFY in current state"),
     ])
-    func `after CLS`(line: String, error: String) {
+    func `returns nsqd's error after CLS`(line: String, error: String) {
         let client = broker.consumer()
         client.send(text: "CLS\n")
         client.send(text: line)
         #expect(client.take() == [.response("CLOSE_WAIT"), .error(error)])
-        #expect(client.isHungUp)
+        #expect(client.isDisconnected)
     }
 
-    /// A length is judged as soon as it is there, without its body.
+    /// A size is checked as soon as it has arrived, before the body.
     @Test(
         arguments: [
             ("PUB plays\n", 0, "E_BAD_MESSAGE PUB invalid message body size 0"),
@@ -100,29 +100,32 @@ import Testing
             ("MPUB plays\n", 0, "E_BAD_BODY MPUB invalid body size 0"),
             ("MPUB plays\n", 5_242_881, "E_BAD_BODY MPUB body too big 5242881 > 5242880"),
             ("IDENTIFY\n", 0, "E_BAD_BODY IDENTIFY invalid body size 0"),
+            ("IDENTIFY\n", 65_537, "E_BAD_BODY IDENTIFY body too big 65537 > 65536"),
             ("IDENTIFY\n", 5_242_881, "E_BAD_BODY IDENTIFY body too big 5242881 > 5242880"),
             ("AUTH\n", -7, "E_BAD_BODY AUTH invalid body size -7"),
+            ("AUTH\n", 65_537, "E_BAD_BODY AUTH body too big 65537 > 65536"),
             ("AUTH\n", 5_242_881, "E_BAD_BODY AUTH body too big 5242881 > 5242880"),
         ] as [(String, Int32, String)])
-    func `with a body of no good size`(line: String, size: Int32, error: String) {
+    func `returns nsqd's error for a body of invalid size`(line: String, size: Int32, error: String)
+    {
         let client = broker.client()
         var bytes = Array(line.utf8)
         bytes.append(bigEndian: size)
         client.send(bytes)
         #expect(client.take() == [.error(error)])
-        #expect(client.isHungUp)
-        // MPUB's topic is there before its length.
+        #expect(client.isDisconnected)
+        // MPUB creates its topic before it reads the size.
         #expect(broker.statistics.topics.count == (line.hasPrefix("MPUB") ? 1 : 0))
     }
 
-    @Test func `ends the pipeline that it came in`() {
+    @Test func `prevents the execution of the commands behind it`() {
         let client = broker.client()
         client.send(text: "NOP\nBAD\nPUB plays\n\0\0\0\u{1}x")
         #expect(client.take() == [.error("E_INVALID invalid command BAD")])
         #expect(broker.statistics.topics == [])
     }
 
-    @Test func `is hung up on without a word if its line is too long`() {
+    @Test func `closes the connection without an error frame if its line is too long`() {
         let client = broker.client()
         client.send(text: "FOO " + String(repeating: "x", count: 16_379) + "\n")
         #expect(client.take().count == 1, "16,384 bytes with the newline are parsed")
@@ -130,17 +133,17 @@ import Testing
         let other = broker.client()
         other.send(text: "FOO " + String(repeating: "x", count: 16_380) + "\n")
         #expect(other.take() == [])
-        #expect(other.isHungUp)
+        #expect(other.isDisconnected)
     }
 
-    @Test func `is told that nobody needs to authenticate`() {
+    @Test func `returns E_AUTH_DISABLED to AUTH if authorization is disabled`() {
         let client = broker.client()
         client.send(.authenticate, body: Array("secret".utf8))
         #expect(client.take() == [.error("E_AUTH_DISABLED AUTH disabled")])
-        #expect(client.isHungUp)
+        #expect(client.isDisconnected)
     }
 
-    @Test func `is echoed byte for byte`() {
+    @Test func `is quoted byte for byte in its error`() {
         let client = broker.client()
         client.send([0xff, 0x00, 0x7f] + Array("\r\n".utf8))
         #expect(

@@ -5,7 +5,7 @@ import Testing
 @Suite struct `Several consumers of a channel` {
     let broker = TestBroker()
 
-    @Test func `get each message once between them`() {
+    @Test func `receive each message only once in total`() {
         let consumers = (1...3).map { _ in broker.consumer(ready: 2_500) }
         let bodies = (1...1_000).map { "play \($0)" }
         broker.client().multiPublish(bodies)
@@ -14,7 +14,7 @@ import Testing
     }
 
     @Test(arguments: [10, 300, 2_000])
-    func `share about equally`(count: Int) {
+    func `receive about the same number of messages`(count: Int) {
         let consumers = (1...4).map { _ in broker.consumer(ready: 2_500) }
         broker.client().multiPublish((1...count).map { "play \($0)" })
         let shares = consumers.map { $0.takeMessages().count }
@@ -22,14 +22,14 @@ import Testing
         #expect(shares.max()! - shares.min()! <= max(1, count / 4), "shares: \(shares)")
     }
 
-    @Test func `take turns when messages come one at a time`() {
+    @Test func `receive single messages in rotation`() {
         let consumers = (1...3).map { _ in broker.consumer(ready: 10) }
         let producer = broker.client()
         for number in 1...9 { producer.publish("play \(number)") }
         #expect(consumers.map { $0.takeMessages().count } == [3, 3, 3])
     }
 
-    @Test func `leave those that are not ready out`() {
+    @Test func `receive all messages if the others are not ready`() {
         let idle = broker.consumer()
         let busy = broker.consumer(ready: 5)
         let slow = broker.consumer(ready: 1)
@@ -40,7 +40,7 @@ import Testing
         #expect(broker.channel()?.depth == 4)
     }
 
-    @Test func `are joined by another in the place that one has left`() {
+    @Test func `include a new consumer in the slot of one that has disconnected`() {
         let first = broker.consumer(ready: 1)
         let second = broker.consumer(ready: 1)
         first.leave()

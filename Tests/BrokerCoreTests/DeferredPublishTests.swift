@@ -10,7 +10,7 @@ import Testing
         producer = broker.client()
     }
 
-    @Test func `delivers never early, and on time, with 1 attempt`() {
+    @Test func `delivers a message at its deadline and not before, with 1 attempt`() {
         let consumer = broker.consumer(ready: 10)
         producer.publish("later", after: .milliseconds(1_500))
         #expect(producer.take() == [.ok])
@@ -25,13 +25,13 @@ import Testing
         #expect(broker.channel()?.deferredCount == 0)
     }
 
-    @Test func `with 0 is a PUB`() {
+    @Test func `delivers a message without a delay like PUB`() {
         let consumer = broker.consumer(ready: 10)
         producer.publish("now", after: .zero)
         #expect(consumer.takeBodies() == ["now"])
     }
 
-    @Test func `goes to every channel, each on its own`() {
+    @Test func `defers a message in each channel independently`() {
         let one = broker.consumer(of: .count, ready: 10)
         let other = broker.consumer(of: .archive, ready: 10)
         producer.publish("later", after: .seconds(1))
@@ -44,7 +44,7 @@ import Testing
         #expect(one.takeMessages() == [])
     }
 
-    @Test func `keeps each message's own time, whatever the order`() {
+    @Test func `delivers each message at its own deadline, in any order of publishing`() {
         let consumer = broker.consumer(ready: 100)
         for delay in [300, 100, 200, 100, 5] {
             producer.publish("\(delay)", after: .milliseconds(delay))
@@ -58,7 +58,7 @@ import Testing
         #expect(got == ["now", "5", "100", "100", "200", "300"])
     }
 
-    @Test func `without a channel waits for the first one, and goes at once if due by then`() {
+    @Test func `keeps a message for the first channel, which delivers it at once if it is due`() {
         producer.publish("short", after: .seconds(1))
         producer.publish("long", after: .seconds(30))
         broker.pass(.seconds(10))
@@ -70,7 +70,7 @@ import Testing
         #expect(consumer.takeBodies() == ["long"])
     }
 
-    @Test func `is not delayed, nor lost, by a consumer that comes and goes`() {
+    @Test func `delivers a message on time although a consumer connects and disconnects`() {
         let first = broker.consumer(ready: 10)
         producer.publish("later", after: .seconds(1))
         first.leave()
@@ -79,13 +79,13 @@ import Testing
         #expect(broker.consumer(ready: 1).takeBodies() == ["later"])
     }
 
-    @Test func `takes the longest deferral there is`() {
+    @Test func `accepts the maximum delay`() {
         _ = broker.consumer(ready: 10)
         producer.publish("later", after: .seconds(3_600))
         #expect(producer.take() == [.ok])
     }
 
-    @Test func `may be of any size, beside messages that are not deferred`() {
+    @Test func `accepts messages of any size among messages that are not deferred`() {
         let consumer = broker.consumer(ready: 100)
         let large = String(repeating: "x", count: 300_000)
         for number in 1...20 {

@@ -2,23 +2,23 @@ import BrokerCore
 import NSQWire
 import Testing
 
-@Suite struct `Deleting` {
+@Suite struct `Deletion` {
     let broker = TestBroker()
 
-    @Test func `a channel hangs up on its consumers without a word`() {
+    @Test func `closes the connections of a channel's consumers without an error frame`() {
         let consumer = broker.consumer(ready: 1)
         let other = broker.consumer(of: .archive, ready: 1)
         broker.client().publish("play")
         _ = consumer.takeMessages()
         #expect(broker.control { $0.deleteChannel(.count, of: .plays, at: $1) })
         #expect(consumer.take() == [])
-        #expect(consumer.isHungUp)
-        #expect(!other.isHungUp)
+        #expect(consumer.isDisconnected)
+        #expect(!other.isDisconnected)
         #expect(broker.topic()?.channels.map(\.name) == [.archive])
         #expect(other.takeBodies() == ["play"])
     }
 
-    @Test func `the last channel makes the topic keep its messages again`() {
+    @Test func `makes a topic keep its messages after its last channel is deleted`() {
         broker.consumer().leave()
         let producer = broker.client()
         producer.publish("gone")
@@ -28,7 +28,7 @@ import Testing
         #expect(broker.consumer(ready: 10).takeBodies() == ["kept"])
     }
 
-    @Test func `a channel and making it again makes an empty one`() {
+    @Test func `leaves an empty channel when the channel is created again`() {
         let consumer = broker.consumer(ready: 1)
         broker.client().multiPublish(["one", "two"])
         let held = consumer.takeMessages()
@@ -41,14 +41,17 @@ import Testing
             again.take() == [.error("E_FIN_FAILED FIN \(held[0].id) failed ID not in flight")])
     }
 
-    @Test func `a topic hangs up on all its consumers; its producer stays and makes it anew`() {
+    @Test
+    func
+        `closes the connections of a topic's consumers, while its producer creates the topic again`()
+    {
         let producer = broker.client()
         let consumers = [broker.consumer(of: .count), broker.consumer(of: .archive)]
         producer.publish("one")
         producer.publish("later", after: .seconds(1))
         #expect(broker.control { $0.deleteTopic(.plays, at: $1) })
-        #expect(consumers.map(\.isHungUp) == [true, true])
-        #expect(!producer.isHungUp)
+        #expect(consumers.map(\.isDisconnected) == [true, true])
+        #expect(!producer.isDisconnected)
         #expect(broker.topic() == nil)
 
         producer.publish("two")
@@ -59,9 +62,9 @@ import Testing
         #expect(consumer.takeBodies() == ["two"])
     }
 
-    @Test func `a topic in the turn it was published to loses nothing of the new one`() {
+    @Test func `keeps the messages of a topic that is created again in the same loop iteration`() {
         let producer = broker.client()
-        broker.turn {
+        broker.iteration {
             producer.publish("one")
             broker.control { $0.deleteTopic(.plays, at: $1) }
             producer.publish("two")
@@ -69,11 +72,11 @@ import Testing
         #expect(broker.topic()?.depth == 1)
     }
 
-    @Test func `in the turn that its consumer speaks leaves no trace of either`() {
+    @Test func `succeeds in the same loop iteration as a consumer's commands`() {
         let consumer = broker.consumer(ready: 5)
         broker.client().multiPublish(["one", "two"])
         let held = consumer.takeMessages()
-        broker.turn {
+        broker.iteration {
             consumer.requeue(held[0])
             broker.control { $0.deleteTopic(.plays, at: $1) }
             consumer.finish(held[1])
@@ -84,16 +87,16 @@ import Testing
         #expect(broker.statistics.connections == 1, "the producer's")
     }
 
-    @Test func `is told of, in order`() {
+    @Test func `reports its events in order`() {
         _ = broker.consumer()
-        _ = broker.core.takeEvents()
+        _ = broker.core.drainEvents()
         broker.control { $0.deleteTopic(.plays, at: $1) }
-        let events = broker.core.takeEvents()
+        let events = broker.core.drainEvents()
         #expect(
             events.suffix(2) == [.channelDeleted(.plays, .count), .topicDeleted(.plays)])
     }
 
-    @Test func `what is not there is refused`() {
+    @Test func `fails for an unknown topic or channel`() {
         _ = broker.consumer()
         #expect(!broker.control { $0.deleteTopic(.likes, at: $1) })
         #expect(!broker.control { $0.deleteChannel(.archive, of: .plays, at: $1) })

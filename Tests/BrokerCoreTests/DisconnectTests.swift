@@ -2,10 +2,10 @@ import BrokerCore
 import NSQWire
 import Testing
 
-@Suite struct `A consumer that goes` {
+@Suite struct `A consumer that disconnects` {
     let broker = TestBroker()
 
-    @Test func `leaves what it held to the others at once, in the messages' order`() {
+    @Test func `has its messages redelivered at once, in the order of their IDs`() {
         let leaver = broker.consumer(ready: 3)
         broker.client().multiPublish(["one", "two", "three"])
         #expect(leaver.takeMessages().count == 3)
@@ -20,7 +20,7 @@ import Testing
         #expect(channel?.requeueCount == 0)
     }
 
-    @Test func `leaves the messages of others where they are`() {
+    @Test func `does not affect messages in flight to others`() {
         let leaver = broker.consumer(ready: 1)
         let stayer = broker.consumer(ready: 1)
         broker.client().multiPublish(["one", "two"])
@@ -30,7 +30,7 @@ import Testing
         #expect(stayer.take().compactMap(\.message?.attempts) == [2])
     }
 
-    @Test func `as the last one leaves them waiting in the channel`() {
+    @Test func `leaves its messages queued in the channel if it is the last one`() {
         let leaver = broker.consumer(ready: 2)
         broker.client().multiPublish(["one", "two", "three"])
         leaver.leave()
@@ -39,11 +39,11 @@ import Testing
         #expect(broker.consumer(ready: 10).takeBodies() == ["three", "one", "two"])
     }
 
-    @Test func `is given nothing more once nothing reaches it, and may still finish what it has`() {
+    @Test func `receives no messages once it is unreachable, and can still finish its own`() {
         let leaver = broker.consumer(ready: 3)
         broker.client().publish("one")
         let held = leaver.takeMessages()
-        leaver.session.isUnreachable = true
+        leaver.session.markUnreachable()
         broker.client().publish("two")
         #expect(leaver.takeMessages() == [])
         leaver.finish(held)
@@ -53,7 +53,7 @@ import Testing
         #expect(left.map(\.attempts) == [1])
     }
 
-    @Test func `does not take along what it has deferred`() {
+    @Test func `leaves the messages that it has deferred in the channel`() {
         let leaver = broker.consumer(ready: 1)
         broker.client().publish("play")
         leaver.requeue(leaver.takeMessages()[0], after: .seconds(1))
@@ -64,7 +64,7 @@ import Testing
         #expect(stayer.takeMessages().map(\.attempts) == [2])
     }
 
-    @Test func `after CLS, or after an error, leaves what it held all the same`() {
+    @Test func `has its messages requeued after CLS and after a fatal error`() {
         let closing = broker.consumer(ready: 1)
         broker.client().publish("play")
         closing.send(.close)
@@ -75,7 +75,7 @@ import Testing
         #expect(broker.consumer(ready: 1).takeMessages().map(\.attempts) == [3])
     }
 
-    @Test func `is gone once, however often it is said`() {
+    @Test func `is removed only once by repeated disconnects`() {
         let consumer = broker.consumer(ready: 1)
         consumer.leave()
         consumer.leave()
@@ -87,14 +87,14 @@ import Testing
 @Suite struct `CLS` {
     let broker = TestBroker()
 
-    @Test func `is answered CLOSE_WAIT, and no message comes any more`() {
+    @Test func `returns CLOSE_WAIT and ends the delivery`() {
         let consumer = broker.consumer(ready: 1)
         let producer = broker.client()
         producer.publish("one")
         let held = consumer.takeMessages()
         consumer.send(.close)
         #expect(consumer.take() == [.response("CLOSE_WAIT")])
-        #expect(!consumer.isHungUp)
+        #expect(!consumer.isDisconnected)
         consumer.finish(held)
         producer.publish("two")
         #expect(consumer.take() == [])
@@ -102,7 +102,7 @@ import Testing
     }
 
     @Test(arguments: ["RDY 5\n", "RDY 99999\n", "RDY x\n"])
-    func `makes RDY mean nothing, whatever the count`(line: String) {
+    func `makes the broker ignore every later RDY`(line: String) {
         let consumer = broker.consumer()
         consumer.send(.close)
         consumer.send(text: line)
@@ -111,7 +111,7 @@ import Testing
         #expect(broker.channel()?.depth == 1)
     }
 
-    @Test func `lets FIN, REQ, TOUCH, PUB and NOP go on`() {
+    @Test func `permits later FIN, REQ, TOUCH, PUB and NOP`() {
         let consumer = broker.consumer(ready: 3)
         broker.client().multiPublish(["one", "two", "three"])
         let held = consumer.takeMessages()

@@ -2,10 +2,11 @@ import BrokerCore
 import NSQWire
 import Testing
 
-@Suite struct `Emptying` {
+@Suite struct `Discarding messages` {
     let broker = TestBroker()
 
-    @Test func `a channel drops what waits, is in flight or deferred, and keeps its counts`() {
+    @Test
+    func `removes queued, in-flight and deferred messages of a channel, and keeps its counters`() {
         let consumer = broker.consumer(ready: 2)
         let producer = broker.client()
         producer.multiPublish(["one", "two", "three", "four"])
@@ -32,7 +33,7 @@ import Testing
         #expect(consumer.takeBodies() == ["five"])
     }
 
-    @Test func `a channel leaves the others theirs`() {
+    @Test func `leaves the messages of other channels unchanged`() {
         let one = broker.consumer(of: .count)
         let other = broker.consumer(of: .archive)
         broker.client().multiPublish(["one", "two"])
@@ -43,7 +44,7 @@ import Testing
         #expect(other.takeBodies() == ["one", "two"])
     }
 
-    @Test func `a topic drops what no channel has, and that only`() {
+    @Test func `removes only the messages of a topic that no channel has`() {
         let consumer = broker.consumer()
         let producer = broker.client()
         producer.publish("channel's")
@@ -60,7 +61,7 @@ import Testing
         #expect(broker.topic()?.messageCount == 4)
     }
 
-    @Test func `a topic without channels leaves nothing for the first one`() {
+    @Test func `leaves no messages for the first channel of a topic`() {
         let producer = broker.client()
         producer.publish("one")
         producer.publish("later", after: .milliseconds(1))
@@ -71,7 +72,7 @@ import Testing
         #expect(consumer.takeBodies() == ["two"])
     }
 
-    @Test func `a channel twice, with a paused topic behind it, loses nothing of the topic's`() {
+    @Test func `keeps the messages of a paused topic when its channel is emptied twice`() {
         let consumer = broker.consumer(ready: 10)
         let producer = broker.client()
         broker.control { $0.pauseTopic(.plays, true, at: $1) }
@@ -83,7 +84,7 @@ import Testing
         #expect(consumer.takeBodies() == ["kept", "kept later"])
     }
 
-    @Test func `what is not there is refused`() {
+    @Test func `fails for an unknown topic or channel`() {
         _ = broker.consumer()
         #expect(!broker.control { $0.emptyTopic(.likes, at: $1) })
         #expect(!broker.control { $0.emptyChannel(.archive, of: .plays, at: $1) })

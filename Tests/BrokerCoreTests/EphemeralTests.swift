@@ -15,7 +15,7 @@ import Testing
         #expect(broker.topic() != nil, "the topic is not ephemeral")
     }
 
-    @Test func `that nobody subscribed to yet stays until somebody has come and gone`() {
+    @Test func `stays before its first consumer, until the last one disconnects`() {
         broker.control { core, now in
             core.createTopic(.plays, at: now)
             return core.createChannel(.brief, of: .plays, at: now)
@@ -26,7 +26,7 @@ import Testing
         #expect(broker.channel(.brief) == nil)
     }
 
-    @Test func `drops what comes when it is full, and counts it; others keep it`() {
+    @Test func `drops and counts new messages when it is full, while other channels keep them`() {
         let brief = broker.consumer(of: .brief)
         let lasting = broker.consumer(of: .count, ready: 100)
         let producer = broker.client()
@@ -45,7 +45,7 @@ import Testing
         #expect(lasting.takeBodies() == (1...40).map { "\($0)" })
     }
 
-    @Test func `that overflows for long holds no more memory than it has messages`() {
+    @Test func `takes memory only for its queued messages after a long overflow`() {
         let consumer = broker.consumer(of: .brief)
         let producer = broker.client()
         let batch = (1...100).map { _ in [UInt8](repeating: 1, count: 1_000) }
@@ -57,7 +57,7 @@ import Testing
         #expect(consumer.takeMessages().count == 10)
     }
 
-    @Test func `delivers what comes before and behind what it dropped in order`() {
+    @Test func `delivers the messages before and after dropped ones in order`() {
         let consumer = broker.consumer(of: .brief, ready: 1)
         let producer = broker.client()
         var next = 0
@@ -83,19 +83,19 @@ import Testing
         broker.consumer(of: .brief, .brief).leave()
         #expect(broker.statistics.topics == [])
         #expect(
-            broker.core.takeEvents().suffix(2) == [
+            broker.core.drainEvents().suffix(2) == [
                 .channelDeleted(.brief, .brief), .topicDeleted(.brief),
             ])
     }
 
-    @Test func `is kept by a channel that is not ephemeral, even without consumers`() {
+    @Test func `stays while it has a channel that is not ephemeral`() {
         broker.consumer(of: .count, .brief).leave()
         #expect(broker.topic(.brief) != nil)
         broker.control { $0.deleteChannel(.count, of: .brief, at: $1) }
         #expect(broker.topic(.brief) == nil)
     }
 
-    @Test func `without channels holds so many messages, and drops what comes then`() {
+    @Test func `drops new messages when it is full and has no channel`() {
         let producer = broker.client()
         producer.multiPublish((1...7).map { "\($0)" }, to: .brief)
         producer.multiPublish((8...15).map { "\($0)" }, to: .brief)
@@ -109,7 +109,7 @@ import Testing
         #expect(consumer.takeBodies() == (1...10).map { "\($0)" })
     }
 
-    @Test func `that is paused holds no more either`() {
+    @Test func `drops new messages when it is full and paused`() {
         let consumer = broker.consumer(of: .count, .brief, ready: 100)
         let producer = broker.client()
         broker.control { $0.pauseTopic(.brief, true, at: $1) }

@@ -6,7 +6,7 @@ import Testing
 @Suite struct `FIN` {
     let broker = TestBroker()
 
-    @Test func `is not answered, and ends a message`() {
+    @Test func `finishes a message without a response`() {
         let consumer = broker.consumer(ready: 10)
         broker.client().publish("play")
         consumer.finish(consumer.takeMessages())
@@ -17,7 +17,7 @@ import Testing
         #expect(consumer.takeMessages() == [])
     }
 
-    @Test func `settles any number in one chunk, in any order`() {
+    @Test func `finishes any number of messages in one chunk, in any order`() {
         let consumer = broker.consumer(ready: 2_500)
         broker.client().multiPublish((1...1_000).map { "play \($0)" })
         var random = SeededGenerator(seed: 1)
@@ -27,18 +27,21 @@ import Testing
         #expect(broker.channel()?.clients.map(\.finishCount) == [1_000])
     }
 
-    @Test func `fails softly the second time, and the run goes on behind it`() {
+    @Test
+    func `fails without closing the connection for a finished message, and the run continues`() {
         let consumer = broker.consumer(ready: 10)
         broker.client().multiPublish(["one", "two", "three"])
         let held = consumer.takeMessages()
         consumer.finish(held[0], held[0], held[1], held[2])
         #expect(
             consumer.take() == [.error("E_FIN_FAILED FIN \(held[0].id) failed ID not in flight")])
-        #expect(!consumer.isHungUp)
+        #expect(!consumer.isDisconnected)
         #expect(broker.channel()?.inFlightCount == 0)
     }
 
-    @Test func `fails softly for a message that is with another consumer`() throws {
+    @Test func `fails without closing the connection for a message in flight to another consumer`()
+        throws
+    {
         let consumer = broker.consumer(ready: 1)
         let other = broker.consumer()
         broker.client().publish("play")
@@ -53,7 +56,7 @@ import Testing
         #expect(consumer.take() == [])
     }
 
-    @Test func `fails softly for a message of another channel`() throws {
+    @Test func `fails without closing the connection for a message of another channel`() throws {
         let consumer = broker.consumer(of: .count, ready: 1)
         let other = broker.consumer(of: .archive)
         broker.client().publish("play")
@@ -63,7 +66,10 @@ import Testing
             other.take() == [.error("E_FIN_FAILED FIN \(message.id) failed ID not in flight")])
     }
 
-    @Test func `that comes late fails while the message waits, and while it is another's`() throws {
+    @Test
+    func `fails after the timeout while the message is queued or in flight to another consumer`()
+        throws
+    {
         let consumer = broker.consumer(ready: 1) { $0.messageTimeout = 1_000 }
         broker.client().publish("play")
         let message = try #require(consumer.takeMessages().first)
@@ -82,7 +88,9 @@ import Testing
         #expect(other.takeMessages().map(\.attempts) == [2])
     }
 
-    @Test func `that comes late succeeds if the same client has the message again`() throws {
+    @Test func `succeeds after the timeout if the message is in flight to the same consumer again`()
+        throws
+    {
         let consumer = broker.consumer(ready: 1) { $0.messageTimeout = 1_000 }
         broker.client().publish("play")
         let message = try #require(consumer.takeMessages().first)
@@ -97,7 +105,7 @@ import Testing
         "0000000000000000", "ffffffffffffffff", "0123456789ABCDEF", "not-hex-digits!!",
         "\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0",
     ])
-    func `of an ID that was never given fails softly`(id: String) {
+    func `fails without closing the connection for an unknown ID`(id: String) {
         let consumer = broker.consumer(ready: 1)
         broker.client().publish("play")
         _ = consumer.takeMessages()
@@ -109,10 +117,12 @@ import Testing
                 .error("E_TOUCH_FAILED TOUCH \(id) failed ID not in flight"),
                 .error("E_REQ_FAILED REQ \(id) failed ID not in flight"),
             ])
-        #expect(!consumer.isHungUp)
+        #expect(!consumer.isDisconnected)
     }
 
-    @Test func `of a message not delivered yet fails softly`() throws {
+    @Test func `fails without closing the connection for a message that was not delivered yet`()
+        throws
+    {
         let consumer = broker.consumer(ready: 1)
         broker.client().multiPublish(["one", "two"])
         let message = try #require(consumer.takeMessages().first)
@@ -123,7 +133,7 @@ import Testing
         #expect(consumer.takeMessages().map(\.id) == [next])
     }
 
-    @Test func `may end in a carriage return`() {
+    @Test func `accepts a carriage return before the newline`() {
         let consumer = broker.consumer(ready: 2)
         broker.client().multiPublish(["one", "two"])
         let held = consumer.takeMessages()
@@ -132,10 +142,10 @@ import Testing
         #expect(broker.channel()?.inFlightCount == 0)
     }
 
-    @Test func `jumps between topics' segments as it likes`() {
+    @Test func `finishes messages of several segments in any order`() {
         let consumer = broker.consumer(ready: 2_500)
         let producer = broker.client()
-        // Each body fills a segment of its own, and small ones lie between them.
+        // Each large body fills a segment of its own, and small ones are between them.
         let large = String(repeating: "x", count: 1_048_000)
         for number in 1...6 { producer.publish(large, "small \(number)") }
         let held = consumer.takeMessages()

@@ -4,40 +4,52 @@ import Testing
 @Suite struct `A new connection` {
     let broker = TestBroker()
 
-    @Test func `is told nothing in answer to the magic`() {
-        let client = broker.stranger()
+    @Test func `receives no response to the protocol magic`() {
+        let client = broker.connectedClient()
         client.send(text: "  V2")
         #expect(client.take() == [])
-        #expect(!client.isHungUp)
+        #expect(!client.isDisconnected)
     }
 
     @Test(arguments: ["  V1", "GET ", "PUB\n", "\n\n\n\n", " V2 "])
-    func `that begins otherwise is told so and hung up on`(start: String) {
-        let client = broker.stranger()
+    func `receives E_BAD_PROTOCOL and is closed after any other magic`(start: String) {
+        let client = broker.connectedClient()
         client.send(text: start)
         #expect(client.take() == [.error("E_BAD_PROTOCOL")])
-        #expect(client.isHungUp)
+        #expect(client.isDisconnected)
     }
 
-    @Test func `may say its magic byte by byte, with commands in the same chunk as its end`() {
-        let client = broker.stranger()
+    @Test func `can send the magic byte by byte, with commands behind the last one`() {
+        let client = broker.connectedClient()
         for byte in ["  V", "2N", "OP\nCL", "S\n"] { client.send(text: byte) }
         #expect(client.take() == [.error("E_INVALID cannot CLS in current state")])
     }
 
-    @Test func `may stay silent for ever before it`() {
-        let client = broker.stranger()
-        client.send(text: "  V")
-        broker.pass(.seconds(100_000))
-        #expect(client.take() == [])
-        #expect(!client.isHungUp)
-        client.send(text: "2")
-        broker.pass(.seconds(30))
-        #expect(client.take() == [.heartbeat])
+    @Test func `is closed without the magic after twice the default heartbeat interval`() {
+        let silent = broker.connectedClient()
+        let slow = broker.connectedClient()
+        let late = broker.connectedClient()
+        slow.send(text: " ")
+        broker.pass(.milliseconds(59_999))
+        // Further bytes of the magic do not extend the time.
+        slow.send(text: " V")
+        late.send(text: "  V2")
+        #expect(!silent.isDisconnected && !slow.isDisconnected)
+        broker.pass(.milliseconds(1))
+        #expect(silent.isDisconnected && slow.isDisconnected)
+        #expect(silent.take() == [] && slow.take() == [])
+        #expect(
+            broker.core.drainEvents()
+                == [silent, slow].map {
+                    .connectionClosed($0.session.id, reason: .noMagic)
+                })
+        broker.pass(.milliseconds(29_999))
+        #expect(late.take() == [.heartbeat])
+        #expect(!late.isDisconnected)
     }
 
-    @Test func `may end before it has said anything`() {
-        let client = broker.stranger()
+    @Test func `can be closed before it has sent anything`() {
+        let client = broker.connectedClient()
         client.send(text: " ")
         client.leave()
         #expect(broker.statistics.connections == 0)

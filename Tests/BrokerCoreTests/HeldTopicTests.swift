@@ -2,16 +2,16 @@ import BrokerCore
 import NSQWire
 import Testing
 
-@Suite struct `A topic whose channels elsewhere are not known yet` {
+@Suite struct `A topic that waits for a channel lookup` {
     let broker = TestBroker()
 
     init() { broker.core.holdsNewTopics = true }
 
     private func start(with channels: ChannelName...) {
-        broker.turn { broker.core.startTopic(.plays, with: channels, at: broker.now) }
+        broker.iteration { broker.core.startTopic(.plays, with: channels, at: broker.now) }
     }
 
-    @Test func `takes messages and consumers, and hands over when they are`() {
+    @Test func `accepts messages and consumers, and dispatches when the lookup completes`() {
         let consumer = broker.consumer(ready: 10)
         let producer = broker.client()
         producer.publish("one", "two")
@@ -25,7 +25,7 @@ import Testing
         #expect(consumer.takeBodies() == ["three"])
     }
 
-    @Test func `keeps what is deferred until then, and its time`() {
+    @Test func `keeps deferred messages and their deadlines until the lookup completes`() {
         let consumer = broker.consumer(ready: 10)
         broker.client().publish("later", after: .seconds(2))
         broker.pass(.seconds(1))
@@ -35,7 +35,7 @@ import Testing
         #expect(consumer.takeBodies() == ["later"])
     }
 
-    @Test func `stays paused when it is`() {
+    @Test func `stays paused after the lookup`() {
         let consumer = broker.consumer(ready: 10)
         broker.client().publish("one")
         broker.control { $0.pauseTopic(.plays, true, at: $1) }
@@ -45,7 +45,7 @@ import Testing
         #expect(consumer.takeBodies() == ["one"])
     }
 
-    @Test func `is started once, and one that was not held never`() {
+    @Test func `is started only once, and only if it waits`() {
         broker.core.holdsNewTopics = false
         let consumer = broker.consumer(ready: 10)
         start(with: .archive)

@@ -5,18 +5,18 @@ import Testing
 @Suite struct `IDENTIFY` {
     let broker = TestBroker()
 
-    @Test func `is answered OK by whoever does not negotiate`() {
+    @Test func `returns OK without feature negotiation`() {
         let client = broker.client()
         client.identify(Identify())
         client.send(.identify, body: Array("null".utf8))
         #expect(client.take() == [.ok, .ok])
     }
 
-    @Test func `is answered with what the client gets, in nsqd's order`() {
+    @Test func `returns the negotiated settings in nsqd's order`() {
         let client = broker.client()
-        var wishes = Identify()
-        wishes.featureNegotiation = true
-        client.identify(wishes)
+        var request = Identify()
+        request.featureNegotiation = true
+        client.identify(request)
         let defaults =
             #"{"max_rdy_count":2500,"version":"1.3.0","max_msg_timeout":900000,"#
             + #""msg_timeout":60000,"tls_v1":false,"deflate":false,"deflate_level":6,"#
@@ -26,20 +26,20 @@ import Testing
         #expect(client.take() == [.response(defaults)])
     }
 
-    @Test func `gets the client what it asks for, and is remembered`() throws {
+    @Test func `applies the requested settings`() throws {
         let client = broker.client()
-        var wishes = Identify()
-        wishes.featureNegotiation = true
-        wishes.clientID = "me"
-        wishes.hostname = "here"
-        wishes.userAgent = "test/1"
-        wishes.messageTimeout = 1_000
-        wishes.sampleRate = 99
-        wishes.outputBufferSize = 64
-        wishes.outputBufferTimeout = 30_000
-        wishes.topologyZone = "z"
-        wishes.topologyRegion = "r"
-        client.identify(wishes)
+        var request = Identify()
+        request.featureNegotiation = true
+        request.clientID = "me"
+        request.hostname = "here"
+        request.userAgent = "test/1"
+        request.messageTimeout = 1_000
+        request.sampleRate = 99
+        request.outputBufferSize = 64
+        request.outputBufferTimeout = 30_000
+        request.topologyZone = "z"
+        request.topologyRegion = "r"
+        client.identify(request)
         let answer = try #require(client.takeAnswer())
         #expect(answer.messageTimeout == 1_000)
         #expect(answer.sampleRate == 99)
@@ -56,18 +56,18 @@ import Testing
         #expect(statistics.sampleRate == 99)
     }
 
-    @Test func `without buffer shows one of size 1 and no delay`() throws {
+    @Test func `without output buffering returns a buffer size of 1 and no timeout`() throws {
         let client = broker.client()
-        var wishes = Identify()
-        wishes.featureNegotiation = true
-        wishes.outputBufferSize = -1
-        client.identify(wishes)
+        var request = Identify()
+        request.featureNegotiation = true
+        request.outputBufferSize = -1
+        client.identify(request)
         let answer = try #require(client.takeAnswer())
         #expect(answer.outputBufferSize == 1)
         #expect(answer.outputBufferTimeout == 0)
     }
 
-    @Test func `leaves who does not say its name with its address`() throws {
+    @Test func `keeps the address as the name of a client that sends no name`() throws {
         let client = broker.consumer()
         let statistics = try #require(broker.channel()?.clients.first)
         #expect(statistics.clientID == "10.0.0.1")
@@ -109,22 +109,22 @@ import Testing
         ),
         (#"{"msg_timeout":1,"sample_rate":100}"#, "sample rate (100)"),
     ])
-    func `refuses a value out of range, the first in nsqd's order`(json: String, what: String) {
+    func `refuses the first value out of range in nsqd's order`(json: String, what: String) {
         let client = broker.client()
         client.send(.identify, body: Array(json.utf8))
         #expect(client.take() == [.error("E_BAD_BODY IDENTIFY \(what) is invalid")])
-        #expect(client.isHungUp)
+        #expect(client.isDisconnected)
     }
 
     @Test(arguments: ["[]", "{", "x", "3", #"{"msg_timeout":"1000"}"#, #"{"sample_rate":1.5}"#])
-    func `refuses what is no JSON object of the right types`(json: String) {
+    func `refuses JSON that is not an object or has values of the wrong type`(json: String) {
         let client = broker.client()
         client.send(.identify, body: Array(json.utf8))
         #expect(client.take() == [.error("E_BAD_BODY IDENTIFY failed to decode JSON body")])
-        #expect(client.isHungUp)
+        #expect(client.isDisconnected)
     }
 
-    @Test func `may come twice, and after a PUB`() {
+    @Test func `can be sent twice, and after a PUB`() {
         let client = broker.client()
         client.identify(Identify())
         client.publish("play")

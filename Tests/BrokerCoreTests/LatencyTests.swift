@@ -1,9 +1,10 @@
 import NSQWire
+import TallyBasics
 import Testing
 
 @testable import BrokerCore
 
-@Suite struct `How long messages take to their FIN` {
+@Suite struct `The latency statistics` {
     let broker = TestBroker { $0.latencyPercentiles = [1, 0.5] }
 
     private func value(_ latency: LatencyStatistics?, _ quantile: Double) -> Duration? {
@@ -11,7 +12,7 @@ import Testing
             .map { .nanoseconds($0.nanoseconds) }
     }
 
-    @Test func `is counted for each channel, and for the topic of all of them`() {
+    @Test func `count messages for each channel, and for the topic in total`() {
         let quick = broker.consumer(ready: 10)
         let slow = broker.consumer(of: .archive, ready: 10)
         broker.client().multiPublish(["one", "two", "three"])
@@ -29,7 +30,7 @@ import Testing
         #expect(abs((value(all, 0.5) ?? .zero) / .seconds(2) - 1) < 0.01)
     }
 
-    @Test func `counts from the publishing on, over timeouts and deferrals`() {
+    @Test func `measure the time since the publish, with timeouts and delays`() {
         let consumer = broker.consumer(ready: 1)
         broker.client().publish("later", after: .seconds(5))
         broker.pass(.seconds(5))
@@ -39,7 +40,7 @@ import Testing
         #expect(value(broker.channel()?.latency, 1) == .seconds(10))
     }
 
-    @Test func `is forgotten after the window`() {
+    @Test func `exclude messages older than the window`() {
         let consumer = broker.consumer(ready: 1)
         broker.client().publish("one")
         consumer.finish(consumer.takeMessages())
@@ -50,17 +51,17 @@ import Testing
         #expect(value(broker.channel()?.latency, 1) == .zero)
     }
 
-    @Test func `is not kept unless somebody asks for it`() {
+    @Test func `are empty if no percentiles are requested`() {
         let broker = TestBroker()
         let consumer = broker.consumer(ready: 1)
         broker.client().publish("one")
         consumer.finish(consumer.takeMessages())
-        #expect(broker.channel()?.latency == LatencyStatistics([], broker.core.turn))
+        #expect(broker.channel()?.latency == LatencyStatistics([], broker.core.context))
         #expect(broker.channel()?.latency.percentiles == nil)
     }
 
     @Test(arguments: [0, 1, 127, 128, 255, 256, 12_345, 1_000_000, 60_000_000_000, Int64.max])
-    func `is told to a percent`(nanoseconds: Int64) {
+    func `have an error below one percent`(nanoseconds: Int64) {
         var histogram = LatencyHistogram()
         histogram.add(nanoseconds)
         #expect(histogram.nanoseconds(at: 1) == nanoseconds)
@@ -70,7 +71,7 @@ import Testing
         #expect(Double(told) <= Double(nanoseconds) * 1.01)
     }
 
-    @Test func `has percentiles that as many messages keep to`() {
+    @Test func `contain percentiles that are at least the duration of that part of all messages`() {
         var histogram = LatencyHistogram()
         for number in 1...1000 { histogram.add(Int64(number) * 1_000_000) }
         for (quantile, milliseconds) in [(0.5, 500.0), (0.99, 990), (0.001, 1), (1, 1000)] {
@@ -79,7 +80,7 @@ import Testing
         }
     }
 
-    @Test func `moves on half a window at a time`() {
+    @Test func `advance by half a window`() {
         let window = LatencyWindow(length: .seconds(10), at: 0)
         let second: Int64 = 1_000_000_000
         window.add(1, at: 4 * second)

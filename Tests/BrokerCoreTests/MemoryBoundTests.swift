@@ -2,7 +2,7 @@ import BrokerCore
 import NSQWire
 import Testing
 
-@Suite struct `When the memory for messages is full` {
+@Suite struct `At the limit of message memory` {
     let broker = TestBroker { $0.maxMemoryBytes = 1 << 20 }
     let filler: TestClient
     let consumer: TestClient
@@ -14,8 +14,8 @@ import Testing
         for _ in 1...200 { filler.send(.publish(.plays), body: body) }
     }
 
-    @Test func `publishers are refused, each in its command's way`() {
-        #expect(filler.isHungUp)
+    @Test func `each publishing command returns its own error`() {
+        #expect(filler.isDisconnected)
         let full = "queue memory is full at 1048576 bytes"
         #expect(filler.take().last == .error("E_PUB_FAILED PUB failed \(full)"))
 
@@ -27,11 +27,11 @@ import Testing
         #expect(deferring.take() == [.error("E_DPUB_FAILED DPUB failed \(full)")])
     }
 
-    @Test func `no more is used than a slab beyond it`() {
+    @Test func `the memory in use exceeds the limit by one slab at most`() {
         #expect(broker.statistics.usedMemoryBytes <= (1 << 20) + SlabPool.fullSlabBytes)
     }
 
-    @Test func `nothing that was accepted is lost, and publishers are welcome again after it`() {
+    @Test func `all accepted messages are delivered, and publishing succeeds afterwards`() {
         let accepted = broker.topic()!.messageCount
         consumer.send(.ready(count: 2_500))
         let held = consumer.takeMessages()
@@ -44,7 +44,7 @@ import Testing
         #expect(consumer.takeBodies() == ["again"])
     }
 
-    @Test func `a consumer's commands work as ever`() {
+    @Test func `the commands of consumers succeed`() {
         consumer.send(.ready(count: 2))
         let held = consumer.takeMessages()
         consumer.requeue(held[0])
@@ -56,7 +56,7 @@ import Testing
 }
 
 @Suite struct `Many small messages in one batch` {
-    @Test func `are measured by what they will take, not by their bodies`() {
+    @Test func `count with the memory of their frames and not only of their bodies`() {
         let broker = TestBroker { $0.maxMemoryBytes = 100_000 }
         let producer = broker.client()
         producer.multiPublish((1...5_000).map { _ in "x" })
@@ -69,7 +69,7 @@ import Testing
 }
 
 @Suite struct `A broker that is stopping` {
-    @Test func `takes no message any more, and delivers what it has`() {
+    @Test func `refuses new messages, and delivers those that it has`() {
         let broker = TestBroker()
         let producers = (1...3).map { _ in broker.client() }
         let consumer = broker.consumer()

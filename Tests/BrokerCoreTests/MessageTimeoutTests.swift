@@ -5,7 +5,7 @@ import Testing
 @Suite struct `A message in flight` {
     let broker = TestBroker()
 
-    @Test func `goes to another consumer when its time is up, not before`() {
+    @Test func `is redelivered to another consumer after its timeout and not before`() {
         let slow = broker.consumer(ready: 1)
         broker.client().publish("play")
         #expect(slow.takeMessages().map(\.attempts) == [1])
@@ -21,7 +21,7 @@ import Testing
         #expect(channel?.clients.map(\.inFlightCount) == [0, 1])
     }
 
-    @Test func `has the timeout of the client that holds it`() {
+    @Test func `has the timeout of its consumer`() {
         let short = broker.consumer(ready: 1) { $0.messageTimeout = 1_000 }
         let long = broker.consumer(ready: 1) { $0.messageTimeout = 5_000 }
         broker.client().multiPublish(["one", "two"])
@@ -39,14 +39,14 @@ import Testing
         #expect(broker.channel()?.timeoutCount == 2)
     }
 
-    @Test func `may come back to the same client`() {
+    @Test func `can be redelivered to the same consumer`() {
         let consumer = broker.consumer(ready: 1) { $0.messageTimeout = 1_000 }
         broker.client().publish("play")
         broker.pass(.seconds(5))
         #expect(consumer.takeMessages().map(\.attempts) == [1, 2, 3, 4, 5, 6])
     }
 
-    @Test func `is not taken back while the client does, in time, what ends it`() {
+    @Test func `does not time out after FIN, REQ or TOUCH`() {
         let consumer = broker.consumer(ready: 10) { $0.messageTimeout = 1_000 }
         broker.client().multiPublish(["one", "two"])
         let held = consumer.takeMessages()
@@ -58,7 +58,7 @@ import Testing
         #expect(broker.channel()?.deferredCount == 1)
     }
 
-    @Test func `of many, ends each at its own time`() {
+    @Test func `times out independently of other messages`() {
         let consumer = broker.consumer(ready: 100) { $0.messageTimeout = 1_000 }
         let producer = broker.client()
         for number in 0..<10 {
@@ -68,7 +68,7 @@ import Testing
         let held = consumer.takeMessages()
         consumer.send(.ready(count: 0))
         consumer.finish(held[3], held[0], held[8])
-        // Number n came at 10·n ms: it is back at 1,000 + 10·n.
+        // Message n was delivered after 10·n ms, so it times out after 1,000 + 10·n ms.
         broker.pass(.milliseconds(899))
         var depths: [Int] = []
         for _ in 0..<10 {
@@ -78,7 +78,7 @@ import Testing
         #expect(depths == [0, 1, 2, 2, 3, 4, 5, 6, 6, 7])
     }
 
-    @Test func `of a paused channel still comes to its end`() {
+    @Test func `times out in a paused channel`() {
         let consumer = broker.consumer(ready: 1) { $0.messageTimeout = 1_000 }
         broker.client().publish("play")
         #expect(consumer.takeMessages().count == 1)
@@ -89,7 +89,7 @@ import Testing
         #expect(consumer.takeMessages() == [])
     }
 
-    /// Lets time pass for clients that answer heartbeats.
+    /// Advances the clock, while the clients respond to heartbeats.
     private func keepAlive(_ clients: [TestClient], for duration: Duration) {
         let step = duration / 10
         for _ in 1...10 {

@@ -2,15 +2,15 @@ import Foundation
 import TestKit
 import Testing
 
-@Suite struct `The broker and a model of NSQ's rules` {
-    /// Worlds are small, so that everything meets everything else, and there are many of them.
+@Suite struct `The broker and a model of NSQ` {
+    /// Each world has few topics and clients, so that all combinations of events occur.
     static let steps = 400
     static let seeds: [UInt64] =
         ProcessInfo.processInfo.environment["TALLY_SEED"].flatMap(UInt64.init).map { [$0] }
         ?? (0..<200).map { [first = SeededGenerator().seed] in first + $0 }
 
     @Test(arguments: 0..<4)
-    func `agree through whatever happens`(quarter: Int) {
+    func `agree after random commands and events`(quarter: Int) {
         for seed in Self.seeds where Int(seed % 4) == quarter {
             guard let failure = failure(seed: seed) else { continue }
             let again = SeededGenerator(seed: seed).repetition(of: "BrokerCoreTests.ModelTests")
@@ -19,7 +19,9 @@ import Testing
         }
     }
 
-    /// - Returns: what went wrong in the world that `seed` makes, and at which step.
+    /// Runs the world of a seed.
+    ///
+    /// - Returns: the failure with its step; `nil` if there is none.
     private func failure(seed: UInt64) -> String? {
         let world = World(seed: seed)
         for step in 1...Self.steps {

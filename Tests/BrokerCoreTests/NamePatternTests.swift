@@ -4,7 +4,7 @@ import Testing
 @testable import BrokerCore
 
 /// Go, “regexp/syntax”.
-@Suite struct `A pattern for names` {
+@Suite struct `A name pattern` {
     @Test(arguments: [
         ("", "", true), ("", "a", true), ("a", "", false), ("b", "abc", true), ("^b", "abc", false),
         ("b$", "abc", false), ("^abc$", "abc", true), ("^a.c$", "abc", true),
@@ -23,7 +23,7 @@ import Testing
         ("a||b", "x", true), ("^(a*)*$", "aaa", true), ("^(a*)*$", "b", false),
         ("x{1,2", "x{1,2", true),
     ])
-    func `matches as Go has it`(pattern: String, name: String, isMatch: Bool) throws {
+    func `matches the same names as in Go`(pattern: String, name: String, isMatch: Bool) throws {
         let pattern = try #require(NamePattern(pattern))
         #expect(pattern.matches(name) == isMatch)
     }
@@ -33,23 +33,23 @@ import Testing
         "a{1001}",
         #"a\"#, #"\8"#, #"\pL"#, "(?", "(?x)a", "(?P<n>a)", "[[:alpha:]]", "(a{1000}){1000}",
     ])
-    func `is none if it cannot be read to its end`(pattern: String) {
+    func `is invalid if it cannot be parsed completely`(pattern: String) {
         #expect(NamePattern(pattern) == nil)
     }
 
-    @Test func `cannot be nested without end`() {
+    @Test func `has a bounded nesting depth`() {
         let deep = String(repeating: "(", count: 50_000) + String(repeating: ")", count: 50_000)
         #expect(NamePattern(deep) == nil)
     }
 
-    @Test func `is matched in time, however it is chosen`() throws {
+    @Test func `matches in linear time for any pattern`() throws {
         let name = String(repeating: "a", count: 63) + "b"
         for pattern in ["^(a+)+$", "^(a|a)*$", "^(a*)*c", "(a|aa)+$", "(.*)*(.*)*(.*)*x"] {
             #expect(try !#require(NamePattern(pattern)).matches(name))
         }
     }
 
-    @Test func `matches what Swift's Regex does`() throws {
+    @Test func `matches the same names as Swift's Regex`() throws {
         var generator = SeededGenerator()
         for _ in 0..<1500 {
             let text = randomPattern(depth: 3, &generator)

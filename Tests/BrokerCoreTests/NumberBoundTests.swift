@@ -2,13 +2,13 @@ import BrokerCore
 import NSQWire
 import Testing
 
-@Suite struct `When there are as many topics as there may be` {
+@Suite struct `At the limit of topics` {
     let broker = TestBroker { $0.maxTopics = 1 }
     let full = "number of topics exceeds limit of 1"
 
     init() { broker.client().publish("kept") }
 
-    @Test func `whoever names another one is refused, each in its command's way`() {
+    @Test func `each command that would create a topic returns its own error`() {
         let producer = broker.client()
         producer.publish("x", to: .likes)
         #expect(producer.take() == [.error("E_PUB_FAILED PUB failed \(full)")])
@@ -24,7 +24,7 @@ import Testing
         #expect(broker.statistics.topics.map(\.name) == [.plays])
     }
 
-    @Test func `the topics that are there take and give as ever`() {
+    @Test func `existing topics accept and deliver messages`() {
         let producer = broker.client()
         producer.publish("more")
         #expect(producer.take() == [.ok])
@@ -32,7 +32,7 @@ import Testing
         #expect(consumer.takeBodies() == ["kept", "more"])
     }
 
-    @Test func `one that is deleted makes room`() {
+    @Test func `a deleted topic permits a new one`() {
         broker.control { $0.deleteTopic(.plays, at: $1) }
         let producer = broker.client()
         producer.publish("x", to: .likes)
@@ -40,22 +40,22 @@ import Testing
     }
 }
 
-@Suite struct `When a topic has as many channels as it may have` {
+@Suite struct `At the limit of a topic's channels` {
     let broker = TestBroker { $0.maxChannelsPerTopic = 1 }
 
-    @Test func `another one is refused, and the first has what it had`() {
+    @Test func `SUB to a new channel fails, and the existing channel keeps its messages`() {
         let first = broker.consumer()
         let second = broker.client()
         second.send(.subscribe(.plays, .archive))
         let full = "number of channels exceeds limit of 1"
         #expect(second.take() == [.error("E_SUB_FAILED SUB failed \(full)")])
-        #expect(second.isHungUp)
+        #expect(second.isDisconnected)
         broker.client().publish("kept")
         first.send(.ready(count: 1))
         #expect(first.takeBodies() == ["kept"])
     }
 
-    @Test func `it may have more consumers, and other topics have channels of their own`() {
+    @Test func `the existing channel accepts consumers, and other topics accept channels`() {
         _ = broker.consumer()
         #expect(broker.channel()?.clients.count == 1)
         _ = broker.consumer()
@@ -66,14 +66,14 @@ import Testing
     }
 }
 
-@Suite struct `A client that is one too many` {
-    @Test func `is told so, and hung up on`() {
+@Suite struct `A client beyond the limit of connections` {
+    @Test func `receives an error, and its connection is closed`() {
         let broker = TestBroker()
-        let client = broker.stranger()
-        broker.turn { broker.core.refuse(client.session, beyond: 3, at: broker.now) }
+        let client = broker.connectedClient()
+        broker.iteration { broker.core.refuse(client.session, beyond: 3, at: broker.now) }
         #expect(
             client.take()
                 == [.error("E_INVALID connection refused number of clients exceeds limit of 3")])
-        #expect(client.isHungUp)
+        #expect(client.isDisconnected)
     }
 }

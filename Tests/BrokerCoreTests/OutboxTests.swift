@@ -4,7 +4,7 @@ import Testing
 @testable import BrokerCore
 
 @Suite struct `An outbox` {
-    @Test func `is drained in portions, across its pieces and within them`() {
+    @Test func `is drained in portions of any size`() {
         let slab = SlabPool().slab(of: 4096)
         for offset in 0..<4096 {
             slab.base.storeBytes(of: UInt8(offset % 251), toByteOffset: offset, as: UInt8.self)

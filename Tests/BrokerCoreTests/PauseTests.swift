@@ -5,7 +5,7 @@ import Testing
 @Suite struct `A paused channel` {
     let broker = TestBroker()
 
-    @Test func `takes messages in and gives none out until it goes on`() {
+    @Test func `accepts messages and delivers none until it is unpaused`() {
         let consumer = broker.consumer(ready: 10)
         let other = broker.consumer(of: .archive, ready: 10)
         let producer = broker.client()
@@ -19,7 +19,7 @@ import Testing
         #expect(consumer.takeBodies() == ["one", "two"])
     }
 
-    @Test func `lets what is in flight be finished, requeued and touched`() {
+    @Test func `accepts FIN, REQ and TOUCH for messages in flight`() {
         let consumer = broker.consumer(ready: 10)
         broker.client().multiPublish(["one", "two", "three"])
         let held = consumer.takeMessages()
@@ -36,7 +36,7 @@ import Testing
 @Suite struct `A paused topic` {
     let broker = TestBroker()
 
-    @Test func `keeps what comes, and delivers what its channels have already`() {
+    @Test func `keeps new messages, while its channels deliver theirs`() {
         let consumer = broker.consumer(ready: 1)
         let producer = broker.client()
         producer.publish("one", "two")
@@ -57,10 +57,11 @@ import Testing
         #expect(broker.topic()?.depth == 0)
     }
 
-    @Test func `has passed on what was published in the same turn, before`() {
+    @Test
+    func `dispatches messages that were published before the pause in the same loop iteration`() {
         let consumer = broker.consumer(ready: 10)
         let producer = broker.client()
-        broker.turn {
+        broker.iteration {
             producer.publish("before")
             broker.control { $0.pauseTopic(.plays, true, at: $1) }
             producer.publish("after")
@@ -68,7 +69,7 @@ import Testing
         #expect(consumer.takeBodies() == ["before"])
     }
 
-    @Test func `gives what it kept to a channel that comes meanwhile, too`() {
+    @Test func `dispatches the messages that it kept to channels created during the pause`() {
         let first = broker.consumer(of: .count, ready: 10)
         let producer = broker.client()
         producer.publish("before")
@@ -82,7 +83,7 @@ import Testing
         #expect(second.takeBodies() == ["kept", "deferred"])
     }
 
-    @Test func `may be paused and unpaused twice, and unknown ones not at all`() {
+    @Test func `can be paused and unpaused twice, while an unknown topic cannot be paused`() {
         _ = broker.consumer()
         for isPaused in [true, true, false, false] {
             #expect(broker.control { $0.pauseTopic(.plays, isPaused, at: $1) })

@@ -1,32 +1,33 @@
 import BrokerCore
 import NSQWire
+import TallyBasics
 import Testing
 
 @Suite struct `Publishing` {
     let broker = TestBroker()
 
-    @Test func `is answered OK, command by command, and makes the topic`() {
+    @Test func `returns OK for each command, and creates the topic`() {
         let producer = broker.client()
         producer.publish("one")
         producer.multiPublish(["two", "three"])
         producer.publish("four", after: .seconds(1))
         #expect(producer.take() == [.ok, .ok, .ok])
-        #expect(broker.core.takeEvents() == [.topicCreated(.plays)])
+        #expect(broker.core.drainEvents() == [.topicCreated(.plays)])
         #expect(broker.topic()?.messageCount == 4)
         #expect(broker.topic()?.messageBytes == 15)
     }
 
-    @Test func `gives a message the wall clock's time and 1 attempt`() throws {
+    @Test func `gives a message the time of the wall clock and 1 attempt`() throws {
         let consumer = broker.consumer(ready: 1)
         broker.pass(.milliseconds(1_234))
         broker.client().publish("play")
         let message = try #require(consumer.takeMessages().first)
-        #expect(message.timestampNanoseconds == Moment.start.wall + 1_234_000_000)
+        #expect(message.timestampNanoseconds == Timestamp.start.wall + 1_234_000_000)
         #expect(message.attempts == 1)
         #expect(message.id.number != nil)
     }
 
-    @Test func `takes any bytes, up to the very limit`() {
+    @Test func `accepts any bytes up to the size limit`() {
         let consumer = broker.consumer(ready: 3)
         let producer = broker.client()
         let every = (0...255).map { UInt8($0) }
@@ -38,7 +39,7 @@ import Testing
         #expect(got == [every, largest, largest])
     }
 
-    @Test func `works in every state`() {
+    @Test func `succeeds in every state of the connection`() {
         let client = broker.consumer(ready: 1)
         client.publish("subscribed")
         #expect(client.take().contains(.ok))
@@ -48,7 +49,7 @@ import Testing
         #expect(broker.topic()?.messageCount == 2)
     }
 
-    @Test func `to one topic and then another keeps them apart`() {
+    @Test func `delivers the messages of each topic separately`() {
         let producer = broker.client()
         for _ in 1...3 {
             producer.publish("play", to: .plays)
@@ -59,7 +60,7 @@ import Testing
         #expect(broker.statistics.producers.map(\.publishCounts) == [[.plays: 3, .likes: 3]])
     }
 
-    @Test func `takes carriage returns before newlines`() {
+    @Test func `accepts carriage returns before newlines`() {
         let producer = broker.client()
         producer.send(text: "PUB plays\r\n\0\0\0\u{2}\r\nNOP\r\nPUB plays\n\0\0\0\u{1}x")
         #expect(producer.take() == [.ok, .ok])
@@ -70,7 +71,7 @@ import Testing
 @Suite struct `MPUB` {
     let broker = TestBroker()
 
-    /// The command with `bodies`, their sizes and the count as given.
+    /// An MPUB with `bodies` and the given sizes and count.
     private func batch(
         count: Int32, total: Int32 = 100, _ messages: [(size: Int32, body: String)]
     ) -> [UInt8] {
@@ -90,13 +91,13 @@ import Testing
             (0, "E_BAD_BODY MPUB invalid message count 0"),
             (1_048_576, "E_BAD_BODY MPUB invalid message count 1048576"),
         ] as [(Int32, String)])
-    func `of no good count is refused, though the topic exists by then`(
+    func `returns an error for an invalid count after it has created the topic`(
         count: Int32, error: String
     ) {
         let producer = broker.client()
         producer.send(batch(count: count, []))
         #expect(producer.take() == [.error(error)])
-        #expect(producer.isHungUp)
+        #expect(producer.isDisconnected)
         #expect(broker.topic()?.messageCount == 0)
     }
 
@@ -106,7 +107,7 @@ import Testing
             (-3, "E_BAD_MESSAGE MPUB invalid message(2) body size -3"),
             (1_048_577, "E_BAD_MESSAGE MPUB message too big 1048577 > 1048576"),
         ] as [(Int32, String)])
-    func `with one bad message publishes none`(size: Int32, error: String) {
+    func `publishes no message if one of them is invalid`(size: Int32, error: String) {
         let consumer = broker.consumer(ready: 10)
         let producer = broker.client()
         producer.send(batch(count: 4, [(1, "a"), (1, "b"), (size, "")]))
@@ -115,7 +116,7 @@ import Testing
         #expect(broker.topic()?.messageCount == 0)
     }
 
-    @Test func `is not published before its last byte is there`() {
+    @Test func `publishes nothing before its last byte has arrived`() {
         let consumer = broker.consumer(ready: 10)
         let producer = broker.client()
         let bytes = batch(count: 2, [(3, "one"), (3, "two")])
@@ -126,14 +127,14 @@ import Testing
         #expect(consumer.takeBodies() == ["one", "two"])
     }
 
-    @Test func `that is half there is forgotten when its client goes`() {
+    @Test func `publishes nothing if the client disconnects in the middle`() {
         let producer = broker.client()
         producer.send(batch(count: 2, [(3, "one")]))
         producer.leave()
         #expect(broker.topic()?.messageCount == 0)
     }
 
-    @Test func `is read by its count and sizes, whatever total it names`() {
+    @Test func `is parsed by its count and sizes, and ignores its total`() {
         let consumer = broker.consumer(ready: 10)
         let producer = broker.client()
         producer.send(batch(count: 1, total: 1, [(3, "one")]) + Array("NOP\n".utf8))
@@ -141,17 +142,17 @@ import Testing
         #expect(consumer.takeBodies() == ["one"])
     }
 
-    @Test func `that goes on beyond the largest body is refused, whatever total it names`() {
+    @Test func `returns an error for a body beyond the limit, whatever its total`() {
         let broker = TestBroker { $0.maxBodyBytes = 100 }
         let producer = broker.client()
         let body = String(repeating: "x", count: 40)
         producer.send(batch(count: 3, [(40, body), (40, body), (40, "")]))
         #expect(producer.take() == [.error("E_BAD_BODY MPUB body too big 136 > 100")])
-        #expect(producer.isHungUp)
+        #expect(producer.isDisconnected)
         #expect(broker.topic()?.messageCount == 0)
     }
 
-    @Test func `may fill a body to its limit`() {
+    @Test func `accepts a body of the maximum size`() {
         let broker = TestBroker { $0.maxBodyBytes = 104 }
         let producer = broker.client()
         producer.multiPublish((1...20).map { _ in "x" })

@@ -14,7 +14,7 @@ import Testing
         producer.multiPublish((1...count).map { "play \($0)" })
     }
 
-    @Test func `is needed before the first message`() {
+    @Test func `delivers no message before the first RDY`() {
         let consumer = broker.consumer()
         publish(1)
         #expect(consumer.takeMessages().isEmpty)
@@ -22,7 +22,7 @@ import Testing
         #expect(consumer.takeBodies() == ["play 1"])
     }
 
-    @Test func `is a level, not a credit: each FIN makes room for one more`() {
+    @Test func `limits the messages in flight, so that each FIN permits one more delivery`() {
         let consumer = broker.consumer(ready: 2)
         publish(5)
         let held = consumer.takeMessages()
@@ -33,7 +33,10 @@ import Testing
         #expect(consumer.takeBodies() == ["play 4"])
     }
 
-    @Test func `lowered takes nothing back, and nothing comes until less is in flight`() {
+    @Test
+    func
+        `reclaims no messages when the count decreases, and delivers none until fewer are in flight`()
+    {
         let consumer = broker.consumer(ready: 3)
         publish(5)
         let held = consumer.takeMessages()
@@ -44,7 +47,7 @@ import Testing
         #expect(consumer.takeBodies() == ["play 4"])
     }
 
-    @Test func `0 stops, and a later one starts again`() {
+    @Test func `stops the delivery with a count of 0 and resumes it with a later count`() {
         let consumer = broker.consumer(ready: 1)
         publish(2)
         consumer.send(.ready(count: 0))
@@ -55,14 +58,14 @@ import Testing
     }
 
     @Test(arguments: [("RDY\n", 1), ("RDY \n", 0), ("RDY 003\n", 3), ("RDY 2500\n", 2500)])
-    func `may be written in several ways`(line: String, count: Int) {
+    func `accepts a count that is missing, empty or has leading zeros`(line: String, count: Int) {
         let consumer = broker.consumer()
         consumer.send(text: line)
         #expect(consumer.take() == [])
         #expect(broker.channel()?.clients.map(\.readyCount) == [count])
     }
 
-    @Test func `counts what is in flight after REQ, timeout and emptying as room`() {
+    @Test func `permits further deliveries after REQ, a timeout and emptying the channel`() {
         let consumer = broker.consumer(ready: 1) { $0.messageTimeout = 1_000 }
         publish(4)
         let first = consumer.takeMessages()

@@ -4,13 +4,13 @@ import NSQWire
 import TestKit
 import Testing
 
-@Suite struct `What nsqd recorded` {
+@Suite struct `Conversations recorded with nsqd` {
     @Test(arguments: try Recording.all)
-    func `is what this core says`(recording: WireConversation) throws {
+    func `get the same responses from the broker`(recording: WireConversation) throws {
         try ConversationPlayer(recording).play()
     }
 
-    @Test func `is played`() throws {
+    @Test func `exist as fixtures`() throws {
         #expect(try Recording.all.count > 125)
     }
 }
@@ -24,8 +24,8 @@ private enum Recording {
     }
 }
 
-/// Plays a conversation's clients and its authorization server, and holds what the clients get
-/// against what nsqd said.
+/// Replays the clients and the authorization server of a conversation, and compares the responses
+/// with nsqd's.
 private final class ConversationPlayer {
     private let conversation: WireConversation
     private let broker: TestBroker
@@ -62,8 +62,8 @@ private final class ConversationPlayer {
                     "line \(step.line): \(String(decoding: frame.data, as: UTF8.self))")
             case .expectNothing:
                 #expect(frames[step.client, default: []].isEmpty, "line \(step.line)")
-                #expect(!client.isHungUp, "line \(step.line)")
-            case .expectClose: #expect(client.isHungUp, "line \(step.line)")
+                #expect(!client.isDisconnected, "line \(step.line)")
+            case .expectClose: #expect(client.isDisconnected, "line \(step.line)")
             case .wait(let duration): broker.pass(duration)
             }
         }
@@ -72,8 +72,8 @@ private final class ConversationPlayer {
 
     private func client(named name: String) -> TestClient {
         if let client = clients[name] { return client }
-        let client = broker.stranger()
-        client.whenFrameComes = { [unowned self] frame in
+        let client = broker.connectedClient()
+        client.onFrame = { [unowned self] frame in
             frames[name, default: []].append((frame.kind.rawValue, Array(frame.data)))
         }
         clients[name] = client
@@ -108,7 +108,7 @@ extension BrokerOptions {
 }
 
 extension Duration {
-    /// As nsqd's flags spell it, in one unit.
+    /// Parses a duration of one unit, in the syntax of nsqd's flags.
     fileprivate init?(flag: String) {
         let digits = flag.prefix { $0.isNumber }
         guard let number = Int(digits) else { return nil }

@@ -5,7 +5,7 @@ import Testing
 @Suite struct `REQ` {
     let broker = TestBroker()
 
-    @Test func `without delay puts a message behind what is queued`() {
+    @Test func `without a delay puts a message behind the queued ones`() {
         let consumer = broker.consumer(ready: 1)
         broker.client().multiPublish(["one", "two", "three"])
         let first = consumer.takeMessages()
@@ -20,12 +20,12 @@ import Testing
         #expect(consumer.take() == [])
     }
 
-    @Test func `without delay puts a message before what is published later`() {
+    @Test func `without a delay puts a message before those that are published later`() {
         let consumer = broker.consumer(ready: 1)
         let producer = broker.client()
         producer.multiPublish(["one", "two"])
         let first = consumer.takeMessages()
-        broker.turn {
+        broker.iteration {
             consumer.send(.ready(count: 0))
             consumer.requeue(first[0])
             producer.publish("three")
@@ -34,7 +34,7 @@ import Testing
         #expect(consumer.takeBodies() == ["two", "one", "three"])
     }
 
-    @Test func `keeps several requeued messages in the order they were requeued`() {
+    @Test func `redelivers several messages in the order of their REQs`() {
         let consumer = broker.consumer(ready: 10)
         broker.client().multiPublish(["one", "two", "three"])
         let held = consumer.takeMessages()
@@ -42,7 +42,7 @@ import Testing
         #expect(consumer.takeBodies() == ["three", "one", "two"])
     }
 
-    @Test func `is counted at once, for channel and client`() {
+    @Test func `is counted at once for the channel and the client`() {
         let consumer = broker.consumer(ready: 10)
         broker.client().multiPublish(["one", "two"])
         let held = consumer.takeMessages()
@@ -57,7 +57,7 @@ import Testing
         #expect(channel?.clients.map(\.requeueCount) == [2])
     }
 
-    @Test func `with a delay defers: never early, and on time`() {
+    @Test func `with a delay redelivers a message at its deadline and not before`() {
         let consumer = broker.consumer(ready: 10)
         broker.client().publish("play")
         let message = consumer.takeMessages()[0]
@@ -68,7 +68,7 @@ import Testing
         #expect(consumer.takeMessages().map(\.attempts) == [2])
     }
 
-    @Test func `with a delay beyond the longest is cut to that, however large`() {
+    @Test func `limits the delay to the maximum`() {
         let consumer = broker.consumer(ready: 10) { $0.heartbeatInterval = 60_000 }
         broker.client().multiPublish(["one", "two"])
         let held = consumer.takeMessages()
@@ -84,7 +84,10 @@ import Testing
         #expect(consumer.takeBodies() == ["one", "two"])
     }
 
-    @Test func `of a message that waits, is deferred or is another's fails softly`() {
+    @Test
+    func
+        `fails without closing the connection for a queued or deferred message, or one in flight to another consumer`()
+    {
         let consumer = broker.consumer(ready: 10)
         let other = broker.consumer()
         broker.client().multiPublish(["one", "two", "three"])
@@ -105,7 +108,7 @@ import Testing
             ])
     }
 
-    @Test func `leaves ID, timestamp and body as they were, however often`() throws {
+    @Test func `leaves the ID, timestamp and body unchanged`() throws {
         let consumer = broker.consumer(ready: 1)
         broker.client().publish("the play")
         let first = try #require(consumer.takeMessages().first)
@@ -125,7 +128,7 @@ import Testing
         #expect(last.attempts == 301, "more than one byte holds")
     }
 
-    @Test func `counts attempts to 65535, and then from 0 again, as nsqd does`() throws {
+    @Test func `counts attempts up to 65535 and then from 0, as nsqd does`() throws {
         let consumer = broker.consumer(ready: 1)
         broker.client().publish("play")
         var message = try #require(consumer.takeMessages().first)

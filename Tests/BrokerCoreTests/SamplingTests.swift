@@ -4,7 +4,9 @@ import Testing
 
 @Suite struct `A sampling consumer` {
     @Test(arguments: [1, 10, 50, 98])
-    func `gets about its share of the messages, the others are gone`(rate: Int) {
+    func `receives about the sampled percentage of messages, and the channel discards the others`(
+        rate: Int
+    ) {
         let broker = TestBroker { $0.seed = 7 }
         let consumer = broker.consumer(ready: 2_500) { $0.sampleRate = rate }
         let producer = broker.client()
@@ -29,7 +31,7 @@ import Testing
         #expect(broker.statistics.usedMemoryBytes == 0)
     }
 
-    @Test func `gets the same ones for the same seed, and others for another`() {
+    @Test func `receives the same messages for the same seed, and others for another seed`() {
         func sample(seed: UInt64) -> [String] {
             let broker = TestBroker { $0.seed = seed }
             let consumer = broker.consumer(ready: 2_500) { $0.sampleRate = 30 }
@@ -40,18 +42,18 @@ import Testing
         #expect(sample(seed: 1) != sample(seed: 2))
     }
 
-    @Test func `may miss a message that comes back, too`() {
+    @Test func `can skip a redelivered message`() {
         let broker = TestBroker()
         let consumer = broker.consumer(ready: 1_000) { $0.sampleRate = 50 }
         broker.client().multiPublish((1...1_000).map { "play \($0)" })
         let first = consumer.takeMessages()
-        broker.turn { first.forEach { consumer.requeue($0) } }
+        broker.iteration { first.forEach { consumer.requeue($0) } }
         let second = consumer.takeMessages()
         #expect(abs(second.count - first.count / 2) < 80)
         #expect(broker.channel()?.inFlightCount == second.count)
     }
 
-    @Test func `is never given more than RDY`() {
+    @Test func `never has more messages in flight than its RDY count`() {
         let broker = TestBroker()
         let consumer = broker.consumer(ready: 3) { $0.sampleRate = 50 }
         broker.client().multiPublish((1...100).map { "play \($0)" })

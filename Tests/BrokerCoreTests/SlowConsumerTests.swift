@@ -19,7 +19,7 @@ import Testing
         }
     }
 
-    @Test func `is given a bound, and the rest when it reads again`() {
+    @Test func `receives a bounded number of bytes, and the rest after it has read them`() {
         producer.multiPublish((1...200).map { _ in [UInt8](repeating: 1, count: 10_000) })
         #expect(slow.session.outbox.byteCount <= 110_000)
         let first = broker.channel()!.inFlightCount
@@ -28,7 +28,7 @@ import Testing
         #expect(slow.takeMessages().count == 200)
     }
 
-    @Test func `is given no more than the bound of messages that come back, either`() {
+    @Test func `receives a bounded number of bytes of redelivered messages`() {
         slow.send(.ready(count: 0))
         let quick = broker.consumer(ready: 2_500)
         publish(100)
@@ -39,14 +39,14 @@ import Testing
         #expect(broker.channel()?.depth == 90)
     }
 
-    @Test func `leaves what it cannot take to another that can`() {
+    @Test func `leaves the other messages to a consumer that reads`() {
         publish(20)
         let quick = broker.consumer(ready: 100)
         #expect(quick.takeMessages().count >= 9)
         #expect(broker.channel()?.depth == 0)
     }
 
-    @Test func `is not read from while its answers wait`() {
+    @Test func `is not read from while its responses are unsent`() {
         #expect(!slow.session.isCongested(limit: 100_000))
         publish(20)
         #expect(slow.session.isCongested(limit: 100_000))
@@ -54,7 +54,7 @@ import Testing
         #expect(!slow.session.isCongested(limit: 100_000))
     }
 
-    @Test func `gets one message that is larger than the bound`() {
+    @Test func `receives a message that is larger than the bound`() {
         let consumer = broker.consumer(of: .archive, ready: 1)
         producer.send(.publish(.plays), body: [UInt8](repeating: 1, count: 300_000))
         #expect(consumer.takeMessages().count == 1)

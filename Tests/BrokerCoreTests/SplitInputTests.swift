@@ -3,11 +3,11 @@ import NSQWire
 import TestKit
 import Testing
 
-@Suite struct `A client's bytes` {
-    /// Everything one client says in a small world, and all that it is told.
+@Suite struct `The input of a client` {
+    /// The commands of one client, and everything that it receives.
     private func conversation(_ bytes: [UInt8], cutAt cuts: [Int]) -> [Received] {
         let broker = TestBroker()
-        let client = broker.stranger()
+        let client = broker.connectedClient()
         var start = 0
         for end in cuts + [bytes.count] where end > start {
             client.send(Array(bytes[start..<end]))
@@ -16,13 +16,13 @@ import Testing
         return client.take()
     }
 
-    /// The magic and one of every kind; IDs as a broker that has just started gives them.
+    /// The magic and one command of every kind, with the first message IDs of a new broker.
     private var script: [UInt8] {
         var bytes = Array(Command.magic.bytes)
-        var wishes = Identify()
-        wishes.featureNegotiation = true
-        wishes.messageTimeout = 5_000
-        Command.identify.append(body: wishes.json, to: &bytes)
+        var request = Identify()
+        request.featureNegotiation = true
+        request.messageTimeout = 5_000
+        Command.identify.append(body: request.json, to: &bytes)
         Command.nop.append(to: &bytes)
         Command.publish(.plays).append(body: Array("one\nFIN two".utf8), to: &bytes)
         Command.appendMultiPublish(.plays, [[1], [2, 10], [3, 13, 10]], to: &bytes)
@@ -37,13 +37,13 @@ import Testing
         return bytes
     }
 
-    /// Where the messages come between the answers depends on where the turns end: compared are
-    /// answers and messages, each in their order.
+    /// Compares the responses and the messages separately, because their relative order depends on
+    /// the ends of the loop iterations.
     private func sorted(_ received: [Received]) -> [Received] {
         received.filter { $0.message == nil } + received.filter { $0.message != nil }
     }
 
-    @Test func `mean the same in one chunk and byte by byte`() {
+    @Test func `has the same effect in one chunk and byte by byte`() {
         let whole = sorted(conversation(script, cutAt: []))
         let single = sorted(conversation(script, cutAt: Array(1..<script.count)))
         #expect(whole.count > 10)
@@ -51,7 +51,7 @@ import Testing
         #expect(single.compactMap(\.message?.text).prefix(1) == ["one\nFIN two"])
     }
 
-    @Test func `mean the same wherever they are cut in two`() {
+    @Test func `has the same effect when it is split at any position`() {
         let whole = conversation(script, cutAt: []).filter { $0.message == nil }
         for cut in 1..<script.count {
             let parts = conversation(script, cutAt: [cut]).filter { $0.message == nil }
@@ -59,7 +59,7 @@ import Testing
         }
     }
 
-    @Test func `mean the same in any pieces`() {
+    @Test func `has the same effect in chunks of any sizes`() {
         let whole = conversation(script, cutAt: []).filter { $0.message == nil }
         var random = SeededGenerator()
         for _ in 1...100 {
@@ -69,7 +69,7 @@ import Testing
         }
     }
 
-    @Test func `of a run of FINs may be cut anywhere`() {
+    @Test func `can be split anywhere in a run of FINs`() {
         for cut in 0...(3 * FinishLine.byteCount) {
             let broker = TestBroker()
             let consumer = broker.consumer(ready: 10)
@@ -83,7 +83,7 @@ import Testing
         }
     }
 
-    @Test func `of a large batch are checked once, however they come`() {
+    @Test func `has each size of a large MPUB checked only once`() {
         let broker = TestBroker()
         let consumer = broker.consumer(ready: 2_500)
         let producer = broker.client()
@@ -105,7 +105,7 @@ import Testing
         #expect(consumer.takeMessages().map(\.body) == bodies + [[255]])
     }
 
-    @Test func `that are not enough for a body are not looked at again before there are more`() {
+    @Test func `is not parsed again until an incomplete body is complete`() {
         let broker = TestBroker()
         let producer = broker.client()
         producer.send(text: "PUB plays\n\0\0\u{1}\0abc")

@@ -5,7 +5,7 @@ import Testing
 @Suite struct `Statistics` {
     let broker = TestBroker()
 
-    @Test func `of nothing are empty`() {
+    @Test func `are empty for a new broker`() {
         let statistics = broker.statistics
         #expect(statistics.topics == [])
         #expect(statistics.producers == [])
@@ -13,7 +13,7 @@ import Testing
         #expect(statistics.usedMemoryBytes == 0)
     }
 
-    @Test func `tell topics and channels by name`() {
+    @Test func `list topics and channels in the order of their names`() {
         for name in ["b", "a", "c"] {
             broker.control { core, now in
                 core.createTopic(TopicName(name)!, at: now)
@@ -27,7 +27,7 @@ import Testing
         #expect(broker.statistics.topics[0].channels.map(\.name.text) == ["x", "y", "z"])
     }
 
-    @Test func `add up over the life of a message`() throws {
+    @Test func `count each state of a message`() throws {
         let consumer = broker.consumer(ready: 3) { $0.messageTimeout = 2_000 }
         let producer = broker.client()
         producer.multiPublish(["one", "two", "three", "four", "five"])
@@ -59,10 +59,10 @@ import Testing
         #expect(broker.statistics.producers.map(\.publishCounts) == [[.plays: 6]])
     }
 
-    @Test func `see what was published in a turn that has not ended`() {
+    @Test func `include messages of the current loop iteration`() {
         _ = broker.consumer()
         let producer = broker.client()
-        broker.turn {
+        broker.iteration {
             producer.publish("play")
             #expect(broker.channel()?.depth == 1)
         }

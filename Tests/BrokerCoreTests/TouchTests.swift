@@ -5,7 +5,7 @@ import Testing
 @Suite struct `TOUCH` {
     let broker = TestBroker { $0.maxMessageTimeout = .seconds(10) }
 
-    @Test func `starts a message's timeout anew`() {
+    @Test func `restarts the timeout of a message`() {
         let consumer = broker.consumer(ready: 1) { $0.messageTimeout = 2_000 }
         broker.client().publish("play")
         let message = consumer.takeMessages()[0]
@@ -18,7 +18,7 @@ import Testing
         #expect(consumer.take().compactMap(\.message?.attempts) == [2], "and is not answered")
     }
 
-    @Test func `stretches it no further than the longest timeout from the delivery on`() {
+    @Test func `extends the timeout to the maximum since the delivery at most`() {
         let consumer = broker.consumer(ready: 1) { $0.messageTimeout = 4_000 }
         broker.client().publish("play")
         let message = consumer.takeMessages()[0]
@@ -32,7 +32,7 @@ import Testing
         #expect(broker.channel()?.timeoutCount == 1)
     }
 
-    @Test func `of one message leaves the others' time as it is`() {
+    @Test func `does not change the timeouts of other messages`() {
         let consumer = broker.consumer(ready: 3) { $0.messageTimeout = 2_000 }
         broker.client().multiPublish(["one", "two", "three"])
         let held = consumer.takeMessages()
@@ -47,7 +47,7 @@ import Testing
         #expect(broker.channel()?.timeoutCount == 3)
     }
 
-    @Test func `that meets the longest timeout does not hold up or hurry the others`() {
+    @Test func `at the maximum timeout does not change the timeouts of other messages`() {
         let consumer = broker.consumer(ready: 3) { $0.messageTimeout = 4_000 }
         let producer = broker.client()
         producer.publish("old")
@@ -71,7 +71,7 @@ import Testing
         #expect(broker.channel()?.timeoutCount == 2, "the young one after 4 s")
     }
 
-    @Test func `after the longest timeout starts at the next delivery anew`() {
+    @Test func `restarts the timeout of a redelivered message after an earlier maximum`() {
         let consumer = broker.consumer(ready: 1) { $0.messageTimeout = 10_000 }
         broker.client().publish("play")
         broker.pass(.seconds(10))
@@ -85,7 +85,10 @@ import Testing
         #expect(broker.channel()?.timeoutCount == 2)
     }
 
-    @Test func `fails softly for what is not in flight, or another's`() {
+    @Test
+    func
+        `fails without closing the connection for a message that is not in flight to the consumer`()
+    {
         let consumer = broker.consumer(ready: 1)
         let other = broker.consumer()
         broker.client().publish("play")

@@ -1,16 +1,17 @@
 import BrokerCore
 import NSQWire
+import TallyBasics
 
-/// A client and the network between it and the broker: what it says may be on its way for long, in
-/// pieces, and end in the middle of a command; what it is told it may leave unread.
+/// A client and its network. Sent bytes arrive with delays and in pieces, and may end within a
+/// command. The client may stop reading.
 final class SimulatedClient {
     enum Role {
         case publisher
         case consumer(TopicName, ChannelName)
     }
 
-    /// What a command means, once the broker has taken it.
-    enum Meaning {
+    /// The effect of a command once the broker has processed it.
+    enum Effect {
         case nothing
         case publish(TopicName, [Int], delay: Int64)
         case subscribe
@@ -23,41 +24,41 @@ final class SimulatedClient {
     let session: Session
     let role: Role
     var isReading = true
-    /// Something was left unread: what comes next may be old.
+    /// The client has left bytes unread, so the next ones may be old.
     var isBehind = false
 
-    /// Sent, and not with the broker yet.
-    private(set) var onTheWay: [UInt8] = []
-    /// With the broker, and not taken.
-    private var arrived: [UInt8] = []
+    /// Bytes that were sent and have not arrived.
+    private(set) var inTransit: [UInt8] = []
+    /// Bytes that have arrived and are not processed.
+    private var received: [UInt8] = []
     private var sentBytes = 0
     private var takenBytes = 0
-    private var meanings: [(end: Int, meaning: Meaning)] = []
+    private var effects: [(end: Int, effect: Effect)] = []
     private var decoder = FrameDecoder()
 
-    /// Publishes that are not answered yet.
+    /// The messages of each publish without a response.
     var unanswered: [[Int]] = []
-    /// What a consumer has: the ID, and until when it is in flight for sure.
+    /// The received messages by number, with the time until which each is certainly in flight.
     var held: [Int: (id: MessageID, until: Int64)] = [:]
     var numbers: [String: Int] = [:]
     var hasSubscribed = false
     var ready = 0
-    /// As many as it may have in flight: RDY, or more if it was lowered.
+    /// The maximum number of messages in flight: the RDY count, or more after it was lowered.
     var allowance = 0
     var isClosing = false
-    /// FINs and REQs of this turn: how many, and how many failed.
-    var finishes = Settlings()
-    var requeues = Settlings()
+    /// The FINs and REQs of this iteration.
+    var finishes = Responses()
+    var requeues = Responses()
 
-    struct Settlings {
-        var tried: [(number: Int, due: Int64)] = []
+    struct Responses {
+        var sent: [(number: Int, due: Int64)] = []
         var failed: [Int: Int] = [:]
 
-        /// Those that succeeded.
+        /// The commands that succeeded.
         func successes() -> [(number: Int, due: Int64)] {
             var failed = failed
-            // It is the later ones that fail: the message is not in flight any more.
-            return tried.reversed().filter { attempt in
+            // Repeated commands fail, because the message is no longer in flight.
+            return sent.reversed().filter { attempt in
                 guard let count = failed[attempt.number], count > 0 else { return true }
                 failed[attempt.number] = count - 1
                 return false
@@ -70,46 +71,46 @@ final class SimulatedClient {
         self.role = role
     }
 
-    // MARK: Out
+    // MARK: Sending
 
-    func say(_ bytes: [UInt8], _ meaning: Meaning = .nothing) {
-        onTheWay += bytes
+    func send(_ bytes: [UInt8], _ effect: Effect = .nothing) {
+        inTransit += bytes
         sentBytes += bytes.count
-        meanings.append((sentBytes, meaning))
+        effects.append((sentBytes, effect))
     }
 
-    func say(_ command: Command, _ meaning: Meaning = .nothing) {
+    func send(_ command: Command, _ effect: Effect = .nothing) {
         var bytes: [UInt8] = []
         command.append(to: &bytes)
-        say(bytes, meaning)
+        send(bytes, effect)
     }
 
-    /// Some of what it said arrives.
+    /// Transmits up to `count` bytes to the broker.
     ///
-    /// - Returns: what the broker has taken by now.
-    func arrive(_ count: Int, at broker: Broker, _ now: Moment) -> [Meaning] {
+    /// - Returns: the effects of the processed commands.
+    func transmit(_ count: Int, at broker: Broker, _ now: Timestamp) -> [Effect] {
         guard !session.isEnded else { return [] }
-        arrived += onTheWay.prefix(count)
-        onTheWay.removeFirst(min(count, onTheWay.count))
-        guard !arrived.isEmpty, arrived.count >= session.neededBytes else { return [] }
-        let taken = arrived.withUnsafeBytes { broker.receive($0, from: session, at: now) }
-        arrived.removeFirst(taken)
+        received += inTransit.prefix(count)
+        inTransit.removeFirst(min(count, inTransit.count))
+        guard !received.isEmpty, received.count >= session.neededBytes else { return [] }
+        let taken = received.withUnsafeBytes { broker.receive($0, from: session, at: now) }
+        received.removeFirst(taken)
         takenBytes += taken
-        let count = meanings.prefix { $0.end <= takenBytes }.count
-        defer { meanings.removeFirst(count) }
-        return meanings[..<count].map(\.meaning)
+        let count = effects.prefix { $0.end <= takenBytes }.count
+        defer { effects.removeFirst(count) }
+        return effects[..<count].map(\.effect)
     }
 
-    // MARK: In
+    // MARK: Receiving
 
-    /// Reads all there is.
+    /// Reads all frames.
     func read(_ take: (ReceivedFrame) -> Void) throws(FrameError) {
         var bytes: [UInt8] = []
         session.outbox.drain { bytes += $0 }
         try decoder.feed(bytes, take)
     }
 
-    /// The message with this ID.
+    /// The number of the message with this ID.
     func number(of id: Substring) -> Int { numbers[String(id)] ?? 0 }
 
     func hasSubscribed(to topic: TopicName, _ channel: ChannelName) -> Bool {
@@ -117,6 +118,6 @@ final class SimulatedClient {
         return true
     }
 
-    /// How many are in flight to it for sure.
+    /// The number of messages that are certainly in flight.
     func inFlight(at now: Int64) -> Int { held.values.count { $0.until > now } }
 }

@@ -3,43 +3,43 @@ import NSQBroker
 import NSQWire
 import TestKit
 
-/// A disk as bad as disks can be: what was not synced may be lost at a power cut, whole or in
-/// sectors, in any order; writes, reads and syncs fail; it is full; the process dies at any call.
+/// An unreliable disk. A power failure loses any part of the unsynced changes, down to sectors.
+/// Writes, reads and syncs may fail, the disk may be full, and the process may crash in any call.
 final class SimulatedDisk: JournalDisk {
-    /// What goes wrong at the moment.
-    struct Troubles: Equatable {
-        /// Percent of the calls that fail.
+    /// The faults that are active.
+    struct Faults: Equatable {
+        /// The percentages of calls that fail.
         var writes = 0
         var reads = 0
         var syncs = 0
-        /// What all files may take.
+        /// The maximum size in bytes of all files.
         var capacity = Int.max
     }
 
     private(set) var contents: [UInt32: SimulatedFile] = [:]
-    /// Removed, but not yet for good, in this order.
+    /// Removed files whose removal is not synced, in order of removal.
     private var removed: [(number: UInt32, file: SimulatedFile)] = []
-    /// Removed for good: what others are made of.
-    private var spares: [SimulatedFile.Extent] = []
+    /// Removed files whose storage is recycled.
+    private var recycled: [SimulatedFile.Extent] = []
     private var random: SeededGenerator
 
-    var troubles = Troubles()
-    /// Calls that have failed, other than syncs.
+    var faults = Faults()
+    /// The number of failed calls other than syncs.
     private(set) var failures = 0
-    /// The process dies when so many more calls were made.
-    var callsToLive: Int?
-    /// Nothing reaches the disk any more.
-    private(set) var isDead = false
+    /// The number of calls until the process crashes; `nil` for no crash.
+    var callsUntilCrash: Int?
+    /// The process has crashed, so every call fails.
+    private(set) var hasCrashed = false
 
-    /// A sync that was asked for and is not done.
-    private(set) var openSync: OpenSync?
-    /// Told of a sync as it is asked for.
-    var whenSyncBegins: () -> Void = {}
+    /// The sync that is running.
+    private(set) var pendingSync: PendingSync?
+    /// Called when a sync starts.
+    var onSyncStart: () -> Void = {}
 
-    struct OpenSync {
-        /// How many changes of each file it brings to the disk.
+    struct PendingSync {
+        /// The number of changes of each file that it syncs.
         var changes: [UInt32: Int]
-        var done: (LedgerError?) -> Void
+        var done: (MessageLogError?) -> Void
     }
 
     init(seed: UInt64) { random = SeededGenerator(seed: seed) }
@@ -48,35 +48,35 @@ final class SimulatedDisk: JournalDisk {
         percent > 0 && Int.random(in: 0..<100, using: &random) < percent
     }
 
-    private func fail(_ what: String) -> LedgerError {
+    private func fail(_ what: String) -> MessageLogError {
         failures += 1
-        return LedgerError(what)
+        return MessageLogError(what)
     }
 
-    /// Every call passes here.
-    private func live() throws(LedgerError) {
-        if let left = callsToLive {
-            callsToLive = left - 1
-            if left <= 0 { isDead = true }
+    /// Counts a call and throws after the crash.
+    private func checkAlive() throws(MessageLogError) {
+        if let left = callsUntilCrash {
+            callsUntilCrash = left - 1
+            if left <= 0 { hasCrashed = true }
         }
-        if isDead { throw fail("the process is dead") }
+        if hasCrashed { throw fail("the process has crashed") }
     }
 
-    var usedBytes: Int { contents.values.reduce(spareBytes) { $0 + $1.cached.length } }
+    var usedBytes: Int { contents.values.reduce(recycledFileBytes) { $0 + $1.cached.length } }
 
     // MARK: Files
 
-    func files() throws(LedgerError) -> [JournalFile] {
-        try live()
-        if chance(troubles.reads) { throw fail("cannot list") }
+    func files() throws(MessageLogError) -> [JournalFile] {
+        try checkAlive()
+        if chance(faults.reads) { throw fail("cannot list") }
         return contents.map { JournalFile(number: $0.key, byteCount: $0.value.cached.length) }
     }
 
-    func create(_ file: UInt32, beginning slices: [Bytes]) throws(LedgerError) {
-        try live()
-        if chance(troubles.writes) { throw fail("cannot create") }
-        contents[file] = spares.popLast().map(SimulatedFile.init) ?? fresh(file)
-        do throws(LedgerError) {
+    func create(_ file: UInt32, startingWith slices: [Bytes]) throws(MessageLogError) {
+        try checkAlive()
+        if chance(faults.writes) { throw fail("cannot create") }
+        contents[file] = recycled.popLast().map(SimulatedFile.init) ?? fresh(file)
+        do throws(MessageLogError) {
             try write(slices, to: file, at: 0)
         } catch {
             try? remove(file)
@@ -91,15 +91,15 @@ final class SimulatedDisk: JournalDisk {
         return fresh
     }
 
-    var remains: Int { spares.last?.length ?? 0 }
+    var nextFileRecycledEnd: Int { recycled.last?.length ?? 0 }
 
-    var spareBytes: Int { spares.reduce(0) { $0 + $1.length } }
+    var recycledFileBytes: Int { recycled.reduce(0) { $0 + $1.length } }
 
-    func giveBackSpares() { spares = [] }
+    func removeRecycledFiles() { recycled = [] }
 
-    func remove(_ file: UInt32) throws(LedgerError) {
-        try live()
-        if chance(troubles.writes) { throw fail("cannot remove") }
+    func remove(_ file: UInt32) throws(MessageLogError) {
+        try checkAlive()
+        if chance(faults.writes) { throw fail("cannot remove") }
         if let gone = contents.removeValue(forKey: file), gone.durable != nil {
             removed.append((file, gone))
         }
@@ -107,17 +107,17 @@ final class SimulatedDisk: JournalDisk {
 
     // MARK: Bytes
 
-    func write(_ slices: [Bytes], to file: UInt32, at offset: Int) throws(LedgerError) {
+    func write(_ slices: [Bytes], to file: UInt32, at offset: Int) throws(MessageLogError) {
         let bytes = slices.flatMap { Array($0) }
-        let room = troubles.capacity - usedBytes + contents[file]!.cached.length - offset
+        let room = faults.capacity - usedBytes + contents[file]!.cached.length - offset
         let fits = bytes.count <= room
         let isWhole: Bool
-        do throws(LedgerError) {
-            try live()
-            isWhole = fits && !chance(troubles.writes)
+        do throws(MessageLogError) {
+            try checkAlive()
+            isWhole = fits && !chance(faults.writes)
         } catch {
-            // It dies within this write, unless it was dead before.
-            if callsToLive == -1 { writePart(of: bytes, to: file, at: offset, room: room) }
+            // The crash happens during this write, which stores a part of the bytes.
+            if callsUntilCrash == -1 { writePart(of: bytes, to: file, at: offset, room: room) }
             throw error
         }
         guard isWhole else {
@@ -135,72 +135,72 @@ final class SimulatedDisk: JournalDisk {
 
     func read(
         _ file: UInt32, at offset: Int, into buffer: UnsafeMutableRawBufferPointer
-    ) throws(LedgerError) -> Int {
-        try live()
+    ) throws(MessageLogError) -> Int {
+        try checkAlive()
         guard let content = contents[file] else { throw fail("no such file") }
-        if chance(troubles.reads) { throw fail("cannot read") }
+        if chance(faults.reads) { throw fail("cannot read") }
         return content.cached.read(at: offset, into: buffer)
     }
 
-    func reserve(_ end: Int, in file: UInt32) throws(LedgerError) {
-        try live()
+    func reserve(_ end: Int, in file: UInt32) throws(MessageLogError) {
+        try checkAlive()
         let length = contents[file]!.cached.length
         guard length < end else { return }
-        if usedBytes + end - length > troubles.capacity || chance(troubles.writes) {
-            throw fail("cannot make room: No space left on device")
+        if usedBytes + end - length > faults.capacity || chance(faults.writes) {
+            throw fail("cannot reserve space: No space left on device")
         }
         contents[file]!.change(.reserve(end))
     }
 
-    func truncate(_ file: UInt32, to end: Int) throws(LedgerError) {
-        try live()
-        if chance(troubles.writes) { throw fail("cannot truncate") }
+    func truncate(_ file: UInt32, to end: Int) throws(MessageLogError) {
+        try checkAlive()
+        if chance(faults.writes) { throw fail("cannot truncate") }
         contents[file]!.change(.truncate(to: end))
     }
 
     // MARK: Syncing
 
-    func sync(_ files: [UInt32], _ done: @escaping (LedgerError?) -> Void) {
-        precondition(openSync == nil, "one sync at a time")
+    func sync(_ files: [UInt32], _ done: @escaping (MessageLogError?) -> Void) {
+        precondition(pendingSync == nil, "one sync at a time")
         var changes: [UInt32: Int] = [:]
         for file in files { changes[file] = contents[file]?.unsynced.count }
-        openSync = OpenSync(changes: changes, done: done)
-        whenSyncBegins()
+        pendingSync = PendingSync(changes: changes, done: done)
+        onSyncStart()
     }
 
-    /// The sync that was asked for comes to its end.
+    /// Completes the running sync.
     ///
-    /// - Returns: whether it succeeded.
+    /// - Returns: `true` if it succeeded.
     func finishSync() -> Bool {
-        guard let sync = openSync else { return true }
-        openSync = nil
-        if chance(troubles.syncs) {
-            // What was written since is in the same pages: nobody will be told of its loss.
-            for file in sync.changes.keys.sorted() { contents[file]?.loseSome(&random) }
-            sync.done(LedgerError("cannot sync: Input/output error"))
+        guard let sync = pendingSync else { return true }
+        pendingSync = nil
+        if chance(faults.syncs) {
+            // The system also drops later writes to the same pages, without another error.
+            for file in sync.changes.keys.sorted() { contents[file]?.loseSomeChanges(&random) }
+            sync.done(MessageLogError("cannot sync: Input/output error"))
             return false
         }
-        for (file, count) in sync.changes { contents[file]?.bringToDisk(count) }
-        for file in contents.keys { contents[file]!.nameIsSynced() }
-        for gone in removed where chance(50) { spares.append(gone.file.cached) }
+        for (file, count) in sync.changes { contents[file]?.syncChanges(count) }
+        for file in contents.keys { contents[file]!.syncName() }
+        for gone in removed where chance(50) { recycled.append(gone.file.cached) }
         removed = []
         sync.done(nil)
         return true
     }
 
-    // MARK: Ends
+    // MARK: Crashes
 
-    /// The process is gone; what it wrote is in the system's memory.
+    /// Ends the process. All written bytes stay in the page cache.
     func processEnded() {
-        openSync = nil
-        spares = []
-        isDead = false
-        callsToLive = nil
+        pendingSync = nil
+        recycled = []
+        hasCrashed = false
+        callsUntilCrash = nil
     }
 
-    /// The machine is gone.
+    /// Loses unsynced changes.
     func powerFailed() {
-        // A file system keeps the order of what becomes of a folder's names.
+        // A file system keeps the order of changes to a folder.
         let gone = Int.random(in: 0...removed.count, using: &random)
         for (number, file) in removed[gone...] { contents[number] = file }
         removed = []
@@ -211,7 +211,7 @@ final class SimulatedDisk: JournalDisk {
         }
     }
 
-    /// A bit of old data changes.
+    /// Flips a bit of a file.
     func flip(bit: Int, of file: UInt32, at offset: Int) {
         contents[file]?.flip(bit: bit, at: offset)
     }

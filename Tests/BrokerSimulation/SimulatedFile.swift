@@ -1,19 +1,19 @@
 import NSQWire
 import TestKit
 
-/// A file as the system has it in memory, and as it is on the disk.
+/// A file with its contents in the page cache and on disk.
 struct SimulatedFile {
     private(set) var cached = Extent()
-    /// What a power cut leaves at least; `nil` if not even its name.
+    /// The contents on disk; `nil` if the file's name is not synced.
     private(set) var durable: Extent?
-    /// What has changed since the last sync.
+    /// The changes since the last sync.
     private(set) var unsynced: [Change] = []
-    /// What is in it as soon as it has its name.
-    private let remains: Extent
+    /// The contents of the recycled file, which the new name refers to once it is synced.
+    private let recycledContent: Extent
 
-    init(remains: Extent = Extent()) {
-        self.remains = remains
-        cached = remains
+    init(recycledContent: Extent = Extent()) {
+        self.recycledContent = recycledContent
+        cached = recycledContent
     }
 
     enum Change {
@@ -27,20 +27,20 @@ struct SimulatedFile {
         unsynced.append(change)
     }
 
-    mutating func bringToDisk(_ count: Int) {
-        nameIsSynced()
+    mutating func syncChanges(_ count: Int) {
+        syncName()
         for change in unsynced.prefix(count) { durable!.apply(change) }
         unsynced.removeFirst(min(count, unsynced.count))
     }
 
-    mutating func nameIsSynced() {
-        if durable == nil { durable = remains }
+    mutating func syncName() {
+        if durable == nil { durable = recycledContent }
     }
 
-    /// A sync failed: some of what was to be brought to the disk never will be.
-    mutating func loseSome(_ random: inout SeededGenerator) {
+    /// Loses some unsynced changes for ever, after a failed sync.
+    mutating func loseSomeChanges(_ random: inout SeededGenerator) {
         for change in unsynced where Bool.random(using: &random) {
-            nameIsSynced()
+            syncName()
             durable!.apply(change)
         }
         unsynced = []
@@ -49,7 +49,7 @@ struct SimulatedFile {
     mutating func powerFailed(_ keep: Int, _ random: inout SeededGenerator) {
         for change in unsynced {
             guard Int.random(in: 0..<100, using: &random) < keep else { continue }
-            nameIsSynced()
+            syncName()
             if case .write(let bytes, let offset) = change,
                 Int.random(in: 0..<4, using: &random) == 0
             {
@@ -62,7 +62,7 @@ struct SimulatedFile {
         if let durable { cached = durable }
     }
 
-    /// Some of the sectors of a write come to the disk.
+    /// Stores some sectors of a write.
     private mutating func tear(_ bytes: [UInt8], at offset: Int, _ random: inout SeededGenerator) {
         var start = offset
         while start < offset + bytes.count {
@@ -88,7 +88,7 @@ struct SimulatedFile {
         }
     }
 
-    /// Bytes, and zeros behind them.
+    /// Bytes followed by zeros up to a length.
     struct Extent {
         private(set) var bytes: [UInt8] = []
         private(set) var length = 0

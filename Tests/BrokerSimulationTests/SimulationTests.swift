@@ -1,13 +1,13 @@
 import BrokerSimulation
 import Testing
 
-/// A few worlds, with every run of the tests; `make simulate` has as many as one likes.
-@Suite struct `A broker on a bad disk, a bad network, and with a short life` {
+/// A few simulations, run with all tests. `make simulate` runs any number of them.
+@Suite struct `A broker with an unreliable disk and network that crashes often` {
     @Test(arguments: [1...30 as ClosedRange<UInt64>, 31...60])
-    func `keeps what it promised`(seeds: ClosedRange<UInt64>) {
+    func `keeps its delivery guarantees`(seeds: ClosedRange<UInt64>) {
         for seed in seeds {
             let failure = Simulation.run(seed)
-            #expect(failure == nil, "make simulate SEEDS=\(seed) tells how it came to that")
+            #expect(failure == nil, "make simulate SEEDS=\(seed) prints all events")
         }
     }
 }

@@ -1,6 +1,6 @@
 import Foundation
 
-/// Gives everybody who asks over HTTP the same answer, once a connection.
+/// An HTTP server that gives the same answer once per connection.
 final class AnsweringServer: Sendable {
     let address: String
     private let descriptor: Int32
@@ -33,6 +33,6 @@ final class AnsweringServer: Sendable {
         }
     }
 
-    /// The thread that waits for questions is woken up, and ends.
+    /// Wakes up the accepting thread, which then ends.
     deinit { shutdown(descriptor, Int32(SHUT_RDWR)) }
 }

@@ -2,7 +2,7 @@ import Foundation
 import NSQWire
 import Testing
 
-/// A client with one socket and no hurry: what it says is said when the call returns.
+/// A blocking client with one socket. Commands are sent when a call returns.
 final class BlockingClient {
     struct Closed: Error {}
     struct TimedOut: Error {}
@@ -48,8 +48,8 @@ final class BlockingClient {
         }
     }
 
-    /// Sends a command with its body, and waits for the answer; messages that come meanwhile are
-    /// kept.
+    /// Sends a command with its body, and waits for the answer. Messages that arrive before it are
+    /// stored.
     func ask(_ line: String, _ body: [UInt8]? = nil) throws -> String {
         try send(Array((line + "\n").utf8) + (body.map { Self.sized($0) } ?? []))
         while true {
@@ -62,7 +62,7 @@ final class BlockingClient {
         }
     }
 
-    /// The next message, or `nil` if none comes within `timeout` seconds.
+    /// The next message, or `nil` if none arrives within `timeout` seconds.
     func message(timeout: Double) throws -> Message? {
         if !messages.isEmpty { return messages.removeFirst() }
         let deadline = Date(timeIntervalSinceNow: timeout)
@@ -127,7 +127,7 @@ final class BlockingClient {
     }
 }
 
-/// Takes and finishes the messages of a channel: `count` of them, and there are no more.
+/// Consumes and finishes the messages of a channel, and expects exactly `count`.
 func consumeAll(
     _ address: String, _ topic: String, _ channel: String, _ count: Int
 ) throws -> [BlockingClient.Message] {
@@ -139,7 +139,7 @@ func consumeAll(
         messages.append(message)
         try client.tell("FIN", message)
     }
-    // A message that came behind them would come before this answer.
+    // Another message would arrive before this answer.
     #expect(try client.ask("PUB fence#ephemeral", [1]) == "OK")
     #expect(try client.message(timeout: 0) == nil)
     return messages

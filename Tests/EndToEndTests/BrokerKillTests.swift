@@ -3,33 +3,33 @@ import NSQWire
 import TestKit
 import Testing
 
-/// The broker is killed at any moment while messages flow, and started again on its data path.
+/// Kills the broker at random times under load, and restarts it on its data path.
 ///
-/// `TALLY_KILLS` is how often (20 unless set), and `TALLY_SEED` repeats a run.
-@Suite(.serialized) struct `A broker that is killed` {
+/// `TALLY_KILLS` sets the number of kills (default 20), and `TALLY_SEED` repeats a run.
+@Suite(.serialized) struct `A killed broker` {
     static let kills =
         ProcessInfo.processInfo.environment["TALLY_KILLS"].flatMap { Int($0) } ?? 20
 
-    /// How long files are, and what is published.
+    /// The size of the journal's files and of the messages.
     enum Files: CaseIterable {
-        /// Small ones come and go all the time.
+        /// Small files are created and deleted all the time.
         case small
-        /// They are large enough that others are made of them, and begin where those have ended.
-        case madeOfOthers
+        /// The files are large enough to be recycled.
+        case recycled
 
         var bytes: Int { self == .small ? 300_000 : 2_000_000 }
 
-        /// How long a broker lives, in seconds. It takes time until nothing in a file is needed.
+        /// The lifetime of a broker, in seconds; a file is only recycled when all its records are obsolete.
         var life: ClosedRange<Double> { self == .small ? 0.02...0.5 : 0.5...3 }
 
-        /// Microseconds between batches: no faster than one test can look at what comes of them.
+        /// Microseconds between batches, which limit the number of messages to check.
         var pause: UInt32 { self == .small ? 1_000 : 30_000 }
 
-        /// What becomes of a message: the first is left, the second sent back, others are finished.
+        /// The handling of messages: the first is left in flight, the second requeued, others finished.
         var outcomes: Range<Int> { self == .small ? 0..<20 : 1..<50 }
 
         var kills: Int {
-            let kills = `A broker that is killed`.kills
+            let kills = `A killed broker`.kills
             return self == .small ? kills : (kills + 3) / 4
         }
 
@@ -39,51 +39,51 @@ import Testing
     }
 
     @Test(arguments: ["write", "always"], Files.allCases)
-    func `delivers all that it acknowledged, and nothing that was finished`(
+    func `delivers every acknowledged message after a restart and no finished one`(
         sync: String, files: Files
     ) throws {
         var generator = SeededGenerator()
         let folder = try TemporaryFolder()
-        let again = Comment(rawValue: generator.repetition(of: "EndToEndTests.*killed"))
-        let ledger = Witness()
-        var madeOfOthers: Set<String> = []
+        let repetition = Comment(rawValue: generator.repetition(of: "EndToEndTests.*killed"))
+        let record = DeliveryRecord()
+        var recycled: Set<String> = []
         for _ in 0..<files.kills {
             let (broker, address) = try start(folder, sync, files)
-            let publisher = Publisher(address, ledger, files)
+            let publisher = Publisher(address, record, files)
             publisher.start()
             let end = Date(timeIntervalSinceNow: .random(in: files.life, using: &generator))
             do {
-                try consume(address, until: end, ledger, files, &generator)
+                try consume(address, until: end, record, files, &generator)
             } catch {
-                Issue.record("\(error): \(broker.lines(of: .standardError).suffix(20))")
+                Issue.record("\(error): \(broker.linesSoFar(of: .standardError).suffix(20))")
             }
             broker.send(SIGKILL)
             #expect(broker.status() == -SIGKILL)
             publisher.join()
-            try expectHealthy(folder, again)
-            madeOfOthers.formUnion(try filesMadeOfOthers(folder))
+            try expectHealthy(folder, repetition)
+            recycled.formUnion(try recycledFiles(folder))
         }
-        #expect(madeOfOthers.isEmpty == (files == .small), again)
+        #expect(recycled.isEmpty == (files == .small), repetition)
         let (last, address) = try start(folder, sync, files)
-        let missing = try drain(address, ledger)
-        #expect(ledger.complaints.prefix(5) == [], again)
-        #expect(missing.count == 0, again)
+        let missing = try drain(address, record)
+        #expect(record.errors.prefix(5) == [], repetition)
+        #expect(missing.count == 0, repetition)
         print(
-            "\(files.kills) kills, \(ledger.acknowledged.count) acknowledged, sync \(sync), "
-                + "\(madeOfOthers.count) files made of others")
+            "\(files.kills) kills, \(record.acknowledged.count) acknowledged, sync \(sync), "
+                + "\(recycled.count) recycled files")
         last.send(SIGTERM)
         #expect(last.status() == 0)
-        #expect(try spares(folder) == [])
+        #expect(try unusedRecycledFiles(folder) == [])
     }
 
-    private func expectHealthy(_ folder: TemporaryFolder, _ again: Comment) throws {
+    private func expectHealthy(_ folder: TemporaryFolder, _ repetition: Comment) throws {
         let doctor = try BuiltProcess(["doctor", folder.url.path])
-        #expect(doctor.status() == 0, again)
-        #expect(doctor.lines(of: .standardOutput).last == "healthy", again)
+        #expect(doctor.status() == 0, repetition)
+        #expect(doctor.lines(of: .standardOutput).last == "healthy", repetition)
     }
 
-    /// Those of the journal's files whose headers tell of remains.
-    private func filesMadeOfOthers(_ folder: TemporaryFolder) throws -> [String] {
+    /// The journal's recycled files, recognized by their headers.
+    private func recycledFiles(_ folder: TemporaryFolder) throws -> [String] {
         try names(folder).filter { name in
             let file = try FileHandle(forReadingFrom: folder.url.appending(component: name))
             defer { try? file.close() }
@@ -92,7 +92,7 @@ import Testing
         }
     }
 
-    private func spares(_ folder: TemporaryFolder) throws -> [String] {
+    private func unusedRecycledFiles(_ folder: TemporaryFolder) throws -> [String] {
         try names(folder).filter { $0.hasPrefix("journal.spare.") }
     }
 
@@ -103,7 +103,7 @@ import Testing
     private func start(
         _ folder: TemporaryFolder, _ sync: String, _ files: Files
     ) throws -> (BuiltProcess, String) {
-        // Short files and little memory: they come and go, and are read back.
+        // Small files and little memory, so that files are deleted and messages are read from disk.
         try BuiltProcess.listening([
             "nsqd", "--tcp-address=127.0.0.1:0", "--http-address=127.0.0.1:0",
             "--data-path=\(folder.url.path)", "--sync=\(sync)", "--sync-timeout=20ms",
@@ -111,9 +111,9 @@ import Testing
         ])
     }
 
-    /// Finishes most of what comes, sends some of it back, and leaves the rest.
+    /// Finishes most messages, requeues some, and leaves the rest in flight.
     private func consume(
-        _ address: String, until end: Date, _ ledger: Witness, _ files: Files,
+        _ address: String, until end: Date, _ record: DeliveryRecord, _ files: Files,
         _ generator: inout SeededGenerator
     ) throws {
         let client = try BlockingClient(connectingTo: address)
@@ -122,42 +122,43 @@ import Testing
         var finished: [String] = []
         while end.timeIntervalSinceNow > 0 {
             guard let message = try client.message(timeout: end.timeIntervalSinceNow) else { break }
-            ledger.sees(message)
+            record.delivered(message)
             switch Int.random(in: files.outcomes, using: &generator) {
             case 0: break
             case 1:
-                ledger.defers(message, by: 0.3)
+                record.requeued(message, by: 0.3)
                 try client.tell("REQ", message, " 300")
             default:
-                ledger.finishes(message)
+                record.finishSent(message)
                 try client.tell("FIN", message)
                 finished.append(message.key)
             }
             guard finished.count >= 50 else { continue }
-            // An answer to what was said later: what was said before is noted by then.
-            try publish(by: client, ledger, files)
-            ledger.knowsFinished(finished)
+            // The answer to a later command proves that the earlier ones are in the journal.
+            try publish(by: client, record, files)
+            record.finishConfirmed(finished)
             finished = []
         }
     }
 
-    private func publish(by client: BlockingClient, _ ledger: Witness, _ files: Files) throws {
+    private func publish(by client: BlockingClient, _ record: DeliveryRecord, _ files: Files) throws
+    {
         let id = UUID().uuidString
-        ledger.sends([id])
+        record.published([id])
         #expect(try client.ask("PUB events", Array(files.body(of: id).utf8)) == "OK")
-        ledger.isAcknowledged([id])
+        record.acknowledge([id])
     }
 
-    /// - Returns: what should have come, and did not.
-    private func drain(_ address: String, _ ledger: Witness) throws -> Set<String> {
+    /// - Returns: the messages that should have arrived and did not.
+    private func drain(_ address: String, _ record: DeliveryRecord) throws -> Set<String> {
         let client = try BlockingClient(connectingTo: address)
         _ = try client.ask("SUB events all")
         try client.send(Array("RDY 300\n".utf8))
-        var missing = ledger.missing
+        var missing = record.missing
         let deadline = Date(timeIntervalSinceNow: 60)
         while !missing.isEmpty, deadline.timeIntervalSinceNow > 0 {
             guard let message = try client.message(timeout: 10) else { break }
-            ledger.sees(message)
+            record.delivered(message)
             missing.remove(message.key)
             try client.tell("FIN", message)
         }
@@ -166,79 +167,81 @@ import Testing
 }
 
 extension BlockingClient.Message {
-    /// What its body begins with, and no other does.
+    /// The start of the body, which is unique.
     fileprivate var key: String { String(body.prefix(36)) }
 }
 
-/// What was promised, and what came of it.
-// SAFETY: everything is behind the lock.
-private final class Witness: @unchecked Sendable {
+/// The acknowledged and the finished messages.
+// SAFETY: a lock protects all state.
+private final class DeliveryRecord: @unchecked Sendable {
     private let lock = NSLock()
     private var sent: Set<String> = []
     private(set) var acknowledged: Set<String> = []
     private var seen: Set<String> = []
-    private var said: Set<String> = []
-    private var known: Set<String> = []
+    /// Messages whose FIN was sent.
+    private var finished: Set<String> = []
+    /// Messages whose FIN was certainly processed.
+    private var confirmed: Set<String> = []
     private var due: [String: Date] = [:]
     private var attempts: [String: Int] = [:]
-    private(set) var complaints: [String] = []
+    private(set) var errors: [String] = []
 
-    func sends(_ bodies: [String], deferredBy delay: Double = 0) {
+    func published(_ bodies: [String], deferredBy delay: Double = 0) {
         lock.withLock {
             sent.formUnion(bodies)
             for body in bodies where delay > 0 { due[body] = Date(timeIntervalSinceNow: delay) }
         }
     }
 
-    func isAcknowledged(_ bodies: [String]) {
+    func acknowledge(_ bodies: [String]) {
         lock.withLock { acknowledged.formUnion(bodies) }
     }
 
-    func sees(_ message: BlockingClient.Message) {
+    func delivered(_ message: BlockingClient.Message) {
         lock.withLock {
             let body = message.key
             seen.insert(body)
-            if !sent.contains(body) { complaints.append("\(body) was never sent") }
-            if known.contains(body) { complaints.append("\(body) was finished") }
+            if !sent.contains(body) { errors.append("\(body) was never sent") }
+            if confirmed.contains(body) { errors.append("\(body) was delivered after FIN") }
             if let due = due[body], due.timeIntervalSinceNow > 0.005 {
-                complaints.append("\(body) came \(due.timeIntervalSinceNow) s early")
+                errors.append("\(body) was delivered \(due.timeIntervalSinceNow) s early")
             }
             if message.attempts < attempts[body, default: 1] {
-                complaints.append("\(body) was tried \(message.attempts) times only")
+                errors.append("\(body) has only attempt \(message.attempts)")
             }
             attempts[body] = message.attempts
         }
     }
 
-    func defers(_ message: BlockingClient.Message, by delay: Double) {
-        // Whether the broker hears of it is not known; it comes no earlier than a retry, then.
+    func requeued(_ message: BlockingClient.Message, by delay: Double) {
+        // The broker may or may not have received the command.
         lock.withLock { due[message.key] = nil }
     }
 
-    func finishes(_ message: BlockingClient.Message) {
-        lock.withLock { _ = said.insert(message.key) }
+    func finishSent(_ message: BlockingClient.Message) {
+        lock.withLock { _ = finished.insert(message.key) }
     }
 
-    func knowsFinished(_ bodies: [String]) {
-        lock.withLock { known.formUnion(bodies) }
+    func finishConfirmed(_ bodies: [String]) {
+        lock.withLock { confirmed.formUnion(bodies) }
     }
 
-    /// What has to come yet: acknowledged or seen, and not finished.
+    /// The messages that must still be delivered: acknowledged or seen, and not finished.
     var missing: Set<String> {
-        lock.withLock { acknowledged.union(seen).subtracting(said) }
+        lock.withLock { acknowledged.union(seen).subtracting(finished) }
     }
 }
 
-/// Publishes as fast as it is answered, until the broker is gone.
+/// Publishes as fast as the broker answers, until it is killed.
 private final class Publisher: @unchecked Sendable {
     private let address: String
-    private let ledger: Witness
-    private let files: `A broker that is killed`.Files
+    private let record: DeliveryRecord
+    private let files: `A killed broker`.Files
     private let done = DispatchSemaphore(value: 0)
 
-    init(_ address: String, _ ledger: Witness, _ files: `A broker that is killed`.Files) {
+    init(_ address: String, _ record: DeliveryRecord, _ files: `A killed broker`.Files) {
         self.address = address
-        self.ledger = ledger
+        self.record = record
         self.files = files
     }
 
@@ -254,15 +257,15 @@ private final class Publisher: @unchecked Sendable {
 
     private func publish(by client: BlockingClient) throws {
         let ids = (0..<20).map { _ in UUID().uuidString }
-        ledger.sends(ids)
+        record.published(ids)
         let batch = BlockingClient.batch(ids.map(files.body))
         if try client.ask("MPUB events", batch) == "OK" {
-            ledger.isAcknowledged(ids)
+            record.acknowledge(ids)
         }
         let one = UUID().uuidString
-        ledger.sends([one], deferredBy: 0.4)
+        record.published([one], deferredBy: 0.4)
         if try client.ask("DPUB events 400", Array(files.body(of: one).utf8)) == "OK" {
-            ledger.isAcknowledged([one])
+            record.acknowledge([one])
         }
     }
 }

@@ -5,9 +5,9 @@ import Transport
 import UVLoop
 
 @Suite(.serialized) struct `Clients of a processor` {
-    /// One on standard output, one over HTTP, one that reads a topic; the second is not there at
-    /// first.
-    @Test func `are each told every total, and the one that was away in as few calls as can be`()
+    /// The clients use standard output, HTTP and a topic. The HTTP client starts later.
+    @Test
+    func `receive every total, and one that was unreachable receives them in the fewest calls`()
         throws
     {
         let folder = try TemporaryFolder()
@@ -32,16 +32,17 @@ import UVLoop
             "produce", "--nsqd-tcp-address=\(address)", "--file=\(file)",
         ])
         #expect(producer.status() == 0)
-        #expect(try comesTrue { try counted(in: store).plays == plays.count })
+        #expect(try eventually { try counted(in: store).plays == plays.count })
         first.send(SIGTERM)
         #expect(first.status() == 0)
         #expect(totals(first.lines(of: .standardOutput)) == expected)
-        #expect(first.lines(of: .standardError).contains { $0.contains("/counts failed, next in") })
+        #expect(
+            first.lines(of: .standardError).contains { $0.contains("/counts failed, retrying in") })
         #expect(try counted(in: store).published.values.allSatisfy { $0 == 0 })
 
         let back = try HTTPCounter(at: away.address)
         let second = try BuiltProcess(arguments)
-        #expect(try comesTrue { try counted(in: store).published == expected })
+        #expect(try eventually { try counted(in: store).published == expected })
         second.send(SIGTERM)
         #expect(second.status() == 0)
         #expect(second.lines(of: .standardOutput) == [])
@@ -53,7 +54,7 @@ import UVLoop
             "process", "--nsqd-tcp-address=\(address)", "--topic=told",
             "--store=\(folder.path("told.sqlite"))",
         ])
-        // A call is no play, so it comes out as rejected, and we see that it was there.
+        // A call is not a valid play, so the topic's processor rejects it, which proves its arrival.
         #expect(reader.line(containing: "rejected: the object has no video_id") != nil)
         reader.send(SIGTERM)
         #expect(reader.status() == 0)
@@ -61,9 +62,8 @@ import UVLoop
         #expect(broker.status() == 0)
     }
 
-    /// It takes a few calls, dies, and is back only when the processor has been stopped and started
-    /// again: it is told what changed meanwhile, and nothing else.
-    @Test func `hear, when they come back, what changed and nothing over again`() throws {
+    /// The client accepts some calls, stops, and starts again after a restart of the processor.
+    @Test func `receive only the changes after they are reachable again`() throws {
         let folder = try TemporaryFolder()
         let (broker, address) = try BuiltProcess.broker()
         let store = folder.path("counts.sqlite")
@@ -75,26 +75,26 @@ import UVLoop
         let first = try BuiltProcess(arguments)
         try publish((0..<70).map(video), to: address, in: folder)
         let before = (0..<70).reduce(into: [:]) { $0[video($1)] = 1 }
-        #expect(try comesTrue { try counted(in: store).published == before })
+        #expect(try eventually { try counted(in: store).published == before })
         client.stop()
-        // Half of them are played again, some of them twice, and a few for the first time.
+        // Half of the videos get more plays, and some videos are new.
         try publish((0..<35).map(video) + (0..<10).map(video), to: address, in: folder)
-        #expect(first.line(containing: "/counts failed, next in") != nil)
+        #expect(first.line(containing: "/counts failed, retrying in") != nil)
         try publish((70..<76).map(video), to: address, in: folder)
-        #expect(try comesTrue { try counted(in: store).plays == 121 })
+        #expect(try eventually { try counted(in: store).plays == 121 })
         first.send(SIGTERM)
         #expect(first.status() == 0)
         #expect(try counted(in: store).published.filter { $0.value > 0 } == before)
 
         let back = try HTTPCounter(at: client.address)
         let second = try BuiltProcess(arguments)
-        #expect(try comesTrue { try counted(in: store).published == counted(in: store).counts })
+        #expect(try eventually { try counted(in: store).published == counted(in: store).counts })
         second.send(SIGTERM)
         #expect(second.status() == 0)
         // 41 videos changed.
         #expect(back.bodies.count == 3)
         #expect(totals(back.bodies).count == 41)
-        // None goes back from what the client was told before it died.
+        // No total is lower than before the client stopped.
         #expect(totals(client.bodies + back.bodies) == (try counted(in: store).counts))
         back.stop()
         broker.send(SIGTERM)
@@ -102,14 +102,14 @@ import UVLoop
     }
 
     @Test(arguments: ["ftp://127.0.0.1/", "http://", "nsq://127.0.0.1:4150", "nsq://:4150/a b"])
-    func `that cannot be are refused`(target: String) throws {
+    func `with an invalid --publish-to are refused`(target: String) throws {
         let process = try BuiltProcess([
             "process", "--nsqd-tcp-address=127.0.0.1:1", "--publish-to=\(target)",
         ])
         #expect(process.status() == 64)
     }
 
-    /// Has `tally produce` publish a play for each of them.
+    /// Publishes a play of each video with `tally produce`.
     private func publish(
         _ videos: [String], to address: String, in folder: TemporaryFolder
     ) throws {
@@ -159,7 +159,7 @@ import UVLoop
 
     private var store: String { folder.path("counts.sqlite") }
 
-    /// A play of each of a hundred videos, and two of the first.
+    /// Publishes one play of each of 100 videos, and a second one of the first.
     private func play() throws {
         let producer = try BuiltProcess([
             "produce", "--nsqd-tcp-address=\(address)", "--plays=101", "--videos=100", "--seed=1",
@@ -172,60 +172,63 @@ import UVLoop
         #expect(processor.status() == 0)
     }
 
-    /// By the flag, or by what OpenSSL takes for the system's authorities.
+    /// The certificate authority is set by the flag, or by OpenSSL's environment variable.
     @Test(arguments: ["--publish-root-ca-file", "SSL_CERT_FILE"])
-    func `takes every total, once it is known by whom it is certified`(way: String) throws {
+    func `receives every total if its certificate is trusted`(way: String) throws {
         let client = try client()
         let isFlag = way.hasPrefix("--")
         let processor = try processor(
             for: client, isFlag ? ["\(way)=\(certificates.authority)"] : [],
             environment: isFlag ? [:] : [way: certificates.authority])
         try play()
-        #expect(try comesTrue { try counted(in: store).published.values.reduce(0, +) == 101 })
+        #expect(try eventually { try counted(in: store).published.values.reduce(0, +) == 101 })
         end(processor)
         #expect(totals(client.bodies) == (try counted(in: store).counts))
         client.stop()
     }
 
-    @Test func `that answers with 500 is tried again until it takes the newest totals`() throws {
+    @Test func `that answers 500 is retried until it accepts the newest totals`() throws {
         let client = try client()
         client.answer(with: 500)
         let processor = try processor(
             for: client, ["--publish-root-ca-file=\(certificates.authority)"])
         try play()
-        #expect(processor.line(containing: "the client refuses: status 500") != nil)
+        #expect(processor.line(containing: "the client rejected the call: status 500") != nil)
         try play()
-        #expect(try comesTrue { try counted(in: store).plays == 202 && client.refused > 1 })
+        #expect(try eventually { try counted(in: store).plays == 202 && client.refused > 1 })
         #expect(client.bodies == [])
         client.answer(with: 204)
-        #expect(try comesTrue { try counted(in: store).published.values.reduce(0, +) == 202 })
+        #expect(try eventually { try counted(in: store).published.values.reduce(0, +) == 202 })
         end(processor)
         #expect(totals(client.bodies) == (try counted(in: store).counts))
-        // A call went ahead to see whether it was back; all others are full.
+        // The first call has one video, to test whether the client accepts calls; all others are full.
         #expect(client.bodies.count == (try counted(in: store).counts.count + 19) / 20)
         client.stop()
     }
 
-    /// Neither the counting nor the other client waits for it, and when it is trusted, it is told
-    /// all that it has missed.
-    @Test func `that nobody trusts is told nothing, is tried again, and holds up nobody`() throws {
+    /// Counting and the other client continue. When the certificate is trusted, all totals follow.
+    @Test
+    func `with an untrusted certificate receives nothing, is retried and delays no other client`()
+        throws
+    {
         let client = try client()
         let first = try processor(for: client)
         try play()
-        #expect(try comesTrue { try counted(in: store).plays == 101 })
+        #expect(try eventually { try counted(in: store).plays == 101 })
         #expect(
-            comesTrue {
-                first.lines(of: .standardError).count { $0.contains("failed, next in") } > 1
+            eventually {
+                first.linesSoFar(of: .standardError).count { $0.contains("failed, retrying in") }
+                    > 1
             })
-        let complaint = try #require(first.line(containing: "failed, next in"))
+        let complaint = try #require(first.line(containing: "failed, retrying in"))
         #expect(complaint.contains("certificate"), "\(complaint)")
         let counts = try counted(in: store).counts
-        #expect(comesTrue { totals(first.lines(of: .standardOutput)) == counts })
+        #expect(eventually { totals(first.linesSoFar(of: .standardOutput)) == counts })
         end(first)
         #expect(client.bodies == [] && client.refused == 0)
         let second = try processor(
             for: client, ["--publish-root-ca-file=\(certificates.authority)"])
-        #expect(try comesTrue { try counted(in: store).published == counts })
+        #expect(try eventually { try counted(in: store).published == counts })
         end(second)
         #expect(totals(client.bodies) == counts)
         #expect(client.bodies.count == (counts.count + 19) / 20)
@@ -233,7 +236,7 @@ import UVLoop
     }
 }
 
-/// The last totals that calls told, a line each; none may go back.
+/// The last totals in the calls, one call per line. Expects that no total decreases.
 private func totals(_ calls: [String]) -> [String: Int] {
     struct CallJSON: Decodable {
         struct Video: Decodable {

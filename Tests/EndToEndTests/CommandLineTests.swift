@@ -2,18 +2,34 @@ import Foundation
 import TestKit
 import Testing
 
-@Suite struct `A mistake on the command line` {
+@Suite struct `An invalid command line` {
     @Test(arguments: [
-        (["demo", "--plays=10"], "10 plays do not reach 100 videos"),
+        (["demo", "--plays=10"], "10 plays cannot cover 100 videos"),
         (["demo", "--no-such-flag"], "--no-such-flag"),
-        (["demo", "--nsqd-tcp-address=127.0.0.1:1"], "start one there"),
-        (["demo", "--topic=bad topic"], "not a topic's name"),
+        (["demo", "--nsqd-tcp-address=127.0.0.1:1"], "start one with tally nsqd"),
+        (["demo", "--topic=bad topic"], "invalid topic name 'bad topic'"),
         (["demo", "--tcp-address=127.0.0.1:0", "--store=/no/such/folder/x.sqlite"], "folder"),
         (["process"], "--nsqd-tcp-address"),
         (["process", "--nsqd-tcp-address=127.0.0.1:1", "--store=\(unwritable)"], "cannot reach"),
-        (["produce", "--nsqd-tcp-address=127.0.0.1:1"], "start one there"),
+        (
+            ["process", "--lookupd-http-address=127.0.0.1:1", "--store=\(unwritable)"],
+            "no nsqlookupd responded: 127.0.0.1:1: connection refused"
+        ),
+        (["produce", "--nsqd-tcp-address=127.0.0.1:1"], "start one with tally nsqd"),
         (["produce", "--nsqd-tcp-address=nonsense"], "nonsense"),
         (["produce", "--nsqd-tcp-address=127.0.0.1:1", "--file=/no/such/file"], "/no/such/file"),
+        (
+            ["produce", "--nsqd-tcp-address=127.0.0.1:1", "--nsqd-tls-root-ca-file=/no/such.pem"],
+            "certificate authorities /no/such.pem: No such file"
+        ),
+        (
+            ["process", "--nsqd-tcp-address=127.0.0.1:1", "--nsqd-tls-key=key.pem"],
+            "--nsqd-tls-key requires --nsqd-tls-cert"
+        ),
+        (
+            ["serve", "--tcp-address=127.0.0.1:0", "--auth-http-address=127.0.0.1:1"],
+            "--nsqd-auth-secret"
+        ),
         (["nsqd", "--tcp-address=127.0.0.1:0", "--max-msg-size=0"], "--max-msg-size"),
         (["nsqd", "--tcp-address=127.0.0.1:0", "--max-deflate-level=10"], "--max-deflate-level"),
         (["nsqd", "--tcp-address=127.0.0.1:0", "--snappy=perhaps"], "-snappy"),
@@ -26,14 +42,14 @@ import Testing
         ),
         (["bench", "--nsqd-tcp-address=127.0.0.1:1"], "127.0.0.1:1"),
     ])
-    func `is answered by a line that names the remedy, and a status that is not 0`(
+    func `prints an error with a remedy and exits with a status other than 0`(
         arguments: [String], text: String
     ) throws {
         let process = try BuiltProcess(arguments)
         let status = process.status()
-        let said = process.lines(of: .standardError).joined(separator: "\n")
+        let errors = process.lines(of: .standardError).joined(separator: "\n")
         #expect(status != 0)
-        #expect(said.contains(text), "\(said)")
+        #expect(errors.contains(text), "\(errors)")
         #expect(process.lines(of: .standardOutput).isEmpty)
     }
 
@@ -41,15 +57,15 @@ import Testing
         NSTemporaryDirectory() + "tally-\(UUID().uuidString).sqlite"
     }
 
-    @Test func `such as a port in use is told apart by its address`() throws {
+    @Test func `with a port in use prints the address`() throws {
         let (broker, address) = try BuiltProcess.broker()
         for command in ["nsqd", "demo", "serve"] {
             let folder = try TemporaryFolder()
             let second = try BuiltProcess(
                 [command, "--tcp-address=\(address)"], directory: folder.url)
             #expect(second.status() == 1, "\(command)")
-            let said = second.lines(of: .standardError).joined(separator: "\n")
-            #expect(said.contains("listen (\(address)) failed - bind: address already in use"))
+            let errors = second.lines(of: .standardError).joined(separator: "\n")
+            #expect(errors.contains("listen (\(address)) failed - bind: address already in use"))
         }
         broker.send(SIGINT)
         #expect(broker.status() == 0)
@@ -58,9 +74,18 @@ import Testing
 
 @Suite struct `Help` {
     @Test(arguments: ["demo", "serve", "produce", "process", "bench"])
-    func `of every command shows examples`(command: String) throws {
+    func `of every command contains examples`(command: String) throws {
         let process = try BuiltProcess([command, "--help"])
         #expect(process.status() == 0)
         #expect(process.lines(of: .standardOutput).contains { $0.contains("EXAMPLES") })
+    }
+}
+
+@Suite struct `tally --version` {
+    @Test func `prints the version of tally`() throws {
+        let process = try BuiltProcess(["--version"])
+        #expect(process.status() == 0)
+        #expect(
+            process.lines(of: .standardOutput) == ["tally 0.1.0", "compatible with nsqd 1.3.0"])
     }
 }

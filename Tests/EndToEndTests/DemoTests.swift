@@ -3,15 +3,13 @@ import TestKit
 import Testing
 
 @Suite struct `The demo` {
-    @Test func `counts every play and says so in one JSON object`() throws {
+    @Test func `counts every play and prints one JSON object`() throws {
         let demo = try BuiltProcess(["demo", "--tcp-address=127.0.0.1:0", "--json"])
         let status = demo.status()
         let lines = demo.lines(of: .standardOutput)
         try #require(lines.count == 1, "\(lines) \(demo.lines(of: .standardError))")
         let verdict = try JSONDecoder().decode(VerdictJSON.self, from: Data(lines[0].utf8))
-        // How soon is a matter of the machine, which tests share with others; how right is not.
-        let broken = verdict.rules.filter { !$0.holds && !$0.rule.contains("are published within") }
-        #expect(broken.isEmpty)
+        #expect(verdict.rules.filter { !$0.holds }.isEmpty)
         #expect(verdict.plays_produced == 100_000)
         #expect(verdict.plays_counted == 100_000)
         #expect(verdict.plays_rejected == 0)
@@ -20,25 +18,25 @@ import Testing
         #expect(verdict.calls_ratio >= 1 && verdict.calls >= verdict.planner_calls)
         #expect(verdict.immediate_plays + verdict.batched_plays == 100_000)
         #expect(verdict.broker == "embedded")
-        #expect((status == 0) == (verdict.verdict == "pass"))
+        #expect(status == 0 && verdict.verdict == "pass")
     }
 
     @Test
-    func `says how to watch it, and shows progress in plain lines where there is no terminal`()
+    func `prints how to watch it and its progress as plain lines without a terminal`()
         throws
     {
         let demo = try BuiltProcess([
             "demo", "--tcp-address=127.0.0.1:0", "--plays=2000", "--videos=50",
         ])
         _ = demo.status()
-        let said = demo.lines(of: .standardError)
-        #expect(said.contains { $0.contains("nsq_tail --nsqd-tcp-address=127.0.0.1:") })
-        #expect(said.contains { $0.contains("counted 2000 of 2000") })
-        #expect(!said.contains { $0.contains("\u{1b}") })
+        let printed = demo.lines(of: .standardError)
+        #expect(printed.contains { $0.contains("nsq_tail --nsqd-tcp-address=127.0.0.1:") })
+        #expect(printed.contains { $0.contains("counted 2000 of 2000") })
+        #expect(!printed.contains { $0.contains("\u{1b}") })
     }
 
     @Test(arguments: ["--store=FOLDER/counts.sqlite", "--data-path=FOLDER"])
-    func `goes on counting in a store that it is given again`(option: String) throws {
+    func `adds to the counts of an existing store`(option: String) throws {
         let folder = try TemporaryFolder()
         for run in 1...2 {
             let demo = try BuiltProcess([
@@ -52,7 +50,7 @@ import Testing
         }
     }
 
-    @Test func `ends without a verdict when it is interrupted`() throws {
+    @Test func `exits without a verdict when it is interrupted`() throws {
         let demo = try BuiltProcess(["demo", "--tcp-address=127.0.0.1:0", "--rate=1000"])
         _ = try #require(demo.line(containing: "nsq_tail"))
         demo.send(SIGINT)
@@ -60,7 +58,7 @@ import Testing
         #expect(demo.lines(of: .standardOutput).isEmpty)
     }
 
-    @Test func `runs through a broker that runs already`() throws {
+    @Test func `uses a broker that is already running`() throws {
         let (broker, address) = try BuiltProcess.broker()
         let demo = try BuiltProcess([
             "demo", "--nsqd-tcp-address=\(address)", "--json", "--plays=5000",
@@ -73,9 +71,44 @@ import Testing
         broker.send(SIGTERM)
         #expect(broker.status() == 0)
     }
+
+    @Test func `subscribes before it publishes, so that an existing channel takes no play from it`()
+        throws
+    {
+        let (broker, address) = try BuiltProcess.broker()
+        let tail = try BlockingClient(connectingTo: address)
+        #expect(try tail.ask("SUB plays tail") == "OK")
+        let demo = try BuiltProcess([
+            "demo", "--nsqd-tcp-address=\(address)", "--json", "--plays=3000",
+        ])
+        #expect(demo.status() == 0, "\(demo.lines(of: .standardOutput))")
+        broker.send(SIGTERM)
+        #expect(broker.status() == 0)
+    }
+
+    @Test func `fails with the reason if it makes no progress`() throws {
+        let (broker, address) = try BuiltProcess.broker()
+        // Another consumer of the channel receives plays and does not finish them.
+        let other = try BlockingClient(connectingTo: address)
+        #expect(try other.ask("SUB plays counts") == "OK")
+        try other.send(Array("RDY 100\n".utf8))
+        let demo = try BuiltProcess([
+            "demo", "--nsqd-tcp-address=\(address)", "--json", "--plays=3000",
+            "--max-standstill=300ms",
+        ])
+        #expect(demo.status() == 1)
+        let line = try #require(demo.lines(of: .standardOutput).first)
+        let verdict = try JSONDecoder().decode(VerdictJSON.self, from: Data(line.utf8))
+        #expect(verdict.verdict == "fail")
+        #expect(verdict.rules.last?.holds == false)
+        let reason = verdict.rules.last?.detail ?? ""
+        #expect(reason.contains("3000 plays sent, 3000 acknowledged by nsqd"), "\(reason)")
+        broker.send(SIGTERM)
+        #expect(broker.status() == 0)
+    }
 }
 
-/// The verdict's JSON, by the names that scripts rely on.
+/// The verdict's JSON keys, which scripts rely on.
 struct VerdictJSON: Decodable {
     struct Rule: Decodable {
         var rule: String

@@ -11,7 +11,7 @@ import Testing
 
     private func doctor(
         _ arguments: String...
-    ) throws -> (status: Int32?, output: [String], complaints: [String]) {
+    ) throws -> (status: Int32?, output: [String], errors: [String]) {
         let doctor = try BuiltProcess(["doctor"] + arguments)
         let status = doctor.status()
         return (status, doctor.lines(of: .standardOutput), doctor.lines(of: .standardError))
@@ -35,7 +35,7 @@ import Testing
         end(process, by: SIGKILL)
     }
 
-    @Test func `finds a killed broker's data path healthy, and prints what is in it`() throws {
+    @Test func `reports a killed broker's data path as healthy and prints its contents`() throws {
         try publish(["one", "two", "three"])
         let check = try doctor(dataPath)
         #expect(check.status == 0)
@@ -52,19 +52,19 @@ import Testing
         #expect(answer?["messages"] as? Int == 3)
     }
 
-    @Test func `prints messages of several lines as frames alone`() throws {
+    @Test func `prints messages with newlines only in the frames format`() throws {
         try publish(["one", "two\nlines"])
         let lines = try doctor(dataPath, "--export=orders")
         #expect(lines.status == 2)
         #expect(lines.output == [])
-        #expect(lines.complaints.first?.contains("--format=frames") == true)
+        #expect(lines.errors.first?.contains("--format=frames") == true)
         let frames = try doctor(dataPath, "--export=orders", "--format=frames")
         #expect(frames.status == 0)
         #expect(frames.output == ["\0\0\0\u{3}one\0\0\0\u{9}two", "lines"])
     }
 
-    /// Damage costs what it hit and no more: who starts a broker on it has the rest.
-    @Test func `names a flipped byte's file and place, where a broker goes on`() throws {
+    /// A broker that starts on the damaged data path delivers all other messages.
+    @Test func `reports the file and position of a flipped byte, which a broker skips`() throws {
         try publish(["one", "two", "three"])
         let file = URL(filePath: dataPath).appending(component: "journal.000001.log")
         var bytes = try Data(contentsOf: file)
@@ -79,19 +79,19 @@ import Testing
         #expect(numbers.count == 2 && (numbers[0]..<numbers[1]).contains(place))
 
         let (process, address) = try broker()
-        let damage = named?.dropFirst("damaged: ".count) ?? "none"
-        #expect(process.lines(of: .standardError).contains { $0.contains(damage) })
+        let damage = named.map { String($0.dropFirst("damaged: ".count)) } ?? "none"
+        #expect(process.line(containing: damage) != nil)
         #expect(try consumeAll(address, "orders", "all", 2).map(\.body) == ["one", "three"])
         end(process)
     }
 
-    @Test func `says what it cannot look at, with another status`() throws {
+    @Test func `exits with 2 for a data path that it cannot check`() throws {
         #expect(try doctor(folder.path("none")).status == 2)
         let (process, _) = try broker()
         let refusal = try doctor(dataPath)
         #expect(refusal.status == 2)
         #expect(
-            refusal.complaints == ["Error: a broker works with \(dataPath): stop it first"])
+            refusal.errors == ["Error: \(dataPath) is in use by a broker: stop it first"])
         end(process)
         #expect(try doctor(dataPath, "--channel=all").status == 64)
         #expect(try doctor(dataPath, "--import=\(dataPath)/").status == 64)
@@ -104,18 +104,52 @@ import Testing
         try FileManager.default.copyItem(at: fixture, to: URL(filePath: path))
     }
 
-    @Test func `is what a broker points to that finds what nsqd has left`() throws {
+    @Test func `names the import for the data path of an nsqd`() throws {
         try copyFixture(to: dataPath)
-        let (process, _) = try broker()
-        #expect(
-            process.lines(of: .standardError).contains { $0.contains("tally doctor --import") })
-        end(process)
         let hint = try doctor(dataPath)
         #expect(hint.status == 2)
-        #expect(hint.complaints.first?.contains("--import=\(dataPath)") == true)
+        #expect(hint.errors.first?.contains("--import=\(dataPath)") == true)
     }
 
-    @Test func `moves what a real nsqd has left, down to attempts and timestamps`() throws {
+    /// A real nsqd reads the exported data path if `NSQD_PROGRAM` names one; otherwise our own
+    /// import does.
+    @Test func `exports a data path that nsqd reads`() throws {
+        let (process, address) = try broker()
+        let client = try BlockingClient(connectingTo: address)
+        _ = try client.ask("SUB orders billing")
+        let big = String(repeating: "x", count: 200_000)
+        for body in ["one", "two\nlines", big] {
+            #expect(try client.ask("PUB orders", Array(body.utf8)) == "OK")
+            #expect(try client.ask("PUB lonely", Array(body.utf8)) == "OK")
+        }
+        try client.send(Array("RDY 1\n".utf8))
+        let first = try #require(try client.message(timeout: 10))
+        #expect(first.body == "one")
+        end(process)
+
+        let target = folder.path("nsqd")
+        let export = try doctor(dataPath, "--export-nsqd=\(target)")
+        #expect(export.status == 0, "\(export.errors)")
+        #expect(
+            export.output == [
+                "exported 2 topics, 1 channel and 6 messages; start nsqd with",
+                "nsqd --data-path=\(target)",
+            ])
+        #expect(try doctor(dataPath, "--export-nsqd=\(target)").status == 2)
+
+        let nsqd = try RunningNSQD(dataPath: target)
+        let billing = try consumeAll(nsqd.tcpAddress, "orders", "billing", 3)
+        #expect(Set(billing.map(\.body)) == ["one", "two\nlines", big])
+        #expect(billing.filter { $0.attempts == 2 }.map(\.body) == ["one"])
+        let again = billing.first { $0.body == "one" }
+        #expect(again?.timestampNanoseconds == first.timestampNanoseconds)
+        let lonely = try consumeAll(nsqd.tcpAddress, "lonely", "new", 3)
+        #expect(Set(lonely.map(\.body)) == ["one", "two\nlines", big])
+        RunningNSQD.waitUntilItHearsSignals()
+        #expect(nsqd.stop())
+    }
+
+    @Test func `imports the data path of a real nsqd with attempts and timestamps`() throws {
         let source = folder.path("nsqd")
         try copyFixture(to: source)
         let move = try doctor("--import=\(source)", dataPath)
@@ -137,7 +171,7 @@ import Testing
             Set(lonely.map(\.body)) == Set((1...6).map { "lonely \($0)" } + ["two\nlines"]))
         end(process)
 
-        // What is paused stays so: its messages are there, and everything else is finished.
+        // The messages of paused topics and channels are still there; all others are finished.
         let rest = try doctor(dataPath, "--export=orders", "--channel=mailing")
         #expect(Set(rest.output) == Set((1...12).map { "order \($0)" }))
         let billed = try doctor(dataPath, "--export=orders", "--channel=billing")

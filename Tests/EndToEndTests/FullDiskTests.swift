@@ -2,15 +2,14 @@ import Foundation
 import TestKit
 import Testing
 
-/// A disk runs full, as it does sooner or later: nothing that was acknowledged is lost by it, and
-/// nobody has to start the broker again.
-@Suite(.serialized) struct `A broker whose disk is full` {
+/// A full disk loses no acknowledged message, and the broker recovers without a restart.
+@Suite(.serialized) struct `A broker with a full disk` {
     private let sockets: TemporaryFolder
     private let body = String(repeating: "x", count: 20_000)
 
     init() throws { sockets = try TemporaryFolder() }
 
-    /// A broker at work, and the way to its HTTP API.
+    /// A running broker and the address of its HTTP API.
     private struct Running {
         let process: BuiltProcess
         let address: String
@@ -32,9 +31,9 @@ import Testing
         try start(on: disk.folder) { try disk.listening($0 + flags) }
     }
 
-    /// - Parameter limit: the longest file that it may write, in KiB.
+    /// - Parameter limit: the maximum size of its files, in KiB.
     private func start(on dataPath: URL, filesUpTo limit: Int) throws -> Running {
-        // Beyond the limit a write fails, as long as the signal that says so is ignored.
+        // Writes beyond the limit fail with an error if SIGXFSZ is ignored.
         let script = "trap '' XFSZ; ulimit -f \(limit * 2); exec \"$0\" \"$@\""
         return try start(on: dataPath) { words in
             try BuiltProcess.listening(
@@ -54,9 +53,9 @@ import Testing
         return Running(process: process, address: address, http: http)
     }
 
-    /// Publishes until it is refused.
+    /// Publishes until a message is refused.
     ///
-    /// - Returns: the numbers of what was acknowledged.
+    /// - Returns: the numbers of the acknowledged messages.
     private func fill(_ broker: Running, from first: Int = 0, reason: String) throws -> [Int] {
         let publisher = try BlockingClient(connectingTo: broker.address)
         for number in first..<first + 2_000 {
@@ -71,7 +70,7 @@ import Testing
         return []
     }
 
-    private func expectIll(_ broker: Running, _ reason: String) throws {
+    private func expectUnhealthy(_ broker: Running, _ reason: String) throws {
         let ping = try broker.get("/ping")
         #expect(ping.hasPrefix("HTTP/1.0 500") || ping.hasPrefix("HTTP/1.1 500"))
         #expect(ping.contains("\r\n\r\nNOK - cannot ") && ping.hasSuffix(reason))
@@ -79,10 +78,10 @@ import Testing
     }
 
     private func becomesHealthy(_ broker: Running) throws -> Bool {
-        try comesTrue { try broker.get("/ping").hasSuffix("\r\n\r\nOK") }
+        try eventually { try broker.get("/ping").hasSuffix("\r\n\r\nOK") }
     }
 
-    /// Receives so many messages, and finishes them.
+    /// Receives and finishes `count` messages.
     private func consume(_ broker: Running, _ count: Int) throws -> [Int] {
         let consumer = try BlockingClient(connectingTo: broker.address)
         #expect(try consumer.ask("SUB plays count") == "OK")
@@ -92,26 +91,28 @@ import Testing
             numbers.append(Int(message.body.prefix { $0 != " " })!)
             try consumer.tell("FIN", message)
         }
-        // An answer to what was said later: what was said before is noted by then.
+        // The answer to a later command proves that the earlier ones are in the journal.
         #expect(try consumer.ask("CLS") == "CLOSE_WAIT")
         return numbers
     }
 
-    @Test(.enabled(if: SmallDisk.isPossible, "it takes the right to mount a disk"))
-    func `refuses publishers, serves consumers, and goes on when there is space`() throws {
+    @Test(.enabled(if: SmallDisk.isPossible, "mounting a disk needs root"))
+    func `refuses publishers, serves consumers and accepts messages again when there is space`()
+        throws
+    {
         let disk = try SmallDisk(mebibytes: 12)
         try disk.put("filler", mebibytes: 4)
         let full = "No space left on device"
         var broker = try start(on: disk)
-        var owed = try fill(broker, reason: full)
-        #expect(owed.count > 20)
-        try expectIll(broker, full)
+        var unfinished = try fill(broker, reason: full)
+        #expect(unfinished.count > 20)
+        try expectUnhealthy(broker, full)
         let served = try consume(broker, 10)
-        #expect(served == Array(owed.prefix(10)))
-        owed.removeFirst(10)
-        try expectIll(broker, full)
+        #expect(served == Array(unfinished.prefix(10)))
+        unfinished.removeFirst(10)
+        try expectUnhealthy(broker, full)
 
-        // It starts on a disk that is full, and has everything.
+        // A restart on the full disk restores all messages.
         broker.kill()
         broker = try start(on: disk)
         let publisher = try BlockingClient(connectingTo: broker.address)
@@ -119,18 +120,18 @@ import Testing
 
         try disk.remove("filler")
         #expect(try becomesHealthy(broker))
-        owed += try fill(broker, from: 10_000, reason: full)
-        #expect(owed.last! > 10_000)
+        unfinished += try fill(broker, from: 10_000, reason: full)
+        #expect(unfinished.last! > 10_000)
         broker.kill()
         broker = try start(on: disk)
-        #expect(try consume(broker, owed.count) == owed)
+        #expect(try consume(broker, unfinished.count) == unfinished)
         broker.process.send(SIGTERM)
         #expect(broker.process.status() == 0)
     }
 
-    /// What the broker keeps to make files of is not in the way of what is published.
-    @Test(.enabled(if: SmallDisk.isPossible, "it takes the right to mount a disk"))
-    func `gives back files that it kept to make others of`() throws {
+    /// Recycled files do not take space from published messages.
+    @Test(.enabled(if: SmallDisk.isPossible, "mounting a disk needs root"))
+    func `deletes its recycled files`() throws {
         let disk = try SmallDisk(mebibytes: 24)
         let broker = try start(on: disk, ["--max-bytes-per-file=2000000"])
         func spares() throws -> [String] {
@@ -146,8 +147,8 @@ import Testing
         }
         try publish(0..<500)
         #expect(try consume(broker, 500) == Array(0..<500))
-        #expect(try comesTrue { try spares().count > 3 })
-        // Others take what room there is beside them.
+        #expect(try eventually { try spares().count > 3 })
+        // Another program fills the rest of the disk.
         let left = try FileManager.default.attributesOfFileSystem(forPath: disk.seen.path)
         try disk.put("filler", mebibytes: (left[.systemFreeSize] as? Int ?? 0) >> 20)
 
@@ -160,18 +161,18 @@ import Testing
         next.kill()
     }
 
-    /// Where nobody may mount anything, a bound for files is as good.
-    @Test func `takes messages again when those that fill it are finished`() throws {
+    /// Uses a file size limit instead of a small disk, which needs root to mount.
+    @Test func `accepts messages again when the stored ones are finished`() throws {
         let folder = try TemporaryFolder()
         let kibibytes = 6 << 10
         let full = "File too large"
         var broker = try start(on: folder.url, filesUpTo: kibibytes)
-        let owed = try fill(broker, reason: full)
-        #expect(owed.count > 20)
-        try expectIll(broker, full)
+        let unfinished = try fill(broker, reason: full)
+        #expect(unfinished.count > 20)
+        try expectUnhealthy(broker, full)
         broker.kill()
         broker = try start(on: folder.url, filesUpTo: kibibytes)
-        #expect(try consume(broker, owed.count) == owed)
+        #expect(try consume(broker, unfinished.count) == unfinished)
         #expect(try becomesHealthy(broker))
         let publisher = try BlockingClient(connectingTo: broker.address)
         #expect(try publisher.ask("PUB plays", Array("7777 again".utf8)) == "OK")
@@ -183,7 +184,7 @@ import Testing
 }
 
 @Suite struct `A data path` {
-    @Test func `is one broker's, and is free when that is killed`() throws {
+    @Test func `is locked by one broker and unlocked when that is killed`() throws {
         let folder = try TemporaryFolder()
         let (first, _) = try BuiltProcess.broker(["--data-path=\(folder.url.path)"])
         let second = try BuiltProcess([
@@ -201,10 +202,12 @@ import Testing
         #expect(third.status() == 0)
     }
 
-    @Test func `that cannot be one ends the start with a word on it`() throws {
+    @Test func `that is not usable fails the start with its path in the error`() throws {
         let folder = try TemporaryFolder()
         try Data().write(to: folder.url.appending(component: "file"))
-        for (path, reason) in [("none", "No such file or directory"), ("file", "Not a directory")] {
+        for (path, reason) in [
+            ("none/none", "No such file or directory"), ("file", "Not a directory"),
+        ] {
             let broker = try BuiltProcess([
                 "nsqd", "--tcp-address=127.0.0.1:0", "--http-address=127.0.0.1:0",
                 "--data-path=\(folder.path(path))",
@@ -216,13 +219,13 @@ import Testing
         }
     }
 
-    /// Root may write anywhere: it takes somebody else then.
-    @Test(.enabled(if: Nobody.isPossible, "it takes somebody who may not write everywhere"))
-    func `that nothing can be written in ends the start, and not every publish`() throws {
+    /// Root may write everywhere, so the test runs as another user.
+    @Test(.enabled(if: UnprivilegedUser.isPossible, "an unprivileged user is needed"))
+    func `without write permission fails the start instead of every publish`() throws {
         let folder = try TemporaryFolder()
         #expect(chmod(folder.url.path, 0o555) == 0)
         defer { chmod(folder.url.path, 0o755) }
-        let broker = try Nobody.process([
+        let broker = try UnprivilegedUser.process([
             "nsqd", "--tcp-address=127.0.0.1:0", "--http-address=127.0.0.1:0",
             "--data-path=\(folder.url.path)",
         ])
@@ -232,8 +235,8 @@ import Testing
     }
 }
 
-/// A user with no rights: whoever runs the tests, unless that is root.
-private enum Nobody {
+/// An unprivileged user: the present one, unless that is root.
+private enum UnprivilegedUser {
     private static let changer = URL(filePath: "/usr/bin/setpriv")
 
     static let isPossible: Bool = {

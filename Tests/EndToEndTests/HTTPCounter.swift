@@ -4,11 +4,11 @@ import Testing
 import Transport
 import UVLoop
 
-/// A client over HTTP or HTTPS, on a thread of its own: it takes every call, or refuses.
+/// An HTTP or HTTPS client that counts calls, on a thread of its own.
 final class HTTPCounter: Sendable {
     let address: SocketAddress
     private let thread: LoopThread
-    private let memory = Guarded(Memory())
+    private let memory = LockedValue(Memory())
     private let server: LoopBound<(HTTPServer, Service)>
 
     private struct Memory {
@@ -22,9 +22,9 @@ final class HTTPCounter: Sendable {
         as identity: TLSServerOptions? = nil
     ) throws {
         thread = try LoopThread(name: "client")
-        let box = Guarded<SocketAddress?>(nil)
+        let box = LockedValue<SocketAddress?>(nil)
         let isThere = DispatchSemaphore(value: 0)
-        server = LoopBound(behind: thread.door) { [memory] loop in
+        server = LoopBound(creatingOn: thread.mailbox) { [memory] loop in
             let service = Service { body in
                 memory.withLock { memory in
                     if memory.status == 204 {
@@ -47,17 +47,17 @@ final class HTTPCounter: Sendable {
         address = try #require(box.withLock { $0 })
     }
 
-    /// The calls that it took.
+    /// The bodies of the accepted calls.
     var bodies: [String] { memory.withLock { $0.taken } }
 
-    /// How many it did not take.
+    /// The number of refused calls.
     var refused: Int { memory.withLock { $0.refused } }
 
-    /// What it answers from now on; 204 takes a call.
+    /// Sets the status of all later answers; 204 accepts a call.
     func answer(with status: Int) { memory.withLock { $0.status = status } }
 
     func stop() {
-        thread.door.submit { [server] loop in _ = server.takeOut(on: loop) }
+        thread.mailbox.submit { [server] loop in _ = server.removeValue(on: loop) }
         thread.stop()
         thread.join()
     }
@@ -74,7 +74,7 @@ private final class Service: HTTPService {
         .collect(limit: 1 << 20, tooLarge: HTTPResponse(status: 413))
     }
 
-    func answer(_ request: HTTPRequest, _ respond: @escaping (HTTPResponse) -> Void) {
+    func respond(to request: HTTPRequest, _ respond: @escaping (HTTPResponse) -> Void) {
         respond(HTTPResponse(status: hear(String(decoding: request.body, as: UTF8.self))))
     }
 }

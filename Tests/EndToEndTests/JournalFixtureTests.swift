@@ -2,7 +2,7 @@ import Foundation
 import TestKit
 import Testing
 
-/// See `Fixtures/journal/README.md`. If one of these cannot be read any more, neither can anybody's.
+/// See `Fixtures/journal/README.md`. A version that cannot read these cannot read existing data paths.
 @Suite struct `A journal of version 1` {
     private let folder: TemporaryFolder
     private var dataPath: String { folder.path("messages") }
@@ -45,7 +45,7 @@ import Testing
         return try decoder.decode(Report.self, from: Data(text.utf8))
     }
 
-    @Test func `is healthy to tally doctor, and has all that there was`() throws {
+    @Test func `is healthy and complete according to tally doctor`() throws {
         #expect(
             try examine()
                 == Report(
@@ -75,7 +75,7 @@ import Testing
                     ]))
     }
 
-    @Test func `is delivered by a broker: what was not finished, and nothing else`() throws {
+    @Test func `delivers exactly its unfinished messages in a broker`() throws {
         let (process, address) = try BuiltProcess.broker(["--data-path=\(dataPath)"])
         let billing = try consumeAll(address, "orders", "billing", 9)
         #expect(
@@ -107,7 +107,7 @@ import Testing
         try expectRest()
     }
 
-    /// What is paused stays so, and what is deferred for a century waits.
+    /// Excludes paused channels and a message that is deferred for a century.
     private func expectRest() throws {
         let left = try examine()
         #expect(left.healthy)

@@ -2,17 +2,17 @@ import Foundation
 import TestKit
 import Testing
 
-/// The processor is killed at any moment while plays flow, and started again. What it said to its
-/// client over all its lives, and what its store holds in the end, is judged from outside.
+/// Kills the processor at random times under load, and restarts it. The calls of all runs and the final
+/// store are checked from outside.
 ///
-/// `TALLY_KILLS` is how often (20 unless set), `NSQD` names a real nsqd to do it with as well, and
+/// `TALLY_KILLS` sets the number of kills (default 20, or 5 with a sick store), `NSQD` names a real nsqd to test with as well, and
 /// `TALLY_SEED` repeats a run.
-@Suite(.serialized) struct `A processor that is killed` {
+@Suite(.serialized) struct `A killed processor` {
     static let kills = setting("TALLY_KILLS").flatMap { Int($0) } ?? 20
     static let brokers = ["tally"] + (setting("NSQD").map { [$0] } ?? [])
 
     @Test(arguments: brokers)
-    func `loses no play, counts none twice, and tells its client nothing untrue`(
+    func `loses no play, counts none twice and publishes no wrong total`(
         broker: String
     ) throws {
         var generator = SeededGenerator()
@@ -26,19 +26,37 @@ import Testing
         #expect(nsqd.status() == 0)
     }
 
-    /// All in one process, so that the broker dies with it.
-    @Test func `loses no play either if its broker is killed with it`() throws {
+    /// Uses `tally serve`, so that broker and processor are killed together.
+    @Test func `loses no play if its broker is killed at the same time`() throws {
         var generator = SeededGenerator()
         let folder = try TemporaryFolder()
         let (first, address) = try BuiltProcess.listening(serve(at: "127.0.0.1:0", folder))
         first.send(SIGKILL)
         #expect(first.status() == -SIGKILL)
-        // A publisher that heard no answer publishes again: its plays have to say which they are.
+        // A publisher without an answer publishes again, so its plays need a play_id.
         let plays = ManyPlays(&generator, allNamed: true)
         let store = folder.path("counts.sqlite")
         try killAgainAndAgain(plays, address, store, folder, "serve", &generator) {
             try BuiltProcess(serve(at: address, folder))
         }
+    }
+
+    /// The store is locked, full or moved away before most kills.
+    @Test(.enabled(if: SmallDisk.isPossible, "mounting a disk needs name spaces"))
+    func `loses no play while its store does not work`() throws {
+        var generator = SeededGenerator()
+        let folder = try TemporaryFolder()
+        let (nsqd, address) = try BuiltProcess.broker()
+        let store = try SickStore()
+        let plays = ManyPlays(&generator)
+        try killAgainAndAgain(
+            plays, address, store.path, folder, "tally with a sick store", &generator,
+            kills: setting("TALLY_KILLS").flatMap { Int($0) } ?? 5, on: store
+        ) {
+            try store.disk.process(processArguments(address, store.path))
+        }
+        nsqd.send(SIGTERM)
+        #expect(nsqd.status() == 0)
     }
 
     private func serve(at address: String, _ folder: TemporaryFolder) -> [String] {
@@ -51,15 +69,17 @@ import Testing
     private func killAgainAndAgain(
         _ plays: ManyPlays, _ address: String, _ store: String, _ folder: TemporaryFolder,
         _ broker: String, _ generator: inout SeededGenerator,
-        _ start: () throws -> BuiltProcess
+        kills: Int = Self.kills, on sick: SickStore? = nil, _ start: () throws -> BuiltProcess
     ) throws {
         var plays = plays
         var client = SuspiciousClient()
         var producers: [(arguments: [String], process: BuiltProcess)] = []
-        for round in 0..<Self.kills {
+        var sicknesses = 0
+        for round in 0..<kills {
             let processor = try start()
-            // Now and then it is not even given the time to open its store.
-            if Int.random(in: 0..<4, using: &generator) > 0 {
+            // Some runs end before the store is open. A store that is moved away must be open, or the
+            // processor would create another one.
+            if sick != nil || Int.random(in: 0..<4, using: &generator) > 0 {
                 #expect(processor.line(containing: "counting plays") != nil)
             }
             let file = folder.path("plays-\(round).jsonl")
@@ -70,31 +90,43 @@ import Testing
             ]
             producers.append((arguments, try BuiltProcess(arguments)))
             Thread.sleep(forTimeInterval: .random(in: 0...0.8, using: &generator))
+            let sickness = SickStore.Sickness.allCases.randomElement(using: &generator)
+            let cure = try sickness.flatMap { try sick?.begin($0) }
+            if sick != nil {
+                sicknesses += 1
+                Thread.sleep(forTimeInterval: .random(in: 0...1.2, using: &generator))
+            }
+            let isCuredBeforeKill = Bool.random(using: &generator)
+            if isCuredBeforeKill, let cure {
+                try cure()
+                Thread.sleep(forTimeInterval: .random(in: 0...0.6, using: &generator))
+            }
             processor.send(SIGKILL)
+            if !isCuredBeforeKill { try cure?() }
             #expect(processor.status() == -SIGKILL, "\(processor.lines(of: .standardError))")
             client.hear(processor.lines(of: .standardOutput), published: plays.counts)
         }
         let last = try start()
         #expect(last.line(containing: "counting plays") != nil)
         for producer in producers where producer.process.status() != 0 {
-            // It met no broker, or lost it for good. Its plays count once, so it may try again.
+            // The broker was not reachable. The plays count once, so publishing can be repeated.
             #expect(plays.allNamed, "\(producer.process.lines(of: .standardError))")
             let again = try BuiltProcess(producer.arguments)
             #expect(again.status() == 0, "\(again.lines(of: .standardError))")
         }
         let total = plays.counts.values.reduce(0, +)
-        #expect(try comesTrue { try counted(in: store).plays >= total })
+        #expect(try eventually { try counted(in: store, on: sick?.disk).plays >= total })
         last.send(SIGTERM)
         #expect(last.status() == 0)
         client.hear(last.lines(of: .standardOutput), published: plays.counts)
         let again = Comment(rawValue: generator.repetition(of: "EndToEndTests.*killed"))
         #expect(client.complaints.prefix(5) == [], again)
         #expect(plays.differences(from: client.totals).prefix(5) == [], again)
-        let stored = try counted(in: store)
+        let stored = try counted(in: store, on: sick?.disk)
         #expect(plays.differences(from: stored.counts).prefix(5) == [], again)
         #expect(plays.differences(from: stored.published).prefix(5) == [], again)
         print(
-            "\(Self.kills) kills, \(total) plays, \(client.calls) calls,"
+            "\(kills) kills, \(sicknesses) sicknesses, \(total) plays, \(client.calls) calls,"
                 + " \(client.repetitions) totals told again, by \(broker)")
     }
 
@@ -104,7 +136,7 @@ import Testing
         guard broker != "tally" else {
             return try BuiltProcess.broker()
         }
-        // What a client had that has gone, a real nsqd delivers again when its time is up.
+        // A real nsqd redelivers a killed client's messages after their timeout.
         return try BuiltProcess.listening(
             [
                 "-msg-timeout=2s",
@@ -114,9 +146,11 @@ import Testing
     }
 
     private func process(_ address: String, _ store: String) throws -> BuiltProcess {
-        try BuiltProcess([
-            "process", "--nsqd-tcp-address=\(address)", "--store=\(store)", "--freshness=1s",
-        ])
+        try BuiltProcess(processArguments(address, store))
+    }
+
+    private func processArguments(_ address: String, _ store: String) -> [String] {
+        ["process", "--nsqd-tcp-address=\(address)", "--store=\(store)", "--freshness=1s"]
     }
 }
 
@@ -124,8 +158,7 @@ private func setting(_ name: String) -> String? {
     ProcessInfo.processInfo.environment[name]
 }
 
-/// Plays as they come from publishers: with names and without, and some twice, for a publisher that
-/// heard no answer publishes again.
+/// Generates plays with and without play_id, and some twice, like a publisher that retries.
 private struct ManyPlays {
     private(set) var counts: [String: Int] = [:]
     private let videos: [String]
@@ -137,7 +170,7 @@ private struct ManyPlays {
         videos = (0..<300).map { _ in Self.guid(&generator) }
     }
 
-    /// The lines of so many more.
+    /// Generates the lines of `count` plays.
     mutating func next(_ count: Int, _ generator: inout SeededGenerator) -> String {
         (0..<count).map { _ in next(&generator) }.joined(separator: "\n")
     }
@@ -148,7 +181,7 @@ private struct ManyPlays {
         {
             return line
         }
-        // The square puts more of them on the first.
+        // The square favours the first videos.
         let place = Double.random(in: 0..<1, using: &generator)
         let video = videos[Int(place * place * Double(videos.count))]
         counts[video, default: 0] += 1
@@ -175,16 +208,16 @@ private struct ManyPlays {
     }
 }
 
-/// A client that believes nothing, and writes down every total that cannot be.
+/// Checks the calls and records every wrong total.
 private struct SuspiciousClient {
     private(set) var totals: [String: Int] = [:]
     private(set) var complaints: [String] = []
     private(set) var calls = 0
     private(set) var repetitions = 0
 
-    /// Hears all the calls of one of the processor's lives.
+    /// Checks the calls of one run of the processor.
     ///
-    /// - Parameter published: the plays of each video up to then.
+    /// - Parameter published: the plays of each video so far.
     mutating func hear(_ lines: [String], published: [String: Int]) {
         var told: Set<String> = []
         for line in lines {
@@ -208,8 +241,7 @@ private struct SuspiciousClient {
         if total > published { complaints.append("\(id) has \(total) of \(published) plays") }
         if total < last { complaints.append("\(id) went from \(last) back to \(total)") }
         if total == last {
-            // The one repetition there may be: a call whose acceptance was not noted before the
-            // end, so that the next life begins with it.
+            // A repetition is allowed for a call whose acceptance was not committed before the kill.
             repetitions += 1
             if !isFirst { complaints.append("\(id) was told \(total) again") }
         }
@@ -225,14 +257,16 @@ private struct CallJSON: Decodable {
     var videos: [Video]
 }
 
-/// What `tally counts` says that a store holds.
+/// The counts of a store, from `tally counts`.
 struct StoredCounts {
     var counts: [String: Int] = [:]
     var published: [String: Int] = [:]
     var plays: Int { counts.values.reduce(0, +) }
 }
 
-func counted(in store: String) throws -> StoredCounts {
+///
+/// - Parameter disk: the disk on which the store is.
+func counted(in store: String, on disk: SmallDisk? = nil) throws -> StoredCounts {
     struct VideosJSON: Decodable {
         struct Video: Decodable {
             var video_id: String
@@ -241,7 +275,8 @@ func counted(in store: String) throws -> StoredCounts {
         }
         var videos: [Video]
     }
-    let look = try BuiltProcess(["counts", "--store=\(store)", "--json"])
+    let arguments = ["counts", "--store=\(store)", "--json"]
+    let look = try disk?.process(arguments) ?? BuiltProcess(arguments)
     guard look.status() == 0, let line = look.lines(of: .standardOutput).first else {
         return .init()
     }

@@ -2,11 +2,11 @@ import Foundation
 import TestKit
 import Testing
 
-/// The same words with our daemon, or with the nsqd that `NSQD_PROGRAM` names.
-@Suite struct `A command line of nsqd` {
+/// The command line of our broker, or of the nsqd of `NSQD_PROGRAM`.
+@Suite struct `The command line of nsqd` {
     private static let free = ["-tcp-address=127.0.0.1:0", "--http-address", "127.0.0.1:0"]
 
-    /// nsqd's data path, unless it is told another.
+    /// The working directory, which is nsqd's default data path.
     private let folder: TemporaryFolder
 
     init() throws { folder = try TemporaryFolder() }
@@ -25,24 +25,24 @@ import Testing
         (["-snappy=perhaps"], "invalid boolean value \"perhaps\" for -snappy: parse error"),
         (["---x"], "bad flag syntax: ---x"), (["-=x"], "bad flag syntax: -=x"),
     ])
-    func `names a flag that is none, shows what there are, and ends with 2`(
+    func `names an unknown flag, prints the usage and exits with 2`(
         words: [String], first: String
     ) throws {
         let process = try nsqd(Self.free + words)
         #expect(process.status() == 2)
-        let said = process.lines(of: .standardError)
-        #expect(said.first == first)
-        #expect(said.dropFirst().first == "Usage of nsqd:")
+        let printed = process.lines(of: .standardError)
+        #expect(printed.first == first)
+        #expect(printed.dropFirst().first == "Usage of nsqd:")
         #expect(process.lines(of: .standardOutput).isEmpty)
     }
 
     @Test(arguments: ["-h", "--h", "-help", "--help"])
-    func `may ask what there is, and ends with 0`(word: String) throws {
+    func `prints the usage for a help flag and exits with 0`(word: String) throws {
         let process = try nsqd([word])
         #expect(process.status() == 0)
-        let said = process.lines(of: .standardError)
-        #expect(said.first == "Usage of nsqd:")
-        let flags = said.filter { $0.wholeMatch(of: #/  -[a-z0-9-]+( [a-z]+)?/#) != nil }
+        let printed = process.lines(of: .standardError)
+        #expect(printed.first == "Usage of nsqd:")
+        let flags = printed.filter { $0.wholeMatch(of: #/  -[a-z0-9-]+( [a-z]+)?/#) != nil }
         #expect(flags.count > 50)
         #expect(flags.contains("  -tls-required") && flags.contains("  -max-msg-size int"))
         #expect(process.lines(of: .standardOutput).isEmpty)
@@ -61,7 +61,7 @@ import Testing
         (["-config=/no/such.cfg"], "failed to load config file /no/such.cfg - "),
         (["-e2e-processing-latency-percentile=1.5"], "processing latency percentile: 1.5"),
     ])
-    func `that cannot be followed ends with 1 and a fatal line`(
+    func `exits with 1 and a fatal line for invalid options`(
         words: [String], reason: String
     ) throws {
         let process = try nsqd(["-log-level=error"] + Self.free + words)
@@ -70,7 +70,7 @@ import Testing
         #expect(last.contains(" FATAL: ") && last.contains(reason), "\(last)")
     }
 
-    @Test func `names an address that is taken`() throws {
+    @Test func `names an address that is in use`() throws {
         let first = try RunningNSQD()
         for flag in ["tcp", "http"] {
             let second = try nsqd(Self.free + ["-\(flag)-address=\(first.tcpAddress)"])
@@ -83,29 +83,29 @@ import Testing
     }
 
     @Test(arguments: ["-version", "--version", "-version=true"])
-    func `may ask for the version`(word: String) throws {
+    func `prints the version`(word: String) throws {
         let process = try nsqd(Self.free + [word, "stray"])
         #expect(process.status() == 0)
-        let said = process.lines(of: .standardOutput)
-        #expect(said.count == 1)
-        #expect(said.first?.wholeMatch(of: /nsqd v\d+\.\d+\.\d+.* \(built w\/.*\)/) != nil)
+        let printed = process.lines(of: .standardOutput)
+        #expect(printed.count == 1)
+        #expect(printed.first?.wholeMatch(of: /nsqd v\d+\.\d+\.\d+.* \(built w\/.*\)/) != nil)
     }
 
-    @Test func `beats the configuration file, which beats the default`() throws {
+    @Test func `has precedence over the configuration file, and that over the defaults`() throws {
         let file = folder.url.appending(component: "nsqd.cfg")
         try Data("max_rdy_count = 8\nmsg_timeout = \"9s\"\nid = 7\n".utf8).write(to: file)
         let nsqd = try RunningNSQD(["--config=\(file.path)", "--max-rdy-count=9"])
-        let stage = Stage(nsqd)
+        let daemon = TestDaemon(nsqd)
         for (option, value) in [
             ("max_rdy_count", "9"), ("msg_timeout", "9000000000"), ("id", "7"),
             ("max_msg_timeout", "900000000000"),
         ] {
-            #expect(try stage.ask("GET", "/config/\(option)").hasSuffix("\r\n\r\n\(value)"))
+            #expect(try daemon.ask("GET", "/config/\(option)").hasSuffix("\r\n\r\n\(value)"))
         }
         #expect(nsqd.stop())
     }
 
-    @Test func `may do without HTTP`() throws {
+    @Test func `can disable HTTP`() throws {
         let process = try nsqd(Self.free + ["-http-address="])
         #expect(process.line(containing: "TCP: listening on ") != nil)
         RunningNSQD.waitUntilItHearsSignals()
@@ -114,29 +114,31 @@ import Testing
         #expect(!process.lines(of: .standardError).contains { $0.contains(" HTTP: listening") })
     }
 
-    @Test func `has its log in lines with a time and a level`() throws {
+    @Test func `produces log lines with a time and a level`() throws {
         let nsqd = try RunningNSQD(["--log-prefix=[a log] "])
         _ = nsqd.httpAddress
         #expect(nsqd.stop())
         let form = #/\[a log\] \d{4}\/\d\d\/\d\d \d\d:\d\d:\d\d\.\d{6} (INFO|ERROR): .*/#
-        let said = nsqd.process.lines(of: .standardError)
-        #expect(said.count >= 4)
-        #expect(said.allSatisfy { $0.wholeMatch(of: form) != nil }, "\(said)")
+        let printed = nsqd.process.lines(of: .standardError)
+        #expect(printed.count >= 4)
+        #expect(printed.allSatisfy { $0.wholeMatch(of: form) != nil }, "\(printed)")
     }
 }
 
-/// Where the words are ours.
+/// The texts that differ from nsqd's.
 @Suite struct `tally nsqd` {
-    private static let free = ["-tcp-address=127.0.0.1:0", "--http-address", "127.0.0.1:0"]
+    private static let free = [
+        "-tcp-address=127.0.0.1:0", "--http-address", "127.0.0.1:0", "-memory-only",
+    ]
 
     @Test(arguments: [["nsqd", "-h"], ["nsqd", "--help"], ["help", "nsqd"]])
-    func `explains itself on standard error, and ends with 0`(words: [String]) throws {
+    func `prints its usage to standard error and exits with 0`(words: [String]) throws {
         let process = try BuiltProcess(words)
         #expect(process.status() == 0)
-        let said = process.lines(of: .standardError)
-        #expect(said.first == "Usage of nsqd:")
-        #expect(said.contains("Beyond nsqd 1.3.0:"))
-        #expect(said.contains("EXAMPLES"))
+        let printed = process.lines(of: .standardError)
+        #expect(printed.first == "Usage of nsqd:")
+        #expect(printed.contains("Beyond nsqd 1.3.0:"))
+        #expect(printed.contains("EXAMPLES"))
         #expect(process.lines(of: .standardOutput).isEmpty)
     }
 
@@ -149,24 +151,24 @@ import Testing
         (["-tcp-address=127.0.0.1:99999"], "listen (127.0.0.1:99999) failed - "),
         (["-config=/no/such.cfg"], "failed to load config file /no/such.cfg - No such file"),
     ])
-    func `ends with 1 and one fatal line where flags cannot be followed`(
+    func `exits with 1 and one fatal line for invalid options`(
         words: [String], reason: String
     ) throws {
         let process = try BuiltProcess(["nsqd", "-log-level=error"] + Self.free + words)
         #expect(process.status() == 1)
-        let said = process.lines(of: .standardError)
-        #expect(said.count == 1)
-        #expect(said.first?.contains(" FATAL: ") == true)
-        #expect(said.first?.contains(reason) == true, "\(said)")
+        let printed = process.lines(of: .standardError)
+        #expect(printed.count == 1)
+        #expect(printed.first?.contains(" FATAL: ") == true)
+        #expect(printed.first?.contains(reason) == true, "\(printed)")
     }
 
-    @Test func `prints its version as nsqd does`() throws {
+    @Test func `prints its version in nsqd's format`() throws {
         let process = try BuiltProcess(["nsqd", "-version", "stray"])
         #expect(process.status() == 0)
         #expect(process.lines(of: .standardOutput) == ["nsqd v1.3.0 (built w/swift)"])
     }
 
-    @Test func `takes a configuration file, which flags beat`() throws {
+    @Test func `reads a configuration file, and flags have precedence`() throws {
         let folder = try TemporaryFolder()
         let file = folder.url.appending(component: "nsqd.cfg")
         try Data(
@@ -182,26 +184,26 @@ import Testing
         #expect(broker.line(containing: "HTTP: listening on 127.0.0.1:") != nil)
         broker.send(SIGTERM)
         #expect(broker.status() == 0)
-        let said = broker.lines(of: .standardError)
-        #expect(said.allSatisfy { $0.hasPrefix("[file] ") })
-        #expect(said[0].hasSuffix("WARNING: \(file.path): there is no option no_such_option"))
-        #expect(said[1].hasSuffix("INFO: nsqd v1.3.0 (built w/swift)"))
-        #expect(said[2].contains("INFO: ID: "))
-        #expect(said.last?.hasSuffix("INFO: NSQ: bye") == true)
+        let printed = broker.lines(of: .standardError)
+        #expect(printed.allSatisfy { $0.hasPrefix("[file] ") })
+        #expect(printed[0].hasSuffix("WARNING: \(file.path): unknown option no_such_option"))
+        #expect(printed[1].hasSuffix("INFO: nsqd v1.3.0 (built w/swift)"))
+        #expect(printed[2].contains("INFO: ID: "))
+        #expect(printed.last?.hasSuffix("INFO: NSQ: bye") == true)
         let form = #/\[file\] \d{4}\/\d\d\/\d\d \d\d:\d\d:\d\d\.\d{6} (INFO|WARNING): .*/#
-        #expect(said.allSatisfy { $0.wholeMatch(of: form) != nil })
+        #expect(printed.allSatisfy { $0.wholeMatch(of: form) != nil })
     }
 
-    @Test func `says what it takes no notice of behind its flags`() throws {
+    @Test func `logs the ignored arguments after its flags`() throws {
         let (broker, _) = try BuiltProcess.listening(["nsqd"] + Self.free + ["stray", "-nope"])
         broker.send(SIGINT)
         #expect(broker.status() == 0)
         #expect(
             broker.lines(of: .standardError)[0].hasSuffix(
-                "no notice is taken of what stands behind the flags: stray -nope"))
+                "ignored arguments after the flags: stray -nope"))
     }
 
-    @Test func `raises its limit of file descriptors as far as it may`() throws {
+    @Test func `raises its limit of file descriptors to the hard limit`() throws {
         let shell = URL(filePath: "/bin/sh")
         let words = ["-c", "ulimit -Sn 256; exec \"$0\" nsqd \"$@\"", BuiltProcess.tally.path]
         let (broker, _) = try BuiltProcess.listening(words + Self.free, executable: shell)
@@ -215,7 +217,7 @@ import Testing
 }
 
 @Suite struct `tally serve` {
-    @Test func `takes the broker's flags as well`() throws {
+    @Test func `accepts the broker's flags`() throws {
         let folder = try TemporaryFolder()
         let path = folder.url.appending(component: "http.sock").path
         let (process, _) = try BuiltProcess.listening(
@@ -232,10 +234,10 @@ import Testing
     }
 
     @Test(arguments: [
-        (["--no-such-flag"], "-no-such-flag"), (["stray"], "stray"),
-        (["--max-msg-size=x"], "-max-msg-size"), (["--topic=a b"], "not a topic's name"),
+        (["--no-such-flag"], "-no-such-flag"), (["stray"], "unexpected argument 'stray'"),
+        (["--max-msg-size=x"], "-max-msg-size"), (["--topic=a b"], "invalid topic name 'a b'"),
     ])
-    func `refuses what is no flag`(words: [String], text: String) throws {
+    func `refuses unknown flags and arguments`(words: [String], text: String) throws {
         let process = try BuiltProcess(["serve", "--tcp-address=127.0.0.1:0"] + words)
         #expect(process.status() != 0)
         #expect(process.lines(of: .standardError).joined().contains(text))

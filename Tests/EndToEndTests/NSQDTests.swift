@@ -2,8 +2,8 @@ import Foundation
 import TestKit
 import Testing
 
-@Suite struct `The binary called by the name nsqd` {
-    @Test func `is nsqd`() throws {
+@Suite struct `The binary with the file name nsqd` {
+    @Test func `runs as nsqd`() throws {
         let folder = try TemporaryFolder()
         let nsqd = folder.url.appending(component: "nsqd")
         try FileManager.default.createSymbolicLink(
@@ -13,15 +13,16 @@ import Testing
         #expect(
             version.lines(of: .standardOutput).first?.hasPrefix("nsqd v1.3.0 (built w/") == true)
         let (broker, _) = try BuiltProcess.listening(
-            ["--tcp-address=127.0.0.1:0", "--http-address=127.0.0.1:0"], executable: nsqd)
+            ["--tcp-address=127.0.0.1:0", "--http-address=127.0.0.1:0", "--memory-only"],
+            executable: nsqd)
         broker.send(SIGTERM)
         #expect(broker.status() == 0)
     }
 }
 
-@Suite struct `A broker whose log nobody reads` {
-    @Test func `goes on, and ends with 0`() throws {
-        // `exec` keeps the pid; the closed descriptor stands for a reader that has gone.
+@Suite struct `A broker with a closed standard error` {
+    @Test func `keeps running and exits with 0`() throws {
+        // `exec` keeps the pid; the closed descriptor simulates a reader that has exited.
         let shell = URL(filePath: "/bin/sh")
         let broker = try BuiltProcess(
             [
@@ -29,7 +30,7 @@ import Testing
                 BuiltProcess.tally.path,
             ],
             executable: shell)
-        // It says nothing, so its being there is all there is to observe: it takes the signal.
+        // The broker prints nothing, so the test waits until it handles signals.
         while broker.isStarting {}
         broker.send(SIGTERM)
         #expect(broker.status() == 0)
@@ -37,7 +38,7 @@ import Testing
 }
 
 extension BuiltProcess {
-    /// The signal is not yet caught: the kernel says which are.
+    /// Returns `true` while the process has no handler for SIGTERM.
     fileprivate var isStarting: Bool {
         guard
             let status = try? String(contentsOfFile: "/proc/\(processID)/status", encoding: .utf8),

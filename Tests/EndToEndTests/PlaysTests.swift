@@ -2,10 +2,9 @@ import Foundation
 import TestKit
 import Testing
 
-@Suite struct `Plays of a file` {
-    /// The fixture's plays go through `tally nsqd`, `tally produce` and `tally process`, three
-    /// processes, and come out as the counts that stand beside them.
-    @Test func `come out as the counts they must give`() throws {
+@Suite struct `Plays from a file` {
+    /// Sends the fixture's plays through `tally nsqd`, `tally produce` and `tally process`.
+    @Test func `produce the expected counts and rejections`() throws {
         let folder = try TemporaryFolder()
         let (broker, address) = try BuiltProcess.broker()
         let producer = try BuiltProcess([

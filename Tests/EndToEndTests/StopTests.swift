@@ -2,9 +2,9 @@ import Foundation
 import TestKit
 import Testing
 
-@Suite struct `A processor that gets SIGTERM` {
+@Suite struct `A processor that receives SIGTERM` {
     @Test(arguments: ["process", "serve"])
-    func `commits and publishes what it has, and ends with 0 within 5 seconds`(
+    func `commits and publishes the received plays and exits with 0 within 5 seconds`(
         command: String
     ) throws {
         let folder = try TemporaryFolder()
@@ -25,8 +25,8 @@ import Testing
         let producer = try BuiltProcess([
             "produce", "--nsqd-tcp-address=\(address)", "--plays=50000", "--rate=10000",
         ])
-        // In the midst of it: most of what is counted is due within the minute only.
-        #expect(try comesTrue { try counted(in: store).plays >= 5_000 })
+        // Most of the counted plays are not due for publishing at this time.
+        #expect(try eventually { try counted(in: store).plays >= 5_000 })
         let asked = Date()
         processor.send(SIGTERM)
         #expect(processor.status() == 0, "\(processor.lines(of: .standardError))")
@@ -41,11 +41,11 @@ import Testing
         nsqd?.send(SIGTERM)
     }
 
-    @Test func `does not wait for a client that takes nothing`() throws {
+    @Test func `does not wait for a client that stops reading`() throws {
         let (broker, address) = try BuiltProcess.broker()
         let folder = try TemporaryFolder()
         let store = folder.path("counts.sqlite")
-        // `exec` keeps the pid; standard output becomes a pipe that nobody reads, soon full.
+        // `exec` keeps the pid; standard output becomes an unread pipe, which fills up.
         let processor = try BuiltProcess(
             [
                 "-c",
@@ -57,32 +57,31 @@ import Testing
             "produce", "--nsqd-tcp-address=\(address)", "--plays=20000", "--rate=10000",
         ])
         #expect(producer.status() == 0)
-        #expect(processor.line(containing: "does not keep up") != nil)
-        #expect(try comesTrue { try counted(in: store).plays == 20_000 })
+        #expect(processor.line(containing: "the client reads too slowly") != nil)
+        #expect(try eventually { try counted(in: store).plays == 20_000 })
         let asked = Date()
         processor.send(SIGTERM)
         #expect(processor.status() == 0)
-        // What comes behind it is a commit, and takes as long as the disk does.
+        // Only a commit follows, whose time depends on the disk.
         let last = processor.datedLines(of: .standardError).first {
-            $0.text.contains("not all counts are published")
+            $0.text.contains("not all counts were published")
         }
         #expect(try #require(last).date.timeIntervalSince(asked) < 5)
         let stored = try counted(in: store)
         #expect(stored.plays == 20_000)
-        // The next one finds them, and a client that listens.
+        // The next processor publishes them to a client that reads.
         let next = try BuiltProcess([
             "process", "--nsqd-tcp-address=\(address)", "--store=\(store)",
         ])
-        #expect(try comesTrue { try counted(in: store).published == stored.counts })
+        #expect(try eventually { try counted(in: store).published == stored.counts })
         next.send(SIGTERM)
         #expect(next.status() == 0)
         broker.send(SIGTERM)
     }
 }
 
-/// Whether it does within half a minute. For what has to be looked at, as a store has: it tells
-/// nobody that it has changed.
-func comesTrue(_ condition: () throws -> Bool) rethrows -> Bool {
+/// Polls for up to 30 seconds. Returns `true` as soon as the condition is true.
+func eventually(_ condition: () throws -> Bool) rethrows -> Bool {
     let deadline = Date(timeIntervalSinceNow: 30)
     while deadline > Date() {
         if try condition() { return true }
@@ -91,8 +90,8 @@ func comesTrue(_ condition: () throws -> Bool) rethrows -> Bool {
     return false
 }
 
-@Suite struct `The counts of a store` {
-    @Test func `are printed as a table, the most played first`() throws {
+@Suite struct `tally counts` {
+    @Test func `prints a table with the most played videos first`() throws {
         let folder = try TemporaryFolder()
         let store = folder.path("counts.sqlite")
         let demo = try BuiltProcess([
@@ -111,11 +110,11 @@ func comesTrue(_ condition: () throws -> Bool) rethrows -> Bool {
         #expect(try counted(in: store).plays == 2_000)
     }
 
-    @Test func `are asked for in vain where there is no store`() throws {
+    @Test func `fails if there is no store`() throws {
         let folder = try TemporaryFolder()
         let look = try BuiltProcess(["counts"], directory: folder.url)
         #expect(look.status() == 1)
-        #expect(look.lines(of: .standardError).first?.contains("there is no store") == true)
+        #expect(look.lines(of: .standardError).first?.contains("no such file") == true)
         #expect(try FileManager.default.contentsOfDirectory(atPath: folder.url.path) == [])
     }
 }

@@ -15,11 +15,11 @@ private enum Command: String, CaseIterable {
     }
 }
 
-@Suite(.serialized) struct `A store that cannot be used` {
+@Suite(.serialized) struct `The error for a store` {
     let folder: TemporaryFolder
     let store: String
 
-    /// 500 plays, by an earlier version.
+    /// Copies a store of an earlier version with 500 plays.
     init() throws {
         folder = try TemporaryFolder()
         store = folder.path("counts.sqlite")
@@ -29,7 +29,7 @@ private enum Command: String, CaseIterable {
     }
 
     @Test(arguments: Command.allCases)
-    private func `because a newer tally wrote it is named, and left alone`(
+    private func `of a newer version says so and the file is unchanged`(
         command: Command
     ) throws {
         let newer = try edit { data in
@@ -37,28 +37,32 @@ private enum Command: String, CaseIterable {
                 data.replaceSubrange(mark, with: Data("9: counts".utf8))
             }
         }
-        try expect(command, toFailWith: "was written by a newer tally")
+        try expect(command, toFailWith: "was written by a newer version of tally")
         #expect(try content == newer)
     }
 
     @Test(arguments: Command.allCases)
-    private func `because it is something else is named, and left alone`(command: Command) throws {
+    private func `that is another kind of file says so and the file is unchanged`(command: Command)
+        throws
+    {
         let letter = try edit { $0 = Data(String(repeating: "Dear Sir, ", count: 100).utf8) }
-        try expect(command, toFailWith: "is not a store of tally")
+        try expect(command, toFailWith: "is not a tally store")
         #expect(try content == letter)
     }
 
     @Test(arguments: Command.allCases)
-    private func `because another process has locked it is named, and works when that is gone`(
-        command: Command
-    ) throws {
+    private func
+        `that another process has locked says so and the store works after the lock is released`(
+            command: Command
+        ) throws
+    {
         let lock = try ForeignLock(on: store)
         try expect(command, toFailWith: "is in use by another process")
         lock.release()
         #expect(try counted(in: store).plays == 500)
     }
 
-    @Test func `because a processor has it is named, and that one goes on`() throws {
+    @Test func `that another processor uses says so and that processor continues`() throws {
         let (broker, address) = try BuiltProcess.broker()
         let first = try BuiltProcess(Command.process.arguments(store, nsqd: address))
         #expect(first.line(containing: "counting plays") != nil)
@@ -68,40 +72,45 @@ private enum Command: String, CaseIterable {
             "produce", "--nsqd-tcp-address=\(address)", "--plays=100", "--videos=100",
         ])
         #expect(producer.status() == 0)
-        #expect(try comesTrue { try counted(in: store).plays == 600 })
+        #expect(try eventually { try counted(in: store).plays == 600 })
         first.send(SIGTERM)
         #expect(first.status() == 0)
         broker.send(SIGTERM)
         #expect(broker.status() == 0)
     }
 
-    @Test func `because its folder is not there is named`() throws {
+    @Test func `in a missing folder says so`() throws {
         let process = try BuiltProcess(Command.process.arguments(folder.path("no/counts.sqlite")))
         #expect(process.status() == 1)
-        #expect(process.line(containing: "does its folder exist?") != nil)
+        #expect(process.line(containing: "check that its folder exists") != nil)
     }
 
-    @Test(.enabled(if: Mortal.canBe, "permissions do not bind this user"))
-    func `because it may not be written is named, and left alone`() throws {
+    @Test(
+        .enabled(
+            if: UnprivilegedProcess.isPossible,
+            "this user cannot drop the permission to access all files"))
+    func `without write permission says so and the file is unchanged`() throws {
         let before = try content
         try setPermissions(0o444)
-        let process = try Mortal.process(Command.process.arguments(store))
+        let process = try UnprivilegedProcess.start(Command.process.arguments(store))
         #expect(process.status() == 1)
-        #expect(process.line(containing: "cannot be written: change its permissions") != nil)
+        #expect(process.line(containing: "change its permissions") != nil)
         #expect(try content == before)
     }
 
     private func expect(_ command: Command, toFailWith text: String) throws {
         let process = try BuiltProcess(command.arguments(store))
         #expect(process.status() == 1)
-        let said = process.lines(of: .standardError)
-        #expect(said.count == 1 && said[0].contains(text) && said[0].contains(store), "\(said)")
+        let printed = process.lines(of: .standardError)
+        #expect(
+            printed.count == 1 && printed[0].contains(text) && printed[0].contains(store),
+            "\(printed)")
         #expect(process.lines(of: .standardOutput) == [])
     }
 
     private var content: Data { get throws { try Data(contentsOf: URL(filePath: store)) } }
 
-    /// Changes it behind tally's back.
+    /// Changes the file without SQLite.
     private func edit(_ change: (inout Data) -> Void) throws -> Data {
         var data = try content
         change(&data)
@@ -114,10 +123,13 @@ private enum Command: String, CaseIterable {
     }
 }
 
-@Suite(.serialized) struct `A store that may only be read` {
-    /// In a folder where SQLite cannot lay down the files that it reads a running store by.
-    @Test(.enabled(if: Mortal.canBe, "permissions do not bind this user"), arguments: [1, 2])
-    func `shows its counts, whatever version it is of`(version: Int) throws {
+@Suite(.serialized) struct `A read-only store` {
+    /// The folder is read-only too, so that SQLite cannot create its WAL index.
+    @Test(
+        .enabled(
+            if: UnprivilegedProcess.isPossible,
+            "this user cannot drop the permission to access all files"), arguments: [1, 2])
+    func `shows its counts in every version of the format`(version: Int) throws {
         let folder = try TemporaryFolder()
         let store = folder.path("counts.sqlite")
         if version == 1 {
@@ -134,7 +146,7 @@ private enum Command: String, CaseIterable {
         try FileManager.default.setAttributes([.posixPermissions: 0o444], ofItemAtPath: store)
         let path = folder.url.path
         try FileManager.default.setAttributes([.posixPermissions: 0o555], ofItemAtPath: path)
-        let look = try Mortal.process(Command.counts.arguments(store))
+        let look = try UnprivilegedProcess.start(Command.counts.arguments(store))
         let table = look.status()
         try FileManager.default.setAttributes([.posixPermissions: 0o755], ofItemAtPath: path)
         #expect(table == 0, "\(look.lines(of: .standardError))")
@@ -143,76 +155,82 @@ private enum Command: String, CaseIterable {
 }
 
 @Suite struct `A store on a full disk` {
-    /// There are 5 MiB left: enough to start with, and not for all of the plays.
-    @Test(.enabled(if: SmallDisk.isPossible, "it takes the right to mount a disk"))
-    func `ends the processor, which says so, and loses nothing`() throws {
+    /// The disk has 5 MiB free: enough for the start, but not for all plays.
+    @Test(.enabled(if: SmallDisk.isPossible, "mounting a disk needs root"))
+    func `pauses the processor, which continues when there is space`() throws {
         let (broker, address) = try BuiltProcess.broker()
         let disk = try SmallDisk(mebibytes: 40)
         try disk.put("ballast", mebibytes: 35)
         let store = "--store=\(disk.folder.path)/counts.sqlite"
-        let process = ["process", "--nsqd-tcp-address=\(address)", "--page-address=none", store]
-        let processor = try disk.process(process)
+        let processor = try disk.process([
+            "process", "--nsqd-tcp-address=\(address)", "--page-address=none", store,
+        ])
         let plays = 80_000
         let producer = try BuiltProcess([
             "produce", "--nsqd-tcp-address=\(address)", "--plays=\(plays)", "--videos=\(plays)",
         ])
         #expect(producer.status() == 0)
-        #expect(processor.status() == 1)
-        #expect(processor.line(containing: "no room left on the disk for the store") != nil)
-        let look = try disk.process(["counts", "--top=1", store])
-        #expect(look.status() == 0)
-
+        #expect(processor.line(containing: "no space left on device") != nil)
         try disk.remove("ballast")
-        let next = try disk.process(process)
-        let all = try comesTrue {
+        let all = try eventually {
             let look = try disk.process(["counts", "--top=1", store])
             _ = look.status()
             return look.lines(of: .standardOutput).last == "\(plays) videos, \(plays) plays"
         }
         #expect(all)
-        for process in [next, broker] {
+        for process in [processor, broker] {
             process.send(SIGTERM)
             #expect(process.status() == 0)
         }
     }
 }
 
-/// Processes that permissions bind, as they bind everybody but root.
-private enum Mortal {
-    private static let isRoot = getuid() == 0
-    private static let setpriv = URL(filePath: "/usr/bin/setpriv")
-    private static let powers = "-dac_override,-dac_read_search"
-    private static let mortality = ["--bounding-set=\(powers)", "--inh-caps=\(powers)"]
-
-    static let canBe: Bool = {
-        guard isRoot else { return true }
-        let process = try? BuiltProcess(mortality + ["/bin/true"], executable: setpriv)
-        return process?.status() == 0
-    }()
-
-    static func process(_ arguments: [String]) throws -> BuiltProcess {
-        guard isRoot else { return try BuiltProcess(arguments) }
-        return try BuiltProcess(
-            mortality + [BuiltProcess.tally.path] + arguments, executable: setpriv)
+@Suite struct `A store that another program locks` {
+    @Test func `pauses the counting, and the broker continues`() throws {
+        let folder = try TemporaryFolder()
+        let store = folder.path("counts.sqlite")
+        let (serve, address) = try BuiltProcess.listening([
+            "serve", "--tcp-address=127.0.0.1:0", "--page-address=none", "--store=\(store)",
+        ])
+        func produce() throws {
+            let producer = try BuiltProcess([
+                "produce", "--nsqd-tcp-address=\(address)", "--plays=100", "--videos=100",
+            ])
+            #expect(producer.status() == 0)
+        }
+        try produce()
+        #expect(try eventually { try counted(in: store).plays == 100 })
+        let lock = try #require(ForeignLock.ofWriters(store))
+        try produce()
+        #expect(serve.line(containing: "plays wait in NSQ until the store works") != nil)
+        try produce()
+        lock.release()
+        #expect(serve.line(containing: "works again") != nil)
+        #expect(try eventually { try counted(in: store).plays == 300 })
+        serve.send(SIGTERM)
+        #expect(serve.status() == 0)
+        #expect(serve.line(containing: "counted 300 plays") != nil)
     }
 }
 
-/// What SQLite takes for another process that has locked a database: POSIX locks where it looks for
-/// them.
-///
-/// - SeeAlso: SQLite, “Database File Format”, 1.3.1 The Lock-Byte Page.
-private final class ForeignLock {
-    private let descriptor: Int32
+/// Starts processes without root's permission to access all files.
+private enum UnprivilegedProcess {
+    private static let isRoot = getuid() == 0
+    private static let setpriv = URL(filePath: "/usr/bin/setpriv")
+    private static let capabilities = "-dac_override,-dac_read_search"
+    private static let dropCapabilities = [
+        "--bounding-set=\(capabilities)", "--inh-caps=\(capabilities)",
+    ]
 
-    init(on path: String) throws {
-        descriptor = open(path, O_RDWR | O_CLOEXEC)
-        var lock = flock()
-        lock.l_type = Int16(F_WRLCK)
-        lock.l_whence = Int16(SEEK_SET)
-        lock.l_start = 0x4000_0000
-        lock.l_len = 512
-        guard fcntl(descriptor, F_SETLK, &lock) == 0 else { throw POSIXError(.EAGAIN) }
+    static let isPossible: Bool = {
+        guard isRoot else { return true }
+        let process = try? BuiltProcess(dropCapabilities + ["/bin/true"], executable: setpriv)
+        return process?.status() == 0
+    }()
+
+    static func start(_ arguments: [String]) throws -> BuiltProcess {
+        guard isRoot else { return try BuiltProcess(arguments) }
+        return try BuiltProcess(
+            dropCapabilities + [BuiltProcess.tally.path] + arguments, executable: setpriv)
     }
-
-    func release() { close(descriptor) }
 }

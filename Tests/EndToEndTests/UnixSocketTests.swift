@@ -14,7 +14,7 @@ import Testing
         http = folder.url.appending(component: "http.sock").path
     }
 
-    /// Ours, or the one that `NSQD_PROGRAM` names.
+    /// Our broker, or the nsqd of `NSQD_PROGRAM`.
     private func nsqd(_ words: String...) throws -> BuiltProcess {
         try BuiltProcess(
             (RunningNSQD.isForeign ? [] : ["nsqd"]) + words,
@@ -34,15 +34,15 @@ import Testing
         return client.receiveAll()
     }
 
-    @Test func `speaks both protocols, and removes their files when it ends`() throws {
+    @Test func `serves both protocols and removes the sockets at exit`() throws {
         let broker = try start()
         let client = try LocalClient(tcp)
         client.send("  V2SUB plays counts\nPUB plays\n\0\0\0\u{4}playRDY 1\n")
-        var said = ""
-        while !said.hasSuffix("play") {
+        var printed = ""
+        while !printed.hasSuffix("play") {
             let more = client.receive()
             try #require(!more.isEmpty)
-            said += more
+            printed += more
         }
         let info = try get("/info")
         #expect(info.contains(#""tcp_port":-1"#) && info.contains(#""http_port":-1"#))
@@ -57,9 +57,9 @@ import Testing
         #expect(!FileManager.default.fileExists(atPath: http))
     }
 
-    /// What it is told fills the socket for the first time in the turn in which it is hung up on.
+    /// The error fills the socket buffer in the same loop iteration in which the connection closes.
     @Test(.disabled(if: RunningNSQD.isForeign, "it takes more than twenty seconds"))
-    func `hangs up on a client that did something wrong and reads nothing`() throws {
+    func `closes the connection of a non-reading client after an error`() throws {
         let broker = try start()
         let client = try LocalClient(tcp)
         let untrue = String(repeating: "FIN 0123456789abcdef\n", count: 4_500)
@@ -76,7 +76,7 @@ import Testing
         #expect(broker.status() == 0)
     }
 
-    @Test func `refuses to start where a file is left, and says what to do`() throws {
+    @Test func `refuses to start if the socket file exists and names the remedy`() throws {
         let killed = try start()
         killed.send(SIGKILL)
         #expect(killed.status() == -SIGKILL)
@@ -85,12 +85,12 @@ import Testing
         let last = next.lines(of: .standardError).last ?? ""
         #expect(last.contains("failed to instantiate nsqd - listen (\(tcp)) failed - "))
         #expect(last.contains("bind: address already in use"))
-        #expect(RunningNSQD.isForeign || last.contains("; if nobody listens"))
+        #expect(RunningNSQD.isForeign || last.contains("; if no process listens there any more"))
         #expect(FileManager.default.fileExists(atPath: tcp))
     }
 
     @Test(.disabled(if: RunningNSQD.isForeign, "it leaves it there"))
-    func `removes the one file if there cannot be the other`() throws {
+    func `removes its first socket if the second cannot be created`() throws {
         try Data().write(to: URL(filePath: http))
         let broker = try nsqd("--tcp-address=\(tcp)", "-http-address=\(http)")
         #expect(broker.status() == 1)

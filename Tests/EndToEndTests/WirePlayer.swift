@@ -2,7 +2,7 @@ import Foundation
 import TestKit
 import Testing
 
-/// Plays a conversation's clients over sockets, and holds what they get against what nsqd said.
+/// Plays the clients of a conversation over sockets, and compares the answers with the recording.
 final class WirePlayer {
     private let conversation: WireConversation
     private let address: String
@@ -16,7 +16,7 @@ final class WirePlayer {
 
     func play() throws {
         for step in conversation.steps {
-            // Time itself is what the conversation is about here: a heartbeat, a timeout.
+            // The conversation needs this time, for example for a heartbeat or a timeout.
             if case .wait(let duration) = step.action {
                 Thread.sleep(forTimeInterval: duration / .seconds(1))
                 continue
@@ -30,7 +30,7 @@ final class WirePlayer {
         }
     }
 
-    /// - Returns: whether there is any going on.
+    /// - Returns: `true` if the conversation can continue.
     private func play(_ step: WireConversation.Step, client: WireClient) -> Bool {
         let place = "line \(step.line)"
         switch step.action {
@@ -87,7 +87,7 @@ final class WireClient {
 
     deinit { close(descriptor) }
 
-    /// A broker that has hung up hears no more, and that is for the answers to show.
+    /// Ignores errors: a closed connection shows in the answers.
     func send(_ bytes: [UInt8]) {
         var rest = bytes[...]
         while !rest.isEmpty {
@@ -101,7 +101,7 @@ final class WireClient {
 
     func end() { shutdown(descriptor, Int32(SHUT_WR)) }
 
-    /// What comes next, waited for at most `timeout` seconds.
+    /// Waits at most `timeout` seconds for the next frame.
     func next(timeout: TimeInterval) -> Seen {
         let deadline = Date(timeIntervalSinceNow: timeout)
         while true {
@@ -111,7 +111,7 @@ final class WireClient {
         }
     }
 
-    /// What came that nobody waited for; `nil` if all is as it should be.
+    /// Unexpected received bytes; `nil` if there are none.
     func rest(closed: Bool) -> Seen? {
         let seen = next(timeout: 0.02)
         return seen == (closed ? .closed : .nothing) ? nil : seen
@@ -129,7 +129,7 @@ final class WireClient {
         input[offset..<offset + 4].reduce(0) { $0 << 8 | Int32($1) }
     }
 
-    /// - Returns: `false` if nothing came in time.
+    /// - Returns: `true` if bytes arrived in time.
     private func read(until deadline: Date) -> Bool {
         var poll = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
         let wait = max(0, deadline.timeIntervalSinceNow)
@@ -141,7 +141,7 @@ final class WireClient {
     }
 }
 
-/// A socket that is connected to `host:port` of this machine.
+/// Connects a socket to `host:port` on this machine.
 func connectedSocket(to address: String) throws -> Int32 {
     let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
     var name = sockaddr_in()

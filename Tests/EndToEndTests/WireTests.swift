@@ -2,18 +2,18 @@ import Foundation
 import TestKit
 import Testing
 
-/// Each conversation of `Fixtures/wire` once more, over sockets and with a daemon of its own: the
-/// built binary, or the nsqd that `NSQD_PROGRAM` names, which shows that they say what nsqd does.
-@Suite(.timeLimit(.minutes(5))) struct `What nsqd recorded` {
+/// Repeats each conversation of `Fixtures/wire` over sockets, with our broker or the nsqd of
+/// `NSQD_PROGRAM`.
+@Suite(.timeLimit(.minutes(15))) struct `A conversation recorded with nsqd` {
     @Test(arguments: try Recording.all)
-    func `is what the daemon says`(recording: WireConversation) throws {
+    func `is repeated by the daemon byte for byte`(recording: WireConversation) throws {
         let server = try recording.authServerAnswer.map { try AnsweringServer($0) }
         let nsqd = try Recording.start(recording, auth: server)
         try WirePlayer(recording, at: nsqd.tcpAddress).play()
         #expect(nsqd.stop())
     }
 
-    @Test func `is played`() throws {
+    @Test func `exists for every recording`() throws {
         #expect(try Recording.all.count > 125)
     }
 }

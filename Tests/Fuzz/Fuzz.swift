@@ -1,14 +1,14 @@
 import Foundation
 import NSQWire
 
-/// libFuzzer looks for what this is called when it is linked, and calls it with each input.
+/// The function that libFuzzer calls with each input. Its name is fixed by libFuzzer.
 @_cdecl("LLVMFuzzerTestOneInput")
 public func readOneInput(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
     Fuzz.target(Bytes(start: start, count: count))
     return 0
 }
 
-/// `main`, as libFuzzer has it for those that have none: the package manager wants one of ours.
+/// libFuzzer's `main`. It is called from our own, because the package manager requires one.
 @_silgen_name("LLVMFuzzerRunDriver")
 private func runFuzzer(
     _ count: UnsafeMutablePointer<CInt>,
@@ -16,8 +16,8 @@ private func runFuzzer(
     _ body: @convention(c) (UnsafePointer<UInt8>?, Int) -> CInt
 ) -> CInt
 
-/// Inputs that libFuzzer thinks of, for the reader that `FUZZ_TARGET` names. It may refuse them in
-/// any way that it does so in service, but not fall over them.
+/// Passes libFuzzer's inputs to the parser that the variable `FUZZ_TARGET` names. The parser may
+/// reject an input, but must not crash.
 @main enum Fuzz {
     static func main() {
         var count = Swift.CommandLine.argc
@@ -29,18 +29,21 @@ private func runFuzzer(
     fileprivate static let target: @Sendable (Bytes) -> Void = {
         let name = ProcessInfo.processInfo.environment["FUZZ_TARGET"] ?? ""
         guard let target = targets[name] else {
-            fatalError("FUZZ_TARGET is one of \(targets.keys.sorted())")
+            fatalError("FUZZ_TARGET must be one of \(targets.keys.sorted())")
         }
         return target
     }()
 
     private static let targets: [String: @Sendable (Bytes) -> Void] = [
+        "authorization": fuzzAuthorization,
         "broker": fuzzBroker,
+        "client": fuzzClient,
         "commands": fuzzCommands,
         "deflate": { fuzz(Deflating(), with: $0) },
         "http": fuzzHTTP,
         "identify": fuzzIdentify,
         "journal": fuzzJournal,
+        "lookupd": fuzzLookupd,
         "snappy": { fuzz(Snappy(), with: $0) },
     ]
 }

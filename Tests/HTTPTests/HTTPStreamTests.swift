@@ -3,42 +3,42 @@ import TestKit
 import Testing
 import UVLoop
 
-/// Gives pieces as the test says.
+/// Provides the chunks that the test adds.
 private final class TestSource: HTTPBodySource {
-    var pieces: [HTTPPiece] = []
+    var chunks: [HTTPChunk] = []
     private(set) var body: HTTPBodyStream?
-    private(set) var asked = 0
+    private(set) var callCount = 0
     var onStart: () -> Void = {}
     var onEnd: () -> Void = {}
 
     init(_ texts: [String] = []) {
-        pieces = texts.map { HTTPPiece($0.utf8) }
+        chunks = texts.map { HTTPChunk($0.utf8) }
     }
 
-    func bodyStarts(_ body: HTTPBodyStream) {
+    func bodyDidStart(_ body: HTTPBodyStream) {
         self.body = body
         onStart()
     }
 
-    func nextPiece() -> HTTPPiece? {
-        asked += 1
-        return pieces.isEmpty ? nil : pieces.removeFirst()
+    func nextChunk() -> HTTPChunk? {
+        callCount += 1
+        return chunks.isEmpty ? nil : chunks.removeFirst()
     }
 
-    func bodyEnded() {
+    func bodyDidEnd() {
         body = nil
         onEnd()
     }
 }
 
-@Suite struct `An answer that goes on` {
+@Suite struct `A streamed response` {
     private let service = TestService()
     private let source = TestSource()
     private let head = HTTPResponse(status: 200, headers: [("Content-Type", "text/plain")])
 
-    /// Serves the source until the client has heard `text`, and then stops the server.
-    private func heard(of request: String, until text: String) throws -> String {
-        var heard = ""
+    /// Serves the source until the client has received `text`, and then stops the server.
+    private func received(of request: String, until text: String) throws -> String {
+        var received = ""
         service.plan = { [source, head] _ in .stream(head, source) }
         try onLoop { loop in
             let server = HTTPServer(serving: service, on: loop)
@@ -46,7 +46,7 @@ private final class TestSource: HTTPBodySource {
             let listener = Listening(until: text) {
                 server.stop { withExtendedLifetime(server) {} }
             } whenEnded: {
-                heard = $0
+                received = $0
             }
             Stream.connect(to: address, on: loop) { result in
                 guard let stream = try? result.get() else { return }
@@ -55,61 +55,62 @@ private final class TestSource: HTTPBodySource {
                 stream.send(request)
             }
         }
-        return heard
+        return received
     }
 
-    @Test func `goes out in chunks as it comes, and ends with the server`() throws {
-        source.pieces = [HTTPPiece("one".utf8)]
+    @Test func `sends chunks as they are provided, and ends when the server stops`() throws {
+        source.chunks = [HTTPChunk("one".utf8)]
         let loops = Later()
         source.onStart = { [source] in
             loops.later(on: source.body!) {
-                source.pieces += [HTTPPiece("and two".utf8), HTTPPiece("three".utf8)]
+                source.chunks += [HTTPChunk("and two".utf8), HTTPChunk("three".utf8)]
                 source.body?.resume()
             }
         }
         var ends = 0
         source.onEnd = { ends += 1 }
-        let heard = try heard(of: get("/"), until: "three")
+        let received = try received(of: get("/"), until: "three")
         #expect(
-            heard == "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n"
+            received == "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n"
                 + "Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
                 + "3\r\none\r\n7\r\nand two\r\n5\r\nthree\r\n0\r\n\r\n")
         #expect(ends == 1)
     }
 
-    @Test func `goes out as it is to a client of HTTP 1.0, until the connection's end`() throws {
-        source.pieces = [HTTPPiece("one".utf8), HTTPPiece("two".utf8)]
-        let heard = try heard(of: "GET / HTTP/1.0\r\n\r\n", until: "two")
-        #expect(heard == "HTTP/1.0 200 OK\r\nContent-Type: text/plain\r\n\r\nonetwo")
+    @Test func `is not chunked for an HTTP/1.0 client, and ends with the connection`() throws {
+        source.chunks = [HTTPChunk("one".utf8), HTTPChunk("two".utf8)]
+        let received = try received(of: "GET / HTTP/1.0\r\n\r\n", until: "two")
+        #expect(received == "HTTP/1.0 200 OK\r\nContent-Type: text/plain\r\n\r\nonetwo")
     }
 
     @Test func `has no body for HEAD`() throws {
         service.plan = { [source, head] _ in .stream(head, source) }
-        source.pieces = [HTTPPiece("one".utf8)]
+        source.chunks = [HTTPChunk("one".utf8)]
         var ends = 0
         source.onEnd = { ends += 1 }
-        let heard = try Talk.with(
+        let received = try Conversation.with(
             service, [.send("HEAD / HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n")])
-        #expect(heard.hasSuffix("Content-Length: 0\r\nConnection: close\r\n\r\n"))
-        #expect(source.asked == 0)
+        #expect(received.hasSuffix("Content-Length: 0\r\nConnection: close\r\n\r\n"))
+        #expect(source.callCount == 0)
         #expect(ends == 1)
     }
 
-    @Test func `ends when the client leaves`() throws {
-        source.pieces = [HTTPPiece("one".utf8)]
+    @Test func `ends when the client disconnects`() throws {
+        source.chunks = [HTTPChunk("one".utf8)]
         service.plan = { [source, head] _ in .stream(head, source) }
         var ends = 0
         source.onEnd = { ends += 1 }
-        // What comes behind the request is nobody's.
-        let heard = try Talk.with(service, [.send(get("/") + get("/b")), .expect("one"), .end])
-        #expect(heard.count(of: "HTTP/1.1") == 1)
+        // Bytes after the request are discarded.
+        let received = try Conversation.with(
+            service, [.send(get("/") + get("/b")), .expect("one"), .end])
+        #expect(received.count(of: "HTTP/1.1") == 1)
         #expect(ends == 1)
     }
 
-    @Test func `asks for no more than the client takes, and shares what it has`() throws {
-        let piece = HTTPPiece([UInt8](repeating: 0x78, count: 100_000))
+    @Test func `requests no more chunks than the client reads, and shares their memory`() throws {
+        let piece = HTTPChunk([UInt8](repeating: 0x78, count: 100_000))
         let many = 1_000
-        source.pieces = [HTTPPiece](repeating: piece, count: many)
+        source.chunks = [HTTPChunk](repeating: piece, count: many)
         service.plan = { [source, head] _ in .stream(head, source) }
         var bytes = 0
         var isOver = false
@@ -119,7 +120,7 @@ private final class TestSource: HTTPBodySource {
             var reader: SlowReader?
             reader = SlowReader { count in
                 bytes += count
-                // Every piece and the frame of its chunk.
+                // Each chunk has 9 bytes of framing.
                 guard bytes >= many * 100_009, !isOver else { return }
                 isOver = true
                 server.stop { withExtendedLifetime((server, reader)) {} }
@@ -129,18 +130,18 @@ private final class TestSource: HTTPBodySource {
                 guard let stream = try? result.get() else { return }
                 stream.reader = reader
                 stream.send(get("/"))
-                whenStill({ source.asked }, on: loop) { [source] in
-                    // The kernel's buffers hold some megabytes.
-                    #expect(source.asked < many / 4)
+                whenStill({ source.callCount }, on: loop) { [source] in
+                    // The socket buffers hold several megabytes.
+                    #expect(source.callCount < many / 4)
                     stream.startReading()
                 }
             }
         }
-        #expect(source.pieces.isEmpty)
+        #expect(source.chunks.isEmpty)
     }
 }
 
-/// Calls back when the count has moved and then stood still for 20 ms.
+/// Calls `body` when the count is above zero and has not changed for 20 ms.
 private func whenStill(_ count: @escaping () -> Int, on loop: Loop, _ body: @escaping () -> Void) {
     var last = 0
     let timer = Timer(on: loop)
@@ -152,32 +153,32 @@ private func whenStill(_ count: @escaping () -> Int, on loop: Loop, _ body: @esc
     }
 }
 
-/// Runs a body on a later turn of the loop that a stream is on.
-private final class Later: EndOfTurnParticipant {
+/// Runs a closure at the end of the iteration of a stream's loop.
+private final class Later: IterationEndHandler {
     private var body: () -> Void = {}
 
     func later(on stream: HTTPBodyStream, _ body: @escaping () -> Void) {
         self.body = body
-        stream.loop.atEndOfTurn(self)
+        stream.loop.callAtIterationEnd(self)
     }
 
-    func turnEnds() { body() }
+    func handleIterationEnd() { body() }
 }
 
-/// Collects what comes, and says when it holds a text and when it is over.
+/// Collects the received text, and calls closures when it contains a text and at the end.
 private final class Listening: StreamReader {
     private let text: String
-    private var whenHeard: (() -> Void)?
+    private var onText: (() -> Void)?
     private let whenEnded: (String) -> Void
-    private var heard: [UInt8] = []
+    private var received: [UInt8] = []
     private let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 4096, alignment: 16)
 
     init(
-        until text: String, _ whenHeard: @escaping () -> Void,
+        until text: String, _ onText: @escaping () -> Void,
         whenEnded: @escaping (String) -> Void
     ) {
         self.text = text
-        self.whenHeard = whenHeard
+        self.onText = onText
         self.whenEnded = whenEnded
     }
 
@@ -186,16 +187,16 @@ private final class Listening: StreamReader {
     func readBuffer(for stream: Stream, suggested: Int) -> UnsafeMutableRawBufferPointer { buffer }
 
     func stream(_ stream: Stream, didRead bytes: UnsafeRawBufferPointer) {
-        heard += bytes
-        guard let body = whenHeard, String(decoding: heard, as: UTF8.self).contains(text) else {
+        received += bytes
+        guard let body = onText, String(decoding: received, as: UTF8.self).contains(text) else {
             return
         }
-        whenHeard = nil
+        onText = nil
         body()
     }
 
     func stream(_ stream: Stream, didEnd error: UVError?) {
         stream.close()
-        whenEnded(Talk.withoutDates(heard))
+        whenEnded(Conversation.withoutDates(received))
     }
 }

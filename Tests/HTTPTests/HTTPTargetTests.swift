@@ -3,7 +3,7 @@ import Testing
 import UVLoop
 
 @Suite struct `A request's target` {
-    @Test func `is a path and a query that is left as it came`() {
+    @Test func `has a decoded path and a raw query`() {
         let target = HTTPTarget("/a%20b/c?x=%20&y")
         #expect(target?.path == "/a b/c")
         #expect(target?.query == "x=%20&y")
@@ -12,20 +12,20 @@ import UVLoop
         #expect(HTTPTarget("*")?.path == "*")
     }
 
-    @Test func `may have a scheme and a host before it`() {
+    @Test func `can contain a scheme and a host`() {
         #expect(HTTPTarget("http://host:80/a?b")?.path == "/a")
         #expect(HTTPTarget("http://host?b")?.path == "/")
         #expect(HTTPTarget("/a?u=http://b/c")?.query == "u=http://b/c")
     }
 
     @Test(arguments: ["/%", "/%4", "/%zz", "/a%2"])
-    func `has no percent sign without two digits`(text: String) {
+    func `is invalid with an incomplete percent escape`(text: String) {
         #expect(HTTPTarget(text) == nil)
     }
 }
 
 @Suite struct `A query` {
-    @Test func `gives the first argument of a name`() {
+    @Test func `returns the first argument with a name`() {
         let query = HTTPQuery(parsing: "topic=a%23b&topic=c&&d+e=f+g&h&=i")
         #expect(query?["topic"] == "a#b")
         #expect(query?["d e"] == "f g")
@@ -36,13 +36,13 @@ import UVLoop
     }
 
     @Test(arguments: ["a=%", "a=%zz", "%4=a", "a;b", "a=b&c=d;e"])
-    func `is refused for a bad escape or a semicolon`(text: String) {
+    func `is invalid with a bad escape or a semicolon`(text: String) {
         #expect(HTTPQuery(parsing: text) == nil)
     }
 }
 
 @Suite struct `A URL` {
-    @Test func `names a host, a port and a target`() {
+    @Test func `has a host, a port and a target`() {
         let url = HTTPURL(parsing: "HTTP://user@host:81/path?a=b#part")
         #expect(url?.address == SocketAddress(host: "host", port: 81))
         #expect(url?.target == "/path?a=b")
@@ -51,11 +51,11 @@ import UVLoop
     }
 
     @Test(arguments: ["", "host", "https://host/", "http://", "http:///a", "http://host:x/"])
-    func `is none without http and a host`(text: String) {
+    func `is invalid without a scheme and a host`(text: String) {
         #expect(HTTPURL(parsing: text) == nil)
     }
 
-    @Test func `takes arguments`() {
+    @Test func `encodes appended arguments`() {
         var url = HTTPURL(parsing: "http://host/channels")!
         url.append("topic", "a b#ephemeral")
         url.append("x", "y")

@@ -1,13 +1,14 @@
+import Dispatch
 import HTTP
 import Testing
 import UVLoop
 
-/// A service of closures, which notes what it was asked.
+/// A service of closures, which records its requests.
 final class TestService: HTTPService {
     var plan: (HTTPRequest) -> HTTPBodyPlan = { _ in
         .collect(limit: 1 << 20, tooLarge: HTTPResponse(status: 413))
     }
-    /// Says the path, and the body behind it.
+    /// By default the response is the path, followed by the body.
     var respond: (HTTPRequest, @escaping (HTTPResponse) -> Void) -> Void = { request, respond in
         respond(HTTPResponse(status: 200, body: Array(request.target.path.utf8) + request.body))
     }
@@ -15,30 +16,31 @@ final class TestService: HTTPService {
 
     func bodyPlan(for request: HTTPRequest) -> HTTPBodyPlan { plan(request) }
 
-    func answer(_ request: HTTPRequest, _ respond: @escaping (HTTPResponse) -> Void) {
+    func respond(to request: HTTPRequest, _ respond: @escaping (HTTPResponse) -> Void) {
         requests.append(request)
         self.respond(request, respond)
     }
 }
 
-/// What a client does, one after the other.
+/// A step of a client.
 enum Step {
     case send([UInt8])
-    /// Goes on when all that came so far holds this.
+    /// Waits until the received text contains this.
     case expect(String)
-    /// Sends no more.
+    /// Shuts down the write side.
     case end
 
     static func send(_ text: String) -> Step { .send(Array(text.utf8)) }
 }
 
-/// One client's talk with a server, on one loop with it. Each piece is sent in a turn of its own,
-/// so that the server reads it before the next one comes.
-final class Talk: StreamReader {
+/// A client's conversation with a server on the same loop. Each text is sent in a loop iteration of its
+/// own, so that the server reads it before the next one.
+final class Conversation: StreamReader {
     private let loop: Loop
     private var steps: ArraySlice<Step>
     private var stream: Stream?
-    private var heard: [UInt8] = []
+    private var writer: StreamWriter?
+    private var received: [UInt8] = []
     private let done: () -> Void
     private let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 4096, alignment: 16)
 
@@ -50,16 +52,16 @@ final class Talk: StreamReader {
 
     deinit { buffer.deallocate() }
 
-    /// Talks until the server hangs up.
+    /// Runs the steps until the server closes the connection.
     ///
-    /// - Returns: all that the server said, without its dates.
+    /// - Returns: all that the server sent, without its dates.
     static func with(
         _ service: TestService, _ steps: [Step],
         _ location: SourceLocation = #_sourceLocation
     ) throws -> String {
-        var heard = ""
-        try onLoop({ try start(on: $0, with: service, steps) { heard = $0 } }, location)
-        return heard
+        var received = ""
+        try onLoop({ try start(on: $0, with: service, steps) { received = $0 } }, location)
+        return received
     }
 
     static func start(
@@ -68,58 +70,48 @@ final class Talk: StreamReader {
     ) throws {
         let server = HTTPServer(serving: service, on: loop)
         let address = try server.listen(at: SocketAddress(host: "127.0.0.1", port: 0))
-        var talk: Talk?
-        talk = Talk(steps, on: loop) {
-            done(talk!.text)
-            talk = nil
+        var conversation: Conversation?
+        conversation = Conversation(steps, on: loop) {
+            done(conversation!.text)
+            conversation = nil
             server.stop { withExtendedLifetime((server, service)) {} }
         }
         Stream.connect(to: address, on: loop) { result in
             guard let stream = try? result.get() else { return }
-            talk?.begin(on: stream)
+            conversation?.begin(on: stream)
         }
     }
 
     private func begin(on stream: Stream) {
         self.stream = stream
+        writer = StreamWriter(stream) { [weak self] _ in self?.continueInNextIteration() }
         stream.reader = self
         stream.startReading()
-        goOn()
+        runNextStep()
     }
 
-    private func goOn() {
+    private func runNextStep() {
         switch steps.first {
         case nil: return
         case .send(let bytes):
             steps.removeFirst()
-            let memory = UnsafeMutableRawBufferPointer.allocate(
-                byteCount: bytes.count, alignment: 1)
-            memory.copyBytes(from: bytes)
-            withUnsafePointer(to: IOSlice(UnsafeRawBufferPointer(memory))) { slice in
-                stream?.write(UnsafeBufferPointer(start: slice, count: 1)) { _ in
-                    memory.deallocate()
-                    self.nextTurn()
-                }
-            }
+            writer?.buffer += bytes
+            if writer?.flush() != .queued { continueInNextIteration() }
         case .end:
             steps.removeFirst()
-            stream?.shutdown { _ in self.nextTurn() }
+            stream?.shutdown { _ in self.continueInNextIteration() }
         case .expect(let text):
             guard self.text.contains(text) else { return }
             steps.removeFirst()
-            goOn()
+            runNextStep()
         }
     }
 
-    private func nextTurn() {
-        let timer = Timer(on: loop)
-        timer.start(after: .zero) {
-            timer.close()
-            self.goOn()
-        }
+    private func continueInNextIteration() {
+        loop.runInNextIteration { self.runNextStep() }
     }
 
-    private var text: String { Self.withoutDates(heard) }
+    private var text: String { Self.withoutDates(received) }
 
     static func withoutDates(_ bytes: [UInt8]) -> String {
         String(decoding: bytes, as: UTF8.self)
@@ -130,36 +122,40 @@ final class Talk: StreamReader {
     func readBuffer(for stream: Stream, suggested: Int) -> UnsafeMutableRawBufferPointer { buffer }
 
     func stream(_ stream: Stream, didRead bytes: UnsafeRawBufferPointer) {
-        heard += bytes
-        if case .expect = steps.first { goOn() }
+        received += bytes
+        if case .expect = steps.first { runNextStep() }
     }
 
     func stream(_ stream: Stream, didEnd error: UVError?) {
         stream.close()
         self.stream = nil
+        writer = nil
         steps = []
         done()
     }
 }
 
-/// Runs a scene on a loop of its own until nothing is left to do.
+/// Calls `body` with a new loop, and runs the loop until no work is left.
 func onLoop(
-    within limit: Duration = .seconds(30), _ scene: (Loop) throws -> Void,
+    clock: Loop.Clock = .system, _ body: (Loop) throws -> Void,
     _ location: SourceLocation = #_sourceLocation
 ) throws {
-    let loop = try Loop()
+    let loop = try Loop(clock: clock)
     defer { loop.close() }
-    try scene(loop)
-    let guardian = Timer(on: loop)
-    guardian.start(after: limit) {
-        Issue.record("the scene did not end within \(limit)", sourceLocation: location)
-        loop.stop()
+    try body(loop)
+    let mailbox = loop.mailbox
+    let watchdog = DispatchWorkItem {
+        mailbox.submit { loop in
+            Issue.record("the loop did not end within 30 s", sourceLocation: location)
+            loop.stop()
+        }
     }
-    guardian.keepsLoopRunning = false
+    DispatchQueue.global().asyncAfter(deadline: .now() + 30, execute: watchdog)
+    defer { watchdog.cancel() }
     loop.run()
 }
 
-/// `GET` of a path; the last one of a talk asks to close.
+/// A `GET` request; the last one of a conversation asks the server to close the connection.
 func get(_ target: String, close: Bool = false) -> String {
     "GET \(target) HTTP/1.1\r\nHost: test\r\n\(close ? "Connection: close\r\n" : "")\r\n"
 }
@@ -169,39 +165,26 @@ func post(_ target: String, _ body: String, close: Bool = false) -> String {
         + "\(close ? "Connection: close\r\n" : "")\r\n\(body)"
 }
 
-/// An answer of the test service.
+/// A response of the test service.
 func answer(_ body: String, close: Bool = false) -> String {
     "HTTP/1.1 200 OK\r\nContent-Length: \(body.utf8.count)\r\n"
         + "\(close ? "Connection: close\r\n" : "")\r\n\(body)"
 }
 
 extension String {
-    /// How often `part` occurs.
+    /// The number of occurrences of `part`.
     func count(of part: String) -> Int {
         ranges(of: part).count
     }
 }
 
-/// Calls back on a later turn.
-final class Bell {
-    var loop: Loop?
-
-    func later(_ body: @escaping () -> Void) {
-        let timer = Timer(on: loop!)
-        timer.start(after: .zero) {
-            timer.close()
-            body()
-        }
-    }
-}
-
-/// Sends one text, and collects what comes until the end.
+/// Sends one text, and collects the received text until the end.
 final class Client: StreamReader {
     private let loop: Loop
     private let address: SocketAddress
     private let text: String
     private let done: (String) -> Void
-    private var heard: [UInt8] = []
+    private var received: [UInt8] = []
     private let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 4096, alignment: 16)
 
     init(
@@ -215,7 +198,7 @@ final class Client: StreamReader {
 
     deinit { buffer.deallocate() }
 
-    /// Connects now, and sends after a while.
+    /// Connects now, and sends after `delay`.
     func start(after delay: Duration) {
         Stream.connect(to: address, on: loop) { result in
             guard let stream = try? result.get() else { return self.done("refused") }
@@ -229,17 +212,27 @@ final class Client: StreamReader {
         }
     }
 
+    /// Connects and sends now, without a timer of the loop's clock.
+    func startAtOnce() {
+        Stream.connect(to: address, on: loop) { result in
+            guard let stream = try? result.get() else { return self.done("refused") }
+            stream.reader = self
+            stream.startReading()
+            stream.send(self.text)
+        }
+    }
+
     func readBuffer(for stream: Stream, suggested: Int) -> UnsafeMutableRawBufferPointer { buffer }
 
-    func stream(_ stream: Stream, didRead bytes: UnsafeRawBufferPointer) { heard += bytes }
+    func stream(_ stream: Stream, didRead bytes: UnsafeRawBufferPointer) { received += bytes }
 
     func stream(_ stream: Stream, didEnd error: UVError?) {
         stream.close()
-        done(Talk.withoutDates(heard))
+        done(Conversation.withoutDates(received))
     }
 }
 
-/// Sends many requests and reads nothing until it is told to.
+/// Sends many requests, and reads nothing until the test starts reading.
 final class SlowReader: StreamReader {
     private let onBytes: (Int) -> Void
     private let onEnd: () -> Void
@@ -253,18 +246,15 @@ final class SlowReader: StreamReader {
 
     deinit { buffer.deallocate() }
 
-    /// Behind the many, one that asks to close.
+    /// Sends `count` requests and one that asks the server to close the connection.
     func send(_ text: String, count: Int, on stream: Stream) {
         let all = String(repeating: text, count: count) + get("/", close: true)
-        let memory = UnsafeMutableRawBufferPointer.allocate(
-            byteCount: all.utf8.count, alignment: 1)
-        memory.copyBytes(from: all.utf8)
-        withUnsafePointer(to: IOSlice(UnsafeRawBufferPointer(memory))) { slice in
-            stream.write(UnsafeBufferPointer(start: slice, count: 1)) { _ in memory.deallocate() }
-        }
+        let writer = StreamWriter(stream) { _ in }
+        writer.buffer += all.utf8
+        _ = writer.flush()
     }
 
-    /// Calls back when the service was asked nothing for 20 ms.
+    /// Calls `body` when the service has received no request for 20 ms.
     func whenStill(_ service: TestService, on loop: Loop, _ body: @escaping () -> Void) {
         var lastCount = 0
         let timer = Timer(on: loop)
@@ -288,13 +278,10 @@ final class SlowReader: StreamReader {
 }
 
 extension Stream {
-    /// Writes at once what must fit at once.
+    /// Writes a text that the socket buffer must accept at once.
     func send(_ text: String) {
         Array(text.utf8).withUnsafeBytes { bytes in
-            withUnsafePointer(to: IOSlice(bytes)) { slice in
-                let outcome = tryWrite(UnsafeBufferPointer(start: slice, count: 1))
-                #expect(outcome == .wrote(bytes.count))
-            }
+            #expect(IOSlice.withSlice(of: bytes, tryWrite) == .wrote(bytes.count))
         }
     }
 }

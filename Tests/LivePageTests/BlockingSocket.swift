@@ -1,27 +1,26 @@
 import Foundation
 import UVLoop
 
-/// A client's socket as the system has it: nothing is read before it is asked for, so that a browser
-/// that stalls is one that is not asked.
+/// A blocking client socket. It reads nothing in the background, so that a test can simulate a browser
+/// that stops reading.
 final class BlockingSocket: @unchecked Sendable {
     // SAFETY: (of `@unchecked Sendable`) the descriptor never changes.
     private let descriptor: Int32
-    /// How long a failure takes to show. The page's thread goes last, and where others want all of
-    /// the processors it may have a fiftieth of one.
-    private static let patience = timeval(tv_sec: 120, tv_usec: 0)
+    /// Generous, because the page's thread has a low priority and the machine may be busy.
+    private static let timeout = timeval(tv_sec: 120, tv_usec: 0)
 
     struct Failure: Error { let reason: String }
 
-    /// - Parameter bufferBytes: a small one is full the sooner.
+    /// - Parameter bufferBytes: the size of the receive buffer; a small one fills sooner.
     init(to address: SocketAddress, bufferBytes: Int32? = nil) throws {
         descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
         guard descriptor >= 0 else { throw Failure(reason: String(cString: strerror(errno))) }
         if var bytes = bufferBytes {
             setsockopt(descriptor, SOL_SOCKET, SO_RCVBUF, &bytes, socklen_t(4))
         }
-        var patience = Self.patience
+        var timeout = Self.timeout
         setsockopt(
-            descriptor, SOL_SOCKET, SO_RCVTIMEO, &patience,
+            descriptor, SOL_SOCKET, SO_RCVTIMEO, &timeout,
             socklen_t(MemoryLayout<timeval>.size))
         var name = sockaddr_in()
         name.sin_family = sa_family_t(AF_INET)
@@ -42,14 +41,15 @@ final class BlockingSocket: @unchecked Sendable {
         _ = Foundation.send(descriptor, bytes, bytes.count, Int32(MSG_NOSIGNAL))
     }
 
-    /// What has come; empty at the end, or when nothing came for long.
+    /// Waits for bytes; returns none at the end of the stream or after the timeout.
     func read() -> [UInt8] {
         var bytes = [UInt8](repeating: 0, count: 65_536)
         let count = recv(descriptor, &bytes, bytes.count, 0)
         return Array(bytes.prefix(max(0, count)))
     }
 
-    func rest() -> String {
+    /// Reads until the end of the stream.
+    func readAll() -> String {
         var all: [UInt8] = []
         while case let bytes = read(), !bytes.isEmpty { all += bytes }
         return String(decoding: all, as: UTF8.self)

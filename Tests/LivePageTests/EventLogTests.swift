@@ -3,18 +3,18 @@ import Testing
 
 @testable import LivePage
 
-@Suite struct `A log of events` {
+@Suite struct `The event log` {
     private func batch(_ log: EventLog, _ names: [String]) -> EventBatch {
-        var batch = EventBatch(after: log.last, of: "run")
-        for name in names { batch.add("call", Array(name.utf8)) }
+        var batch = EventBatch(after: log.last, runID: "run")
+        for name in names { batch.append("call", Array(name.utf8)) }
         return batch
     }
 
-    private func text(_ piece: HTTPPiece) -> String {
+    private func text(_ piece: HTTPChunk) -> String {
         String(decoding: piece.bytes, as: UTF8.self)
     }
 
-    @Test func `gives every reader what it has not had, in one place of memory`() throws {
+    @Test func `returns the events after a cursor, in bytes that all subscribers share`() throws {
         var log = EventLog(maxBytes: 1000)
         log.append(batch(log, ["a", "b"]))
         log.append(batch(log, ["c"]))
@@ -28,7 +28,9 @@ import Testing
         #expect(log.next(after: 3) == nil)
     }
 
-    @Test func `goes on in the middle of a piece for a reader that broke off there`() throws {
+    @Test func `returns the rest of a piece to a subscriber that reconnects in the middle of it`()
+        throws
+    {
         var log = EventLog(maxBytes: 1000)
         log.append(batch(log, ["a", "b", "c"]))
         let rest = try #require(log.next(after: 2))
@@ -36,31 +38,31 @@ import Testing
         #expect(rest.last == 3)
     }
 
-    @Test func `forgets the oldest beyond its bound, and knows whom it has left behind`() {
+    @Test func `removes the oldest events beyond its limit and rejects cursors before them`() {
         var log = EventLog(maxBytes: 100)
-        #expect(log.holds(0))
+        #expect(log.canContinue(after: 0))
         for _ in 1...10 { log.append(batch(log, ["x"])) }
-        // Some 31 bytes each: the last three are there, and lead on from the one before.
-        #expect(!log.holds(0))
-        #expect(!log.holds(6))
-        #expect(log.holds(7))
-        #expect(log.holds(10))
-        // One of the future was never given.
-        #expect(!log.holds(11))
+        // Each event has about 31 bytes, so that the last three remain.
+        #expect(!log.canContinue(after: 0))
+        #expect(!log.canContinue(after: 6))
+        #expect(log.canContinue(after: 7))
+        #expect(log.canContinue(after: 10))
+        // Event 11 does not exist yet.
+        #expect(!log.canContinue(after: 11))
     }
 
-    @Test func `leads nobody on over a gap`() {
+    @Test func `rejects cursors from before an invalidation`() {
         var log = EventLog(maxBytes: 1000)
         log.append(batch(log, ["a"]))
-        log.breakOff()
-        #expect(!log.holds(1))
-        #expect(log.holds(log.last))
+        log.invalidate()
+        #expect(!log.canContinue(after: 1))
+        #expect(log.canContinue(after: log.last))
         log.append(batch(log, ["b"]))
         #expect(log.next(after: 2)?.last == 3)
     }
 
     @Test(arguments: ["", "run", "run-", "run-x", "run--1", "-1", "a-b-1"])
-    func `takes no word of a stranger for an event of its own`(text: String) {
-        #expect(EventID(text) == nil || EventID(text)?.run == "")
+    func `rejects malformed event IDs`(text: String) {
+        #expect(EventID(text) == nil || EventID(text)?.runID == "")
     }
 }

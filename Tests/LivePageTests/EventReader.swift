@@ -3,7 +3,7 @@ import UVLoop
 
 @testable import LivePage
 
-/// What an `EventSource` does: listens to events, and knows which it heard last.
+/// A client of the event stream, like a browser's `EventSource`, that records the last event ID.
 final class EventReader {
     struct Event: Equatable {
         var name = ""
@@ -15,14 +15,15 @@ final class EventReader {
         }
     }
 
-    struct Silence: Error {}
+    /// The stream ended, or no event arrived in time.
+    struct NoEvent: Error {}
 
     private let socket: BlockingSocket
     private var bytes: [UInt8] = []
     private(set) var head = ""
     private(set) var lastID = ""
 
-    /// By HTTP/1.0: the events come as they are, without the frames of chunks.
+    /// Connects with HTTP/1.0, so that the events are not in chunks.
     init(_ page: LivePage, after lastID: String? = nil, bufferBytes: Int32? = nil) throws {
         socket = try BlockingSocket(to: page.address, bufferBytes: bufferBytes)
         socket.send(
@@ -31,9 +32,9 @@ final class EventReader {
         if bufferBytes == nil { head = try part(endingWith: "\r\n\r\n") }
     }
 
-    /// The next event, comments left out; `nil` at the end.
+    /// Reads the next event and skips comments; returns `nil` at the end of the stream.
     ///
-    /// - Throws: `Silence` after two minutes of nothing but signs of life.
+    /// - Throws: `NoEvent` after two minutes with nothing but keep-alive comments.
     func next() throws -> Event? {
         let deadline = ContinuousClock.now + .seconds(120)
         while ContinuousClock.now < deadline {
@@ -42,17 +43,17 @@ final class EventReader {
             if !event.id.isEmpty { lastID = event.id }
             if !event.name.isEmpty { return event }
         }
-        throw Silence()
+        throw NoEvent()
     }
 
-    /// Reads until there is an event that `isWanted`.
-    func next(_ name: String, where isWanted: (Event) throws -> Bool = { _ in true }) throws
+    /// Skips events until one has this name and matches.
+    func next(_ name: String, where matches: (Event) throws -> Bool = { _ in true }) throws
         -> Event
     {
         while let event = try next() {
-            if event.name == name, try isWanted(event) { return event }
+            if event.name == name, try matches(event) { return event }
         }
-        throw Silence()
+        throw NoEvent()
     }
 
     private func part(endingWith mark: String) throws -> String {
@@ -66,7 +67,7 @@ final class EventReader {
             }
             searched = bytes.count
             let more = socket.read()
-            guard !more.isEmpty else { throw Silence() }
+            guard !more.isEmpty else { throw NoEvent() }
             bytes += more
         }
     }

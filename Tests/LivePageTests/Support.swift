@@ -1,44 +1,45 @@
 import Foundation
 import HTTP
 import PlayCounts
+import TallyBasics
 import Testing
 import UVLoop
 
 @testable import LivePage
 
-/// A GUID for a number.
+/// The ID of a test video.
 func video(_ number: Int) -> VideoID { VideoID(high: 7, low: UInt64(number)) }
 
 func total(_ number: Int, _ count: Int) -> PlayCount { PlayCount(of: video(number), count) }
 
-/// Calls as a publisher makes them.
+/// Produces calls as the scheduler does for immediate plays.
 struct Calls {
-    private var publisher: CountPublisher
+    private var publisher: CallScheduler
     private var counts: [Int: Int] = [:]
 
     init(videosPerCall: Int = 20) {
-        var settings = CountPublisher.Settings()
+        var settings = CallScheduler.Settings()
         settings.videosPerCall = videosPerCall
-        publisher = CountPublisher(settings)
+        publisher = CallScheduler(settings)
     }
 
-    /// One play of each of these videos, all of them immediate.
-    mutating func play(_ videos: some Sequence<Int>, at instant: Instant) -> [Call] {
-        publisher.receive(
+    /// Adds one immediate play of each video and returns the calls.
+    mutating func play(_ videos: some Sequence<Int>, at instant: MonotonicInstant) -> [Call] {
+        publisher.enqueue(
             videos.map { number in
                 counts[number, default: 0] += 1
                 return CountChange(
                     videoID: video(number), count: counts[number]!, arrival: instant,
                     isImmediate: true)
             })
-        let calls = publisher.calls(at: instant)
-        for call in calls { publisher.accepted(call) }
+        let calls = publisher.startDueCalls(at: instant)
+        for call in calls { publisher.callAccepted(call) }
         return calls
     }
 }
 
-/// A page with a publisher in front of it, on this test's behalf.
-final class PageStage {
+/// A running page and a source of calls for it.
+final class TestPage {
     let page: LivePage
     private let loop: Loop
     private let sink: any Sink
@@ -52,37 +53,37 @@ final class PageStage {
 
     static func start(
         _ totals: [PlayCount] = [], _ change: (inout PageSettings) -> Void = { _ in }
-    ) async throws -> PageStage {
+    ) async throws -> TestPage {
         var settings = PageSettings()
         settings.source = "a test"
         change(&settings)
         let address = SocketAddress(host: "127.0.0.1", port: 0)
-        return try PageStage(
+        return try TestPage(
             await LivePage.start(at: address, totals: totals, settings: settings))
     }
 
-    /// One play of each.
+    /// Adds one play of each video and sends the calls to the page.
     func play(_ videos: some Sequence<Int>) {
         for call in calls.play(videos, at: loop.instant) {
             sink.send(call) { answer in
-                #expect((try? answer.get()) != nil, "the page takes all")
+                #expect((try? answer.get()) != nil, "the page accepts every call")
             }
         }
     }
 
-    func ask(_ text: String) throws -> Answer {
+    func send(_ text: String) throws -> Response {
         let socket = try BlockingSocket(to: page.address)
         socket.send(text)
-        return Answer(socket.rest())
+        return Response(socket.readAll())
     }
 
-    func get(_ target: String) throws -> Answer {
-        try ask("GET \(target) HTTP/1.0\r\nHost: localhost\r\n\r\n")
+    func get(_ target: String) throws -> Response {
+        try send("GET \(target) HTTP/1.0\r\nHost: localhost\r\n\r\n")
     }
 }
 
-/// A whole answer.
-struct Answer {
+/// A complete HTTP response.
+struct Response {
     let status: Int
     let headers: [String: String]
     let body: String

@@ -4,26 +4,26 @@ import Testing
 
 @testable import LivePage
 
-@Suite struct `A table of videos` {
+@Suite struct `The video table` {
     private func row(_ number: Int, _ count: Int, updated: Int64 = 0) -> VideoTable.Row {
         VideoTable.Row(
             videoID: video(number), count: count, updated: updated, call: 0, isImmediate: false)
     }
 
-    @Test func `shows the last total of each`() {
+    @Test func `keeps the last total of each video`() {
         var table = VideoTable()
-        table.publish(row(1, 5))
-        table.publish(row(2, 7))
-        table.publish(row(1, 6))
+        table.update(row(1, 5))
+        table.update(row(2, 7))
+        table.update(row(1, 6))
         #expect(table.videos == 2)
         #expect(table.plays == 13)
         #expect(table[video(1)]?.count == 6)
         #expect(table[video(3)] == nil)
     }
 
-    @Test(arguments: [VideoTable.View.Sort.plays, .recent, .video], [true, false])
-    func `gives the first rows of the order that is asked for`(
-        sort: VideoTable.View.Sort, isAscending: Bool
+    @Test(arguments: [VideoTable.Query.Sort.plays, .recent, .video], [true, false])
+    func `returns the first rows in the requested order`(
+        sort: VideoTable.Query.Sort, isAscending: Bool
     ) {
         var generator = SeededGenerator(seed: 3)
         var rows: [VideoTable.Row] = []
@@ -34,7 +34,7 @@ import Testing
                     updated: .random(in: 0...50, using: &generator)))
         }
         var table = VideoTable()
-        for row in rows { table.publish(row) }
+        for row in rows { table.update(row) }
         let way = isAscending ? 1 : -1
         let sorted = rows.sorted { one, other in
             let difference =
@@ -47,21 +47,21 @@ import Testing
             return one.videoID.low < other.videoID.low
         }
         for limit in [1, 10, 499, 500, 1000] {
-            let view = VideoTable.View(sort: sort, isAscending: isAscending, limit: limit)
-            let (found, matching) = table.look(view)
+            let query = VideoTable.Query(sort: sort, isAscending: isAscending, limit: limit)
+            let (found, matching) = table.rows(query)
             #expect(found == Array(sorted.prefix(limit)))
             #expect(matching == 500)
         }
     }
 
-    @Test func `finds videos by a part of their names`() {
+    @Test func `finds videos by a part of their IDs`() {
         var table = VideoTable()
-        for number in 0..<256 { table.publish(row(number, 1 + number)) }
-        let (rows, matching) = table.look(VideoTable.View(search: "00a", limit: 3))
+        for number in 0..<256 { table.update(row(number, 1 + number)) }
+        let (rows, matching) = table.rows(VideoTable.Query(search: "00a", limit: 3))
         // …00a, and …0a0 to …0af.
         #expect(matching == 17)
         #expect(rows.map(\.count) == [0xb0, 0xaf, 0xae])
-        #expect(table.look(VideoTable.View(search: video(9).text)).rows.map(\.count) == [10])
-        #expect(table.look(VideoTable.View(search: video(9).text + "0")).matching == 0)
+        #expect(table.rows(VideoTable.Query(search: video(9).text)).rows.map(\.count) == [10])
+        #expect(table.rows(VideoTable.Query(search: video(9).text + "0")).matching == 0)
     }
 }

@@ -19,8 +19,8 @@ private func ask(_ broker: EmbeddedBroker, _ method: String, _ path: String, _ b
     return "\(answer.dropFirst(9).prefix(3)) \(answer[end.upperBound...])"
 }
 
-@Suite struct `As many connections as there may be` {
-    @Test func `leave others with an error, until one ends`() async throws {
+@Suite struct `The connection limit` {
+    @Test func `refuses further TCP clients with an error until a connection ends`() async throws {
         let broker = try await quietBroker { $0.maxConnections = 1 }
         let address = try SocketAddress(parsing: broker.tcpAddress)
         var first: RawClient? = try RawClient(to: address)
@@ -38,11 +38,11 @@ private func ask(_ broker: EmbeddedBroker, _ method: String, _ path: String, _ b
         await broker.stop()
     }
 
-    @Test func `are counted for HTTP as well`() async throws {
+    @Test func `applies to HTTP connections, too`() async throws {
         let broker = try await quietBroker { $0.maxConnections = 1 }
         let address = try SocketAddress(parsing: broker.httpAddress!)
         let first = try BlockingSocket(to: address)
-        first.send(Array("GET /ping HTTP/1.1\r\nHost: x\r\n\r\n".utf8))
+        first.send(Array("GET /ping HTTP/1.1\r\nHost: localhost\r\n\r\n".utf8))
         #expect(!first.receive(1).isEmpty)
         let second = String(
             decoding: try BlockingSocket(to: address).receiveAll(), as: UTF8.self)
@@ -52,8 +52,9 @@ private func ask(_ broker: EmbeddedBroker, _ method: String, _ path: String, _ b
     }
 }
 
-@Suite struct `As many topics and channels as there may be` {
-    @Test func `leave requests for others with a status, and what was taken in place`() async throws
+@Suite struct `The limits of topics and channels` {
+    @Test func `refuse new topics and channels over HTTP and keep existing ones usable`()
+        async throws
     {
         let broker = try await quietBroker {
             $0.core.maxTopics = 1
@@ -86,8 +87,8 @@ private func ask(_ broker: EmbeddedBroker, _ method: String, _ path: String, _ b
 }
 
 /// NSQ, “nsqd”, HTTP API: `GET /config/…`, for every option of 1.3.0.
-@Suite struct `Every option` {
-    @Test func `is told by its name in the configuration file`() async throws {
+@Suite struct `Options` {
+    @Test func `are returned under their configuration file names`() async throws {
         let folder = try TemporaryFolder()
         let broker = try await quietBroker {
             $0.nodeID = 7
@@ -122,13 +123,13 @@ private func ask(_ broker: EmbeddedBroker, _ method: String, _ path: String, _ b
         await broker.stop()
     }
 
-    @Test func `that changes over HTTP is told to whoever listens`() throws {
+    @Test func `call the change handler after a change over HTTP`() throws {
         let loop = try Loop()
         defer { loop.close() }
         let logger = Logger(label: "nsqd") { _ in SwiftLogNoOpLogHandler() }
         let server = try BrokerServer(options: ServerOptions(), on: loop, logger: logger)
         var told: [String] = []
-        server.whenOptionsChange = { [unowned server] before in
+        server.onOptionsChange = { [unowned server] before in
             told += before.lookup.tcpAddresses + server.options.lookup.tcpAddresses
         }
         let endpoint = Endpoint.tcp(SocketAddress(host: "127.0.0.1", port: 0))
@@ -146,29 +147,29 @@ private func ask(_ broker: EmbeddedBroker, _ method: String, _ path: String, _ b
         #expect(told == ["a:1"])
     }
 
-    @Test func `has nsqd's default`() throws {
+    @Test func `have nsqd's defaults`() throws {
         let options = ServerOptions()
         #expect((0..<1024).contains(options.nodeID))
         #expect(options.addresses.tcp == "0.0.0.0:4150")
         #expect(options.statsd.packetBytes == 508)
         #expect(options.tls.server == nil)
-        _ = try options.settled()
+        _ = try options.validated()
     }
 }
 
-@Suite struct `Options that do not go together` {
+@Suite struct `Validating options` {
     private func reason(_ change: (inout ServerOptions) -> Void) -> String? {
         var options = ServerOptions()
         change(&options)
         do throws(SetupError) {
-            _ = try options.settled()
+            _ = try options.validated()
         } catch {
             return error.description
         }
         return nil
     }
 
-    @Test func `are refused in nsqd's words`() {
+    @Test func `fails with nsqd's messages for contradictory options`() {
         for level in [0, 10] {
             #expect(
                 reason { $0.core.maxDeflateLevel = level } == "--max-deflate-level must be [1,9]")
@@ -187,16 +188,20 @@ private func ask(_ broker: EmbeddedBroker, _ method: String, _ path: String, _ b
         #expect(reason { $0.tls.clientAuthPolicy = "require" }?.hasPrefix(noTLS) == true)
         #expect(
             reason { $0.tls.certificateFile = "x" } == "TLS needs both --tls-cert and --tls-key")
-        #expect(reason { $0.core.maxMessageBytes = 0 } == "--max-msg-size must be at least 1")
-        #expect(reason { $0.core.messageTimeout = .zero } == "--msg-timeout must be more than 0")
+        #expect(
+            reason { $0.core.maxMessageBytes = 0 }
+                == "--max-msg-size must be between 1 and 1073741823, not 0")
+        #expect(
+            reason { $0.core.messageTimeout = .zero } == "--msg-timeout must be more than 0, not 0s"
+        )
     }
 
-    @Test func `or from which others follow, have their way`() throws {
+    @Test func `sets the options that follow from others`() throws {
         var options = ServerOptions()
         options.tls.certificateFile = "cert.pem"
         options.tls.keyFile = "key.pem"
         options.tls.clientAuthPolicy = "require-verify"
-        let settled = try options.settled()
+        let settled = try options.validated()
         #expect(settled.tls.requirement == .everywhere)
         #expect(settled.core.tlsRequired)
         #expect(settled.tls.server?.clientAuth == .requireVerified)

@@ -2,7 +2,7 @@ import NSQBroker
 import Testing
 
 @Suite struct `An embedded broker` {
-    @Test func `listens on a free port, counts nothing yet, and stops twice`() async throws {
+    @Test func `listens on a free port, has no topics, and can be stopped twice`() async throws {
         let broker = try await EmbeddedBroker.start()
         #expect(broker.tcpAddress.hasPrefix("127.0.0.1:"))
         #expect(!broker.tcpAddress.hasSuffix(":0"))
@@ -12,7 +12,7 @@ import Testing
         #expect(await broker.statistics().connections == 0)
     }
 
-    @Test func `says which address is taken`() async throws {
+    @Test func `names the address that is in use when it cannot start`() async throws {
         let broker = try await EmbeddedBroker.start()
         var configuration = EmbeddedBroker.Configuration()
         configuration.tcpAddress = broker.tcpAddress
@@ -24,7 +24,7 @@ import Testing
         await broker.stop()
     }
 
-    @Test func `hangs up when nobody holds it any more`() async throws {
+    @Test func `closes its connections when it is deallocated`() async throws {
         let client: LayeredClient
         do {
             let broker = try await EmbeddedBroker.start()

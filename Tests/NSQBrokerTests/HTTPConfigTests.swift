@@ -6,7 +6,7 @@ import UVLoop
     private static let invalidOption = #"400 {"message":"INVALID_OPTION"}"#
     private static let invalidValue = #"400 {"message":"INVALID_VALUE"}"#
 
-    @Test func `are JSON, but strings are bare`() async throws {
+    @Test func `are returned as JSON, and strings as plain text`() async throws {
         let nsqd = try await HTTPProbe.start()
         let values = [
             "max_msg_size": "1048576", "max_body_size": "5242880", "max_rdy_count": "2500",
@@ -21,7 +21,7 @@ import UVLoop
             #expect(answer.headers["content-type"] == "application/json; charset=utf-8")
         }
         let address = try nsqd.get("/config/tcp_address")
-        // What was listened on in the end; nsqd repeats its flag.
+        // The bound address; nsqd returns the value of its flag.
         #expect(
             address.body == (HTTPProbe.isForeign ? "127.0.0.1:0" : "\(nsqd.tcpAddress)"))
         #expect(address.headers["content-type"] == "text/plain; charset=utf-8")
@@ -31,7 +31,7 @@ import UVLoop
         await nsqd.stop()
     }
 
-    @Test func `change the log's level at once`() async throws {
+    @Test func `change the log level at run time`() async throws {
         let nsqd = try await HTTPProbe.start()
         let levels = ["debug": "1", "INFO": "2", "Warn": "3", "error": "4", "fatal": "5"]
         for (name, number) in levels {
@@ -46,7 +46,7 @@ import UVLoop
         await nsqd.stop()
     }
 
-    @Test func `change the addresses of nsqlookupd`() async throws {
+    @Test func `change the nsqlookupd addresses at run time`() async throws {
         let nsqd = try await HTTPProbe.start()
         let path = "/config/nsqlookupd_tcp_addresses"
         let addresses = #"["127.0.0.1:1","127.0.0.1:2"]"#
@@ -59,14 +59,14 @@ import UVLoop
         await nsqd.stop()
     }
 
-    @Test func `do not change otherwise`() async throws {
+    @Test func `reject changes of all other options`() async throws {
         let nsqd = try await HTTPProbe.start()
         let tooBig = #"413 {"message":"INVALID_VALUE"}"#
         for name in ["max_msg_size", "nope"] {
             #expect(
                 try nsqd.ask("PUT", "/config/\(name)", Array("5".utf8)).failure
                     == Self.invalidOption)
-            // Whether there is a value at all is looked at first.
+            // An empty value is refused before the name is checked.
             #expect(try nsqd.ask("PUT", "/config/\(name)").failure == tooBig)
             let long = Array(repeating: UInt8(ascii: "5"), count: 1_048_577)
             #expect(try nsqd.ask("PUT", "/config/\(name)", long).failure == tooBig)

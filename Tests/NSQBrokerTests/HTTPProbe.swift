@@ -2,14 +2,15 @@ import BrokerCore
 import Foundation
 import Glibc
 import Logging
-import NSQBroker
 import NSQWire
 import TestKit
 import Testing
 import UVLoop
 
-/// A broker to ask: one in this process, or the nsqd that `NSQD_PROGRAM` names; that the tests hold
-/// there too shows that they state NSQ's behaviour.
+@testable import NSQBroker
+
+/// A broker under test: one in this process, or the nsqd that `NSQD_PROGRAM` names. Tests that pass with
+/// both assert nsqd's behaviour.
 struct HTTPProbe {
     let httpAddress: SocketAddress
     let tcpAddress: SocketAddress
@@ -17,20 +18,21 @@ struct HTTPProbe {
     private let broker: EmbeddedBroker?
     private let foreign: RunningNSQD?
 
-    /// Another nsqd than ours is asked.
+    /// `true` if the tests run against the nsqd of `NSQD_PROGRAM`.
     static var isForeign: Bool { RunningNSQD.isForeign }
 
     static func start(
-        _ change: (inout ServerOptions) -> Void = { _ in }
+        clock: Loop.Clock = .system, _ change: (inout ServerOptions) -> Void = { _ in }
     ) async throws -> HTTPProbe {
         var options = ServerOptions()
         change(&options)
-        return isForeign ? try HTTPProbe(named: options) : try await startOwn(change)
+        return isForeign
+            ? try HTTPProbe(named: options) : try await startOwn(clock: clock, change)
     }
 
-    /// One in this process, for what only ours does.
+    /// Starts a broker in this process, for behaviour that nsqd does not have.
     static func startOwn(
-        _ change: (inout ServerOptions) -> Void = { _ in }
+        clock: Loop.Clock = .system, _ change: (inout ServerOptions) -> Void = { _ in }
     ) async throws -> HTTPProbe {
         var options = ServerOptions()
         change(&options)
@@ -40,7 +42,7 @@ struct HTTPProbe {
         options.log.level = .fatal
         var logger = Logger(label: "nsqd")
         logger.logLevel = .critical
-        return try HTTPProbe(try await EmbeddedBroker.start(options, logger))
+        return try HTTPProbe(try await EmbeddedBroker.start(options, logger, clock: clock))
     }
 
     private init(_ broker: EmbeddedBroker) throws {
@@ -65,29 +67,38 @@ struct HTTPProbe {
         foreign = nsqd
     }
 
+    /// Advances the manual clock of the broker in this process, or waits for another nsqd.
+    func advance(by duration: Duration) async throws {
+        if let broker {
+            await broker.host.advance(by: duration)
+        } else {
+            try await Task.sleep(for: duration)
+        }
+    }
+
     func stop() async {
         await broker?.stop()
         if let foreign { #expect(foreign.stop()) }
     }
 
-    /// A name that no other test and no other run uses.
+    /// Returns a name that no other test and no other run uses.
     static func freshName() -> String {
         "t" + String(UInt64.random(in: 0...UInt64.max), radix: 36)
     }
 
-    // MARK: Asking
+    // MARK: Requests
 
     struct Answer: Equatable {
         var status: Int
         var headers: [String: String]
         var body: String
 
-        /// The answer's JSON.
+        /// The body as JSON.
         func json() throws -> [String: Any] {
             try JSONSerialization.jsonObject(with: Data(body.utf8)) as? [String: Any] ?? [:]
         }
 
-        /// What nsqd calls a failure.
+        /// The status and the body of an error response.
         var failure: String { "\(status) \(body)" }
     }
 
@@ -97,7 +108,7 @@ struct HTTPProbe {
         try ask("POST", target, Array(body.utf8))
     }
 
-    /// In HTTP/1.0, whose answers end with the connection and come in no chunks.
+    /// Sends an HTTP/1.0 request, whose response ends with the connection and is not chunked.
     func ask(_ method: String, _ target: String, _ body: [UInt8] = []) throws -> Answer {
         try Self.ask(httpAddress, method, target, body)
     }
@@ -130,20 +141,20 @@ struct HTTPProbe {
 
     // MARK: Statistics
 
-    /// One topic of `/stats`, or nil.
+    /// Returns a topic of `/stats`, or `nil`.
     func topic(_ name: String) throws -> [String: Any]? {
         let stats = try get("/stats?format=json&topic=\(name)").json()
         return (stats["topics"] as? [[String: Any]])?.first
     }
 
-    /// One channel of `/stats`, or nil.
+    /// Returns a channel of `/stats`, or `nil`.
     func channel(_ topic: String, _ name: String) throws -> [String: Any]? {
         let channels = try self.topic(topic)?["channels"] as? [[String: Any]]
         return channels?.first { $0["channel_name"] as? String == name }
     }
 }
 
-/// A socket that waits: for tests, which have nothing else to do.
+/// A TCP socket with blocking calls.
 final class BlockingSocket {
     let descriptor: Int32
 
@@ -157,7 +168,7 @@ final class BlockingSocket {
         setsockopt(
             descriptor, SOL_SOCKET, SO_RCVTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
         let status = withUnsafePointer(to: numeric) { numeric in
-            // SAFETY: a sockaddr_in is what AF_INET's sockaddr is.
+            // SAFETY: the address of an AF_INET socket has the layout of sockaddr_in.
             numeric.withMemoryRebound(to: sockaddr.self, capacity: 1) {
                 connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
             }
@@ -165,7 +176,7 @@ final class BlockingSocket {
         guard status == 0 else { throw UVError(code: -errno) }
     }
 
-    /// One that somebody else has connected.
+    /// Wraps a connected socket.
     init(_ descriptor: Int32) {
         self.descriptor = descriptor
         var limit = timeval(tv_sec: 10, tv_usec: 0)
@@ -175,10 +186,10 @@ final class BlockingSocket {
 
     deinit { close(descriptor) }
 
-    /// Says that nothing more will come.
+    /// Shuts down the write side.
     func end() { shutdown(descriptor, Int32(SHUT_WR)) }
 
-    /// What the other side does not want to read any more is left unsent.
+    /// Sends bytes until the peer stops reading.
     func send(_ bytes: [UInt8]) {
         var rest = bytes[...]
         while !rest.isEmpty {
@@ -190,7 +201,7 @@ final class BlockingSocket {
         }
     }
 
-    /// Waits for so many bytes; fewer if the other side ends.
+    /// Receives `count` bytes, or fewer if the peer closes its side.
     func receive(_ count: Int) -> [UInt8] {
         var bytes: [UInt8] = []
         var piece = [UInt8](repeating: 0, count: 64 << 10)
@@ -205,7 +216,7 @@ final class BlockingSocket {
     func receiveAll() -> [UInt8] { receive(.max) }
 }
 
-/// A client of NSQ's protocol that says what it is told to.
+/// A client that sends raw commands of NSQ's protocol.
 struct RawClient {
     let socket: BlockingSocket
 
@@ -220,7 +231,7 @@ struct RawClient {
         _ = socket.receive(10)
     }
 
-    /// Sends a command that has no answer.
+    /// Sends a command without waiting for a response.
     func tell(_ line: String, body: String? = nil) {
         var bytes = Array("\(line)\n".utf8)
         if let body {
@@ -230,14 +241,14 @@ struct RawClient {
         socket.send(bytes)
     }
 
-    /// Waits for an answer, past heartbeats: its text.
+    /// Receives the text of the next response that is no heartbeat.
     func answer() -> String {
         let size = socket.receive(4).reduce(0) { $0 << 8 | Int($1) }
         let text = String(decoding: socket.receive(size).dropFirst(4), as: UTF8.self)
         return text == "_heartbeat_" ? answer() : text
     }
 
-    /// Waits for a message: its ID and its body.
+    /// Receives the ID and the body of the next message.
     func message() -> (id: String, body: String) {
         let size = socket.receive(4).reduce(0) { $0 << 8 | Int($1) }
         let frame = socket.receive(size)

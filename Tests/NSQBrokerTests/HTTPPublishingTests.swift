@@ -9,7 +9,7 @@ import Testing
         "\(status) {\"message\":\"\(code)\"}"
     }
 
-    @Test func `delivers a message as it came`() async throws {
+    @Test func `delivers the message unchanged`() async throws {
         let nsqd = try await HTTPProbe.start()
         let topic = HTTPProbe.freshName()
         let consumer = try RawClient(to: nsqd.tcpAddress)
@@ -24,7 +24,7 @@ import Testing
         await nsqd.stop()
     }
 
-    @Test func `keeps a deferred message back`() async throws {
+    @Test func `delays a deferred message`() async throws {
         let nsqd = try await HTTPProbe.start()
         let topic = HTTPProbe.freshName()
         _ = try nsqd.post("/topic/create?topic=\(topic)")
@@ -33,14 +33,14 @@ import Testing
         #expect(try nsqd.post("/pub?topic=\(topic)&defer=0", "now").body == "OK")
         let channel = try nsqd.channel(topic, "c")
         if !HTTPProbe.isForeign {
-            // The real one takes its time between topic and channel.
+            // nsqd dispatches from the topic to the channel with a delay.
             #expect(channel?["deferred_count"] as? Int == 1)
             #expect(channel?["depth"] as? Int == 1)
         }
         await nsqd.stop()
     }
 
-    @Test func `refuses in nsqd's order`() async throws {
+    @Test func `checks requests in nsqd's order`() async throws {
         let nsqd = try await HTTPProbe.start()
         let topic = HTTPProbe.freshName()
         let tooBig = String(repeating: "x", count: 1_048_577)
@@ -60,14 +60,14 @@ import Testing
         for (target, body, failure) in cases {
             #expect(try nsqd.post(target, body).failure == failure, "\(target)")
         }
-        // The topic has come into being all the same, by the bad deferral.
+        // The request with an invalid deferral has created the topic.
         #expect(try nsqd.topic(topic)?["message_count"] as? Int == 0)
         #expect(
             try nsqd.post("/pub?topic=\(topic)", String(tooBig.dropLast())).body == "OK")
         await nsqd.stop()
     }
 
-    @Test func `takes each line of a batch for a message`() async throws {
+    @Test func `publishes each line of a text batch as a message`() async throws {
         let nsqd = try await HTTPProbe.start()
         let topic = HTTPProbe.freshName()
         for body in ["a\nb\n\n\nc", "d\r\n", "", "\n\n"] {
@@ -75,12 +75,12 @@ import Testing
         }
         let counted = try nsqd.topic(topic)
         #expect(counted?["message_count"] as? Int == 4)
-        // The carriage return belongs to the message.
+        // The carriage return is part of the message.
         #expect(counted?["message_bytes"] as? Int == 5)
         await nsqd.stop()
     }
 
-    @Test func `takes a batch with sizes`() async throws {
+    @Test func `publishes the messages of a binary batch`() async throws {
         let nsqd = try await HTTPProbe.start()
         let topic = HTTPProbe.freshName()
         let batch = Self.batch(["one", "two\nthree"])
@@ -96,7 +96,7 @@ import Testing
         await nsqd.stop()
     }
 
-    @Test func `publishes nothing of a batch that is refused`() async throws {
+    @Test func `publishes no message of a refused batch`() async throws {
         let nsqd = try await HTTPProbe.start()
         let topic = HTTPProbe.freshName()
         let good = Self.batch(["one", "two"])
@@ -126,7 +126,7 @@ import Testing
         await nsqd.stop()
     }
 
-    @Test func `finds the topic of an MPUB that was refused`() async throws {
+    @Test func `creates the topic of a refused batch`() async throws {
         let nsqd = try await HTTPProbe.start()
         let topic = HTTPProbe.freshName()
         let producer = try RawClient(to: nsqd.tcpAddress)
@@ -136,7 +136,7 @@ import Testing
         await nsqd.stop()
     }
 
-    @Test func `reports when the memory for messages is used up`() async throws {
+    @Test func `fails with MEMORY_FULL when the memory limit is reached`() async throws {
         let nsqd = try await HTTPProbe.startOwn { $0.core.maxMemoryBytes = 1 << 20 }
         let body = String(repeating: "x", count: 600_000)
         #expect(try nsqd.post("/pub?topic=t", body).body == "OK")

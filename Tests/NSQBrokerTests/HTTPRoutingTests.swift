@@ -1,9 +1,10 @@
+import TallyBasics
 import Testing
 import UVLoop
 
 /// NSQ, “nsqd”, HTTP API: paths, methods and headers.
-@Suite struct `Over HTTP nsqd` {
-    @Test func `answers a ping with OK, and without NSQ's header`() async throws {
+@Suite struct `The HTTP router` {
+    @Test func `responds to a ping with OK and without NSQ's header`() async throws {
         let nsqd = try await HTTPProbe.start()
         for target in ["/ping", "/ping?", "/ping?a=%zz"] {
             let answer = try nsqd.get(target)
@@ -15,7 +16,7 @@ import UVLoop
         await nsqd.stop()
     }
 
-    @Test func `says what a path can be asked, and refuses the rest`() async throws {
+    @Test func `lists the methods of a path and refuses other methods`() async throws {
         let nsqd = try await HTTPProbe.start()
         let allowed = [
             "/ping": "GET, OPTIONS", "/info": "GET, OPTIONS", "/stats": "GET, OPTIONS",
@@ -38,7 +39,7 @@ import UVLoop
     }
 
     @Test(arguments: ["/", "/nope", "/topic", "/topic/", "/config", "/config/", "/config/a/b"])
-    func `does not find what there is not`(path: String) async throws {
+    func `responds 404 to an unknown path`(path: String) async throws {
         let nsqd = try await HTTPProbe.start()
         for method in ["GET", "POST", "OPTIONS"] {
             let answer = try nsqd.ask(method, path)
@@ -55,7 +56,7 @@ import UVLoop
         ("GET", "/x/../stats", "/stats"), ("GET", "/CONFIG/Name", "/config/Name"),
         ("PUT", "/config/log_level/", "/config/log_level"),
     ])
-    func `leads to the path that was meant`(
+    func `redirects a misspelled path to the correct one`(
         method: String, path: String, location: String
     ) async throws {
         let nsqd = try await HTTPProbe.start()
@@ -66,7 +67,7 @@ import UVLoop
         await nsqd.stop()
     }
 
-    @Test func `says who it is`() async throws {
+    @Test func `returns the broker's addresses and version from /info`() async throws {
         let nsqd = try await HTTPProbe.start()
         let info = try nsqd.get("/info")
         let json = try info.json()
@@ -92,8 +93,18 @@ import UVLoop
     }
 }
 
+@Suite struct `The version of tally` {
+    @Test func `is in /info beside nsqd's version`() async throws {
+        let nsqd = try await HTTPProbe.startOwn()
+        let info = try nsqd.get("/info").json()
+        #expect(info["tally_version"] as? String == TallyVersion.current)
+        #expect(info["version"] as? String == "1.3.0")
+        await nsqd.stop()
+    }
+}
+
 extension String {
-    /// The names of a JSON text in their order.
+    /// Returns the member names of a JSON text in their order.
     var keys: [String] {
         split(separator: "\":").dropLast().map { part in
             String(part.split(separator: "\"").last ?? "")

@@ -1,3 +1,4 @@
+import TallyBasics
 import Testing
 
 /// NSQ, “nsqd”, HTTP API: `/stats`; and what is ours beside it.
@@ -16,7 +17,7 @@ import Testing
         "tls_negotiated_protocol_is_mutual",
     ]
 
-    @Test func `have nsqd's names in nsqd's order`() async throws {
+    @Test func `have nsqd's members in nsqd's order`() async throws {
         let nsqd = try await HTTPProbe.start()
         let topic = HTTPProbe.freshName()
         let (consumer, producer) = try Self.talk(with: nsqd, topic)
@@ -33,14 +34,14 @@ import Testing
                 "gc_pause_usec_95", "next_gc_bytes", "gc_total_runs", "producers",
             ]
         #expect(Array(ours.prefix(expected.count)) == expected)
-        // There may be other tests' producers before and behind this one.
+        // Producers of other tests can precede and follow this one.
         let producerKeys = Self.clientKeys + ["pub_counts", "topic", "count"] + Self.tlsKeys
         #expect(ours[expected.count...].contains(producerKeys))
         withExtendedLifetime((consumer, producer)) {}
         await nsqd.stop()
     }
 
-    @Test func `count what a consumer does`() async throws {
+    @Test func `count the commands of a consumer`() async throws {
         let nsqd = try await HTTPProbe.start()
         let topic = HTTPProbe.freshName()
         let (consumer, producer) = try Self.talk(with: nsqd, topic)
@@ -67,7 +68,7 @@ import Testing
         await nsqd.stop()
     }
 
-    @Test func `show in which state a client is`() async throws {
+    @Test func `show the state of each client`() async throws {
         let nsqd = try await HTTPProbe.start()
         let topic = HTTPProbe.freshName()
         let client = try RawClient(to: nsqd.tcpAddress)
@@ -87,7 +88,7 @@ import Testing
         await nsqd.stop()
     }
 
-    @Test func `name a client by its address until it says IDENTIFY, and then as that does`()
+    @Test func `name a client by its address, and by its own names after IDENTIFY`()
         async throws
     {
         let nsqd = try await HTTPProbe.start()
@@ -106,7 +107,7 @@ import Testing
         await nsqd.stop()
     }
 
-    @Test func `can be narrowed`() async throws {
+    @Test func `can be filtered by topic and channel`() async throws {
         let nsqd = try await HTTPProbe.start()
         let topic = HTTPProbe.freshName()
         let (consumer, producer) = try Self.talk(with: nsqd, topic)
@@ -121,7 +122,7 @@ import Testing
         #expect(try names("topic=\(topic)") == [topic])
         #expect(try names("topic=\(topic)&channel=c") == [topic])
         #expect(try names("topic=\(topic)&channel=other") == [])
-        // Null, not an empty list.
+        // The value is null, not an empty list.
         #expect(try names("topic=\(HTTPProbe.freshName())") == nil)
         #expect(try stats("include_mem=false")["memory"] == nil)
         #expect(try stats("include_mem=0")["memory"] == nil)
@@ -135,7 +136,7 @@ import Testing
         await nsqd.stop()
     }
 
-    @Test func `come as text unless JSON is asked for`() async throws {
+    @Test func `are text unless the request asks for JSON`() async throws {
         let nsqd = try await HTTPProbe.start()
         let topic = HTTPProbe.freshName()
         _ = try nsqd.post("/topic/create?topic=\(topic)")
@@ -162,20 +163,22 @@ import Testing
         await nsqd.stop()
     }
 
-    @Test func `without any topic are an empty list`() async throws {
+    @Test func `contain an empty list if there is no topic`() async throws {
         let nsqd = try await HTTPProbe.startOwn()
         #expect(try nsqd.get("/stats?format=json").body.contains(#""topics":[],"memory":"#))
         #expect(try nsqd.get("/stats").body.contains("\nTopics: None\n"))
         await nsqd.stop()
     }
 
-    @Test func `come in Prometheus' form, too`() async throws {
+    @Test func `are available in Prometheus' format`() async throws {
         let nsqd = try await HTTPProbe.startOwn()
         let (consumer, producer) = try Self.talk(with: nsqd, "t")
         let answer = try nsqd.get("/metrics")
         #expect(answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8")
         for line in [
-            #"nsqd_info{version="1.3.0"} 1"#, #"nsqd_connections{protocol="tcp"} 2"#,
+            #"nsqd_info{version="1.3.0"} 1"#,
+            #"tally_build_info{version="\#(TallyVersion.current)",nsqd_version="1.3.0"} 1"#,
+            #"nsqd_connections{protocol="tcp"} 2"#,
             #"nsqd_connections{protocol="http"} 1"#,
             #"nsqd_topic_messages_total{topic="t"} 3"#, #"nsqd_topic_paused{topic="t"} 0"#,
             #"nsqd_channel_in_flight{topic="t",channel="c"} 1"#,
@@ -189,8 +192,8 @@ import Testing
         await nsqd.stop()
     }
 
-    /// A producer that has published three messages, and a consumer that has finished one of them
-    /// and has the next.
+    /// Connects a producer that publishes three messages, and a consumer that finishes the first and
+    /// holds the second.
     private static func talk(
         with nsqd: HTTPProbe, _ topic: String
     ) throws -> (consumer: RawClient, producer: RawClient) {

@@ -6,7 +6,7 @@ import Testing
         "\(status) {\"message\":\"\(code)\"}"
     }
 
-    @Test func `are created, paused, emptied and deleted without a word`() async throws {
+    @Test func `are created, paused, emptied and deleted with empty responses`() async throws {
         let nsqd = try await HTTPProbe.start()
         let topic = HTTPProbe.freshName()
         func did(_ action: String, _ channel: String? = nil) throws -> Bool {
@@ -19,7 +19,7 @@ import Testing
                 && answer.headers["x-nsq-content-type"] == "nsq; version=1.0"
                 && answer.headers["content-type"] == nil
         }
-        // Creating and pausing again change nothing.
+        // Repeated requests to create and pause have no effect.
         for _ in 1...2 {
             #expect(try did("create"))
             #expect(try did("create", "c%23ephemeral"))
@@ -43,7 +43,9 @@ import Testing
         await nsqd.stop()
     }
 
-    @Test func `have names of 1 to 64 characters, with #ephemeral at their end`() async throws {
+    @Test func `accept names of 1 to 64 characters with an optional #ephemeral suffix`()
+        async throws
+    {
         let nsqd = try await HTTPProbe.start()
         let long = String(repeating: "x", count: 54)
         let good = [
@@ -63,7 +65,7 @@ import Testing
         await nsqd.stop()
     }
 
-    @Test func `of the wrong name are refused in nsqd's words`() async throws {
+    @Test func `refuse invalid names with nsqd's error codes`() async throws {
         let nsqd = try await HTTPProbe.start()
         let unknown = HTTPProbe.freshName()
         let cases: [(path: String, failure: String)] = [
@@ -94,7 +96,7 @@ import Testing
     }
 
     @Test(arguments: ["create", "delete", "empty", "pause", "unpause"])
-    func `of a channel are refused in nsqd's order`(action: String) async throws {
+    func `check the arguments of channel requests in nsqd's order`(action: String) async throws {
         let nsqd = try await HTTPProbe.start()
         let topic = HTTPProbe.freshName()
         let unknown = HTTPProbe.freshName()
@@ -120,7 +122,7 @@ import Testing
         await nsqd.stop()
     }
 
-    @Test func `hang up on their consumers when they are deleted`() async throws {
+    @Test func `disconnect their consumers when they are deleted`() async throws {
         let nsqd = try await HTTPProbe.start()
         let topic = HTTPProbe.freshName()
         let consumer = try RawClient(to: nsqd.tcpAddress)

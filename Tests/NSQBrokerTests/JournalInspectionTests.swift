@@ -3,26 +3,21 @@ import Foundation
 import Logging
 import NSQBroker
 import NSQWire
+import TallyBasics
 import TestKit
 import Testing
 import UVLoop
 
-@Suite struct `A data path that is looked at` {
+@Suite struct `An inspected data path` {
     private let folder: TemporaryFolder
 
     init() throws { folder = try TemporaryFolder() }
 
     private func start(maxBytesPerFile: Int = 100 << 20) async throws -> EmbeddedBroker {
-        var options = ServerOptions()
-        options.addresses.tcp = "127.0.0.1:0"
-        options.addresses.http = ""
-        options.disk.dataPath = folder.url.path
-        options.disk.journal.maxBytesPerFile = maxBytesPerFile
-        return try await EmbeddedBroker.start(
-            options, Logger(label: "nsqd") { _ in SwiftLogNoOpLogHandler() })
+        try await .start(at: folder, maxBytesPerFile: maxBytesPerFile)
     }
 
-    /// Publishes, each by itself, and has a channel come into being after some.
+    /// Publishes each body separately, and creates a channel after some of them.
     private func fill(
         _ bodies: [String], channelAfter count: Int, maxBytesPerFile: Int = 100 << 20
     ) async throws {
@@ -34,7 +29,7 @@ import UVLoop
         await broker.stop()
     }
 
-    private func look() throws(LedgerError) -> JournalInspection {
+    private func inspect() throws(MessageLogError) -> JournalInspection {
         try JournalInspection(of: folder.url.path, at: .now)
     }
 
@@ -51,10 +46,10 @@ import UVLoop
 
     private var journal: URL { folder.url.appending(component: "journal.000001.log") }
 
-    @Test func `tells what is not finished, and stays as it is`() async throws {
+    @Test func `reports unfinished messages and stays unchanged`() async throws {
         try await fill(["one", "two", "three"], channelAfter: 1)
         let before = try Data(contentsOf: journal)
-        let inspection = try look()
+        let inspection = try inspect()
         #expect(inspection.isHealthy)
         #expect(inspection.files.map(\.name) == ["journal.000001.log"])
         #expect(inspection.report.messages == 3)
@@ -65,7 +60,7 @@ import UVLoop
         #expect(try Data(contentsOf: journal) == before)
     }
 
-    @Test func `tells what of it came to a channel before it was finished`() async throws {
+    @Test func `reports which messages were delivered before`() async throws {
         let broker = try await start()
         let client = try RawClient(to: try SocketAddress(parsing: broker.tcpAddress))
         for body in ["one", "two", "three", "four"] { client.ask("PUB plays", body: body) }
@@ -77,79 +72,83 @@ import UVLoop
         client.tell("RDY 0")
         client.tell("FIN \(first.id)")
         client.tell("REQ \(second.id) 600000")
-        // An answer to what was said later: what was said before is noted by then.
+        // The response to a later command implies that earlier commands are logged.
         client.ask("PUB fence", body: "fence")
         await broker.stop()
-        let channel = try look().topics.first { $0.name.text == "plays" }!.channels[0]
+        let channel = try inspect().topics.first { $0.name.text == "plays" }!.channels[0]
         #expect(channel.depth == 2)
         #expect(channel.deliveredBefore == 1)
         #expect(channel.deferred == 1)
-        #expect(try bodies(try look(), "plays", "count") == ["two", "three", "four"])
+        #expect(try bodies(try inspect(), "plays", "count") == ["two", "three", "four"])
     }
 
-    @Test func `names the damaged file and place, and reads the others`() async throws {
+    @Test func `reports the damaged file and range and reads the other messages`() async throws {
         try await fill(["one", "two", "three"], channelAfter: 0)
         var bytes = try Data(contentsOf: journal)
         let place = bytes.firstRange(of: Data("two".utf8))!.lowerBound
         bytes[place] ^= 1
         try bytes.write(to: journal)
-        let inspection = try look()
+        let inspection = try inspect()
         #expect(!inspection.isHealthy)
         #expect(inspection.report.damages.map(\.file) == [1])
         #expect(inspection.report.damages.first?.range.contains(place) == true)
         #expect(try bodies(inspection, "plays") == ["one", "three"])
     }
 
-    @Test func `is damaged if a file is missing from among the others`() async throws {
+    @Test func `is damaged if a file between others is missing`() async throws {
         let bodies = (1...9).map { "\($0)" + String(repeating: " ", count: 500) }
         try await fill(bodies, channelAfter: 0, maxBytesPerFile: 1500)
-        #expect(try look().isHealthy)
+        #expect(try inspect().isHealthy)
         try FileManager.default.removeItem(
             at: folder.url.appending(component: "journal.000002.log"))
         #expect(
-            try look().report.damages.map(\.description)
+            try inspect().report.damages.map(\.description)
                 == ["journal.000002.log, bytes 0 to 0: the file is missing"])
     }
 
-    @Test func `is healthy if its last record was cut short`() async throws {
+    @Test func `is healthy if its last record is torn`() async throws {
         try await fill(["one", "two"], channelAfter: 0)
         var bytes = try Data(contentsOf: journal)
         let place = bytes.firstRange(of: Data("two".utf8))!.lowerBound
         bytes = bytes[...place]
         try bytes.write(to: journal)
-        let inspection = try look()
+        let inspection = try inspect()
         #expect(inspection.isHealthy)
         #expect(inspection.report.tornBytes > 0)
         #expect(try bodies(inspection, "plays") == ["one"])
         #expect(try Data(contentsOf: journal) == bytes)
     }
 
-    @Test func `is refused while a broker works with it`() async throws {
+    @Test func `is rejected while a broker uses it`() async throws {
         try await fill(["one"], channelAfter: 0)
         let broker = try await start()
-        let refusal = #expect(throws: LedgerError.self) { try look() }
-        #expect(refusal?.description == "a broker works with \(folder.url.path): stop it first")
+        let refusal = #expect(throws: MessageLogError.self) { try inspect() }
+        #expect(refusal?.description == "\(folder.url.path) is in use by a broker: stop it first")
         await broker.stop()
-        _ = try look()
+        _ = try inspect()
     }
 
-    @Test func `is refused if there is nothing, or no such topic`() async throws {
+    @Test func `is rejected without a journal, and reports unknown topics and channels`()
+        async throws
+    {
         let path = folder.url.path
-        #expect(throws: LedgerError("\(path) holds no journal")) { try look() }
-        #expect(throws: LedgerError("cannot open \(path)/no: No such file or directory")) {
+        #expect(throws: MessageLogError("no journal in \(path)")) { try inspect() }
+        #expect(throws: MessageLogError("cannot open \(path)/no: No such file or directory")) {
             try JournalInspection(of: path + "/no", at: .now)
         }
         try await fill(["one"], channelAfter: 0)
-        let inspection = try look()
-        #expect(throws: LedgerError("there is no topic other")) { try bodies(inspection, "other") }
-        #expect(throws: LedgerError("there is no channel other of topic plays")) {
+        let inspection = try inspect()
+        #expect(throws: MessageLogError("unknown topic other")) {
+            try bodies(inspection, "other")
+        }
+        #expect(throws: MessageLogError("unknown channel other of topic plays")) {
             try bodies(inspection, "plays", "other")
         }
     }
 }
 
-extension Moment {
-    fileprivate static var now: Moment {
-        Moment(monotonic: 1, wall: Int64(Date().timeIntervalSince1970 * 1e9))
+extension Timestamp {
+    fileprivate static var now: Timestamp {
+        Timestamp(monotonic: 1, wall: Int64(Date().timeIntervalSince1970 * 1e9))
     }
 }

@@ -5,7 +5,7 @@ import Testing
 import Transport
 import UVLoop
 
-/// A client with a socket that waits, and our own layers over it.
+/// A client with a blocking socket and transport layers.
 final class LayeredClient {
     private var descriptor: Int32
     private var layers = LayeredStream(tls: nil)
@@ -15,14 +15,14 @@ final class LayeredClient {
     init(_ address: String, receiveBufferBytes: Int32? = nil) throws {
         let place = try SocketAddress(parsing: address)
         descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-        var patience = timeval(tv_sec: 20, tv_usec: 0)
+        var timeout = timeval(tv_sec: 20, tv_usec: 0)
         setsockopt(
-            descriptor, SOL_SOCKET, SO_RCVTIMEO, &patience,
+            descriptor, SOL_SOCKET, SO_RCVTIMEO, &timeout,
             socklen_t(MemoryLayout<timeval>.size))
         if var bytes = receiveBufferBytes {
             setsockopt(descriptor, SOL_SOCKET, SO_RCVBUF, &bytes, socklen_t(4))
         }
-        // What is sent is with the broker when `send` returns.
+        // Without delay, the bytes are sent when `send` returns.
         var on: Int32 = 1
         setsockopt(descriptor, Int32(IPPROTO_TCP), TCP_NODELAY, &on, socklen_t(4))
         var target = sockaddr_in()
@@ -41,11 +41,11 @@ final class LayeredClient {
 
     // MARK: Layers
 
-    /// Says `  V2` and IDENTIFY, and lays what the broker grants. Each layer's OK must come.
+    /// Sends `  V2` and IDENTIFY, and installs the negotiated layers. Each layer must be followed by OK.
     func identify(
-        _ wishes: Identify, trusting: TLSClientOptions? = nil, magic: String = "  V2"
+        _ settings: Identify, trusting: TLSClientOptions? = nil, magic: String = "  V2"
     ) throws -> IdentifyAnswer {
-        try send(Array(magic.utf8) + identifyBytes(wishes))
+        try send(Array(magic.utf8) + identifyBytes(settings))
         let answer = try #require(try frame().data.withUnsafeBytes { IdentifyAnswer(parsing: $0) })
         if answer.tls {
             try startTLS(try #require(trusting))
@@ -58,9 +58,9 @@ final class LayeredClient {
         return answer
     }
 
-    func identifyBytes(_ wishes: Identify) -> [UInt8] {
+    func identifyBytes(_ settings: Identify) -> [UInt8] {
         var bytes = Array("IDENTIFY\n".utf8)
-        let json = wishes.json
+        let json = settings.json
         bytes.append(bigEndian: Int32(json.count))
         return bytes + json
     }
@@ -75,14 +75,14 @@ final class LayeredClient {
         }
     }
 
-    func add(_ layer: any Layer) { layers.add(layer) }
+    func add(_ layer: any TransportLayer) { layers.add(layer) }
 
-    private func compression(of answer: IdentifyAnswer) -> (any Layer)? {
+    private func compression(of answer: IdentifyAnswer) -> (any TransportLayer)? {
         if answer.deflate { return Deflate(level: answer.deflateLevel) }
         return answer.snappy ? SnappyFrames() : nil
     }
 
-    // MARK: Out
+    // MARK: Sending
 
     func send(_ bytes: [UInt8]) throws {
         bytes.withUnsafeBytes { layers.send($0) }
@@ -98,28 +98,28 @@ final class LayeredClient {
         try send(command + body)
     }
 
-    /// Past all layers.
+    /// Sends bytes without the layers.
     func sendRaw(_ bytes: [UInt8]) throws {
         layers.wire.append(bytes)
         try sendWire()
     }
 
-    /// Says so much and, in the same write, that nothing more will come.
+    /// Sends bytes and close_notify in one write.
     func end(with text: String) throws {
         Array(text.utf8).withUnsafeBytes { layers.send($0) }
         try end()
     }
 
-    /// Tells the broker that nothing more will come.
+    /// Shuts down the write side.
     func end() throws {
         layers.finish()
         try sendWire()
         shutdown(descriptor, Int32(SHUT_WR))
     }
 
-    /// Resets the connection: nothing that the broker writes from now on can be sent.
+    /// Resets the connection, so that later writes of the broker fail.
     func breakOff() {
-        // On a busy machine the reset can overtake what was sent before: that is to be there first.
+        // A reset can overtake earlier bytes on a busy machine, so they must arrive first.
         var onItsWay: Int32 = 0
         repeat {
             guard ioctl(descriptor, UInt(TIOCOUTQ), &onItsWay) == 0 else { break }
@@ -141,13 +141,13 @@ final class LayeredClient {
         }
     }
 
-    // MARK: In
+    // MARK: Receiving
 
-    /// The next frame. What comes behind it stays in the layers: it may be for one not yet laid.
+    /// Receives the next frame. Later bytes stay encoded, because a new layer may apply to them.
     func frame() throws -> (kind: Frame.Kind, data: [UInt8]) {
         while true {
             var offset = 0
-            if let frame = try FrameReader.next(in: layers.plain.bytes, at: &offset) {
+            if let frame = try FrameScanner.next(in: layers.plain.bytes, at: &offset) {
                 defer { layers.plain.consume(offset) }
                 return (frame.kind, Array(frame.data))
             }
@@ -159,20 +159,20 @@ final class LayeredClient {
 
     func text() throws -> String { String(decoding: try frame().data, as: UTF8.self) }
 
-    /// What has come, once it ends with `end`.
+    /// Receives bytes until they end with `end`.
     func text(upTo end: String) throws -> String {
         while !String(decoding: layers.plain.bytes, as: UTF8.self).hasSuffix(end) { try receive() }
         defer { layers.plain.clear() }
         return String(decoding: layers.plain.bytes, as: UTF8.self)
     }
 
-    /// All that comes until the other side ends.
+    /// Receives all bytes until the peer closes its side.
     func textToTheEnd() throws -> String {
         try #require(isClosed())
         return String(decoding: layers.plain.bytes, as: UTF8.self)
     }
 
-    /// Everything up to the end of the connection.
+    /// Receives all decoded bytes until the connection ends.
     func isClosed() -> Bool {
         do {
             while true { try receive() }

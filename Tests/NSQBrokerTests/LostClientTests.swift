@@ -6,16 +6,16 @@ import UVLoop
 
 @testable import NSQBroker
 
-/// nsqd reads on when a write has failed, to the end of what there is to read.
-@Suite struct `A consumer that is gone when something is sent to it` {
+/// nsqd continues to read after a failed write, until the end of the input.
+@Suite struct `A consumer that disconnects during a write` {
     @Test(arguments: [nil, "snappy"])
-    func `has finished what it said it had`(compression: String?) async throws {
-        let broker = try await patientBroker()
+    func `has finished the messages of its last FIN`(compression: String?) async throws {
+        let broker = try await brokerWithLongHeartbeats()
         let client = try LayeredClient(broker.tcpAddress)
-        var wishes = Identify()
-        wishes.featureNegotiation = true
-        wishes.snappy = compression == "snappy"
-        _ = try client.identify(wishes)
+        var settings = Identify()
+        settings.featureNegotiation = true
+        settings.snappy = compression == "snappy"
+        _ = try client.identify(settings)
         for body in ["one", "two"] {
             try client.publish(Array(body.utf8), to: "plays")
             #expect(try client.text() == "OK")
@@ -33,9 +33,10 @@ import UVLoop
         await broker.stop()
     }
 
-    /// What it does not read is on its way, and for that long nothing is read from it.
-    @Test func `or on its way to it has finished what it said it had`() async throws {
-        let broker = try await patientBroker()
+    /// While a blocked write is pending, the broker does not read from the client.
+    @Test func `has finished the messages of its last FIN while a write was blocked`() async throws
+    {
+        let broker = try await brokerWithLongHeartbeats()
         let client = try LayeredClient(broker.tcpAddress, receiveBufferBytes: 65_536)
         try client.send("  V2SUB plays counts\nRDY 100\n")
         #expect(try client.text() == "OK")
@@ -56,14 +57,14 @@ import UVLoop
         await broker.stop()
     }
 
-    /// One that gives nobody up for being slow, however long the test has to wait for its turn.
-    private func patientBroker() async throws -> EmbeddedBroker {
+    /// Starts a broker that does not disconnect slow clients during a slow test.
+    private func brokerWithLongHeartbeats() async throws -> EmbeddedBroker {
         try await quietBroker { $0.core.heartbeatInterval = .seconds(3600) }
     }
 }
 
 extension LayeredClient {
-    /// The ID of the next message.
+    /// Receives the ID of the next message.
     fileprivate func messageID() throws -> String {
         let message = try frame()
         #expect(message.kind == .message)
@@ -72,19 +73,19 @@ extension LayeredClient {
 }
 
 extension EmbeddedBroker {
-    /// The messages of the one channel.
+    /// Returns the number of unfinished messages of the only channel.
     fileprivate func unfinished() async throws -> Int {
         let channel = try #require(await statistics().topics.first?.channels.first)
         return channel.depth + channel.inFlightCount
     }
 
-    /// Publishes `body` to `plays` after `action`, and before the broker reads what that has sent.
+    /// Publishes `body` to `plays` after `action`, before the broker reads the bytes that `action` sends.
     fileprivate func publish(_ body: String, after action: () throws -> Void) rethrows {
         let (isHeld, mayGoOn) = (DispatchSemaphore(value: 0), DispatchSemaphore(value: 0))
-        thread.door.submit { [server] loop in
+        host.submit { server in
             isHeld.signal()
             mayGoOn.wait()
-            let server = server(on: loop)!
+            let server = server!
             Array(body.utf8).withUnsafeBytes {
                 try? server.broker.publish($0, to: TopicName("plays")!, at: server.now)
             }

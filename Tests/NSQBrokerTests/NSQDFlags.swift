@@ -1,11 +1,11 @@
 import BrokerCore
+import TallyBasics
 import Transport
 
 @testable import NSQBroker
 
 extension ServerOptions {
-    /// The command line that makes these options of nsqd's defaults; what nsqd does not know is
-    /// left out.
+    /// The flags that set these options, without those that nsqd does not have.
     var nsqdFlags: [String] {
         let defaults = ServerOptions()
         return ServerOption.all.filter { !$0.isOwn && $0.flag != "log-level" }.flatMap { option in
@@ -17,7 +17,7 @@ extension ServerOptions {
 }
 
 extension ServerOption {
-    /// What stands behind the flag, once for each time it is given.
+    /// Returns the values of the flag's occurrences.
     fileprivate func texts(in options: ServerOptions) -> [String] {
         switch value(in: options) {
         case let texts as [String]: texts

@@ -17,7 +17,7 @@ import UVLoop
     ) async throws {
         let broker = try await startBroker()
         let client = try LayeredClient(broker.tcpAddress.description)
-        let answer = try client.identify(wishes(tls, compression), trusting: trust)
+        let answer = try client.identify(settings(tls, compression), trusting: trust)
         #expect(answer.tls == tls)
         #expect(answer.deflate == (compression == "deflate"))
         #expect(answer.snappy == (compression == "snappy"))
@@ -44,9 +44,9 @@ import UVLoop
     }
 
     @Test(arguments: [false, true])
-    func `is refused both compressions at once`(tls: Bool) async throws {
+    func `cannot enable deflate and snappy together`(tls: Bool) async throws {
         let broker = try await startBroker()
-        var both = wishes(tls, "snappy")
+        var both = settings(tls, "snappy")
         both.deflate = true
         let client = try LayeredClient(broker.tcpAddress.description)
         try client.send(Array("  V2".utf8) + client.identifyBytes(both))
@@ -59,20 +59,21 @@ import UVLoop
         await broker.stop()
     }
 
-    // MARK: What comes in one piece
+    // MARK: Commands in one write
 
     @Test(.ours("what it has read ahead is lost to it"), arguments: ["deflate", "snappy"])
-    func `may send compressed commands right behind IDENTIFY`(compression: String) async throws {
+    func `can send compressed commands right after IDENTIFY`(compression: String) async throws {
         let broker = try await startBroker()
         let client = try LayeredClient(broker.tcpAddress.description)
-        let layer: any Layer = compression == "deflate" ? Deflate(level: 6) : SnappyFrames()
+        let layer: any TransportLayer =
+            compression == "deflate" ? Deflate(level: 6) : SnappyFrames()
         let behind = ByteBuffer()
         Array("NOP\nPUB plays\n\0\0\0\u{4}play".utf8).withUnsafeBytes {
-            layer.outgoing($0, into: behind)
+            layer.encode($0, into: behind)
         }
         layer.flush(into: behind)
         try client.sendRaw(
-            Array("  V2".utf8) + client.identifyBytes(wishes(false, compression))
+            Array("  V2".utf8) + client.identifyBytes(settings(false, compression))
                 + Array(behind.bytes))
         #expect(try client.text().hasPrefix("{"))
         client.add(layer)
@@ -81,38 +82,37 @@ import UVLoop
         await broker.stop()
     }
 
-    @Test func `may begin the handshake right behind IDENTIFY`() async throws {
+    @Test func `can begin the TLS handshake right after IDENTIFY`() async throws {
         let broker = try await startBroker()
         let client = try LayeredClient(broker.tcpAddress.description)
         let hello = ByteBuffer()
         let impatient = TLSSession(try TLSContext(client: trust))
-        try impatient.shakeHands(into: hello)
+        try impatient.continueHandshake(into: hello)
         try client.sendRaw(
-            Array("  V2".utf8) + client.identifyBytes(wishes(true, nil)) + Array(hello.bytes))
-        // The answer is plain, and what follows it is a TLS handshake record.
+            Array("  V2".utf8) + client.identifyBytes(settings(true, nil)) + Array(hello.bytes))
+        // The response is plain, and a TLS handshake record follows it.
         #expect(try client.text().contains("\"tls_v1\":true"))
         await broker.stop()
     }
 
     @Test(.ours("it would lay TLS into TLS"))
-    func `may add compression to TLS later, and is declined what it has`() async throws {
+    func `can add compression to TLS later, and gets no layer twice`() async throws {
         let broker = try await startBroker()
         let client = try LayeredClient(broker.tcpAddress.description)
-        #expect(try client.identify(wishes(true, nil), trusting: trust).tls)
-        let second = try client.identify(wishes(true, "snappy"), magic: "")
+        #expect(try client.identify(settings(true, nil), trusting: trust).tls)
+        let second = try client.identify(settings(true, "snappy"), magic: "")
         #expect(!second.tls)
         #expect(second.snappy)
-        let third = try client.identify(wishes(true, "deflate"), magic: "")
+        let third = try client.identify(settings(true, "deflate"), magic: "")
         #expect(!third.tls && !third.deflate)
         try client.publish([1, 2, 3], to: "plays")
         #expect(try client.text() == "OK")
         await broker.stop()
     }
 
-    // MARK: What goes wrong
+    // MARK: Errors
 
-    @Test func `is refused everything but IDENTIFY before TLS where that is required`() async throws
-    {
+    @Test func `can only send IDENTIFY before a required TLS handshake`() async throws {
         var options = BrokerOptions()
         options.tlsRequired = true
         let broker = try await startBroker(options)
@@ -126,17 +126,17 @@ import UVLoop
             #expect(client.isClosed())
         }
         let client = try LayeredClient(broker.tcpAddress.description)
-        _ = try client.identify(wishes(true, nil), trusting: trust)
+        _ = try client.identify(settings(true, nil), trusting: trust)
         try client.publish([1], to: "plays")
         #expect(try client.text() == "OK")
         await broker.stop()
     }
 
-    @Test func `is hung up on when it takes five seconds over the handshake`() async throws {
+    @Test func `is closed when the TLS handshake takes five seconds`() async throws {
         let broker = try await startBroker()
         let client = try LayeredClient(broker.tcpAddress.description)
         let start = ContinuousClock.now
-        try client.send(Array("  V2".utf8) + client.identifyBytes(wishes(true, nil)))
+        try client.send(Array("  V2".utf8) + client.identifyBytes(settings(true, nil)))
         #expect(try client.text().hasPrefix("{"))
         #expect(client.isClosed())
         let time = ContinuousClock.now - start
@@ -144,10 +144,10 @@ import UVLoop
         await broker.stop()
     }
 
-    @Test func `is hung up on when it talks of other things than the handshake`() async throws {
+    @Test func `is closed when it sends other bytes than the TLS handshake`() async throws {
         let broker = try await startBroker()
         let client = try LayeredClient(broker.tcpAddress.description)
-        try client.send(Array("  V2".utf8) + client.identifyBytes(wishes(true, nil)))
+        try client.send(Array("  V2".utf8) + client.identifyBytes(settings(true, nil)))
         #expect(try client.text().hasPrefix("{"))
         try client.sendRaw(Array("PUB plays\n\0\0\0\u{1}x".utf8))
         let start = ContinuousClock.now
@@ -157,10 +157,10 @@ import UVLoop
         await broker.stop()
     }
 
-    @Test func `is hung up on for a bad checksum, and nothing of it counts`() async throws {
+    @Test func `is closed after a bad checksum, and the broken chunk has no effect`() async throws {
         let broker = try await startBroker()
         let client = try LayeredClient(broker.tcpAddress.description)
-        _ = try client.identify(wishes(false, "snappy"))
+        _ = try client.identify(settings(false, "snappy"))
         try client.sendRaw(
             [0xff, 6, 0, 0] + Array("sNaPpY".utf8) + [0x01, 8, 0, 0, 1, 2, 3, 4]
                 + Array("NOP\n".utf8))
@@ -169,15 +169,17 @@ import UVLoop
     }
 
     @Test(arguments: ["deflate", "snappy"])
-    func `is refused what would be too long uncompressed`(compression: String) async throws {
+    func `cannot send a command whose uncompressed size exceeds the limit`(compression: String)
+        async throws
+    {
         let broker = try await startBroker()
         let megabytes = [UInt8](repeating: 0x41, count: 30 << 20)
         let line = try LayeredClient(broker.tcpAddress.description)
-        _ = try line.identify(wishes(false, compression))
+        _ = try line.identify(settings(false, compression))
         try? line.send(megabytes)
         #expect(line.isClosed())
         let body = try LayeredClient(broker.tcpAddress.description)
-        _ = try body.identify(wishes(false, compression))
+        _ = try body.identify(settings(false, compression))
         try? body.publish(megabytes, to: "plays")
         #expect(try body.text() == "E_BAD_MESSAGE PUB message too big 31457280 > 1048576")
         #expect(body.isClosed())
@@ -185,11 +187,11 @@ import UVLoop
     }
 
     @Test(arguments: [nil, "snappy"] as [String?])
-    func `gets all of it also when it reads late and slowly`(compression: String?) async throws {
+    func `receives all messages when it reads late and slowly`(compression: String?) async throws {
         var generator = SeededGenerator()
         let broker = try await startBroker()
         let producer = try LayeredClient(broker.tcpAddress.description)
-        _ = try producer.identify(wishes(false, nil))
+        _ = try producer.identify(settings(false, nil))
         let bodies = (0..<40).map { _ in
             (0..<50_000).map { _ in UInt64.random(in: 0 ... .max, using: &generator) }
                 .withUnsafeBytes { Array($0) }
@@ -199,7 +201,7 @@ import UVLoop
             #expect(try producer.text() == "OK")
         }
         let client = try LayeredClient(broker.tcpAddress.description, receiveBufferBytes: 4096)
-        _ = try client.identify(wishes(true, compression), trusting: trust)
+        _ = try client.identify(settings(true, compression), trusting: trust)
         try client.send("SUB plays counts\nRDY 100\n")
         #expect(try client.text() == "OK")
         for body in bodies { #expect(Array(try client.frame().data.dropFirst(26)) == body) }
@@ -223,12 +225,12 @@ import UVLoop
         return options
     }
 
-    private func wishes(_ tls: Bool, _ compression: String?) -> Identify {
-        var wishes = Identify()
-        wishes.featureNegotiation = true
-        wishes.tls = tls
-        wishes.deflate = compression == "deflate"
-        wishes.snappy = compression == "snappy"
-        return wishes
+    private func settings(_ tls: Bool, _ compression: String?) -> Identify {
+        var settings = Identify()
+        settings.featureNegotiation = true
+        settings.tls = tls
+        settings.deflate = compression == "deflate"
+        settings.snappy = compression == "snappy"
+        return settings
     }
 }

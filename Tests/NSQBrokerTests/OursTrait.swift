@@ -2,7 +2,7 @@ import TestKit
 import Testing
 
 extension Trait where Self == ConditionTrait {
-    /// For what ours does and nsqd does not, or does otherwise; `nsqd` is what nsqd does.
+    /// Skips a test of behaviour that nsqd does not have; `nsqd` describes nsqd's behaviour.
     static func ours(_ nsqd: Comment) -> Self {
         .disabled(if: RunningNSQD.isForeign, nsqd)
     }

@@ -1,3 +1,4 @@
+import HTTP
 import NSQClient
 import NSQWire
 import Testing
@@ -9,14 +10,14 @@ import UVLoop
         _ change: (inout Consumer.Options) -> Void = { _ in }
     ) -> ConsumerEngine {
         var options = Consumer.Options()
-        options.client.shortestPause = .milliseconds(1)
-        options.client.longestPause = .milliseconds(5)
+        options.client.minReconnectDelay = .milliseconds(1)
+        options.client.maxReconnectDelay = .milliseconds(5)
         change(&options)
         return ConsumerEngine(
             on: loop, topic: plays, channel: counts, nsqds: nsqds, options: options)
     }
 
-    @Test func `subscribes, asks for its share, and finishes a batch in one run`() throws {
+    @Test func `subscribes, sends RDY, and finishes a batch`() throws {
         try withNSQD { loop, nsqd in
             nsqd.script = { connection, command, _ in
                 switch command {
@@ -49,7 +50,7 @@ import UVLoop
         }
     }
 
-    @Test func `answers single messages first and then the rest of the batch`() throws {
+    @Test func `completes single messages first and then the rest of the batch`() throws {
         try withNSQD { loop, nsqd in
             nsqd.script = { connection, command, _ in
                 switch command {
@@ -95,7 +96,7 @@ import UVLoop
         }
     }
 
-    @Test func `reads frames that come byte by byte`() throws {
+    @Test func `reads frames that arrive byte by byte`() throws {
         var bodies: [[UInt8]] = []
         try withNSQD { loop, nsqd in
             nsqd.script = { connection, command, _ in
@@ -117,7 +118,7 @@ import UVLoop
         #expect(bodies == ["play one", "play two", "three"].map { Array($0.utf8) })
     }
 
-    @Test func `drops the beginning of a frame with its connection, and connects again`() throws {
+    @Test func `discards an incomplete frame of a broken connection, and reconnects`() throws {
         var bodies: [[UInt8]] = []
         try withNSQD { loop, nsqd in
             nsqd.script = { connection, command, _ in
@@ -141,7 +142,7 @@ import UVLoop
         #expect(bodies == [Array("whole".utf8)])
     }
 
-    @Test func `does not answer on a new connection what came on the old one`() throws {
+    @Test func `does not finish messages of an old connection on a new one`() throws {
         var old: MessageBatch?
         try withNSQD { loop, nsqd in
             nsqd.script = { connection, command, _ in
@@ -172,7 +173,7 @@ import UVLoop
         }
     }
 
-    @Test func `goes on after an answer that came too late, and ends on a real error`() throws {
+    @Test func `continues after an error for a late FIN, and ends on any other error`() throws {
         var ended: NSQError?
         var address = ""
         try withNSQD { loop, nsqd in
@@ -200,12 +201,12 @@ import UVLoop
         #expect(ended == .refused(address: address, answer: "E_INVALID nonsense"))
     }
 
-    @Test func `shares max-in-flight between nsqds, and again when one is gone`() throws {
+    @Test func `divides max-in-flight among nsqds, and again when one disconnects`() throws {
         try withNSQD { loop, first in
             let second = try FakeNSQD(on: loop)
             let consumer = consumer(on: loop, [first.address, second.address]) {
                 $0.maxInFlight = 10
-                $0.client.shortestPause = .seconds(60)
+                $0.client.minReconnectDelay = .seconds(60)
             }
             var levels: [String: Int] = [:]
             var bothAtFive = false
@@ -221,7 +222,7 @@ import UVLoop
                     return true
                 }
             }
-            loop.endOfTurn = { withExtendedLifetime((second, consumer)) {} }
+            loop.onIterationEnd = { withExtendedLifetime((second, consumer)) {} }
             consumer.start()
         }
     }
@@ -242,7 +243,7 @@ import UVLoop
         }
     }
 
-    @Test func `stops with CLS, waits for what is in flight, and closes`() throws {
+    @Test func `stops with CLS, waits for messages in flight, and closes`() throws {
         var order: [String] = []
         try withNSQD { loop, nsqd in
             var held: MessageBatch?
@@ -250,10 +251,14 @@ import UVLoop
             nsqd.script = { connection, command, _ in
                 switch command {
                 case .ready: connection.messages(["play"])
-                case .finish: order.append("FIN")
+                case .finish:
+                    order.append("FIN")
+                    guard order == ["CLS", "FIN"] else { break }
+                    order.append("held")
+                    consumer.finish(held!)
                 case .close:
                     order.append("CLS")
-                    // One more that was on its way.
+                    // This message was sent before nsqd received CLS.
                     connection.messages(["late"])
                     return false
                 default: return false
@@ -270,12 +275,6 @@ import UVLoop
                     }
                 } else {
                     consumer.finish(batch)
-                    let later = Timer(on: loop)
-                    later.start(after: .milliseconds(5)) {
-                        order.append("held")
-                        consumer.finish(held!)
-                        later.close()
-                    }
                 }
             }
             consumer.start()
@@ -283,18 +282,121 @@ import UVLoop
         #expect(order == ["CLS", "FIN", "held", "FIN", "stopped"])
     }
 
-    @Test func `stops when what is in flight has timed out`() throws {
-        try withNSQD { loop, nsqd in
-            nsqd.answer.messageTimeout = 20
+    @Test func `stops when the messages in flight have timed out`() throws {
+        try withNSQD(clock: .manual) { loop, nsqd in
             nsqd.script = { connection, command, _ in
                 guard case .ready = command else { return false }
                 connection.messages(["never answered"])
                 return true
             }
             let consumer = consumer(on: loop, [nsqd.address])
-            consumer.onBatch = { _ in consumer.stop { loop.stop() } }
+            consumer.onBatch = { _ in
+                consumer.stop { loop.stop() }
+                // The timeout of a message is 60 s.
+                loop.advance(by: .seconds(61))
+            }
             consumer.start()
         }
+    }
+
+    @Test func `moves RDY from an idle nsqd to a busy one, and back with its next message`() throws
+    {
+        var counts: [Int] = []
+        try withNSQD(clock: .manual) { loop, busy in
+            let idle = try FakeNSQD(on: loop)
+            let consumer = consumer(on: loop, [busy.address, idle.address])
+            busy.script = { connection, command, _ in
+                guard case .ready(let count) = command else { return false }
+                counts.append(count)
+                switch counts.suffix(3) {
+                case [500, 999, 500]: consumer.stop { loop.stop() }
+                case let counts where counts.last == 999: idle.connections[0].messages(["new"])
+                case let counts where counts.last == 500:
+                    // Both nsqds are connected.
+                    loop.advance(by: .seconds(9))
+                    connection.messages(["busy"])
+                default: break
+                }
+                return true
+            }
+            consumer.onBatch = { batch in
+                consumer.finish(batch)
+                // No message of the other nsqd has arrived for 11 s.
+                if counts.last == 500 { loop.advance(by: .seconds(2)) }
+            }
+            consumer.start()
+        }
+        #expect(counts.suffix(3) == [500, 999, 500])
+    }
+
+    @Test func `connects again to an nsqd that is reported again while the consumer leaves it`()
+        throws
+    {
+        var subscriptions = 0
+        try withNSQD { loop, nsqd in
+            let lookupd = FakeLookupd.Server(on: loop, [nsqd.address.description])
+            let url = HTTPURL(
+                address: try lookupd.http.listen(at: SocketAddress(host: "127.0.0.1", port: 0)),
+                target: "/")
+            var options = Consumer.Options()
+            options.lookup.pollInterval = .milliseconds(10)
+            let consumer = ConsumerEngine(
+                on: loop, topic: plays, channel: counts, nsqds: [], lookupds: [url],
+                options: options)
+            let timer = Timer(on: loop)
+            nsqd.script = { connection, command, _ in
+                switch command {
+                case .subscribe:
+                    subscriptions += 1
+                    lookupd.nsqds = []
+                    guard subscriptions == 2 else { return false }
+                    timer.close()
+                    consumer.abandon { lookupd.stop { loop.stop() } }
+                case .close:
+                    lookupd.nsqds = [nsqd.address.description]
+                    let polls = lookupd.targets.count
+                    timer.start(after: .zero, repeating: .milliseconds(1)) {
+                        guard lookupd.targets.count > polls + 1 else { return }
+                        timer.stop()
+                        connection.send(responseFrame(Frame.closeWait))
+                    }
+                default: return false
+                }
+                return true
+            }
+            consumer.start()
+        }
+        #expect(subscriptions == 2)
+    }
+
+    @Test func `restarts timeouts of messages it keeps alive, up to the maximum`() throws {
+        var touches = 0
+        try withNSQD(clock: .manual) { loop, nsqd in
+            nsqd.answer.messageTimeout = 60_000
+            nsqd.answer.maxMessageTimeout = 120_000
+            let consumer = consumer(on: loop, [nsqd.address])
+            nsqd.script = { connection, command, _ in
+                switch command {
+                case .ready: connection.messages(["slow", "fast"])
+                case .touch(let id):
+                    #expect(id == MessageID(1))
+                    touches += 1
+                    loop.advance(by: .seconds(31))
+                    // The message times out 120 s after its delivery.
+                    if touches > 1 { loop.advance(by: .seconds(90)) }
+                default: return false
+                }
+                return true
+            }
+            consumer.keepsMessagesAlive = true
+            consumer.onBatch = { batch in
+                consumer.finish(batch[1])
+                loop.advance(by: .seconds(31))
+                consumer.stop { loop.stop() }
+            }
+            consumer.start()
+        }
+        #expect(touches == 2)
     }
 
     @Test func `stops while nothing is connected`() throws {
@@ -312,7 +414,7 @@ import UVLoop
         }
     }
 
-    @Test func `keeps what it has read intact while more comes in`() throws {
+    @Test func `keeps the bytes of received batches unchanged while it reads more`() throws {
         var batches: [MessageBatch] = []
         let total = 20_000
         try withNSQD { loop, nsqd in

@@ -1,14 +1,15 @@
+import Dispatch
 import NSQWire
 import Testing
 import UVLoop
 
-/// An nsqd that follows a script. What the script leaves alone is answered as nsqd would.
+/// An nsqd that follows a script. Commands that the script does not handle get nsqd's response.
 final class FakeNSQD {
     private(set) var address = SocketAddress(host: "127.0.0.1", port: 0)
     private(set) var connections: [FakeConnection] = []
     private var listener: Listener?
 
-    /// Sees every command first; true when it has dealt with it.
+    /// Receives every command first, and returns true if it has handled it.
     var script: (FakeConnection, Command, Bytes) -> Bool = { _, _, _ in false }
     var onConnection: (FakeConnection) -> Void = { _ in }
     var answer = IdentifyAnswer(
@@ -29,7 +30,7 @@ final class FakeNSQD {
     func close() {
         listener?.close()
         for connection in connections { connection.close() }
-        // The script often holds who holds the nsqd.
+        // The script often retains the owner of the nsqd.
         script = { _, _, _ in false }
         onConnection = { _ in }
     }
@@ -37,11 +38,16 @@ final class FakeNSQD {
 
 final class FakeConnection: StreamReader {
     let stream: Stream
-    /// Every command that came, as its first line.
+    /// The received commands, without bodies.
     private(set) var commands: [Command] = []
     private(set) var bodies: [[UInt8]] = []
     private(set) var hasEnded = false
+    /// For scripts: `true` after the script has refused a command.
+    var hasRefused = false
     private unowned let nsqd: FakeNSQD
+    private lazy var writer = StreamWriter(stream) { [weak self] error in
+        if error == nil { self?.flush() }
+    }
     private var kept: [UInt8] = []
     private var sawMagic = false
     private var nextID: UInt64 = 1
@@ -58,7 +64,9 @@ final class FakeConnection: StreamReader {
         buffer.deallocate()
     }
 
-    // MARK: What it says
+    // MARK: Sending
+
+    private func flush() { _ = writer.flush() }
 
     func ok() { send(responseFrame(Frame.ok)) }
     func heartbeat() { send(responseFrame(Frame.heartbeat)) }
@@ -69,7 +77,7 @@ final class FakeConnection: StreamReader {
         send(bytes)
     }
 
-    /// Messages with running IDs from 1, in one write.
+    /// Sends messages with consecutive IDs from 1 in one write.
     func messages(_ bodies: [String], attempts: UInt16 = 1) {
         send(messageBytes(bodies, attempts: attempts))
     }
@@ -89,14 +97,11 @@ final class FakeConnection: StreamReader {
     }
 
     func send(_ bytes: [UInt8]) {
-        let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: bytes.count, alignment: 1)
-        memory.copyBytes(from: bytes)
-        withUnsafePointer(to: IOSlice(UnsafeRawBufferPointer(memory))) { slice in
-            stream.write(UnsafeBufferPointer(start: slice, count: 1)) { _ in memory.deallocate() }
-        }
+        writer.buffer += bytes
+        _ = writer.flush()
     }
 
-    /// Sends the bytes one at a time, each to arrive on its own.
+    /// Sends the bytes one by one, so that each arrives on its own.
     func drip(_ bytes: [UInt8], on loop: Loop, then done: @escaping () -> Void = {}) {
         var rest = bytes[...]
         let timer = Timer(on: loop)
@@ -111,7 +116,7 @@ final class FakeConnection: StreamReader {
 
     func close() { stream.close() }
 
-    // MARK: What it hears
+    // MARK: Receiving
 
     func readBuffer(for stream: Stream, suggested: Int) -> UnsafeMutableRawBufferPointer { buffer }
 
@@ -125,7 +130,7 @@ final class FakeConnection: StreamReader {
                 offset = 4
             }
             while sawMagic, let next = nextCommand(in: bytes, at: &offset) {
-                take(next.0, next.1)
+                process(next.0, next.1)
             }
         }
         kept.removeFirst(offset)
@@ -153,7 +158,7 @@ final class FakeConnection: StreamReader {
         return (command, bytes.view(start..<offset))
     }
 
-    private func take(_ command: Command, _ body: Bytes) {
+    private func process(_ command: Command, _ body: Bytes) {
         commands.append(command)
         if !body.isEmpty { bodies.append(Array(body)) }
         guard !nsqd.script(self, command, body) else { return }
@@ -169,21 +174,25 @@ final class FakeConnection: StreamReader {
     }
 }
 
-/// Runs a scene with a fake nsqd on a loop of its own, until the scene stops the loop.
+/// Calls `body` with a fake nsqd on a new loop, and runs the loop until the body's callbacks stop it.
 func withNSQD(
-    _ location: SourceLocation = #_sourceLocation,
-    _ scene: @escaping (Loop, FakeNSQD) throws -> Void
+    clock: Loop.Clock = .system, _ location: SourceLocation = #_sourceLocation,
+    _ body: @escaping (Loop, FakeNSQD) throws -> Void
 ) throws {
-    let loop = try Loop()
+    let loop = try Loop(clock: clock)
     let nsqd = try FakeNSQD(on: loop)
     Timer(on: loop).start(after: .zero) {
-        #expect(throws: Never.self, sourceLocation: location) { try scene(loop, nsqd) }
+        #expect(throws: Never.self, sourceLocation: location) { try body(loop, nsqd) }
     }
-    let guardian = Timer(on: loop)
-    guardian.start(after: .seconds(10)) {
-        Issue.record("the scene did not end within 10 s", sourceLocation: location)
-        loop.stop()
+    let mailbox = loop.mailbox
+    let watchdog = DispatchWorkItem {
+        mailbox.submit { loop in
+            Issue.record("the loop did not end within 10 s", sourceLocation: location)
+            loop.stop()
+        }
     }
+    DispatchQueue.global().asyncAfter(deadline: .now() + 10, execute: watchdog)
+    defer { watchdog.cancel() }
     loop.run()
     nsqd.close()
     loop.close()

@@ -2,18 +2,18 @@ import NSQBroker
 import NSQClient
 import Testing
 
-/// The public library, on threads of its own, against the embedded broker.
-// All tests share two threads where there are two processors: a test that awaits much waits long.
-@Suite(.timeLimit(.minutes(5))) struct `The public library` {
-    @Test func `publishes and consumes over threads`() async throws {
+/// Producers and consumers with their own threads, against the embedded broker.
+// With two processors all tests share two threads, so a test with many suspensions can take long.
+@Suite(.timeLimit(.minutes(15))) struct `A producer and a consumer` {
+    @Test func `exchange all messages across threads`() async throws {
         let broker = try await EmbeddedBroker.start()
         let producer = try Producer(nsqd: broker.tcpAddress)
         let consumer = try Consumer(
             topic: "plays", channel: "counts", nsqds: [broker.tcpAddress])
         try await consumer.connected()
 
-        try await producer.publish("alone".utf8, to: "plays")
-        try await producer.publish("later".utf8, to: "plays", after: .milliseconds(10))
+        try await producer.publish("alone", to: "plays")
+        try await producer.publish("later", to: "plays", after: .milliseconds(10))
         var batch = PublishBatch()
         for number in 0..<1000 { batch.append("play \(number)".utf8) }
         try await producer.publish(batch, to: "plays")
@@ -43,7 +43,7 @@ import Testing
         await broker.stop()
     }
 
-    @Test func `has a message that was requeued come again`() async throws {
+    @Test func `receive a requeued message again`() async throws {
         let broker = try await EmbeddedBroker.start()
         let producer = try Producer(nsqd: broker.tcpAddress)
         let consumer = try Consumer(topic: "plays", channel: "counts", nsqds: [broker.tcpAddress])
@@ -58,7 +58,7 @@ import Testing
         await broker.stop()
     }
 
-    @Test func `refuses names and addresses that are none before anything is sent`() async throws {
+    @Test func `reject invalid names and addresses before they send`() async throws {
         #expect(throws: NSQError.invalidAddress("nowhere")) { try Producer(nsqd: "nowhere") }
         #expect(throws: NSQError.invalidTopic("no topic")) {
             try Consumer(topic: "no topic", channel: "c", nsqds: [])
@@ -74,10 +74,65 @@ import Testing
         await producer.stop()
     }
 
-    @Test func `says which nsqd cannot be reached`() async throws {
+    @Test func `reject options outside their ranges`() {
+        let changes: [(String, (inout Producer.Options) -> Void)] = [
+            ("heartbeatInterval", { $0.client.heartbeatInterval = .milliseconds(999) }),
+            ("connectTimeout", { $0.client.connectTimeout = .zero }),
+            ("minReconnectDelay", { $0.client.minReconnectDelay = .seconds(11) }),
+            ("maxReconnectDelay", { $0.client.maxReconnectDelay = .seconds(3601) }),
+            ("maxFrameBytes", { $0.client.maxFrameBytes = 1023 }),
+            ("deflate level", { $0.client.compression = .deflate(level: 10) }),
+            ("authSecret", { $0.client.authSecret = "" }),
+            ("reconnectTimeout", { $0.reconnectTimeout = .seconds(-1) }),
+            ("window", { $0.window = 0 }),
+            ("windowBytes", { $0.windowBytes = 0 }),
+            ("maxWaiting", { $0.maxWaiting = -1 }),
+            ("responseTimeout", { $0.responseTimeout = .zero }),
+            ("stopTimeout", { $0.stopTimeout = .seconds(3601) }),
+        ]
+        for (name, change) in changes {
+            var options = Producer.Options()
+            change(&options)
+            let error = #expect(throws: NSQError.self) {
+                try Producer(nsqd: "127.0.0.1:1", options: options)
+            }
+            #expect(error?.code == .invalidOption)
+            #expect(error?.description.contains(name) == true)
+        }
+        let consuming: [(String, (inout Consumer.Options) -> Void)] = [
+            ("maxInFlight", { $0.maxInFlight = -1 }),
+            ("messageTimeout", { $0.messageTimeout = .milliseconds(999) }),
+            ("outputBufferTimeout", { $0.outputBufferTimeout = .milliseconds(24) }),
+            ("outputBufferBytes", { $0.outputBufferBytes = 65_537 }),
+            ("samplePercent", { $0.samplePercent = 100 }),
+        ]
+        for (name, change) in consuming {
+            var options = Consumer.Options()
+            change(&options)
+            let error = #expect(throws: NSQError.self) {
+                try Consumer(topic: "t", channel: "c", nsqds: [], options: options)
+            }
+            #expect(error?.description.contains(name) == true)
+        }
+        #expect(throws: NSQError.self) { try Producer(nsqds: []) }
+    }
+
+    @Test func `end a publish whose task is cancelled before it is sent`() async throws {
+        let producer = try Producer(nsqd: "127.0.0.1:1", logger: quiet)
+        let publish = Task { try await producer.publish("play", to: "plays") }
+        publish.cancel()
+        await #expect(throws: NSQError.cancelled(mayHaveBeenAccepted: false)) {
+            try await publish.value
+        }
+        await producer.stop()
+    }
+
+    @Test func `report the address of an unreachable nsqd`() async throws {
         let refused = NSQError.unreachable(
             address: "127.0.0.1:1", reason: "connection refused (ECONNREFUSED)")
-        let producer = try Producer(nsqd: "127.0.0.1:1")
+        var options = Producer.Options()
+        options.reconnectTimeout = .milliseconds(1)
+        let producer = try Producer(nsqd: "127.0.0.1:1", options: options)
         await #expect(throws: refused) { try await producer.publish([1], to: "plays") }
         await producer.stop()
         await #expect(throws: NSQError.stopped) { try await producer.publish([1], to: "plays") }
@@ -89,7 +144,7 @@ import Testing
         for await _ in consumer.batches { Issue.record("a batch from nowhere") }
     }
 
-    @Test func `ends its threads when it is dropped without a stop`() async throws {
+    @Test func `end their threads when they are deallocated without a stop`() async throws {
         let broker = try await EmbeddedBroker.start()
         do {
             let producer = try Producer(nsqd: broker.tcpAddress)

@@ -7,8 +7,9 @@ import UVLoop
     private func options(_ change: (inout Producer.Options) -> Void = { _ in }) -> Producer.Options
     {
         var options = Producer.Options()
-        options.client.shortestPause = .milliseconds(1)
-        options.client.longestPause = .milliseconds(5)
+        options.client.minReconnectDelay = .milliseconds(1)
+        options.client.maxReconnectDelay = .milliseconds(5)
+        options.reconnectTimeout = .zero
         change(&options)
         return options
     }
@@ -26,13 +27,13 @@ import UVLoop
                     if number == 99 { producer.stop { loop.stop() } }
                 }
             }
-            #expect(producer.underWay == 100)
+            #expect(producer.pendingCount == 100)
         }
         #expect(completed == Array(0..<100))
         #expect(errors.isEmpty)
     }
 
-    @Test func `sends PUB, MPUB and DPUB as nsqd wants them`() throws {
+    @Test func `sends PUB, MPUB and DPUB in wire format`() throws {
         try withNSQD { loop, nsqd in
             let producer = ProducerEngine(on: loop, nsqd: nsqd.address, options: options())
             producer.start()
@@ -40,14 +41,14 @@ import UVLoop
             producer.publish([2], to: plays, after: .microseconds(1500)) { _ in }
             producer.publish(PublishBatch([[3], [4, 5]]), to: plays) { error in
                 #expect(error == nil)
-                let heard = nsqd.connections[0]
+                let received = nsqd.connections[0]
                 #expect(
-                    heard.commands == [
+                    received.commands == [
                         .identify, .publish(plays),
                         .deferredPublish(plays, afterMilliseconds: 2), .multiPublish(plays),
                     ])
                 #expect(
-                    heard.bodies.dropFirst() == [
+                    received.bodies.dropFirst() == [
                         [1], [2], [0, 0, 0, 2, 0, 0, 0, 1, 3, 0, 0, 0, 2, 4, 5],
                     ])
                 producer.stop { loop.stop() }
@@ -55,7 +56,7 @@ import UVLoop
         }
     }
 
-    @Test func `refuses what nsqd would hang up on`() throws {
+    @Test func `rejects empty messages and batches`() throws {
         var errors: [NSQError?] = []
         try withNSQD { loop, nsqd in
             let producer = ProducerEngine(on: loop, nsqd: nsqd.address, options: options())
@@ -68,13 +69,15 @@ import UVLoop
         #expect(errors == [.emptyMessage, .emptyMessage, .emptyMessage])
     }
 
-    @Test func `keeps to its window, lets some wait, and refuses the rest`() throws {
+    @Test func `fills its window, queues further publishes, and refuses those beyond the queue`()
+        throws
+    {
         var refused = 0
         var completed = 0
         try withNSQD { loop, nsqd in
             let bounded = options {
                 $0.window = 3
-                $0.mostWaiting = 4
+                $0.maxWaiting = 4
             }
             let producer = ProducerEngine(on: loop, nsqd: nsqd.address, options: bounded)
             var unanswered = 0
@@ -82,11 +85,9 @@ import UVLoop
                 guard case .publish = command else { return false }
                 unanswered += 1
                 #expect(unanswered <= 3)
-                let answer = Timer(on: loop)
-                answer.start(after: .milliseconds(2)) {
+                loop.runInNextIteration {
                     unanswered -= 1
                     connection.ok()
-                    answer.close()
                 }
                 return true
             }
@@ -103,7 +104,7 @@ import UVLoop
         #expect(completed == 4)
     }
 
-    @Test func `lets publishes wait when the window is full of bytes`() throws {
+    @Test func `queues publishes when the window's bytes are used up`() throws {
         var completed = 0
         try withNSQD { loop, nsqd in
             let bounded = options { $0.windowBytes = 100_000 }
@@ -120,7 +121,7 @@ import UVLoop
         #expect(completed == 50)
     }
 
-    @Test func `tells what is unknown and what was not sent when the connection breaks`() throws {
+    @Test func `distinguishes lost from unsent publishes when the connection breaks`() throws {
         var outcomes: [NSQError?] = []
         try withNSQD { loop, nsqd in
             nsqd.script = { connection, command, body in
@@ -138,53 +139,231 @@ import UVLoop
                 }
             }
             let address = "\(nsqd.address)"
-            loop.endOfTurn = {
+            loop.onIterationEnd = {
                 guard outcomes.count == 5 else { return }
                 #expect(outcomes[0] == nil)
                 for lost in outcomes[1...3] {
-                    guard case .connectionLost(address, _) = lost else {
-                        Issue.record("\(String(describing: lost)) is not a lost connection")
-                        continue
-                    }
+                    #expect(lost?.code == .connectionLost && lost?.address == address)
+                    #expect(lost?.mayHaveBeenAccepted == true)
                 }
-                guard case .unreachable(address, _) = outcomes[4] else {
-                    Issue.record("\(String(describing: outcomes[4])) was not sent")
-                    return
-                }
+                #expect(outcomes[4]?.code == .unreachable && outcomes[4]?.address == address)
+                #expect(outcomes[4]?.mayHaveBeenAccepted == false)
             }
         }
         #expect(outcomes.count == 5)
     }
 
-    @Test func `passes an error on to the publish it answers`() throws {
+    @Test func `reports nsqd's error to the publish that caused it, and publishes the others`()
+        throws
+    {
         var outcomes: [NSQError?] = []
         var address = ""
+        let answer = "E_BAD_MESSAGE PUB message too big 2 > 1"
         try withNSQD { loop, nsqd in
             address = "\(nsqd.address)"
             nsqd.script = { connection, command, body in
-                guard case .publish = command, body.text == "2" else { return false }
-                connection.error("E_BAD_MESSAGE PUB message too big 2 > 1")
+                guard case .publish = command else { return false }
+                // As nsqd, the script executes nothing after a refused command.
+                if connection.hasRefused { return true }
+                guard body.text == "22" else { return false }
+                connection.hasRefused = true
+                connection.error(answer)
+                connection.stream.shutdown { _ in connection.close() }
+                return true
+            }
+            let producer = ProducerEngine(
+                on: loop, nsqd: nsqd.address, options: options { $0.window = 4 })
+            producer.start()
+            for text in ["1", "22", "3", "4", "5"] {
+                producer.publish(Array(text.utf8), to: plays) { error in
+                    outcomes.append(error)
+                    guard outcomes.count == 5 else { return }
+                    #expect(nsqd.connections.count == 2)
+                    // The first publish of the second connection shows that nothing is repeated.
+                    #expect(nsqd.connections[1].bodies[1] == Array("3".utf8))
+                    producer.publish(Array("22".utf8), to: plays) { outcomes.append($0) }
+                    producer.publish(PublishBatch([[1], [2, 2]]), to: plays) {
+                        outcomes.append($0)
+                        producer.stop { loop.stop() }
+                    }
+                }
+            }
+        }
+        let tooBig = NSQError.messageTooBig(address: address, bytes: 2, limit: 1)
+        #expect(
+            outcomes == [
+                nil, .refused(address: address, answer: answer), nil, nil, nil, tooBig, tooBig,
+            ])
+    }
+
+    @Test func `publishes the messages behind a refused one while it stops`() throws {
+        var outcomes: [NSQError?] = []
+        try withNSQD { loop, nsqd in
+            nsqd.script = { connection, command, body in
+                guard case .publish = command else { return false }
+                if connection.hasRefused { return true }
+                guard body.text == "1" else { return false }
+                connection.hasRefused = true
+                connection.error("E_INVALID")
                 connection.stream.shutdown { _ in connection.close() }
                 return true
             }
             let producer = ProducerEngine(on: loop, nsqd: nsqd.address, options: options())
             producer.start()
             for text in ["1", "2", "3"] {
-                producer.publish(Array(text.utf8), to: plays) { error in
+                producer.publish(Array(text.utf8), to: plays) { outcomes.append($0) }
+            }
+            producer.stop { loop.stop() }
+        }
+        #expect(outcomes.map { $0?.code } == [.refused, nil, nil])
+    }
+
+    /// The first nsqd answers every second publish of the first connection after 9 s, and no other.
+    @Test(arguments: [false, true])
+    func `gives up an nsqd that sends no response for 10 s, and connects again`(
+        republishes: Bool
+    ) throws {
+        var outcomes: [NSQError?] = []
+        var seconds: [Int] = []
+        try withNSQD(clock: .manual) { loop, nsqd in
+            var elapsed = 0
+            nsqd.script = { connection, command, body in
+                guard case .publish = command, connection === nsqd.connections[0] else {
+                    return false
+                }
+                // A response restarts the time of those behind it.
+                if body.text == "0" {
+                    Timer(on: loop).start(after: .seconds(9)) { connection.ok() }
+                }
+                return true
+            }
+            let producer = ProducerEngine(
+                on: loop, nsqd: nsqd.address,
+                options: options { $0.republishesLostMessages = republishes })
+            producer.start()
+            for number in 0..<3 {
+                producer.publish(Array("\(number)".utf8), to: plays) { error in
+                    outcomes.append(error)
+                    seconds.append(elapsed)
+                    guard number == 2 else { return }
+                    // The next connection works.
+                    loop.runInNextIteration {
+                        loop.advance(by: .seconds(1))
+                        producer.publish([3], to: plays) { error in
+                            outcomes.append(error)
+                            producer.stop { loop.stop() }
+                        }
+                    }
+                }
+            }
+            loop.onIterationEnd = { [weak loop] in
+                guard seconds.count < 3, nsqd.connections.first?.bodies.count == 4 else { return }
+                loop?.runInNextIteration {
+                    elapsed += 1
+                    loop?.advance(by: .seconds(1))
+                }
+            }
+        }
+        #expect(outcomes.map { $0?.code } == [nil, .connectionLost, .connectionLost, nil])
+        #expect(outcomes[1]?.mayHaveBeenAccepted == true)
+        #expect(outcomes[1]?.reason.contains("no answer within 10.0 seconds") == true)
+        #expect(seconds == [9, 19, 19])
+    }
+
+    @Test func `waits for a connection up to the reconnect timeout`() throws {
+        var outcome: NSQError?
+        var accepted = 0
+        try withNSQD(clock: .manual) { loop, nsqd in
+            let address = nsqd.address
+            nsqd.close()
+            let waits = options {
+                $0.client.minReconnectDelay = .seconds(1)
+                $0.client.maxReconnectDelay = .seconds(1)
+                $0.reconnectTimeout = .seconds(30)
+            }
+            let producer = ProducerEngine(on: loop, nsqd: address, options: waits)
+            producer.start()
+            var restarted: FakeNSQD?
+            producer.publish([1], to: plays) { error in
+                outcome = error
+                producer.publish([2], to: plays) { error in
+                    accepted += error == nil ? 1 : 0
+                    producer.stop {
+                        restarted?.close()
+                        loop.stop()
+                    }
+                }
+                restarted = try? FakeNSQD(on: loop, port: address.port)
+            }
+            loop.onIterationEnd = { [weak loop] in
+                loop?.runInNextIteration { loop?.advance(by: .milliseconds(50)) }
+            }
+        }
+        #expect(outcome?.code == .unreachable)
+        #expect(outcome?.isRetriable == true && outcome?.mayHaveBeenAccepted == false)
+        #expect(accepted == 1)
+    }
+
+    @Test func `publishes a lost message again only if the options demand it`() throws {
+        for again in [false, true] {
+            var outcome: NSQError?? = .none
+            var deliveries = 0
+            try withNSQD { loop, nsqd in
+                nsqd.script = { connection, command, _ in
+                    guard case .publish = command else { return false }
+                    deliveries += 1
+                    guard deliveries == 1 else { return false }
+                    connection.close()
+                    return true
+                }
+                let repeats = options {
+                    $0.reconnectTimeout = .seconds(5)
+                    $0.republishesLostMessages = again
+                }
+                let producer = ProducerEngine(on: loop, nsqd: nsqd.address, options: repeats)
+                producer.start()
+                producer.publish([1], to: plays) { error in
+                    outcome = .some(error)
+                    producer.stop { loop.stop() }
+                }
+            }
+            #expect(deliveries == (again ? 2 : 1))
+            #expect(outcome??.code == (again ? nil : NSQError.Code.connectionLost))
+        }
+    }
+
+    @Test func `withdraws a cancelled publish, and reports whether it was sent`() throws {
+        var outcomes: [NSQError?] = []
+        var received: [String] = []
+        try withNSQD { loop, nsqd in
+            let producer = ProducerEngine(
+                on: loop, nsqd: nsqd.address, options: options { $0.window = 1 })
+            nsqd.script = { connection, command, body in
+                guard case .publish = command else { return false }
+                received.append(body.text)
+                guard body.text == "1" else { return false }
+                producer.cancel(1)
+                producer.cancel(2)
+                producer.cancel(9)
+                connection.ok()
+                return true
+            }
+            producer.start()
+            for id in 1...3 as ClosedRange<UInt64> {
+                producer.publish(Array("\(id)".utf8), to: plays, id: id) { error in
                     outcomes.append(error)
                     if outcomes.count == 3 { producer.stop { loop.stop() } }
                 }
             }
         }
-        let answer = "E_BAD_MESSAGE PUB message too big 2 > 1"
         #expect(
             outcomes == [
-                nil, .refused(address: address, answer: answer),
-                .connectionLost(address: address, reason: "closed after " + answer),
+                .cancelled(mayHaveBeenAccepted: true), .cancelled(mayHaveBeenAccepted: false), nil,
             ])
+        #expect(received == ["1", "3"])
     }
 
-    @Test func `says of a publish in the pause that it was not sent`() throws {
+    @Test func `fails a publish between connections as not sent`() throws {
         var inPause: NSQError?
         try withNSQD { loop, nsqd in
             nsqd.script = { connection, command, _ in
@@ -199,13 +378,10 @@ import UVLoop
                 producer.stop { loop.stop() }
             }
         }
-        guard case .unreachable = inPause else {
-            Issue.record("\(String(describing: inPause))")
-            return
-        }
+        #expect(inPause?.code == .unreachable)
     }
 
-    @Test func `connects again and goes on`() throws {
+    @Test func `reconnects and publishes again`() throws {
         var lost = 0
         try withNSQD { loop, nsqd in
             nsqd.script = { connection, command, _ in
@@ -218,7 +394,7 @@ import UVLoop
             let again = Timer(on: loop)
             again.start(after: .zero, repeating: .milliseconds(2)) {
                 producer.publish([1], to: plays) { error in
-                    if case .connectionLost = error { lost += 1 }
+                    if error?.code == .connectionLost { lost += 1 }
                     guard error == nil else { return }
                     again.close()
                     producer.stop { loop.stop() }
@@ -228,13 +404,13 @@ import UVLoop
         #expect(lost >= 2)
     }
 
-    @Test func `fails at once with the address and the reason while nsqd is away`() throws {
+    @Test func `fails at once with the address and the reason while nsqd is unreachable`() throws {
         var outcomes: [NSQError?] = []
         var address = ""
         try withNSQD { loop, nsqd in
             address = "\(nsqd.address)"
             nsqd.close()
-            let slow = options { $0.client.shortestPause = .seconds(60) }
+            let slow = options { $0.client.minReconnectDelay = .seconds(60) }
             let producer = ProducerEngine(on: loop, nsqd: nsqd.address, options: slow)
             producer.start()
             producer.publish([1], to: plays) { error in
@@ -252,7 +428,7 @@ import UVLoop
     }
 
     @Test(arguments: ["OK", "never heard of that"])
-    func `hangs up on an answer it did not ask for`(text: String) throws {
+    func `closes the connection on an unexpected response`(text: String) throws {
         try withNSQD { loop, nsqd in
             nsqd.onConnection = { connection in
                 if nsqd.connections.count == 2 { loop.stop() }
@@ -268,12 +444,12 @@ import UVLoop
             let producer = ProducerEngine(on: loop, nsqd: nsqd.address, options: options())
             producer.start()
             producer.publish([1], to: plays) { #expect($0 == nil) }
-            // The producer must outlive the scene.
-            loop.endOfTurn = { withExtendedLifetime(producer) {} }
+            // The producer must exist until the loop ends.
+            loop.onIterationEnd = { withExtendedLifetime(producer) {} }
         }
     }
 
-    @Test func `hangs up on a frame of 2 GB, and on garbage, and says so`() throws {
+    @Test func `closes the connection on an oversized or invalid frame`() throws {
         for garbage: [UInt8] in [
             [0x7f, 0xff, 0xff, 0xff], [0, 0, 0, 1], [0, 0, 0, 9, 0, 0, 0, 9],
         ] {
@@ -291,31 +467,39 @@ import UVLoop
                     producer.stop { loop.stop() }
                 }
             }
-            #expect(outcome?.description.contains("sent what is no frame") == true)
+            #expect(outcome?.description.contains("sent an invalid frame") == true)
         }
     }
 
-    @Test func `gives up an nsqd that accepts and says nothing`() throws {
+    @Test func `fails when nsqd accepts the connection and does not respond`() throws {
         var outcome: NSQError?
-        try withNSQD { loop, nsqd in
-            nsqd.script = { _, _, _ in true }
-            let hasty = options { $0.client.connectTimeout = .milliseconds(20) }
-            let producer = ProducerEngine(on: loop, nsqd: nsqd.address, options: hasty)
+        try withNSQD(clock: .manual) { loop, nsqd in
+            nsqd.script = { _, _, _ in
+                loop.advance(by: .seconds(5))
+                return true
+            }
+            let producer = ProducerEngine(on: loop, nsqd: nsqd.address, options: options())
             producer.start()
             producer.publish([1], to: plays) { error in
                 outcome = error
                 producer.stop { loop.stop() }
             }
         }
-        #expect(outcome?.description.hasSuffix("no answer within 0.02 seconds") == true)
+        #expect(outcome?.description.hasSuffix("no answer within 5.0 seconds") == true)
     }
 
-    @Test func `gives up a connection without heartbeats`() throws {
+    @Test func `fails when nsqd sends no heartbeats`() throws {
         var outcome: NSQError?
-        try withNSQD { loop, nsqd in
-            nsqd.script = { _, command, _ in command == .publish(plays) }
-            let brisk = options { $0.client.heartbeatInterval = .milliseconds(10) }
-            let producer = ProducerEngine(on: loop, nsqd: nsqd.address, options: brisk)
+        try withNSQD(clock: .manual) { loop, nsqd in
+            nsqd.script = { _, command, _ in
+                guard command == .publish(plays) else { return false }
+                // Three times the heartbeat interval.
+                loop.advance(by: .seconds(90))
+                return true
+            }
+            let producer = ProducerEngine(
+                on: loop, nsqd: nsqd.address,
+                options: options { $0.responseTimeout = .seconds(3600) })
             producer.start()
             producer.publish([1], to: plays) { error in
                 outcome = error
@@ -325,16 +509,12 @@ import UVLoop
         #expect(outcome?.description.contains("no heartbeat for") == true)
     }
 
-    @Test func `waits with its stop for the answers, and takes nothing more`() throws {
+    @Test func `waits for responses when it stops, and accepts no further publish`() throws {
         var order: [String] = []
         try withNSQD { loop, nsqd in
             nsqd.script = { connection, command, _ in
                 guard case .publish = command else { return false }
-                let answer = Timer(on: loop)
-                answer.start(after: .milliseconds(5)) {
-                    connection.ok()
-                    answer.close()
-                }
+                loop.runInNextIteration { connection.ok() }
                 return true
             }
             let producer = ProducerEngine(on: loop, nsqd: nsqd.address, options: options())
@@ -344,7 +524,9 @@ import UVLoop
                 order.append("stopped")
                 producer.stop { loop.stop() }
             }
-            producer.publish([2], to: plays) { order.append($0 == .stopped ? "refused" : "taken") }
+            producer.publish([2], to: plays) {
+                order.append($0 == .stopped ? "refused" : "accepted")
+            }
         }
         #expect(order == ["refused", "accepted", "stopped"])
     }

@@ -1,8 +1,8 @@
 import NSQClient
 import Testing
 
-@Suite struct `Max-in-flight` {
-    /// Applies changes as they come, and checks at each that the bound holds.
+@Suite struct `The division of max-in-flight among connections` {
+    /// Applies changes in order, and checks after each one that the maximum holds.
     private struct Levels {
         var ready: [Int: Int] = [:]
 
@@ -14,47 +14,72 @@ import Testing
         }
     }
 
-    @Test func `goes to the only connection, as far as nsqd allows`() {
+    @Test func `gives a single connection no more than nsqd's maximum RDY count`() {
         var budget = ReadyBudget(maxInFlight: 4000)
-        #expect(budget.join(1, most: 2500) == [.init(connection: 1, ready: 2500)])
+        #expect(budget.add(1, maxReady: 2500) == [.init(connection: 1, ready: 2500)])
     }
 
-    @Test func `is shared equally, the rest to those that came first`() {
+    @Test func `is equal, with the remainder for the first connections`() {
         var budget = ReadyBudget(maxInFlight: 10)
         var levels = Levels()
         for connection in 1...3 {
-            levels.apply(budget.join(connection, most: 100), within: 10)
+            levels.apply(budget.add(connection, maxReady: 100), within: 10)
         }
         #expect(levels.ready == [1: 4, 2: 3, 3: 3])
     }
 
-    @Test func `that one connection cannot take goes to the others`() {
+    @Test func `gives the others what exceeds the limit of one connection`() {
         var budget = ReadyBudget(maxInFlight: 100)
         var levels = Levels()
-        levels.apply(budget.join(1, most: 10), within: 100)
-        levels.apply(budget.join(2, most: 1000), within: 100)
+        levels.apply(budget.add(1, maxReady: 10), within: 100)
+        levels.apply(budget.add(2, maxReady: 1000), within: 100)
         #expect(levels.ready == [1: 10, 2: 90])
     }
 
-    @Test func `is shared out anew when a connection leaves`() {
+    @Test func `is repeated when a connection is removed`() {
         var budget = ReadyBudget(maxInFlight: 10)
-        for connection in 1...3 { _ = budget.join(connection, most: 100) }
+        for connection in 1...3 { _ = budget.add(connection, maxReady: 100) }
         #expect(
-            budget.leave(1)
+            budget.remove(1)
                 == [.init(connection: 2, ready: 5), .init(connection: 3, ready: 5)])
     }
 
-    @Test func `gives everyone one as long as there are enough`() {
+    @Test func `gives each connection one message when there are as many messages as connections`()
+    {
         var budget = ReadyBudget(maxInFlight: 3)
         var levels = Levels()
-        for connection in 1...3 { levels.apply(budget.join(connection, most: 100), within: 3) }
+        for connection in 1...3 { levels.apply(budget.add(connection, maxReady: 100), within: 3) }
         #expect(levels.ready == [1: 1, 2: 1, 3: 1])
     }
 
-    @Test func `goes round when there are more connections than messages`() {
+    @Test func `gives idle connections one message each while another one is busy`() {
+        var budget = ReadyBudget(maxInFlight: 100)
+        var levels = Levels()
+        for connection in 1...4 {
+            levels.apply(budget.add(connection, maxReady: 2500), within: 100)
+        }
+        levels.apply(budget.updateIdle { $0 != 2 }, within: 100)
+        #expect(levels.ready == [1: 1, 2: 97, 3: 1, 4: 1])
+        #expect(budget.updateIdle { $0 != 2 }.isEmpty)
+        levels.apply(budget.updateIdle { $0 > 2 }, within: 100)
+        #expect(levels.ready == [1: 49, 2: 49, 3: 1, 4: 1])
+        levels.apply(budget.updateIdle { _ in true }, within: 100)
+        #expect(levels.ready == [1: 25, 2: 25, 3: 25, 4: 25])
+    }
+
+    @Test func `gives the busy connection no more than its limit`() {
+        var budget = ReadyBudget(maxInFlight: 100)
+        var levels = Levels()
+        levels.apply(budget.add(1, maxReady: 10), within: 100)
+        levels.apply(budget.add(2, maxReady: 2500), within: 100)
+        levels.apply(budget.updateIdle { $0 == 2 }, within: 100)
+        #expect(levels.ready == [1: 10, 2: 1])
+    }
+
+    @Test func `rotates when there are more connections than messages`() {
         var budget = ReadyBudget(maxInFlight: 2)
         var levels = Levels()
-        for connection in 0..<5 { levels.apply(budget.join(connection, most: 100), within: 2) }
+        for connection in 0..<5 { levels.apply(budget.add(connection, maxReady: 100), within: 2) }
         var served: [Int: Int] = [:]
         for _ in 0..<5 {
             for (connection, ready) in levels.ready where ready > 0 {
@@ -65,16 +90,16 @@ import Testing
         #expect(served == [0: 2, 1: 2, 2: 2, 3: 2, 4: 2])
     }
 
-    @Test func `stays where it is on a rotation that is not needed`() {
+    @Test func `does not change on rotation when every connection has messages`() {
         var budget = ReadyBudget(maxInFlight: 2)
-        _ = budget.join(1, most: 100)
+        _ = budget.add(1, maxReady: 100)
         #expect(budget.rotate().isEmpty)
     }
 
-    @Test func `of zero pauses everyone, and can be raised again`() {
+    @Test func `gives all connections RDY 0 for a maximum of zero, and resumes later`() {
         var budget = ReadyBudget(maxInFlight: 4)
         var levels = Levels()
-        for connection in 1...2 { levels.apply(budget.join(connection, most: 9), within: 4) }
+        for connection in 1...2 { levels.apply(budget.add(connection, maxReady: 9), within: 4) }
         levels.apply(budget.setMaxInFlight(0), within: 0 + 4)
         #expect(levels.ready == [1: 0, 2: 0])
         #expect(budget.rotate().isEmpty)

@@ -13,16 +13,16 @@ import Testing
         ("PUB\tplays", ["PUB\tplays"]),
         ("a\rb", ["a\rb"]),
     ])
-    func `is split at every single space and at nothing else`(line: String, words: [String]) {
+    func `is split at every single space only`(line: String, words: [String]) {
         #expect(split(line) == words)
     }
 
-    @Test func `ends at its newline, and one carriage return before it is dropped`() {
+    @Test func `ends at its newline, without one carriage return before it`() {
         #expect(lines(of: "NOP\nNOP\r\n\r\n\nNOP\r\r\nNOP") == ["NOP", "NOP", "", "", "NOP\r"])
     }
 
     @Test(arguments: Verb.allCases)
-    func `knows its verb in upper case only`(verb: Verb) {
+    func `recognizes verbs in upper case only`(verb: Verb) {
         Array(verb.rawValue.utf8).withUnsafeBytes { #expect(CommandLine($0).verb == verb) }
         Array(verb.rawValue.lowercased().utf8).withUnsafeBytes {
             #expect(CommandLine($0).verb == nil)
@@ -32,7 +32,7 @@ import Testing
         }
     }
 
-    @Test func `waits, unmoved, for its newline`() {
+    @Test func `is incomplete without its newline and does not advance the offset`() {
         Array("NOP\nPUB plays".utf8).withUnsafeBytes { bytes in
             var offset = 4
             guard case .incomplete = CommandLine.next(in: bytes, at: &offset) else {
@@ -43,7 +43,7 @@ import Testing
         }
     }
 
-    @Test func `has 16384 bytes at most, newline included`() {
+    @Test func `has at most 16384 bytes with its newline`() {
         #expect(outcome(nameBytes: 16_383, newline: true) == "line")
         #expect(outcome(nameBytes: 16_384, newline: true) == "too long")
         #expect(outcome(nameBytes: 16_383, newline: false) == "incomplete")

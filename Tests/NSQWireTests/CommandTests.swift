@@ -23,7 +23,7 @@ import Testing
     ]
 
     @Test(arguments: lines)
-    func `is read from its line and written as the same line`(line: String, command: Command)
+    func `is parsed from its line and written as the same line`(line: String, command: Command)
         throws
     {
         #expect(try Command.parse(line) == command)
@@ -42,7 +42,7 @@ import Testing
         ("NOP twice", .nop),
         ("SUB plays counts now", .subscribe(topic("plays"), channel("counts"))),
     ])
-    func `is read with nsqd's leniency`(line: String, command: Command) throws {
+    func `is parsed with nsqd's leniency`(line: String, command: Command) throws {
         #expect(try Command.parse(line) == command)
     }
 
@@ -68,22 +68,24 @@ import Testing
         ("SUB p! c!", "E_BAD_TOPIC SUB topic name \"p!\" is not valid"),
         ("SUB p c!", "E_BAD_CHANNEL SUB channel name \"c!\" is not valid"),
     ])
-    func `is refused in nsqd's words`(line: String, words: String?) {
+    func `is rejected with nsqd's error text`(line: String, words: String?) {
         #expect(Command.refusal(of: line) == words)
     }
 
-    @Test func `echoes an unknown name raw`() {
+    @Test func `that is unknown is repeated unchanged in the error`() {
         let error = #expect(throws: ProtocolError.self) { try Command.parse([0, 0xff, 0xc3]) }
         #expect(error?.data == Array("E_INVALID invalid command ".utf8) + [0, 0xff, 0xc3])
     }
 
-    @Test func `is followed by its body and the body's length`() {
+    @Test func `is followed by the length of its body and the body`() {
         var out: [UInt8] = []
         Command.publish(topic("plays")).append(body: Array("play".utf8), to: &out)
         #expect(out == Array("PUB plays\n".utf8) + [0, 0, 0, 4] + Array("play".utf8))
     }
 
-    @Test func `for many messages is followed by total, count, and each with its length`() {
+    @Test
+    func `for many messages is followed by total length, count, and each message with its length`()
+    {
         var out: [UInt8] = []
         Command.appendMultiPublish(topic("plays"), ["a", "bcd"].map { Array($0.utf8) }, to: &out)
         let sizes: [[UInt8]] = [[0, 0, 0, 16], [0, 0, 0, 2], [0, 0, 0, 1], [0, 0, 0, 3]]
@@ -92,7 +94,7 @@ import Testing
                 + sizes[3] + Array("bcd".utf8))
     }
 
-    @Test func `that finishes comes in runs that read like single ones`() throws {
+    @Test func `FIN is written in runs that are parsed like single commands`() throws {
         var random = SeededGenerator()
         for count in [0, 1, 2, 3, 7, 100] {
             let ids = (0..<count).map { _ in MessageID(random.next()) }
@@ -103,7 +105,7 @@ import Testing
         }
     }
 
-    @Test func `comes out of its own writing, whatever it is`() throws {
+    @Test func `is parsed back from its written form`() throws {
         var random = SeededGenerator()
         for _ in 0..<2_000 {
             let command = anyCommand(&random)
@@ -114,7 +116,7 @@ import Testing
         }
     }
 
-    @Test func `is read or refused, but never a surprise, from any bytes`() {
+    @Test func `is parsed or rejected from random bytes without crashing`() {
         var random = SeededGenerator()
         let verbs = Verb.allCases.map { Array($0.rawValue.utf8) }
         for _ in 0..<5_000 {

@@ -3,13 +3,13 @@ import TestKit
 import Testing
 
 @Suite struct `A frame` {
-    @Test func `is its size, its type and its data`() {
+    @Test func `consists of size, type and data`() {
         var out: [UInt8] = []
         Frame.append(.response, Frame.ok.bytes, to: &out)
         #expect(out == [0, 0, 0, 6, 0, 0, 0, 0, 0x4f, 0x4b])
     }
 
-    @Test func `comes out whole wherever the bytes are split`() throws {
+    @Test func `is decoded wherever its bytes are split`() throws {
         let frames = [
             OwnedFrame(kind: .response, data: Array("OK".utf8)),
             OwnedFrame(kind: .message, data: [UInt8](repeating: 7, count: 30)),
@@ -22,13 +22,13 @@ import Testing
             var got = try decoder.feed(bytes[..<split])
             got += try decoder.feed(bytes[split...])
             #expect(got == frames, "split at \(split)")
-            #expect(decoder.keptBytes == 0)
+            #expect(decoder.bufferedBytes == 0)
         }
         var decoder = FrameDecoder()
         #expect(try bytes.flatMap { try decoder.feed([$0]) } == frames)
     }
 
-    @Test func `comes out whole in chunks of any size`() throws {
+    @Test func `is decoded from chunks of any size`() throws {
         var random = SeededGenerator()
         for _ in 0..<200 {
             let frames = (0..<Int.random(in: 0...10, using: &random)).map { _ in
@@ -50,14 +50,14 @@ import Testing
     }
 
     @Test(arguments: [Int32.min, -1, 0, 3, 11, .max])
-    func `of an impossible size is refused as soon as the size is there`(size: Int32) {
+    func `of an invalid size is rejected as soon as the size is received`(size: Int32) {
         var decoder = FrameDecoder(limit: 10)
         var bytes: [UInt8] = []
         bytes.append(bigEndian: size)
         #expect(throws: FrameError.badSize(size)) { try decoder.feed(bytes) }
     }
 
-    @Test func `of 2 GB is refused without a limit of one's own`() {
+    @Test func `of 2 GB exceeds the default limit`() {
         var decoder = FrameDecoder()
         #expect(throws: FrameError.badSize(.max)) { try decoder.feed([0x7f, 0xff, 0xff, 0xff]) }
         var patient = FrameDecoder()
@@ -65,14 +65,14 @@ import Testing
     }
 
     @Test(arguments: [Int32.min, -1, 3, 256])
-    func `of an unknown type is refused before its data`(kind: Int32) {
+    func `of an unknown type is rejected before its data`(kind: Int32) {
         var bytes: [UInt8] = [0, 0, 0, 6]
         bytes.append(bigEndian: kind)
         var decoder = FrameDecoder()
         #expect(throws: FrameError.badKind(kind)) { try decoder.feed(bytes) }
     }
 
-    @Test func `before a broken one is still handed over`() {
+    @Test func `before an invalid one is still decoded`() {
         let good = written([OwnedFrame(kind: .response, data: Array("OK".utf8))])
         var decoder = FrameDecoder()
         var got = 0
@@ -91,7 +91,7 @@ import Testing
 
 @Suite struct `A message frame` {
     @Test(arguments: [UInt16(1), 255, 256, 65_535])
-    func `has its parts where they belong, all big-endian`(attempts: UInt16) throws {
+    func `has big-endian fields at the documented offsets`(attempts: UInt16) throws {
         var frame = [UInt8](repeating: 0xee, count: MessageFrame.byteCount(bodyBytes: 3))
         let id = MessageID(0x0123_4567_89ab_cdef)
         frame.withUnsafeMutableBytes { frame in
@@ -118,7 +118,7 @@ import Testing
         }
     }
 
-    @Test func `has 26 bytes at least`() {
+    @Test func `has at least 26 bytes of data`() {
         for count in 0..<26 {
             #expect(
                 [UInt8](repeating: 0, count: count).withUnsafeBytes {

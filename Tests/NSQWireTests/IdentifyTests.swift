@@ -2,10 +2,10 @@ import NSQWire
 import TestKit
 import Testing
 
-/// What is accepted and what is not was recorded as `identify-json-accepted`,
-/// `identify-json-refused` and `identify-not-json`; here is what comes of it.
-@Suite struct `IDENTIFY's body` {
-    @Test func `is read field by field`() throws {
+/// The recordings `identify-json-accepted`, `identify-json-refused` and `identify-not-json` show
+/// which bodies nsqd accepts. These tests check the parsed values.
+@Suite struct `The body of IDENTIFY` {
+    @Test func `is parsed field by field`() throws {
         var expected = Identify()
         expected.clientID = "one"
         expected.hostname = "host"
@@ -33,7 +33,7 @@ import Testing
     }
 
     @Test(arguments: ["null", " null\n", "{}", "{ }", #"{"long_id":[{"a":[]},{}],"x":1e999}"#])
-    func `may say nothing`(json: String) throws {
+    func `may be empty`(json: String) throws {
         #expect(try Identify.parse(json) == Identify())
     }
 
@@ -43,7 +43,7 @@ import Testing
         #"{"msg_timeout":1,"msg_timeout":2000}"#, #"{"msg_timeout":1,"MSG_TIMEOUT":2000}"#,
         #"{"MSG_TIMEOUT":1,"msg_timeout":2000}"#, #"{"msg_timeout":2000,"msg_timeout":null}"#,
     ])
-    func `is read by names in any case, the last one counting unless it is null`(json: String)
+    func `is parsed with names in any case, and the last non-null value counts`(json: String)
         throws
     {
         #expect(try Identify.parse(json).messageTimeout == 2_000)
@@ -63,11 +63,11 @@ import Testing
             (#""a"#, nil),
             (#""a\"#, nil),
         ] as [(String, String?)])
-    func `has strings with JSON's escapes`(json: String, text: String?) {
+    func `may contain JSON escapes in strings`(json: String, text: String?) {
         #expect((try? Identify.parse(#"{"client_id":\#(json)}"#))?.clientID == text)
     }
 
-    @Test func `has strings that need not be UTF-8`() throws {
+    @Test func `may contain strings that are not valid UTF-8`() throws {
         let json = Array(#"{"client_id":"a"#.utf8) + [0xff] + Array(#"b"}"#.utf8)
         #expect(try Identify.parse(json).clientID == "a\u{fffd}b")
     }
@@ -78,7 +78,7 @@ import Testing
             ("9223372036854775808", nil), ("1.0", nil), ("1e3", nil), ("01", nil), ("+1", nil),
             ("-", nil), ("", nil), ("0x1", nil), (#""1""#, nil), ("true", nil), ("[1]", nil),
         ] as [(String, Int?)])
-    func `has numbers that are whole and say so`(json: String, number: Int?) {
+    func `may contain only integers without fraction or exponent`(json: String, number: Int?) {
         let body = #"{"heartbeat_interval":\#(json)}"#
         #expect((try? Identify.parse(body))?.heartbeatInterval == number)
     }
@@ -90,19 +90,19 @@ import Testing
         "\u{feff}{}", #"{"client_id":1,"client_id":"one"}"#, #"{"sample_rate":2147483648}"#,
         "{}\0", "//\n{}",
     ])
-    func `is refused if it is anything else`(json: String) {
+    func `is rejected if it is not such an object`(json: String) {
         let refusal = ProtocolError(.badBody, "IDENTIFY failed to decode JSON body")
         #expect(throws: refusal) { try Identify.parse(json) }
     }
 
-    @Test func `may be nested 10000 deep`() throws {
+    @Test func `may be nested 10000 levels deep`() throws {
         let open = String(repeating: "[", count: 9_999)
         let shut = String(repeating: "]", count: 9_999)
         #expect(try Identify.parse(#"{"deep":\#(open)\#(shut)}"#) == Identify())
         #expect(throws: ProtocolError.self) { try Identify.parse(#"{"deep":[\#(open)\#(shut)]}"#) }
     }
 
-    @Test func `comes out of its own writing, whatever is in it`() throws {
+    @Test func `is parsed back from its written form`() throws {
         var random = SeededGenerator()
         for _ in 0..<500 {
             var identify = Identify()
@@ -115,7 +115,7 @@ import Testing
         }
     }
 
-    @Test func `is read or refused, but never a surprise, from any bytes`() {
+    @Test func `is parsed or rejected from random bytes without crashing`() {
         var random = SeededGenerator()
         let parts = [
             "{", "}", "[", "]", ":", ",", "\"", "\\", "\\u", "\\ud83d", "client_id", "snappy", "1",
@@ -142,13 +142,13 @@ import Testing
     }
 }
 
-@Suite struct `The answer to IDENTIFY` {
+@Suite struct `The response to IDENTIFY` {
     static let answer = IdentifyAnswer(
         maxReadyCount: 2_500, version: "1.3.0", maxMessageTimeout: 900_000, messageTimeout: 60_000,
         tls: true, deflateLevel: 6, maxDeflateLevel: 6, sampleRate: 5, outputBufferSize: 16_384,
         outputBufferTimeout: 250, topologyRegion: "<n&s>", topologyZone: "\u{2028}\u{8}")
 
-    @Test func `has nsqd's order of fields and its escapes`() {
+    @Test func `has nsqd's order of fields and escapes`() {
         #expect(
             String(decoding: Self.answer.json, as: UTF8.self)
                 == #"{"max_rdy_count":2500,"version":"1.3.0","max_msg_timeout":900000,"#
@@ -158,11 +158,11 @@ import Testing
                 + #""topology_region":"\u003cn\u0026s\u003e","topology_zone":"\u2028\u0008"}"#)
     }
 
-    @Test func `is read back`() {
+    @Test func `is parsed back from its written form`() {
         #expect(Self.answer.json.withUnsafeBytes { IdentifyAnswer(parsing: $0) } == Self.answer)
     }
 
-    @Test func `may lack fields that other releases of nsqd do not have`() throws {
+    @Test func `may lack fields that other releases of nsqd omit`() throws {
         let json = Array(#"{"max_rdy_count":7,"version":"1.0.0","tls_v1":true,"new":[1]}"#.utf8)
         let answer = try #require(json.withUnsafeBytes { IdentifyAnswer(parsing: $0) })
         #expect(answer.maxReadyCount == 7)
@@ -172,7 +172,7 @@ import Testing
     }
 
     @Test(arguments: ["OK", "", "{", "null", "[]", #"{"max_rdy_count":"7"}"#])
-    func `is nothing but a JSON object with fields of the right types`(text: String) {
+    func `must be a JSON object with fields of the right types`(text: String) {
         #expect(Array(text.utf8).withUnsafeBytes { IdentifyAnswer(parsing: $0) } == nil)
     }
 }

@@ -3,7 +3,7 @@ import Testing
 
 @Suite struct `A message ID` {
     @Test(arguments: [0, 1, 0x0123_4567_89ab_cdef, 0xfedc_ba98_7654_3210, UInt64.max])
-    func `spells its number in 16 lower-case hex digits and reads it back`(number: UInt64) {
+    func `is written as 16 lower-case hex digits and parsed back`(number: UInt64) {
         let digits = String(number, radix: 16)
         let id = MessageID(number)
         #expect(id.text == String(repeating: "0", count: 16 - digits.count) + digits)
@@ -12,7 +12,7 @@ import Testing
 }
 
 @Suite struct `Four hex digits` {
-    @Test func `are read for every number and refused for anything else`() {
+    @Test func `are parsed for every number and rejected otherwise`() {
         for number in 0..<65_536 {
             let digits = UInt32(truncatingIfNeeded: Hex.digits(of: UInt32(number)) >> 32)
             #expect(Hex.lastFour(digits) == number)
@@ -25,7 +25,7 @@ import Testing
 }
 
 @Suite struct `Sixteen bytes from a client` {
-    @Test func `are an ID whatever they are, and come back as they were`() {
+    @Test func `are always an ID and are returned unchanged`() {
         let bytes: [UInt8] = [0, 1, 255, 254, 34, 92, 9, 65, 66, 67, 68, 69, 70, 127, 195, 40]
         let id = bytes.withUnsafeBytes { MessageID(readingFrom: $0.baseAddress!) }
         #expect(id.bytes == bytes)
@@ -35,12 +35,12 @@ import Testing
     @Test(arguments: [
         "0123456789ABCDEF", "0123456789abcdeg", " 123456789abcdef", "................",
     ])
-    func `spell no number unless they are lower-case hex`(text: String) {
+    func `have a number only if they are lower-case hex`(text: String) {
         #expect(messageID(text).number == nil)
         #expect(messageID(text).text == text)
     }
 
-    @Test func `lie on the wire where they are written to`() {
+    @Test func `are written in wire order`() {
         var bytes = [UInt8](repeating: 0, count: 17)
         bytes.withUnsafeMutableBytes {
             messageID("0123456789abcdef").write(to: $0.baseAddress! + 1)

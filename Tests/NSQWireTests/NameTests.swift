@@ -7,7 +7,7 @@ import Testing
         "a", "Z", "0", ".", "...", "-_", "plays", "a#ephemeral", ".#ephemeral",
         String(repeating: "t", count: 64), String(repeating: "t", count: 54) + "#ephemeral",
     ])
-    func `is letters, digits, dot, underscore and hyphen, 1 to 64 of them`(text: String) throws {
+    func `has 1 to 64 letters, digits, dots, underscores and hyphens`(text: String) throws {
         #expect(try #require(TopicName(text)).text == text)
         #expect(try #require(ChannelName(text)).description == text)
     }
@@ -17,12 +17,12 @@ import Testing
         "ä", "a\u{301}", "١", String(repeating: "t", count: 65),
         String(repeating: "t", count: 55) + "#ephemeral", "a#ephemeralx", "x ephemeral",
     ])
-    func `is nothing else`(text: String) {
+    func `is rejected with any other bytes or length`(text: String) {
         #expect(TopicName(text) == nil)
         #expect(ChannelName(text) == nil)
     }
 
-    @Test func `is not made of bytes that are no UTF-8`() {
+    @Test func `is rejected if it is not valid UTF-8`() {
         #expect([0x61, 0xff].withUnsafeBytes { TopicName(bytes: $0) } == nil)
         #expect([0xc3, 0xa4].withUnsafeBytes { ChannelName(bytes: $0) } == nil)
     }
@@ -37,7 +37,7 @@ import Testing
         #expect(["b", "a", "B", "a.b"].map(topic).sorted().map(\.text) == ["B", "a", "a.b", "b"])
     }
 
-    @Test func `is what the rule's regular expression says`() throws {
+    @Test func `matches the regular expression of the rule`() throws {
         let rule = try Regex("[.a-zA-Z0-9_-]+(#ephemeral)?").matchingSemantics(.unicodeScalar)
         var random = SeededGenerator()
         let parts = [

@@ -1,8 +1,8 @@
 import NSQWire
 import Testing
 
-@Suite struct `An error of the protocol` {
-    @Test func `is its code, a space and what it says`() {
+@Suite struct `A protocol error` {
+    @Test func `consists of code, space and description`() {
         let error = ProtocolError(.finishFailed, "FIN 0123456789abcdef failed ID not in flight")
         #expect(
             error.description == "E_FIN_FAILED FIN 0123456789abcdef failed ID not in flight")
@@ -10,13 +10,13 @@ import Testing
     }
 
     @Test(arguments: ProtocolError.Code.allCases)
-    func `hangs up, unless FIN, REQ or TOUCH came too late`(code: ProtocolError.Code) {
+    func `is fatal unless FIN, REQ or TOUCH failed`(code: ProtocolError.Code) {
         let isSoft = ["E_FIN_FAILED", "E_REQ_FAILED", "E_TOUCH_FAILED"].contains(code.rawValue)
         #expect(ProtocolError(bare: code).isFatal == !isSoft)
     }
 }
 
-/// The texts are Go's, see `sub-refused-names-are-quoted` in the recorded conversations.
+/// The expected texts are from Go, see the recording `sub-refused-names-are-quoted`.
 @Suite struct `Go's quoting` {
     @Test(arguments: [
         ("", #""""#),
@@ -32,7 +32,7 @@ import Testing
         ("\u{fffd}", "\"\u{fffd}\""),
         ("\u{1f469}\u{200d}\u{1f680}", "\"\u{1f469}\\u200d\u{1f680}\""),
     ])
-    func `keeps what can be printed and escapes the rest`(text: String, quoted: String) {
+    func `keeps printable characters and escapes the rest`(text: String, quoted: String) {
         #expect(Array(text.utf8).withUnsafeBytes { $0.goQuoted } == quoted)
     }
 
@@ -48,7 +48,7 @@ import Testing
             ([0xf4, 0x90, 0x80, 0x80], #""\xf4\x90\x80\x80""#),
             ([0x80, 0xc3, 0xa4], #""\x80ä""#),
         ] as [([UInt8], String)])
-    func `escapes each byte that is no UTF-8`(bytes: [UInt8], quoted: String) {
+    func `escapes each byte that is not valid UTF-8`(bytes: [UInt8], quoted: String) {
         #expect(bytes.withUnsafeBytes { $0.goQuoted } == quoted)
     }
 }

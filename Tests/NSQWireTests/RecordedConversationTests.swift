@@ -2,9 +2,11 @@ import NSQWire
 import TestKit
 import Testing
 
-@Suite struct `What nsqd recorded` {
+@Suite struct `A recorded conversation with nsqd` {
     @Test(arguments: try Transcript.all())
-    func `is read command by command, or refused in nsqd's words`(transcript: Transcript) {
+    func `contains commands that are parsed or rejected with nsqd's error text`(
+        transcript: Transcript
+    ) {
         let outcome = readCommands(of: transcript)
         if let text = transcript.fatalError {
             if isOfParsing(text) {
@@ -20,7 +22,9 @@ import Testing
     }
 
     @Test(arguments: try Transcript.all())
-    func `is decoded frame by frame and encoded to the same bytes`(transcript: Transcript) throws {
+    func `contains frames that are decoded and encoded to the same bytes`(transcript: Transcript)
+        throws
+    {
         for (kind, text) in transcript.frames {
             let data = text.bytes()
             var bytes: [UInt8] = []
@@ -33,7 +37,7 @@ import Testing
     }
 
     @Test(arguments: try Transcript.all())
-    func `has answers to IDENTIFY that come out the same, field by field`(
+    func `contains responses to IDENTIFY that are parsed and written with the same fields`(
         transcript: Transcript
     ) throws {
         for (_, text) in transcript.frames where text.pieces.contains(.anything) {
@@ -50,7 +54,7 @@ import Testing
         let errors = said.flatMap(\.frames).filter { $0.kind == .error }.map {
             String(decoding: $0.text.bytes(), as: UTF8.self)
         }
-        // Those that fail to publish need a topic that is deleted meanwhile.
+        // Publishing fails only if its topic is deleted at the same time.
         let rare: [ProtocolError.Code] = [
             .publishFailed, .multiPublishFailed, .deferredPublishFailed,
         ]
@@ -63,17 +67,17 @@ import Testing
         }
     }
 
-    // MARK: - A player without a broker
+    // MARK: - Parsing without a broker
 
     private enum Outcome: Equatable {
-        /// Every complete command was read, up to the first body of a size that no broker takes.
+        /// All complete commands were parsed, up to the first body of an invalid size.
         case read
         case refused(String)
         case lineTooLong
     }
 
-    /// Reads what the client sent as far as the codec alone can; each command must also come out
-    /// of its own writing again.
+    /// Parses the client's bytes without a broker's state. Each command must also be parsed back from
+    /// its written form.
     private func readCommands(of transcript: Transcript) -> Outcome {
         let magic = Array("\(Command.magic)".utf8)
         guard transcript.sent.count >= magic.count else { return .read }
@@ -88,7 +92,7 @@ import Testing
                 case .incomplete: return .read
                 case .tooLong: return .lineTooLong
                 case .line(let line):
-                    // After CLS nsqd does not even look at the count.
+                    // After CLS nsqd ignores the count.
                     if line.verb == .ready, isClosing { continue }
                     do throws(ProtocolError) {
                         let command = try Command(parsing: line)
@@ -106,7 +110,7 @@ import Testing
         }
     }
 
-    /// - Returns: `false` if the body is incomplete or of a size that no broker takes.
+    /// - Returns: `false` if the body is incomplete or of an invalid size.
     private func readBody(
         of command: Command, in bytes: Bytes, at offset: inout Int
     ) throws(ProtocolError) -> Bool {
@@ -118,7 +122,7 @@ import Testing
         case .authenticate, .publish, .deferredPublish:
             return sized(bytes, at: &offset) != nil
         case .multiPublish:
-            // nsqd goes by the count and the sizes, not by the total.
+            // nsqd uses the count and the sizes and ignores the total.
             guard bytes.count - offset >= 8 else { return false }
             let count = bytes.bigEndian(at: offset + 4, as: Int32.self)
             offset += 8
@@ -135,7 +139,7 @@ import Testing
         return bytes.view(offset - size..<offset)
     }
 
-    /// Whether the line or the JSON alone is what is wrong.
+    /// Returns `true` if the error depends only on the line or the JSON.
     private func isOfParsing(_ text: String) -> Bool {
         text == "E_BAD_PROTOCOL"
             || [
@@ -145,12 +149,12 @@ import Testing
             ].contains { text.contains($0) }
     }
 
-    /// Whether nsqd did not even look at the words.
+    /// Returns `true` if nsqd ignored the parameters.
     private func isOfState(_ text: String) -> Bool {
         text.contains("in current state") || text.contains("with heartbeats disabled")
     }
 
-    /// The message of `data`, taken apart and put together again as a whole frame.
+    /// Parses a message and encodes it as a frame again.
     private func rewrittenMessage(_ data: [UInt8]) throws -> [UInt8] {
         try data.withUnsafeBytes { data in
             let message = try #require(ReceivedMessage(data: data))

@@ -2,7 +2,7 @@ import Foundation
 import NSQWire
 import TestKit
 
-/// What nsqd said, see `Fixtures/wire/README.md`.
+/// The recorded conversations with nsqd, see `Fixtures/wire/README.md`.
 func recordedConversations() throws -> [WireConversation] {
     let tests = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
     return try WireConversation.all(
@@ -17,7 +17,7 @@ func recorded(_ name: String) throws -> WireConversation {
     return found
 }
 
-/// One client's side of a conversation: all it sent, and all it got.
+/// All bytes that one client sent and received in a conversation.
 struct Transcript: CustomStringConvertible {
     let conversation: WireConversation
     let client: String
@@ -61,7 +61,7 @@ struct Transcript: CustomStringConvertible {
 }
 
 extension Command {
-    /// The line without its newline, read as a broker reads it.
+    /// Parses the line without its newline as a broker does.
     static func parse(_ line: String) throws(ProtocolError) -> Command {
         try parse(Array(line.utf8))
     }
@@ -77,7 +77,7 @@ extension Command {
         return try outcome.get()
     }
 
-    /// What the broker answers to `line`, or `nil` if it is a command.
+    /// The error text for `line`; `nil` if it is a valid command.
     static func refusal(of line: String) -> String? { refusal(of: Array(line.utf8)) }
 
     static func refusal(of line: [UInt8]) -> String? {
@@ -89,7 +89,7 @@ extension Command {
         }
     }
 
-    /// The command as it goes out.
+    /// The command's written form.
     var line: [UInt8] {
         var out: [UInt8] = []
         append(to: &out)
@@ -122,14 +122,14 @@ func messageID(_ text: String) -> MessageID {
     return Array(text.utf8).withUnsafeBytes { MessageID(readingFrom: $0.baseAddress!) }
 }
 
-/// A frame's bytes as a test likes them: kind and data, owned.
+/// A copy of a frame's type and data.
 struct OwnedFrame: Equatable {
     let kind: Frame.Kind
     let data: [UInt8]
 }
 
 extension FrameDecoder {
-    /// The frames that are complete with `chunk`.
+    /// Returns the frames that `chunk` completes.
     mutating func feed(_ chunk: some Collection<UInt8>) throws(FrameError) -> [OwnedFrame] {
         var frames: [OwnedFrame] = []
         try feed(chunk) { frames.append(OwnedFrame(kind: $0.kind, data: Array($0.data))) }

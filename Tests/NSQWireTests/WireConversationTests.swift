@@ -1,8 +1,8 @@
 import TestKit
 import Testing
 
-@Suite struct `A conversation's file` {
-    @Test func `is read step by step`() throws {
+@Suite struct `A conversation file` {
+    @Test func `is parsed step by step`() throws {
         let conversation = try WireConversation(
             name: "example",
             parsing: #"""
@@ -51,25 +51,25 @@ import Testing
         "> \"a", "> 0", "> zz", "> int32:x", "> what:1", "< answer \"OK\"", "> \"\\xg0\"", "huh",
         "wait a bit", "> \"a\"*x",
     ])
-    func `is refused with the line that cannot be read`(line: String) {
+    func `is rejected with the line that cannot be parsed`(line: String) {
         let error = #expect(throws: WireConversationError.self) {
             try WireConversation(name: "bad", parsing: "recorded: here\n\n> end\n\(line)\n")
         }
         #expect(error?.line == 4)
     }
 
-    @Test func `must say where it was recorded`() {
+    @Test func `must name its recording`() {
         #expect(throws: WireConversationError.self) {
             try WireConversation(name: "bad", parsing: "# A story.\n\n> end\n")
         }
     }
 }
 
-@Suite struct `A text with holes` {
+@Suite struct `A text with placeholders` {
     let one = Array("0123456789abcdef".utf8)
     let two = Array("0123456789abcdee".utf8)
 
-    @Test func `knows an ID again and tells it from others`() {
+    @Test func `matches the same ID again and distinguishes others`() {
         let text = WireText([.bytes([1]), .id(1)])
         var met = WireText.Met()
         #expect(text.matches([1] + one, met: &met))
@@ -80,14 +80,14 @@ import Testing
         #expect(text.bytes(after: met) == [1] + one)
     }
 
-    @Test func `remembers nothing of a text that does not match`() {
+    @Test func `stores no values of a text that does not match`() {
         let text = WireText([.id(1), .bytes([1])])
         var met = WireText.Met()
         #expect(!text.matches(one + [2], met: &met))
         #expect(text.matches(two + [1], met: &met))
     }
 
-    @Test func `lets anything stand for any bytes or none`() {
+    @Test func `matches any bytes or none with the placeholder for anything`() {
         let text = WireText([.bytes([1]), .anything, .bytes([2, 3]), .anything, .bytes([4])])
         var met = WireText.Met()
         for bytes: [UInt8] in [[1, 2, 3, 4], [1, 2, 3, 2, 3, 4, 4], [1, 9, 2, 3, 9, 4]] {
@@ -98,7 +98,7 @@ import Testing
         }
     }
 
-    @Test func `makes IDs and times up as long as none was met`() {
+    @Test func `invents IDs and times that no text has supplied`() {
         #expect(WireText([.id(31)]).bytes() == Array("000000000000001f".utf8))
         #expect(WireText([.time(258)]).bytes() == [0, 0, 0, 0, 0, 0, 1, 2])
     }

@@ -5,11 +5,12 @@ import NSQBroker
 import NSQClient
 import NSQWire
 import PlayCounts
+import TallyBasics
 import Testing
 import UVLoop
 
-@Suite(.timeLimit(.minutes(5))) struct `A client that is called over HTTP` {
-    @Test func `has each call posted to it as JSON, one after the other`() throws {
+@Suite(.timeLimit(.minutes(15))) struct `The HTTP sink` {
+    @Test func `posts each call as JSON, one after the other`() throws {
         let service = CountService()
         var answers = 0
         try serve(service) { loop, url, done in
@@ -32,7 +33,7 @@ import UVLoop
     }
 
     @Test(arguments: [204, 302, 404, 500])
-    func `accepts by a status of 2xx and by no other`(status: Int) throws {
+    func `treats a status of 2xx as accepted, and any other as failed`(status: Int) throws {
         let service = CountService()
         service.status = status
         var answers: [Bool] = []
@@ -46,11 +47,11 @@ import UVLoop
             }
         }
         #expect(answers == Array(repeating: status == 204, count: 3))
-        // Those behind a call that failed are not made: newer totals may take their place.
+        // The calls queued behind a failed one are not made.
         #expect(service.bodies.count == (status == 204 ? 3 : 1))
     }
 
-    @Test func `that does not answer in time fails`() throws {
+    @Test func `fails a call after the request timeout`() throws {
         let service = CountService()
         service.status = nil
         var failure: SinkError?
@@ -61,17 +62,17 @@ import UVLoop
                 done(sink)
             }
         }
-        #expect(failure == .unreachable("no answer in time"))
+        #expect(failure == .unreachable("request timed out"))
     }
 
     private func serve(
         _ service: CountService,
-        _ scene: @escaping (Loop, HTTPURL, _ done: @escaping (HTTPSink) -> Void) -> Void
+        _ body: @escaping (Loop, HTTPURL, _ done: @escaping (HTTPSink) -> Void) -> Void
     ) throws {
         try onLoop { loop in
             let server = HTTPServer(serving: service, on: loop)
             let address = try server.listen(at: SocketAddress(host: "127.0.0.1", port: 0))
-            scene(loop, HTTPURL(address: address, target: "/counts")) { sink in
+            body(loop, HTTPURL(address: address, target: "/counts")) { sink in
                 sink.close()
                 withExtendedLifetime(server) { loop.stop() }
             }
@@ -79,8 +80,8 @@ import UVLoop
     }
 }
 
-@Suite(.timeLimit(.minutes(5))) struct `A client that reads a topic` {
-    @Test func `has each call as a message`() async throws {
+@Suite(.timeLimit(.minutes(15))) struct `The NSQ sink` {
+    @Test func `publishes each call as a message`() async throws {
         let broker = try await startBroker()
         let address = try SocketAddress(parsing: broker.tcpAddress)
         var bodies: [String] = []
@@ -110,7 +111,7 @@ import UVLoop
         await broker.stop()
     }
 
-    @Test func `that is not there has every call fail`() throws {
+    @Test func `fails every call while nsqd is unreachable`() throws {
         var failures = 0
         try onLoop { loop in
             let sink = NSQSink(
@@ -130,17 +131,17 @@ import UVLoop
     }
 }
 
-/// Calls with a video each.
+/// Calls with one video each.
 private func calls(_ count: Int) -> [Call] {
-    var settings = CountPublisher.Settings()
+    var settings = CallScheduler.Settings()
     settings.videosPerCall = 1
-    var publisher = CountPublisher(settings)
-    publisher.receive(
+    var scheduler = CallScheduler(settings)
+    scheduler.enqueue(
         (0..<count).map { change($0, count: 7, at: .nanoseconds($0), immediate: true) })
-    return publisher.calls(at: .start + .seconds(1))
+    return scheduler.startDueCalls(at: .start + .seconds(1))
 }
 
-/// A client's server: it answers with one status, on a later turn, or not at all.
+/// An HTTP server that responds with one status, or not at all.
 private final class CountService: HTTPService {
     var status: Int? = 200
     private(set) var bodies: [String] = []
@@ -152,7 +153,7 @@ private final class CountService: HTTPService {
         .collect(limit: 1 << 20, tooLarge: HTTPResponse(status: 413))
     }
 
-    func answer(_ request: HTTPRequest, _ respond: @escaping (HTTPResponse) -> Void) {
+    func respond(to request: HTTPRequest, _ respond: @escaping (HTTPResponse) -> Void) {
         bodies.append(String(decoding: request.body, as: UTF8.self))
         types.append(request.headers["content-type"] ?? "")
         atOnce += 1

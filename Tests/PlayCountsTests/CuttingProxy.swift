@@ -1,20 +1,20 @@
 import UVLoop
 
-/// Stands between a client and an nsqd, and cuts connections in the worst moment: nsqd has done
-/// what it was asked, and its answer does not get through.
+/// A proxy between a client and an nsqd that closes connections after nsqd has executed a command
+/// and before its response reaches the client.
 final class CuttingProxy {
     private(set) var address = SocketAddress(host: "127.0.0.1", port: 0)
     private let loop: Loop
     private let nsqd: SocketAddress
     private var listener: Listener?
-    /// How many reads from nsqd each connection lets through; those after them all do.
-    private var patience: [Int]
+    /// The number of reads from nsqd that each connection forwards. Later connections forward all.
+    private var readLimits: [Int]
     private var pairs: [(Relay, Relay)] = []
 
-    init(on loop: Loop, to nsqd: SocketAddress, cuttingAfter patience: [Int]) throws {
+    init(on loop: Loop, to nsqd: SocketAddress, cuttingAfter readLimits: [Int]) throws {
         self.loop = loop
         self.nsqd = nsqd
-        self.patience = patience
+        self.readLimits = readLimits
         listener = try Listener(on: loop, host: "127.0.0.1", port: 0) { [unowned self] client in
             relay(client)
         }
@@ -28,7 +28,7 @@ final class CuttingProxy {
     private func relay(_ client: Stream) {
         let (up, down) = (Relay(), Relay())
         pairs.append((up, down))
-        down.left = patience.isEmpty ? .max : patience.removeFirst()
+        down.left = readLimits.isEmpty ? .max : readLimits.removeFirst()
         for relay in [up, down] {
             relay.onEnd = {
                 up.close()
@@ -45,7 +45,7 @@ final class CuttingProxy {
     }
 }
 
-/// One direction.
+/// One direction of a connection.
 private final class Relay: StreamReader {
     var left = Int.max
     var onEnd: () -> Void = {}

@@ -1,8 +1,9 @@
 import PlayCounts
+import TallyBasics
 import Testing
 
 @Suite struct `A GUID` {
-    @Test func `is read in either case and written in lower case`() {
+    @Test func `is parsed in either case and written in lower case`() {
         let lower = "1b4e28ba-2fa1-4d3b-a3f5-cf1b2c1e9a70"
         #expect(GUID(lower)?.text == lower)
         #expect(GUID(lower.uppercased())?.text == lower)
@@ -18,11 +19,11 @@ import Testing
         " 1b4e28ba-2fa1-4d3b-a3f5-cf1b2c1e9a7", "1b4e28bg-2fa1-4d3b-a3f5-cf1b2c1e9a70",
         "1b4e28ba-2fa1-4d3b-a3f5-cf1b2c1é9a7",
     ])
-    func `has one form only`(text: String) {
+    func `is parsed in one form only`(text: String) {
         #expect(GUID(text) == nil)
     }
 
-    @Test func `has a digit wherever the alphabet says so, and nowhere else`() {
+    @Test func `accepts exactly the hexadecimal digits at each position`() {
         let text = Array("1b4e28ba-2fa1-4d3b-a3f5-cf1b2c1e9a70".utf8)
         for position in text.indices where text[position] != UInt8(ascii: "-") {
             for byte in UInt8.min...UInt8.max {
@@ -39,11 +40,11 @@ import Testing
     }
 
     @Test(arguments: Seeds.all)
-    func `comes back from its text`(seed: UInt64) {
+    func `is equal after writing and parsing`(seed: UInt64) {
         var generator = SplitMix64(seed: seed)
         for _ in 0..<1000 {
             let guid = GUID(high: generator.next(), low: generator.next())
-            #expect(GUID(guid.text) == guid, Seeds.again(seed))
+            #expect(GUID(guid.text) == guid, Seeds.comment(seed))
         }
     }
 }

@@ -1,5 +1,6 @@
 import Foundation
 import PlayCounts
+import TallyBasics
 import TestKit
 import Testing
 
@@ -8,10 +9,18 @@ import Testing
 
     init() throws { folder = try TemporaryFolder() }
 
-    @Test func `has a message on every line that is not empty`() throws {
+    @Test func `contains a message on each line that is not empty`() throws {
         #expect(try lines("a\n\nb\r\n  \nc") == ["a", "b", "  ", "c"])
         #expect(try lines("") == [])
         #expect(try lines("\n\n") == [])
+    }
+
+    @Test func `may start with a byte order mark`() throws {
+        #expect(try lines("\u{FEFF}a\n\u{FEFF}b") == ["a", "\u{FEFF}b"])
+        #expect(try lines("\u{FEFF}\r\na") == ["a"])
+        #expect(try lines("\u{FEFF}a") == ["a"])
+        #expect(try lines("\u{FEFF}") == [])
+        #expect(try lines("\n\u{FEFF}a") == ["\u{FEFF}a"])
     }
 
     @Test func `may be longer than one read`() throws {
@@ -21,7 +30,7 @@ import Testing
         #expect(try lines("a\n\(whole)\nb") == ["a", whole, "b"])
     }
 
-    @Test func `has no line longer than a message may be`() throws {
+    @Test func `is an error if a line is longer than a message`() throws {
         let whole = String(repeating: "y", count: PlayFile.lineBytes + 1)
         let path = folder.path("plays")
         let error = PlayFileError.lineTooLong(path: path, line: 3)
@@ -29,24 +38,24 @@ import Testing
         #expect(throws: error) { try lines("a\nb\n\(whole)") }
     }
 
-    @Test func `that is not there is named`() {
+    @Test func `is an error if it does not exist`() {
         #expect(throws: PlayFileError.self) { _ = try PlayFile(path: folder.path("nothing")) }
     }
 
-    /// `Fixtures/plays`: what the broker is sent, and what must come of it.
-    @Test func `gives the counts and the rejections that the fixture says`() throws {
+    /// `Fixtures/plays` contains the messages and the expected counts and rejections.
+    @Test func `gives the counts and rejections of the fixture`() throws {
         var file = try PlayFile(path: fixture("mixed.jsonl"))
-        var tally = Tally()
+        var counter = PlayCounter()
         var rejections: [String] = []
         var number = 0
         while let line = try file.next() {
             number += 1
             switch read(line) {
-            case .success(let play): tally.count(play, arrival: .start)
+            case .success(let play): counter.count(play, arrival: .start)
             case .failure(let reason): rejections.append("\(number) \(reason.rawValue)")
             }
         }
-        let counts = tally.takeChanges().map { "\($0.videoID) \($0.count)" }
+        let counts = counter.removeChanges().map { "\($0.videoID) \($0.count)" }
         #expect(try counts.sorted() == text(fixture("mixed.counts")).sorted())
         #expect(try rejections == text(fixture("mixed.rejections")))
     }

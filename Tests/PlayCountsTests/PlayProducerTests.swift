@@ -7,40 +7,42 @@ import PlayCounts
 import Testing
 import UVLoop
 
-@Suite(.timeLimit(.minutes(5))) struct `A producer of plays` {
-    @Test func `publishes all there is, in batches, a few under way at a time`() async throws {
+@Suite(.timeLimit(.minutes(15))) struct `The producer` {
+    @Test func `publishes all plays in batches, with a bounded number in flight`() async throws {
         let run = try await produce(1_050)
         #expect(try run.outcome.get() == 1_050)
         #expect(run.messages == 1_050)
-        // Made when there is room for them, and not before.
+        // Messages are read only when a batch can be sent.
         #expect(run.mostAhead <= 8 * 200)
     }
 
-    @Test func `publishes nothing of nothing`() async throws {
+    @Test func `succeeds without plays`() async throws {
         #expect(try await produce(0).outcome.get() == 0)
     }
 
-    @Test func `keeps to its rate`() async throws {
+    @Test func `publishes at most at its rate`() async throws {
         let run = try await produce(60) { $0.rate = 200 }
         #expect(try run.outcome.get() == 60)
         #expect(run.duration >= .milliseconds(290))
     }
 
-    @Test func `makes a batch no larger than nsqd takes it`() async throws {
-        // 200 of these are 20 MB, and nsqd takes 5 MiB.
+    @Test func `keeps batches below the size that nsqd accepts`() async throws {
+        // 200 messages are 20 MB, and nsqd accepts batches of 5 MiB.
         let run = try await produce(200, padding: 100_000)
         #expect(try run.outcome.get() == 200)
         #expect(run.messages == 200)
     }
 
-    @Test func `ends with what is wrong with its source, after what came before`() async throws {
+    @Test func `fails with the source's error after it has published the plays before it`()
+        async throws
+    {
         struct Torn: Error {}
         let run = try await produce(500, failing: (at: 250, Torn()))
         #expect(throws: Torn.self) { try run.outcome.get() }
         #expect(run.messages == 250)
     }
 
-    @Test func `says at once when there is no nsqd`() throws {
+    @Test func `fails at once if the first connection fails`() throws {
         let address = SocketAddress(host: "127.0.0.1", port: 1)
         var outcome: Result<Int, any Error>?
         try onLoop(within: .seconds(2)) { loop in
@@ -57,22 +59,22 @@ import UVLoop
         #expect(throws: NSQError.self) { try outcome?.get() }
     }
 
-    @Test func `publishes again what had no answer, and each play counts once`() async throws {
+    @Test func `publishes again after a lost connection, and each play counts once`() async throws {
         let broker = try await startBroker()
         let store = try PlayStore(.memory)
         var connections = 0
-        let left = try await onStage(broker: broker, store: store) {
+        let left = try await withProcessor(broker: broker, store: store) {
             $0.realtimeBelow = 0
-        } _: { stage in
+        } _: { fixture in
             let proxy = try CuttingProxy(
-                on: stage.loop, to: stage.nsqd, cuttingAfter: [1, 3, 0, 2])
-            let engine = ProducerEngine(on: stage.loop, nsqd: proxy.address, logger: quiet)
+                on: fixture.loop, to: fixture.nsqd, cuttingAfter: [1, 3, 0, 2])
+            let engine = ProducerEngine(on: fixture.loop, nsqd: proxy.address, logger: quiet)
             var made = 0
             var settings = PlayProducer.Settings()
             settings.playsPerBatch = 20
-            settings.shortestRetry = .milliseconds(5)
+            settings.minRetryDelay = .milliseconds(5)
             let producer = PlayProducer(
-                on: stage.loop, engine: engine, topic: plays, settings: settings
+                on: fixture.loop, engine: engine, topic: plays, settings: settings
             ) {
                 guard made < 1_000 else { return nil }
                 made += 1
@@ -80,15 +82,15 @@ import UVLoop
             }
             var isPublished = false
             func endWhenDone() {
-                guard isPublished, stage.consumer.inFlight == 0,
-                    stage.processor.statistics.counted == 1_000
+                guard isPublished, fixture.consumer.inFlight == 0,
+                    fixture.processor.statistics.counted == 1_000
                 else { return }
                 connections = proxy.connections
                 proxy.close()
-                stage.stop()
+                fixture.stop()
             }
-            stage.onEvent = { if case .finished = $0 { endWhenDone() } }
-            stage.start()
+            fixture.onEvent = { if case .finished = $0 { endWhenDone() } }
+            fixture.start()
             engine.start()
             producer.start { outcome in
                 #expect((try? outcome.get()) == 1_000)
@@ -98,13 +100,13 @@ import UVLoop
         }
         #expect(connections == 5)
         #expect(left.messages == 0)
-        #expect(try store.load().map(\.count) == Array(repeating: 100, count: 10))
+        #expect(try store.loadCounts().map(\.count) == Array(repeating: 100, count: 10))
         let published = await broker.statistics().topics.first { $0.name == "plays" }
         #expect(try #require(published).messageCount > 1_000)
         await broker.stop()
     }
 
-    @Test func `does not publish again what would count twice`() async throws {
+    @Test func `does not publish plays without IDs again`() async throws {
         let broker = try await startBroker()
         let nsqd = try SocketAddress(parsing: broker.tcpAddress)
         var outcome: Result<Int, any Error>?
@@ -130,7 +132,7 @@ import UVLoop
 
     private struct Run {
         var outcome: Result<Int, any Error>
-        /// How many messages the broker has.
+        /// The number of messages at the broker.
         var messages: Int
         var mostAhead: Int
         var duration: Duration
@@ -175,7 +177,7 @@ import UVLoop
     }
 }
 
-/// A logger that keeps to itself what the test provokes.
+/// A logger without output for expected errors.
 private let quiet: Logger = {
     var logger = Logger(label: "producer")
     logger.logLevel = .critical

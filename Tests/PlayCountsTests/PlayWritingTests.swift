@@ -16,7 +16,7 @@ import Testing
                 == #"{"video_id":"1b4e28ba-2fa1-4d3b-a3f5-cf1b2c1e9a70","play_id":"a\"\u000a\\é"}"#)
     }
 
-    @Test func `is read back as the same play`() throws {
+    @Test func `is equal after parsing`() throws {
         for play in try PlayGenerator().prefix(1000) {
             var bytes: [UInt8] = []
             play.appendJSON(to: &bytes)

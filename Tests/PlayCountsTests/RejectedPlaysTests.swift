@@ -6,8 +6,10 @@ import PlayCounts
 import Testing
 import UVLoop
 
-@Suite(.timeLimit(.minutes(5))) struct `A message that is no play` {
-    @Test func `goes to the topic of the rejected with its reason, and is finished`() async throws {
+@Suite(.timeLimit(.minutes(15))) struct `A rejected message` {
+    @Test func `is published to the topic of rejected messages with its reason, and is finished`()
+        async throws
+    {
         let (rejected, left) = try await rejected([play(1), "no play", "{\"video_id\":\"é\"}"])
         #expect(rejected.map(\.reason) == ["not_json", "bad_video_id"])
         #expect(rejected.map(\.body) == ["no play", "{\"video_id\":\"é\"}"])
@@ -16,8 +18,8 @@ import UVLoop
         #expect(left.messages + left.requeued == 0)
     }
 
-    @Test func `is kept as base 64 if it is no text`() throws {
-        // 0xff begins nothing in UTF-8.
+    @Test func `contains its body in base 64 if it is not UTF-8`() throws {
+        // 0xff is not valid in UTF-8.
         let json = try RejectedJSON(of: [0xff, 0x00])
         #expect(json.body == nil)
         #expect(json.body_base64 == "/wA=")
@@ -25,7 +27,8 @@ import UVLoop
     }
 
     @Test(arguments: ["\u{1}", "a", "é", "\u{1F600}", "\"", "/"])
-    func `is cut so that it fits into a message, whatever it is made of`(text: String) throws {
+    func `has a truncated body, so that it fits into a message in any encoding`(text: String) throws
+    {
         let body = Array(String(repeating: text, count: 1_100_000).utf8)
         for shift in 0..<text.utf8.count {
             let bytes = Array(body.dropFirst(shift).prefix(1_048_576 + shift))
@@ -36,58 +39,69 @@ import UVLoop
         }
     }
 
-    @Test func `comes again when its topic cannot be reached`() async throws {
-        let nobody = SocketAddress(host: "127.0.0.1", port: 1)
-        let left = try await onStage(rejects: nobody) { stage in
-            stage.start()
-            stage.publish([play(1), "no play", play(1)])
-            stage.onEvent = { event in
+    @Test func `is requeued if its topic is unreachable`() async throws {
+        let unreachable = SocketAddress(host: "127.0.0.1", port: 1)
+        let left = try await withProcessor(rejects: unreachable) { fixture in
+            fixture.start()
+            fixture.publish([play(1), "no play", play(1)])
+            fixture.onEvent = { event in
                 guard case .finished(let count) = event else { return }
                 #expect(count == 2)
-                stage.stop()
+                fixture.stop()
             }
         }
         #expect(left.requeued == 1)
         #expect(left.messages == 1)
     }
 
-    @Test func `is not finished before its topic has it, and does not hold up the end for ever`()
+    @Test
+    func
+        `is not finished before it is published, and delays neither the plays of its batch nor a stop`()
         async throws
     {
-        // Takes connections and says nothing: somewhere, a message may have arrived, or not.
-        let silence = try Silence()
-        let left = try await onStage(rejects: silence.address) {
-            $0.longestStop = .milliseconds(400)
-        } _: { stage in
-            stage.onEvent = { event in
+        // The server accepts connections and never responds.
+        let silence = try SilentServer()
+        let left = try await withProcessor(rejects: silence.address) {
+            $0.stopTimeout = .milliseconds(400)
+        } _: { fixture in
+            fixture.onEvent = { event in
                 switch event {
                 case .committed:
-                    let timer = Timer(on: stage.loop)
+                    let timer = Timer(on: fixture.loop)
                     timer.start(after: .milliseconds(50)) {
-                        #expect(stage.finished == 0)
-                        stage.stop()
+                        #expect(fixture.finished == 1)
+                        fixture.stop()
                     }
                 default: break
                 }
             }
-            stage.start()
-            stage.publish([play(1), "no play"])
+            fixture.start()
+            fixture.publish([play(1), "no play"])
         }
-        #expect(left.messages == 2)
+        #expect(left.messages == 1)
         silence.end()
     }
 
-    @Test func `goes to the nsqd that it came from`() async throws {
+    @Test func `has a topic that is ephemeral if the topic of the plays is`() {
+        func rejected(_ topic: String) -> String? {
+            RejectedPlays.rejectedTopic(of: TopicName(topic)!)?.text
+        }
+        #expect(rejected("plays") == "plays.rejected")
+        #expect(rejected("plays#ephemeral") == "plays.rejected#ephemeral")
+        #expect(rejected(String(repeating: "p", count: 56)) == nil)
+    }
+
+    @Test func `is published to the nsqd from which it came`() async throws {
         let other = try await startBroker()
         let address = try SocketAddress(parsing: other.tcpAddress)
-        try await onStage(second: address) { stage in
-            let producer = ProducerEngine(on: stage.loop, nsqd: address)
-            stage.onEvent = { _ in
-                guard stage.finished == 3 else { return }
-                producer.stop { stage.stop() }
+        try await withProcessor(second: address) { fixture in
+            let producer = ProducerEngine(on: fixture.loop, nsqd: address)
+            fixture.onEvent = { _ in
+                guard fixture.finished == 3 else { return }
+                producer.stop { fixture.stop() }
             }
-            stage.start()
-            stage.publish(["no play"])
+            fixture.start()
+            fixture.publish(["no play"])
             producer.start()
             for body in ["nor this", play(1)] {
                 producer.publish(Array(body.utf8), to: plays) { #expect($0 == nil) }
@@ -98,98 +112,99 @@ import UVLoop
         await other.stop()
     }
 
-    @Test func `is cut to what a broker takes that takes little`() async throws {
+    @Test func `is truncated further for an nsqd with a small maximum message size`() async throws {
         let broker = try await startBroker(maxMessageBytes: 1_000)
-        try await onStage(broker: broker) { stage in
-            stage.onEvent = { event in
-                if stage.count({ $0 == .rejected(.notJSON) }) == 2, case .finished(1) = event {
-                    stage.stop()
+        try await withProcessor(broker: broker) { fixture in
+            fixture.onEvent = { event in
+                if fixture.count({ $0 == .rejected(.notJSON) }) == 2, case .finished(1) = event {
+                    fixture.stop()
                 }
             }
-            stage.start()
-            stage.publish([String(repeating: "x", count: 1_000)])
+            fixture.start()
+            fixture.publish([String(repeating: "x", count: 1_000)])
         }
         let rejected = await broker.statistics().topics.first { $0.name == "plays.rejected" }
         #expect(rejected?.depth == 1)
         await broker.stop()
     }
 
-    @Test func `is given up at last by a broker that takes it in no form`() async throws {
+    @Test func `is discarded after the most attempts if nsqd refuses every publish`() async throws {
         let broker = try await startBroker(maxMessageBytes: 60)
-        let left = try await onStage(broker: broker) {
+        let left = try await withProcessor(broker: broker) {
             $0.maxAttempts = 1
-        } _: { stage in
-            stage.onEvent = { if case .finished(1) = $0 { stage.stop() } }
-            stage.start()
-            stage.publish(["no play"])
+        } _: { fixture in
+            fixture.onEvent = { if case .finished(1) = $0 { fixture.stop() } }
+            fixture.start()
+            fixture.publish(["no play"])
         }
         #expect(left.messages == 0)
         await broker.stop()
     }
 
-    @Test func `or has come too often is put away unread, and a play before that is counted`()
+    @Test func `is not parsed if it has too many attempts, and is counted with fewer`()
         async throws
     {
-        let left = try await onStage {
+        let left = try await withProcessor {
             $0.maxAttempts = 3
-        } _: { stage in
+        } _: { fixture in
             var attempts: [Int] = []
-            let stubborn = ConsumerEngine(
-                on: stage.loop, topic: plays, channel: ChannelName("counts")!, nsqds: [stage.nsqd])
-            stubborn.onBatch = { batch in
+            let requeuer = ConsumerEngine(
+                on: fixture.loop, topic: plays, channel: ChannelName("counts")!,
+                nsqds: [fixture.nsqd])
+            requeuer.onBatch = { batch in
                 attempts += batch.map(\.attempts)
-                stubborn.requeue(batch, after: .zero)
+                requeuer.requeue(batch, after: .zero)
                 guard attempts.count == 3 else { return }
-                stubborn.stop {
-                    stage.processor.start()
-                    stage.publish([1])
+                requeuer.stop {
+                    fixture.processor.start()
+                    fixture.publish([1])
                 }
             }
-            stage.onEvent = { _ in
-                guard stage.finished == 2 else { return }
-                #expect(stage.count { $0 == .rejected(.tooManyAttempts) } == 1)
-                #expect(stage.count { $0 == .received(video(1)) } == 1)
-                stage.stop()
+            fixture.onEvent = { _ in
+                guard fixture.finished == 2 else { return }
+                #expect(fixture.count { $0 == .rejected(.tooManyAttempts) } == 1)
+                #expect(fixture.count { $0 == .received(video(1)) } == 1)
+                fixture.stop()
             }
-            stubborn.start()
-            stage.producer.start()
-            stage.publish([2])
+            requeuer.start()
+            fixture.producer.start()
+            fixture.publish([2])
         }
         #expect(left.messages == 0)
     }
 
-    /// What a processor makes of the messages, and what is left of them at NSQ.
+    /// The rejected messages of a processor, and the messages that are left at the broker.
     private func rejected(
         _ bodies: [String]
     ) async throws -> ([RejectedJSON], LeftAtNSQ) {
         var rejected: [RejectedJSON] = []
-        let left = try await onStage { stage in
+        let left = try await withProcessor { fixture in
             let reader = ConsumerEngine(
-                on: stage.loop, topic: TopicName("plays.rejected")!,
-                channel: ChannelName("test")!, nsqds: [stage.nsqd])
+                on: fixture.loop, topic: TopicName("plays.rejected")!,
+                channel: ChannelName("test")!, nsqds: [fixture.nsqd])
             reader.onBatch = { batch in
                 for message in batch { rejected.append(RejectedJSON(message.body)) }
                 reader.finish(batch)
             }
             reader.start()
-            stage.onEvent = { _ in
-                guard stage.finished == bodies.count else { return }
-                stage.processor.stop {
-                    let timer = Timer(on: stage.loop)
+            fixture.onEvent = { _ in
+                guard fixture.finished == bodies.count else { return }
+                fixture.processor.stop {
+                    let timer = Timer(on: fixture.loop)
                     timer.start(after: .zero, repeating: .milliseconds(5)) {
-                        let bad = stage.count { if case .rejected = $0 { true } else { false } }
-                        if rejected.count >= bad { stage.loop.stop() }
+                        let bad = fixture.count { if case .rejected = $0 { true } else { false } }
+                        if rejected.count >= bad { fixture.loop.stop() }
                     }
                 }
             }
-            stage.start()
-            stage.publish(bodies)
+            fixture.start()
+            fixture.publish(bodies)
         }
         return (rejected, left)
     }
 }
 
-/// A rejected message, by the names that its readers rely on.
+/// A rejected message by its JSON keys.
 private struct RejectedJSON: Decodable {
     var reason: String
     var description: String
@@ -203,9 +218,9 @@ private struct RejectedJSON: Decodable {
         self = try! JSONDecoder().decode(RejectedJSON.self, from: Data(bytes))
     }
 
-    /// What is made of a body, which must fit into a message of nsqd's usual size.
+    /// Creates the rejected message of a body, which must fit into nsqd's default message size.
     init(of body: [UInt8]) throws {
-        let reason = #expect(throws: Rejection.self) { try Play(reading: body.span.bytes) }
+        let reason = #expect(throws: Rejection.self) { try Play(parsing: body.span.bytes) }
         let bytes = try body.withUnsafeBytes {
             RejectedMessage(id: "0123456789abcdef", body: $0, reason: try #require(reason)).json
         }
@@ -214,16 +229,16 @@ private struct RejectedJSON: Decodable {
     }
 }
 
-/// A port whose owner takes connections and says nothing.
-private final class Silence: Sendable {
+/// A server that accepts connections and never responds.
+private final class SilentServer: Sendable {
     let address: SocketAddress
     private let thread: LoopThread
 
     init() throws {
         thread = try LoopThread(name: "silence")
-        let (thread, box) = (thread, Guarded<SocketAddress?>(nil))
+        let (thread, box) = (thread, LockedValue<SocketAddress?>(nil))
         let isThere = DispatchSemaphore(value: 0)
-        thread.door.submit { loop in
+        thread.mailbox.submit { loop in
             let listener = try? Listener(on: loop, host: "127.0.0.1", port: 0) { _ in }
             box.withLock { $0 = listener?.address }
             isThere.signal()

@@ -1,8 +1,9 @@
 import Foundation
 import PlayCounts
+import TallyBasics
 import Testing
 
-/// Prints what the pieces cost; judges nothing, for machines differ:
+/// Measures the cost of single operations, without bounds because machines differ:
 ///
 ///     TALLY_MEASURE=1 swift test -c release --filter PlayCountsTests.Speed
 @Suite(
@@ -22,10 +23,10 @@ struct Speed {
             }
         }
         each("scan a play") { Play(scanning: $0.span.bytes) }
-        try each("read a play") { try Play(reading: $0.span.bytes) }
-        try each("read a play strictly") { try Play(strictly: $0.span.bytes) }
+        try each("parse a play") { try Play(parsing: $0.span.bytes) }
+        try each("parse a play strictly") { try Play(strictlyParsing: $0.span.bytes) }
         let ids = bodies.map { Array($0[13..<49]) }
-        measure("read a GUID", times: ids.count) {
+        measure("parse a GUID", times: ids.count) {
             for id in ids where id.withUnsafeBytes({ GUID(text: $0) }) != nil { found += 1 }
         }
         var bytes: [UInt8] = []
@@ -42,16 +43,16 @@ struct Speed {
         var settings = PlayGenerator.Settings()
         (settings.plays, settings.videos, settings.coldVideos) = (1_000_000, videos, cold)
         let plays = try PlayGenerator(settings).map { Play(of: $0.videoID) }
-        var tally = Tally()
-        var publisher = CountPublisher()
+        var counter = PlayCounter()
+        var scheduler = CallScheduler()
         var calls = 0
         measure("count and publish a play of \(videos) videos", times: plays.count, rounds: 1) {
             for start in stride(from: 0, to: plays.count, by: 2500) {
-                for play in plays[start..<start + 2500] { tally.count(play, arrival: .start) }
-                publisher.receive(tally.takeChanges())
-                for call in publisher.calls(at: .start) {
+                for play in plays[start..<start + 2500] { counter.count(play, arrival: .start) }
+                scheduler.enqueue(counter.removeChanges())
+                for call in scheduler.startDueCalls(at: .start) {
                     calls += 1
-                    publisher.accepted(call)
+                    scheduler.callAccepted(call)
                 }
             }
         }
@@ -89,7 +90,7 @@ struct Speed {
             }
         }
         print("commit a million new videos, 2500 a batch: \(time)")
-        let loading = try ContinuousClock().measure { _ = try store.load() }
+        let loading = try ContinuousClock().measure { _ = try store.loadCounts() }
         print("load a million videos: \(loading)")
         try store.close()
     }

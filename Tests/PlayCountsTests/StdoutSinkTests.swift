@@ -1,8 +1,9 @@
 import Foundation
 import PlayCounts
+import TallyBasics
 import Testing
 
-@Suite struct `A call on standard output` {
+@Suite struct `The standard output sink` {
     let pipe = Pipe()
 
     @Test func `is one line of JSON`() throws {
@@ -18,7 +19,7 @@ import Testing
                 """)
     }
 
-    @Test func `fails, and does not wait, when the reader stalls`() throws {
+    @Test func `fails a call without blocking if the reader stalls`() throws {
         let sink = StdoutSink(descriptor: pipe.fileHandleForWriting.fileDescriptor)
         var accepted = 0
         var failure: SinkError?
@@ -37,20 +38,20 @@ import Testing
         #expect(read.count { $0 == UInt8(ascii: "\n") } == accepted)
     }
 
-    @Test func `fits into what a pipe takes at once`() {
+    @Test func `writes less than a pipe accepts at once`() {
         var bytes: [UInt8] = []
         call(of: 20, count: .max).appendJSON(to: &bytes)
         #expect(bytes.count < 4096)
     }
 
     private func call(of videos: Int, count: Int = 99) -> Call {
-        var publisher = CountPublisher()
-        publisher.receive(
+        var scheduler = CallScheduler()
+        scheduler.enqueue(
             (0..<videos).map { index in
                 change(
                     index, count: count == .max ? .max : count + 1000 * index,
                     at: .nanoseconds(index), immediate: true)
             })
-        return publisher.calls(at: .start + .seconds(1))[0]
+        return scheduler.startDueCalls(at: .start + .seconds(1))[0]
     }
 }

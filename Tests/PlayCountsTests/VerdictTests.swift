@@ -1,9 +1,10 @@
 import Foundation
 import PlayCounts
+import TallyBasics
 import Testing
 
 @Suite struct `The verdict` {
-    @Test func `passes a run that kept the rules, and has the keys of the job`() throws {
+    @Test func `passes a run that keeps the rules, and has the JSON keys of the job`() throws {
         let run = Run(try PlayGenerator())
         let verdict = run.verdict()
         #expect(verdict.passes, "\(verdict.rules.filter { !$0.holds })")
@@ -13,7 +14,8 @@ import Testing
         #expect(
             fields.keys.sorted() == [
                 "batched_plays", "broker", "calls", "calls_ratio", "empty_slots", "immediate_plays",
-                "p99_immediate_ms", "planner_calls", "plays_counted", "plays_per_second",
+                "p50_immediate_ms", "p99_immediate_ms", "planner_calls", "plays_counted",
+                "plays_per_second",
                 "plays_produced", "plays_rejected", "rejections", "rules", "seconds", "verdict",
                 "videos", "worst_batched_ms", "worst_immediate_ms", "worst_lateness_ms",
             ])
@@ -26,7 +28,7 @@ import Testing
         #expect(rule.keys.sorted() == ["detail", "holds", "rule"])
     }
 
-    @Test func `tells immediate plays from the others, and how long they took`() {
+    @Test func `measures immediate and other plays separately`() {
         var run = Run()
         run.play(1, at: .zero, times: 98)
         run.call([(1, 98)], at: .milliseconds(2))
@@ -40,90 +42,155 @@ import Testing
         #expect(abs(verdict.p99ImmediateMilliseconds - 4) < 0.01)
     }
 
-    @Test func `finds a play that was lost`() {
+    @Test func `fails a run with a lost play`() {
         var run = Run()
         run.play(1, at: .zero, times: 3)
         run.call([(1, 2)], at: .zero)
-        #expect(run.broken() == ["the last totals are the plays sent"])
-    }
-
-    @Test func `finds a video that nobody played`() {
-        var run = Run()
-        run.call([(1, 1)], at: .zero)
         #expect(
-            run.broken() == [
-                "the last totals are the plays sent", "no total is ahead of the plays received",
+            run.violatedRules() == [
+                "every final total equals the number of plays sent", immediacy,
             ])
     }
 
-    @Test func `finds a total before its play`() {
+    @Test func `fails a run with a total of a video without plays`() {
+        var run = Run()
+        run.call([(1, 1)], at: .zero)
+        #expect(
+            run.violatedRules() == [
+                "every final total equals the number of plays sent",
+                "no total is higher than the number of plays received by then",
+            ])
+    }
+
+    @Test func `fails a run with a total that is published before its play`() {
         var run = Run()
         run.play(1, at: .zero)
         run.call([(1, 2)], at: .zero)
         run.play(1, at: .seconds(1))
-        #expect(run.broken() == ["no total is ahead of the plays received"])
+        run.commit()
+        #expect(
+            run.violatedRules() == [
+                "no total is higher than the number of plays received by then", immediacy,
+            ])
     }
 
-    @Test func `finds a total that goes back, or is told twice`() {
+    @Test func `fails a run with a total that decreases or is published twice`() {
         var run = Run()
         run.play(1, at: .zero, times: 3)
         run.call([(1, 3)], at: .zero)
         run.call([(1, 2)], at: .zero)
         run.call([(1, 3)], at: .zero)
-        #expect(run.broken() == ["no total goes back", "no call carries an unchanged count"])
+        #expect(
+            run.violatedRules() == ["no total decreases", "no call carries an unchanged total"])
     }
 
-    @Test func `finds a call with too many videos, or none`() {
+    @Test func `fails a run with a call of too many videos, or of none`() {
         var run = Run()
         for index in 0..<21 { run.play(index, at: .zero) }
         run.call((0..<21).map { ($0, 1) }, at: .zero)
-        #expect(run.broken() == ["a call carries at most 20 videos"])
+        #expect(run.violatedRules() == ["each call carries at most 20 videos"])
         run = Run()
         run.call([], at: .zero)
-        #expect(run.broken() == ["a call carries at most 20 videos"])
+        #expect(run.violatedRules() == ["each call carries at most 20 videos"])
     }
 
-    @Test func `finds an immediate play that is late, and forgives one in a hundred`() {
-        let rule = "99 of 100 plays below 100 are published within 5.0 ms"
+    @Test func `does not depend on the latency of immediate plays`() {
         var run = Run()
         for index in 0..<100 {
             run.play(index, at: .zero)
-            run.call([(index, 1)], at: index == 0 ? .milliseconds(50) : .milliseconds(1))
+            run.call([(index, 1)], at: .seconds(50))
         }
-        #expect(run.broken() == [])
-        run.play(0, at: .seconds(1))
-        run.call([(0, 2)], at: .seconds(1) + .milliseconds(6))
-        #expect(run.broken() == [rule])
+        #expect(run.violatedRules() == [])
+        #expect(run.verdict().p50ImmediateMilliseconds >= 50_000)
     }
 
-    @Test func `finds any other play that is late`() {
+    @Test func `fails a run in which another commit comes before the call of an immediate play`() {
+        var run = Run()
+        run.play(1, at: .zero)
+        run.commit()
+        run.play(2, at: .zero)
+        run.call([(1, 1), (2, 1)], at: .zero)
+        #expect(run.violatedRules() == [immediacy])
+    }
+
+    @Test func `fails a run in which a timer comes before the call of an immediate play`() {
+        var run = Run()
+        run.play(1, at: .zero)
+        run.commit()
+        run.iteration += 1
+        run.call([(1, 1)], at: .zero)
+        #expect(run.violatedRules() == [immediacy])
+    }
+
+    @Test func `fails a run in which an immediate play waits for its commit`() {
+        var run = Run()
+        run.play(1, at: .zero)
+        run.iteration += 1
+        run.call([(1, 1)], at: .zero)
+        #expect(run.violatedRules() == [immediacy])
+    }
+
+    @Test func `allows an immediate play to wait for the commit before it`() {
+        var run = Run()
+        run.play(1, at: .zero)
+        run.batches.recordStart(iteration: run.iteration)
+        run.uncommitted = 0
+        run.play(2, at: .zero)
+        run.iteration += 1
+        run.batches.recordEnd(iteration: run.iteration, calls: 0)
+        run.calls.record([PlayCount(of: video(1), 1)], at: .start, iteration: run.iteration)
+        run.call([(2, 1)], at: .zero)
+        #expect(run.violatedRules() == [])
+    }
+
+    @Test func `allows a play that is not immediate to wait`() {
+        var run = Run()
+        run.play(1, at: .zero, times: 99)
+        run.call([(1, 99)], at: .zero)
+        run.play(1, at: .zero)
+        run.iteration += 1
+        run.commit()
+        run.iteration += 1
+        run.call([(1, 100)], at: .seconds(59))
+        #expect(run.violatedRules() == [])
+    }
+
+    @Test func `fails a run that ended without progress`() {
+        var run = Run()
+        run.standstill = "no progress for 30.0 seconds"
+        #expect(run.violatedRules() == ["the run makes progress until all plays are counted"])
+    }
+
+    private let immediacy = "each play below 100 is in the first calls after its commit"
+
+    @Test func `fails a run with any other play that is late`() {
         var run = Run()
         run.play(1, at: .zero, times: 100)
         run.call([(1, 99)], at: .zero)
         run.call([(1, 100)], at: .seconds(60))
-        #expect(run.broken() == [])
+        #expect(run.violatedRules() == [])
         run.play(1, at: .seconds(70))
         run.call([(1, 101)], at: .seconds(130) + .milliseconds(1))
-        #expect(run.broken() == ["every other play is published within 60.0 seconds"])
+        #expect(run.violatedRules() == ["every play is published within 60.0 seconds"])
     }
 
-    @Test func `finds too many calls, and too few cold videos`() {
+    @Test func `fails a run with too many calls or too few cold videos`() {
         var run = Run()
         for index in 0..<14 { run.play(index, at: .zero) }
         run.call((0..<14).map { ($0, 1) }, at: .zero)
         var verdict = run.verdict(plannerCalls: 1, coldVideos: 14)
         #expect(verdict.passes)
         verdict = run.verdict(plannerCalls: 1, coldVideos: 15)
-        #expect(verdict.rules.filter { !$0.holds }.map(\.detail) == ["14 videos have"])
+        #expect(verdict.rules.filter { !$0.holds }.map(\.detail) == ["14 videos"])
         run.play(0, at: .zero)
         run.call([(0, 2)], at: .zero)
         verdict = run.verdict(plannerCalls: 1, coldVideos: 1)
         #expect(verdict.callsRatio == 2)
         #expect(
-            verdict.rules.filter { !$0.holds }.map(\.detail) == ["2 calls, 1 would do"])
+            verdict.rules.filter { !$0.holds }.map(\.detail) == ["2 calls, 1 necessary"])
     }
 
-    @Test func `takes a run with fewer calls than planned for the fewest there can be`() {
+    @Test func `uses the calls of a run as the minimum if they are fewer than planned`() {
         var run = Run()
         run.play(1, at: .zero)
         run.call([(1, 1)], at: .zero)
@@ -132,7 +199,7 @@ import Testing
         #expect(verdict.plannerCalls == 1)
     }
 
-    @Test func `goes on from the counts that were there before`() {
+    @Test func `starts with the counts of earlier runs`() {
         var run = Run()
         run.play(1, at: .zero)
         run.call([(1, 501)], at: .seconds(50))
@@ -142,7 +209,7 @@ import Testing
         #expect(verdict.batchedPlays == 1)
     }
 
-    @Test func `judges what an earlier run has left over by its total alone`() {
+    @Test func `measures no latency for counts of an earlier run`() {
         var run = Run()
         run.play(1, at: .zero)
         run.call([(1, 501), (2, 7)], at: .seconds(50))
@@ -159,11 +226,11 @@ import Testing
         run.call([(1, 501)], at: .zero)
         #expect(
             run.verdict(before: before).rules.filter { !$0.holds }.map(\.rule) == [
-                "the last totals are the plays sent"
+                "every final total equals the number of plays sent"
             ])
     }
 
-    @Test func `counts what calls left empty, and how late the latest play was`() {
+    @Test func `reports free slots and the longest lateness`() {
         var run = Run()
         run.play(1, at: .zero, times: 100)
         run.call([(1, 99)], at: .milliseconds(3))
@@ -172,48 +239,76 @@ import Testing
         #expect(run.verdict().worstLatenessMilliseconds == 1_000)
     }
 
-    @Test func `gives immediate plays the time to coalesce that they were given`() {
+    @Test func `allows immediate plays to wait for others with a coalescing delay`() {
         var run = Run()
         run.play(1, at: .zero)
+        run.commit()
+        run.iteration += 1
         run.call([(1, 1)], at: .milliseconds(24))
-        #expect(run.broken() == ["99 of 100 plays below 100 are published within 5.0 ms"])
+        #expect(run.violatedRules() == [immediacy])
         #expect(run.verdict(coalesce: .milliseconds(20)).passes)
         #expect(run.verdict(coalesce: .milliseconds(20)).worstLatenessMilliseconds == 4)
     }
 }
 
-/// The logs of a run, made up or simulated.
+/// The logs of a run, artificial or simulated.
 private struct Run {
     var plays = PlayLog()
     var calls = CallLog()
+    var batches = BatchLog()
+    var iteration = 0
+    /// The number of plays that no commit contains yet.
+    var uncommitted = 0
+    var standstill: String?
     var plannerCalls: Int?
 
     init() {}
 
-    /// 200,000 plays a second in batches of 500.
+    /// Simulates 200,000 plays a second in batches of 500.
     init(_ generated: PlayGenerator) {
-        var tally = Tally()
-        var batches: [Arrivals] = []
+        var counter = PlayCounter()
+        var arrivals: [Arrivals] = []
         for (index, play) in generated.enumerated() {
-            let now = Instant.start + .microseconds(index / 500 * 2500)
+            let now = MonotonicInstant.start + .microseconds(index / 500 * 2500)
             plays.record(play.videoID, at: now)
-            tally.count(play, arrival: now)
+            counter.count(play, arrival: now)
             if index % 500 == 499 {
-                batches.append(
-                    Arrivals(instant: now + .milliseconds(1), changes: tally.takeChanges()))
+                arrivals.append(
+                    Arrivals(instant: now + .milliseconds(1), changes: counter.removeChanges()))
             }
         }
-        calls = simulate(batches).log
-        plannerCalls = plan(batches)
+        calls = simulate(arrivals).log
+        plannerCalls = plan(arrivals)
+        for arrival in arrivals {
+            for _ in 0..<500 { batches.recordPlay(iteration: iteration) }
+            batches.recordStart(iteration: iteration)
+            batches.recordEnd(
+                iteration: iteration,
+                calls: calls.entries.count { $0.instant < arrival.instant })
+        }
     }
 
     mutating func play(_ index: Int, at instant: Duration, times: Int = 1) {
-        for _ in 0..<times { plays.record(video(index), at: .start + instant) }
+        for _ in 0..<times {
+            plays.record(video(index), at: .start + instant)
+            batches.recordPlay(iteration: iteration)
+        }
+        uncommitted += times
     }
 
+    /// Commits the plays since the last commit.
+    mutating func commit() {
+        batches.recordStart(iteration: iteration)
+        batches.recordEnd(iteration: iteration, calls: calls.calls)
+        uncommitted = 0
+    }
+
+    /// Makes a call, after a commit if there are plays without one.
     mutating func call(_ counts: [(index: Int, count: Int)], at instant: Duration) {
+        if uncommitted > 0 { commit() }
         calls.record(
-            counts.map { PlayCount(of: video($0.index), $0.count) }, at: .start + instant)
+            counts.map { PlayCount(of: video($0.index), $0.count) }, at: .start + instant,
+            iteration: iteration)
     }
 
     func verdict(
@@ -225,11 +320,14 @@ private struct Run {
         if self.plannerCalls == nil { bounds.coldVideos = coldVideos }
         let run = Verdict.Run(
             plannerCalls: plannerCalls ?? self.plannerCalls ?? calls.calls,
-            duration: .milliseconds(500), countsBefore: before)
-        return Verdict(produced: plays, received: plays, calls: calls, of: run, bounds: bounds)
+            duration: .milliseconds(500), countsBefore: before,
+            standstill: standstill)
+        return Verdict(
+            produced: plays, received: plays, batches: batches, calls: calls, of: run,
+            bounds: bounds)
     }
 
-    func broken() -> [String] {
+    func violatedRules() -> [String] {
         verdict().rules.filter { !$0.holds }.map(\.rule)
     }
 }

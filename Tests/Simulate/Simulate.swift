@@ -2,10 +2,10 @@ import BrokerSimulation
 import Foundation
 import TestKit
 
-/// Simulates many worlds on all processors, or tells all that happens in one:
-/// `simulate 1-10000`, `simulate 7`.
+/// Runs the simulations of many seeds on all processors (`simulate 1-10000`), or prints all events of
+/// one (`simulate 7`).
 ///
-/// The worlds live in processes of their own, so that one that ends its process is known as well.
+/// The simulations run in child processes, so that a crash of one is reported with its seed.
 @main enum Simulate {
     static func main() {
         let arguments = Array(CommandLine.arguments.dropFirst())
@@ -13,18 +13,18 @@ import TestKit
             FileHandle.standardError.write(Data("usage: simulate SEED | FIRST-LAST\n".utf8))
             exit(2)
         }
-        if arguments.first == "--here" { exit(simulateHere(seeds) ? 0 : 1) }
-        if seeds.count == 1 { exit(tell(seeds.lowerBound) ? 0 : 1) }
-        exit(Crowd(seeds).simulate() ? 0 : 1)
+        if arguments.first == "--here" { exit(runInThisProcess(seeds) ? 0 : 1) }
+        if seeds.count == 1 { exit(runTraced(seeds.lowerBound) ? 0 : 1) }
+        exit(ParallelRuns(seeds).run() ? 0 : 1)
     }
 
-    private static func tell(_ seed: UInt64) -> Bool {
-        let failure = Simulation.run(seed, isTold: true)
-        print("seed \(seed): \(failure ?? "all that was promised was kept")")
+    private static func runTraced(_ seed: UInt64) -> Bool {
+        let failure = Simulation.run(seed, isTraced: true)
+        print("seed \(seed): \(failure ?? "no violation")")
         return failure == nil
     }
 
-    private static func simulateHere(_ seeds: ClosedRange<UInt64>) -> Bool {
+    private static func runInThisProcess(_ seeds: ClosedRange<UInt64>) -> Bool {
         var isSound = true
         for seed in seeds {
             guard let failure = Simulation.run(seed) else { continue }
@@ -35,8 +35,8 @@ import TestKit
     }
 }
 
-/// The worlds of many seeds, a few hundred in each of as many processes as there are processors.
-private final class Crowd {
+/// Runs a range of seeds in one process per processor, a few hundred seeds in each.
+private final class ParallelRuns {
     private let seeds: ClosedRange<UInt64>
     private var next: UInt64
     private var failures = 0
@@ -49,17 +49,17 @@ private final class Crowd {
         next = seeds.lowerBound
     }
 
-    func simulate() -> Bool {
+    func run() -> Bool {
         let start = Date()
         var running: [(seeds: ClosedRange<UInt64>, process: BuiltProcess)] = []
         for _ in 0..<ProcessInfo.processInfo.activeProcessorCount { startNext(&running) }
         while !running.isEmpty {
             let (part, process) = running.removeFirst()
-            take(part, process)
+            collect(part, process)
             startNext(&running)
         }
         let seconds = String(format: "%.0f", Date().timeIntervalSince(start))
-        print("\(seeds.count) worlds in \(seconds) s: \(failures) broke a promise")
+        print("\(seeds.count) simulations in \(seconds) s: \(failures) failed")
         return failures == 0
     }
 
@@ -81,24 +81,26 @@ private final class Crowd {
         }
     }
 
-    private func take(_ part: ClosedRange<UInt64>, _ process: BuiltProcess) {
+    private func collect(_ part: ClosedRange<UInt64>, _ process: BuiltProcess) {
         switch process.status(timeout: Self.secondsPerProcess) {
         case 0: return
         case 1:
-            for line in process.lines(of: .standardOutput) { fail(line) }
+            for line in process.lines(of: .standardOutput) { report(line) }
         case let status:
             guard part.count > 1 else {
-                let what = status.map { "ended its process: status \($0)" } ?? "never ended"
-                return fail("seed \(part.lowerBound): \(what)")
+                let what =
+                    status.map { "the process ended with status \($0)" }
+                    ?? "the process did not end"
+                return report("seed \(part.lowerBound): \(what)")
             }
-            // Which of them was it?
-            for seed in part { take(seed...seed, start(seed...seed)) }
+            // Running each seed alone finds the one that ended the process.
+            for seed in part { collect(seed...seed, start(seed...seed)) }
         }
     }
 
-    private func fail(_ line: String) {
+    private func report(_ line: String) {
         failures += 1
         let seed = line.dropFirst("seed ".count).prefix { $0.isNumber }
-        print("\(line); make simulate SEEDS=\(seed) tells all")
+        print("\(line); make simulate SEEDS=\(seed) prints all events")
     }
 }

@@ -6,26 +6,26 @@ import Transport
 @testable import tally
 
 /// NSQ, “nsqd”: `--config`.
-@Suite struct `A configuration file` {
+@Suite struct `The configuration file` {
     private func options(
         _ text: String, given: Set<String> = [], over defaults: ServerOptions = ServerOptions()
     ) throws -> ServerOptions {
         var options = defaults
-        _ = try ConfigFile(path: "x.cfg", text: text).apply(to: &options, exceptFor: given)
+        _ = try ConfigFile(path: "x.cfg", text: text).apply(to: &options, except: given)
         return options
     }
 
     private func reason(_ text: String) -> String? {
         do throws(SetupError) {
             var options = ServerOptions()
-            _ = try ConfigFile(path: "x.cfg", text: text).apply(to: &options, exceptFor: [])
+            _ = try ConfigFile(path: "x.cfg", text: text).apply(to: &options, except: [])
         } catch {
             return error.description
         }
         return nil
     }
 
-    @Test func `names options by nsqd's keys`() throws {
+    @Test func `accepts nsqd's option names`() throws {
         let options = try options(
             """
             # a comment
@@ -62,7 +62,7 @@ import Transport
         #expect(options.core.maxBodyBytes == 5_000_000)
     }
 
-    @Test func `gives way to flags, and goes before defaults`() throws {
+    @Test func `has precedence over defaults but not over flags`() throws {
         let flags = FlagSet(name: "nsqd")
         let parsed = try flags.parse(
             ["-max-rdy-count=7", "-lookupd-tcp-address=flag:1"], over: ServerOptions())
@@ -78,12 +78,12 @@ import Transport
         #expect(options.core.maxMessageTimeout == .seconds(900))
     }
 
-    @Test func `may have names that are none, and they are told`() throws {
+    @Test func `may contain unknown names, which are reported`() throws {
         var options = ServerOptions()
         let file = try ConfigFile(
             path: "x.cfg", text: "nope = 1\nnode_id = 5\nversion = true\n[part]\nmax_msg_size = 3")
         #expect(
-            try file.apply(to: &options, exceptFor: []) == ["node_id", "nope", "part", "version"])
+            try file.apply(to: &options, except: []) == ["node_id", "nope", "part", "version"])
         #expect(options.core.maxMessageBytes == 1_048_576)
     }
 
@@ -103,13 +103,15 @@ import Transport
         ("max_msg_size = 1979-05-27", "max_msg_size = "),
         ("ok = 1\nbroken = [", "line 2"),
     ])
-    func `with a value that is none is refused, with its name`(text: String, reason: String) {
+    func `is refused if a value is invalid, with the name of the option`(
+        text: String, reason: String
+    ) {
         let said = self.reason(text) ?? ""
         #expect(said.hasPrefix("failed to load config file x.cfg - "))
         #expect(said.contains(reason), "\(said)")
     }
 
-    @Test func `that cannot be read is refused by its path`() {
+    @Test func `is refused if it cannot be read, with its path`() {
         for (path, reason) in [("/no/such.cfg", "No such file"), ("/tmp", "Is a directory")] {
             #expect {
                 _ = try ConfigFile(path: path)

@@ -7,25 +7,25 @@ import Transport
 @testable import tally
 
 /// Go, package flag; NSQ, “nsqd”, Command Line Options.
-@Suite struct `A command line of nsqd` {
+@Suite struct `The command line of nsqd` {
     private let flags = FlagSet(name: "nsqd")
 
     private func parse(_ words: String...) throws -> ServerOptions {
         try flags.parse(words, over: ServerOptions()).values
     }
 
-    /// What is wrong with the words.
-    private func mistake(_ words: String...) -> String? {
+    /// The error for a command line.
+    private func parseError(_ words: String...) -> String? {
         do throws(FlagError) {
             _ = try flags.parse(words, over: ServerOptions())
         } catch {
-            if case .mistake(let text) = error { return text }
+            if case .invalid(let text, _) = error { return text }
             return "help"
         }
         return nil
     }
 
-    @Test func `may have one dash or two, and = or a space before the value`() throws {
+    @Test func `accepts one or two dashes, and = or a space before the value`() throws {
         for words in [["-max-msg-size=7"], ["--max-msg-size=7"], ["-max-msg-size", "7"]] {
             let parsed = try flags.parse(words, over: ServerOptions())
             #expect(parsed.values.core.maxMessageBytes == 7)
@@ -37,7 +37,7 @@ import Transport
         #expect(try parse("-http-address=").addresses.http == "")
     }
 
-    @Test func `has booleans that take no word of their own`() throws {
+    @Test func `accepts booleans without a value`() throws {
         #expect(try parse("-snappy=false").core.snappyEnabled == false)
         #expect(try parse("-snappy=0", "--snappy").core.snappyEnabled)
         let parsed = try flags.parse(["-snappy", "false", "-nope"], over: ServerOptions())
@@ -45,7 +45,7 @@ import Transport
         #expect(parsed.rest == ["false", "-nope"])
     }
 
-    @Test func `says by one flag where TLS is required`() throws {
+    @Test func `sets where TLS is required with one flag`() throws {
         #expect(try parse("-tls-required").tls.requirement == .everywhere)
         #expect(try parse("-tls-required=TRUE").tls.requirement == .everywhere)
         #expect(try parse("-tls-required=tcp-https").tls.requirement == .exceptHTTP)
@@ -53,7 +53,7 @@ import Transport
         #expect(try parse("-tls-min-version=TLS1.2").tls.minVersion == .tls12)
     }
 
-    @Test func `gathers what is repeated`() throws {
+    @Test func `collects repeated flags`() throws {
         let options = try parse(
             "-lookupd-tcp-address=a:1", "--lookupd-tcp-address", "b:2,c:3",
             "-e2e-processing-latency-percentile=0.5,1", "-e2e-processing-latency-percentile=.99")
@@ -62,7 +62,7 @@ import Transport
         #expect(try parse("-msg-timeout=1s", "-msg-timeout=2s").core.messageTimeout == .seconds(2))
     }
 
-    @Test func `ends at -- and at the first word that is no flag`() throws {
+    @Test func `ends the flags at -- and at the first other argument`() throws {
         for (words, rest) in [
             (["-deflate", "--", "-nope"], ["-nope"]), (["stray", "-nope"], ["stray", "-nope"]),
             (["-"], ["-"]),
@@ -75,7 +75,7 @@ import Transport
         ("10", 10), ("-10", -10), ("+10", 10), ("0x1F", 31), ("0b101", 5), ("0o17", 15),
         ("017", 15), ("1_000", 1000), ("0", 0),
     ])
-    func `writes integers as Go does`(text: String, number: Int) throws {
+    func `accepts integers in Go's syntax`(text: String, number: Int) throws {
         #expect(try parse("-mem-queue-size=\(text)").core.memoryQueueSize == number)
     }
 
@@ -85,36 +85,37 @@ import Transport
         (".5s", .milliseconds(500)), ("1us", .microseconds(1)), ("3µs", .microseconds(3)),
         ("7ns", .nanoseconds(7)),
     ])
-    func `writes durations as Go does`(text: String, duration: Duration) throws {
+    func `accepts durations in Go's syntax`(text: String, duration: Duration) throws {
         #expect(try parse("-msg-timeout=\(text)").core.messageTimeout == duration)
     }
 
-    @Test func `is refused in Go's words`() {
-        #expect(mistake("-nope") == "flag provided but not defined: -nope")
-        #expect(mistake("--nope=3") == "flag provided but not defined: -nope")
-        #expect(mistake("-max-msg-size") == "flag needs an argument: -max-msg-size")
-        for bad in ["---x", "-=x", "--=x"] { #expect(mistake(bad) == "bad flag syntax: \(bad)") }
+    @Test func `reports errors in Go's words`() {
+        #expect(parseError("-nope") == "flag provided but not defined: -nope")
+        #expect(parseError("--nope=3") == "flag provided but not defined: -nope")
+        #expect(parseError("-max-msg-size") == "flag needs an argument: -max-msg-size")
+        for bad in ["---x", "-=x", "--=x"] { #expect(parseError(bad) == "bad flag syntax: \(bad)") }
         for text in ["x", "", "1.5", "0x", "_1", "1 "] {
             #expect(
-                mistake("-max-msg-size=\(text)")
+                parseError("-max-msg-size=\(text)")
                     == "invalid value \"\(text)\" for flag -max-msg-size: parse error")
         }
         #expect(
-            mistake("-max-msg-size=99999999999999999999")?.hasSuffix("value out of range") == true)
+            parseError("-max-msg-size=99999999999999999999")?.hasSuffix("value out of range")
+                == true)
         for text in ["60", "1m0", "s", "1 s", "", "-"] {
-            #expect(mistake("-msg-timeout=\(text)")?.hasSuffix("parse error") == true, "\(text)")
+            #expect(parseError("-msg-timeout=\(text)")?.hasSuffix("parse error") == true, "\(text)")
         }
         #expect(
-            mistake("-snappy=perhaps")
+            parseError("-snappy=perhaps")
                 == "invalid boolean value \"perhaps\" for -snappy: parse error")
-        #expect(mistake("-worker-id=3")?.hasPrefix("invalid boolean value") == true)
-        #expect(mistake("-log-level=loud")?.contains("-log-level: invalid log level") == true)
-        #expect(mistake("-tls-min-version=ssl9")?.contains("-tls-min-version: unknown") == true)
-        for help in ["-h", "--h", "-help", "--help"] { #expect(mistake(help) == "help") }
+        #expect(parseError("-worker-id=3")?.hasPrefix("invalid boolean value") == true)
+        #expect(parseError("-log-level=loud")?.contains("-log-level: invalid log level") == true)
+        #expect(parseError("-tls-min-version=ssl9")?.contains("-tls-min-version: unknown") == true)
+        for help in ["-h", "--h", "-help", "--help"] { #expect(parseError(help) == "help") }
     }
 
-    /// As `nsqd -help` of 1.3.0 lists them.
-    @Test func `may have every flag that nsqd has`() {
+    /// The flags of `nsqd -help` 1.3.0.
+    @Test func `accepts every flag of nsqd`() {
         let names = """
             auth-http-address broadcast-address broadcast-http-port broadcast-tcp-port config \
             data-path deflate e2e-processing-latency-percentile e2e-processing-latency-window-time \
@@ -134,7 +135,7 @@ import Transport
         #expect(Set(ServerOption.all.map(\.flag)).count == ServerOption.all.count)
     }
 
-    @Test func `is explained flag by flag, ours apart`() throws {
+    @Test func `lists nsqd's flags and then ours in the usage`() throws {
         let usage = flags.usage(ServerOptions())
         #expect(usage.hasPrefix("Usage of nsqd:\n  -auth-http-address value\n    \t"))
         #expect(usage.contains("\n  -msg-timeout duration\n    \t"))

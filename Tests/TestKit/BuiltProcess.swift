@@ -1,9 +1,10 @@
 import Foundation
 
-/// The built binary at work: its output line by line, its end awaited, never left behind.
+/// A child process, by default the built binary. It stores the output line by line, and kills the
+/// process when it is released.
 ///
-/// By `posix_spawn` and `waitpid`: Foundation's `Process` learns of a child's end by a socket that
-/// other children inherit, so that of several at once some never end for it.
+/// It uses `posix_spawn` and `waitpid`, because Foundation's `Process` detects the end of a child
+/// with a socket that other children inherit. With several children, it may never detect the end.
 package final class BuiltProcess: Sendable {
     package let processID: Int32
     private let outcome: Outcome
@@ -12,16 +13,16 @@ package final class BuiltProcess: Sendable {
 
     private static let spawning = NSLock()
 
-    /// The `tally` that was built along with the tests.
+    /// The `tally` binary that was built with the tests.
     package static let tally = URL(filePath: CommandLine.arguments[0])
         .deletingLastPathComponent().appending(component: "tally")
 
-    /// Starts `executable`, the built `tally` unless another is named.
+    /// Starts a program, by default the built `tally`.
     package init(
         _ arguments: [String], executable: URL = BuiltProcess.tally,
         environment: [String: String] = [:], directory: URL? = nil
     ) throws {
-        // One at a time, or another child could inherit a pipe before it is marked.
+        // Without the lock, another child could inherit a pipe before its close-on-exec flag is set.
         Self.spawning.lock()
         defer { Self.spawning.unlock() }
         let (out, error) = (try ClosingPipe(), try ClosingPipe())
@@ -31,7 +32,7 @@ package final class BuiltProcess: Sendable {
         posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0)
         posix_spawn_file_actions_adddup2(&actions, out.writing, STDOUT_FILENO)
         posix_spawn_file_actions_adddup2(&actions, error.writing, STDERR_FILENO)
-        // `env` goes there and then becomes the program, with the same pid.
+        // `env` changes the folder and then executes the program with the same process ID.
         let change = directory.map { ["/usr/bin/env", "-C", $0.path] } ?? []
         let words = CStrings(change + [executable.path] + arguments)
         let variables = CStrings(
@@ -63,25 +64,37 @@ package final class BuiltProcess: Sendable {
         kill(processID, signal)
     }
 
-    /// Waits for the end, and for all of the output.
+    /// Waits for the end of the process and of its output.
     ///
-    /// - Returns: the exit status; that of a signal is its number, negative; `nil` after `timeout`.
+    /// - Returns: the exit status, or the negative number of the signal that ended the process; `nil`
+    ///   if the process has not ended after `timeout` seconds.
     package func status(timeout: TimeInterval = 60) -> Int32? {
         outcome.wait(timeout) { $0.openStreams == 0 ? $0.status : nil }
     }
 
+    /// Waits for the end of the output, at most 60 seconds.
+    ///
+    /// - Returns: all lines of the stream.
     package func lines(of stream: Stream) -> [String] {
+        datedLines(of: stream).map(\.text)
+    }
+
+    /// Waits for the end of the output, at most 60 seconds.
+    ///
+    /// - Returns: all lines of the stream, each with the time of its arrival.
+    package func datedLines(of stream: Stream) -> [(date: Date, text: String)] {
+        outcome.wait(60) { $0.openStreams == 0 ? $0.lines[stream] : nil } ?? []
+    }
+
+    /// The lines of a process that still runs. Output that the process has written may be missing,
+    /// so a test must not expect a line here without waiting for it.
+    package func linesSoFar(of stream: Stream) -> [String] {
         outcome.lines(of: stream).map(\.text)
     }
 
-    /// The lines, and when each had come.
-    package func datedLines(of stream: Stream) -> [(date: Date, text: String)] {
-        outcome.lines(of: stream)
-    }
-
-    /// Waits for a line that holds `text`.
+    /// Waits for a line that contains `text`.
     ///
-    /// - Returns: the line, or `nil` if all ended without one, or `timeout` has passed.
+    /// - Returns: the line; `nil` if the output ends without one, or after `timeout` seconds.
     package func line(
         containing text: String, of stream: Stream = .standardError, timeout: TimeInterval = 60
     ) -> String? {
@@ -93,8 +106,8 @@ package final class BuiltProcess: Sendable {
     }
 }
 
-/// What is known of a child by now. Its threads keep it, not the process's owner.
-// SAFETY: everything is behind the condition.
+/// The output and the status of a child. The threads that read them retain it.
+// SAFETY: the condition guards all state.
 private final class Outcome: @unchecked Sendable {
     struct State {
         var lines: [BuiltProcess.Stream: [(date: Date, text: String)]] = [
@@ -113,7 +126,7 @@ private final class Outcome: @unchecked Sendable {
         condition.withLock { state.lines[stream]! }
     }
 
-    /// Waits until `look` finds what it looks for.
+    /// Waits until `look` returns a value.
     func wait<Found>(_ timeout: TimeInterval, for look: (State) -> Found?) -> Found? {
         let deadline = Date(timeIntervalSinceNow: timeout)
         return condition.withLock {
@@ -165,7 +178,7 @@ private final class Outcome: @unchecked Sendable {
     }
 }
 
-/// A pipe whose ends no other child inherits.
+/// A pipe whose ends are closed in other children.
 private struct ClosingPipe {
     let reading: Int32
     let writing: Int32
@@ -180,7 +193,7 @@ private struct ClosingPipe {
     }
 }
 
-/// Texts as C wants them: a list of pointers that ends with none.
+/// C strings, as an array of pointers that ends with a null pointer.
 private final class CStrings {
     let pointers: [UnsafeMutablePointer<CChar>?]
 
@@ -194,9 +207,9 @@ private final class CStrings {
 }
 
 extension BuiltProcess {
-    /// Starts `tally` with `arguments`, which make it listen, and waits until it does.
+    /// Starts a program that listens for TCP, and waits until its log contains the address.
     ///
-    /// - Returns: the process and the address that its log names.
+    /// - Returns: the process and its address.
     package static func listening(
         _ arguments: [String], executable: URL = BuiltProcess.tally,
         environment: [String: String] = [:], directory: URL? = nil
@@ -205,23 +218,26 @@ extension BuiltProcess {
             arguments, executable: executable, environment: environment, directory: directory)
         let mark = "TCP: listening on "
         guard let line = process.line(containing: mark), let range = line.range(of: mark) else {
-            throw NotListening(lines: process.lines(of: .standardError))
+            throw NotListening(lines: process.linesSoFar(of: .standardError))
         }
         return (process, String(line[range.upperBound...]))
     }
 
-    /// What a process said that was to listen and did not.
+    /// The standard error of a process that ended or was silent instead of listening.
     package struct NotListening: Error {
         package let lines: [String]
     }
 }
 
 extension BuiltProcess {
-    /// Starts `tally nsqd` on free ports.
+    /// Starts `tally nsqd` on free ports. Messages are stored in memory only, unless the arguments
+    /// name a data path.
     package static func broker(
         _ arguments: [String] = []
     ) throws -> (process: BuiltProcess, address: String) {
-        try listening(
-            ["nsqd", "--tcp-address=127.0.0.1:0", "--http-address=127.0.0.1:0"] + arguments)
+        let hasDataPath = arguments.contains { $0.hasPrefix("--data-path=") }
+        return try listening(
+            ["nsqd", "--tcp-address=127.0.0.1:0", "--http-address=127.0.0.1:0"]
+                + (hasDataPath ? [] : ["--memory-only"]) + arguments)
     }
 }

@@ -1,23 +1,23 @@
 import Foundation
 
-/// A daemon of its own for one test: the built binary as `nsqd`, or the nsqd that `NSQD_PROGRAM`
-/// names. That a test holds there too shows that it states NSQ's behaviour and not only ours.
+/// An nsqd process for one test: the built binary, or the nsqd that `NSQD_PROGRAM` names. A test that
+/// passes with both asserts NSQ's behavior.
 package struct RunningNSQD: Sendable {
     package let process: BuiltProcess
     package let tcpAddress: String
     package let httpAddress: String
     private let folder: TemporaryFolder?
 
-    /// The nsqd to be asked instead of ours.
+    /// The program that `NSQD_PROGRAM` names; `nil` for the built binary.
     package static let named = ProcessInfo.processInfo.environment["NSQD_PROGRAM"]
         .map { URL(filePath: $0) }
 
-    /// Another nsqd than ours is asked.
+    /// `true` if the tests run against the nsqd of `NSQD_PROGRAM`.
     package static var isForeign: Bool { named != nil }
 
-    /// Starts one on free ports.
+    /// Starts an nsqd on free ports.
     ///
-    /// - Parameter dataPath: what outlives it; by default a folder that goes with it.
+    /// - Parameter dataPath: the data path; by default a temporary folder.
     package init(_ flags: [String] = [], dataPath: String? = nil) throws {
         folder = dataPath == nil ? try TemporaryFolder() : nil
         let place = dataPath ?? folder!.url.path
@@ -29,29 +29,29 @@ package struct RunningNSQD: Sendable {
             words, executable: Self.named ?? BuiltProcess.tally)
         let mark = "HTTP: listening on "
         guard let line = process.line(containing: mark), let range = line.range(of: mark) else {
-            throw BuiltProcess.NotListening(lines: process.lines(of: .standardError))
+            throw BuiltProcess.NotListening(lines: process.linesSoFar(of: .standardError))
         }
         httpAddress = String(line[range.upperBound...])
     }
 
-    /// The real one hears of signals only some time after it has begun to listen, and nothing that
-    /// can be seen from outside says when; ours does before.
+    /// Waits until nsqd handles signals. The real nsqd installs its handlers some time after it
+    /// listens, and nothing observable shows when. The built binary installs them before.
     package static func waitUntilItHearsSignals() {
         if isForeign { Thread.sleep(forTimeInterval: 0.5) }
     }
 
-    /// Ends it as a service manager would.
+    /// Sends SIGTERM and waits for the end.
     ///
-    /// - Returns: whether it ended as it should.
+    /// - Returns: `true` if the exit status is 0.
     @discardableResult
     package func stop() -> Bool {
         process.send(SIGTERM)
         let status = process.status(timeout: 20)
-        // See `waitUntilItHearsSignals`: what only asks for an end need not wait.
+        // The real nsqd may not have installed its signal handlers yet.
         return status == 0 || (Self.isForeign && status == -SIGTERM)
     }
 
-    /// Where it serves HTTPS, if it has a certificate.
+    /// The address for HTTPS; `nil` without a certificate.
     package var httpsAddress: String? {
         let mark = "HTTPS: listening on "
         let line = process.line(containing: mark, timeout: 20)

@@ -1,13 +1,14 @@
 import Foundation
+import TallyBasics
 
-/// Random numbers that come again with the same seed (SplitMix64).
+/// A `SplitMix64` that keeps its seed, so that a failed test can print the command that repeats it.
 package struct SeededGenerator: RandomNumberGenerator, Sendable {
     package let seed: UInt64
-    private var state: UInt64
+    private var generator: SplitMix64
 
     package init(seed: UInt64) {
         self.seed = seed
-        state = seed
+        generator = SplitMix64(seed: seed)
     }
 
     /// Starts from `TALLY_SEED` if the environment has one, else anywhere.
@@ -21,11 +22,5 @@ package struct SeededGenerator: RandomNumberGenerator, Sendable {
         "repeat with: TALLY_SEED=\(seed) swift test --filter \(filter)"
     }
 
-    package mutating func next() -> UInt64 {
-        state &+= 0x9e37_79b9_7f4a_7c15
-        var mixed = state
-        mixed = (mixed ^ (mixed >> 30)) &* 0xbf58_476d_1ce4_e5b9
-        mixed = (mixed ^ (mixed >> 27)) &* 0x94d0_49bb_1331_11eb
-        return mixed ^ (mixed >> 31)
-    }
+    package mutating func next() -> UInt64 { generator.next() }
 }

@@ -1,10 +1,9 @@
 import Foundation
 
-/// A disk in memory, for the time of one test: the processes that are started on it see it in
-/// `folder`, and nobody else does. That takes no rights but to a name space of one's own, which some
-/// machines refuse.
+/// A disk in memory for one test. Only processes that are started with its methods see its contents
+/// in `folder`. It requires user and mount name spaces, which some machines do not permit.
 package final class SmallDisk: Sendable {
-    /// Holds the name space until the test lets go of the disk.
+    /// A process that keeps the name space alive.
     private let keeper: BuiltProcess
     private let place: TemporaryFolder
 
@@ -14,7 +13,7 @@ package final class SmallDisk: Sendable {
         let reasons: [String]
     }
 
-    /// - Throws: why this machine does not let us.
+    /// - Throws: `Refused` if the machine does not permit name spaces.
     package init(mebibytes: Int) throws {
         place = try TemporaryFolder()
         let mount = "mount -t tmpfs -o size=\(mebibytes)m tally \"$0\""
@@ -23,14 +22,14 @@ package final class SmallDisk: Sendable {
                 + ["\(mount) && echo mounted && exec sleep infinity", place.url.path],
             executable: URL(filePath: "/usr/bin/unshare"))
         guard keeper.line(containing: "mounted", of: .standardOutput) != nil else {
-            throw Refused(reasons: keeper.lines(of: .standardError))
+            throw Refused(reasons: keeper.linesSoFar(of: .standardError))
         }
     }
 
-    /// Where its processes find it.
+    /// The folder in which the processes see the disk.
     package var folder: URL { place.url }
 
-    // MARK: Its processes
+    // MARK: Processes
 
     private static let nsenter = URL(filePath: "/usr/bin/nsenter")
 
@@ -39,21 +38,21 @@ package final class SmallDisk: Sendable {
             + [BuiltProcess.tally.path] + arguments
     }
 
-    /// Starts `tally` with `arguments` on it.
+    /// Starts `tally` in the name space of the disk.
     package func process(_ arguments: [String]) throws -> BuiltProcess {
         try BuiltProcess(words(arguments), executable: Self.nsenter)
     }
 
-    /// The same, where that listens; see ``BuiltProcess/listening(_:executable:environment:directory:)``.
+    /// Starts `tally` and waits until it listens; see ``BuiltProcess/listening(_:executable:environment:directory:)``.
     package func listening(
         _ arguments: [String]
     ) throws -> (process: BuiltProcess, address: String) {
         try BuiltProcess.listening(words(arguments), executable: Self.nsenter)
     }
 
-    // MARK: Its files
+    // MARK: Files
 
-    /// Takes so much of it.
+    /// Writes a file of zeros.
     package func put(_ name: String, mebibytes: Int) throws {
         try Data(count: mebibytes << 20).write(to: seen(name))
     }
@@ -64,6 +63,6 @@ package final class SmallDisk: Sendable {
 
     private func seen(_ name: String) -> URL { seen.appending(component: name) }
 
-    /// The folder as we see it, who do not stand in its name space.
+    /// The folder as processes outside the name space see it.
     package var seen: URL { URL(filePath: "/proc/\(keeper.processID)/root\(folder.path)") }
 }

@@ -1,6 +1,6 @@
 import Foundation
 
-/// A folder of its own for one test, gone when the test lets go of it.
+/// A new folder for one test, which is deleted when the object is released.
 package final class TemporaryFolder: Sendable {
     package let url: URL
 

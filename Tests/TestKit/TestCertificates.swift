@@ -1,7 +1,7 @@
 import Foundation
 
-/// Certificates made for one test by the `openssl` command, gone when it lets go of them: an
-/// authority, a server and a client that it has signed, and a client that nobody has.
+/// Certificates for one test, made by the `openssl` command: a CA, a server and a client that the CA
+/// has signed, and a self-signed client. Their files are deleted when the object is released.
 package final class TestCertificates: Sendable {
     private let folder: TemporaryFolder
 
@@ -39,6 +39,27 @@ package final class TestCertificates: Sendable {
         server = try make("server", signed + leaf + names)
         client = try make("client", signed + leaf)
         stranger = try make("stranger", leaf)
+    }
+
+    /// Writes the stranger's certificate with a zero byte in its common name.
+    ///
+    /// - Returns: the path of a PEM file. The certificate's signature is invalid.
+    package func stranger(withZeroIn start: String, _ end: String) throws -> String {
+        let lines = try String(contentsOfFile: stranger.certificate, encoding: .utf8)
+            .split(separator: "\n")
+        let encoded = lines.filter { !$0.hasPrefix("-----") }.joined()
+        var bytes = Array(Data(base64Encoded: encoded) ?? Data())
+        for place in bytes.indices
+        where bytes[place...].starts(with: start.utf8)
+            && bytes[place...].dropFirst(start.utf8.count + 1).starts(with: end.utf8)
+        {
+            bytes[place + start.utf8.count] = 0
+        }
+        let file = folder.path("zero.pem")
+        let text = Data(bytes).base64EncodedString(options: .lineLength64Characters)
+        try "-----BEGIN CERTIFICATE-----\n\(text)\n-----END CERTIFICATE-----\n"
+            .write(toFile: file, atomically: true, encoding: .utf8)
+        return file
     }
 
     private static func openssl(_ arguments: [String]) throws {

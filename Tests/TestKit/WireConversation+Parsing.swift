@@ -1,6 +1,6 @@
 import Foundation
 
-/// A line of a conversation's file that cannot be read.
+/// A malformed line of a conversation file.
 package struct WireConversationError: Error, CustomStringConvertible {
     package let file: String
     package let line: Int
@@ -10,7 +10,7 @@ package struct WireConversationError: Error, CustomStringConvertible {
 }
 
 extension WireConversation {
-    /// The conversations in `folder`, by name.
+    /// Parses all conversation files in a folder, sorted by name.
     package static func all(in folder: URL) throws -> [WireConversation] {
         try FileManager.default.contentsOfDirectory(at: folder, includingPropertiesForKeys: nil)
             .filter { $0.pathExtension == "txt" }
@@ -54,7 +54,7 @@ private struct Unreadable: Error {
     let reason: String
 }
 
-/// What stands above the first step.
+/// The settings before the first step of a file.
 private struct Head {
     var story: [Substring] = []
     var recordedFrom: String?
@@ -83,7 +83,7 @@ extension Substring {
 }
 
 extension WireConversation.Step {
-    /// - Returns: `nil` if the line is none: empty, a comment, or a line of the head.
+    /// - Returns: `nil` if the line is empty, a comment, or a setting.
     fileprivate init?(parsing line: Substring, number: Int) throws(Unreadable) {
         if line.hasPrefix("wait "), line.hasSuffix("ms"),
             let milliseconds = Int(line.dropFirst(5).dropLast(2))
@@ -145,7 +145,7 @@ extension WireText {
     }
 }
 
-/// Reads the pieces of a text one after another, all of them ASCII.
+/// Parses the pieces of an ASCII text in order.
 private struct PieceReader {
     var rest: ArraySlice<UInt8>
 
@@ -160,7 +160,7 @@ private struct PieceReader {
         }
     }
 
-    /// `"…"` or `'…'`, with C's escapes.
+    /// Parses `"…"` or `'…'` with the escapes of C.
     private mutating func quoted() throws(Unreadable) -> [UInt8] {
         let quote = rest.removeFirst()
         var bytes: [UInt8] = []
@@ -182,7 +182,7 @@ private struct PieceReader {
         }
     }
 
-    /// `*N` behind a quoted piece.
+    /// Parses the repeat count `*N` after a quoted piece.
     private mutating func times() throws(Unreadable) -> Int {
         guard rest.first == UInt8(ascii: "*") else { return 1 }
         rest.removeFirst()
@@ -204,7 +204,7 @@ private struct PieceReader {
         }
     }
 
-    /// Everything up to the next space.
+    /// Parses the characters up to the next space.
     private mutating func characters() -> String {
         let word = rest.prefix { $0 != UInt8(ascii: " ") }
         rest = rest.dropFirst(word.count)

@@ -1,11 +1,9 @@
 import Foundation
 
-/// A conversation between clients and a broker, as a file of `Fixtures/wire` tells it: what was
-/// sent, and what nsqd answered.
+/// A recorded conversation between clients and nsqd, as a file of `Fixtures/wire` describes it.
 ///
-/// A value without a player: the tests of the codec read it, those of the broker's core feed it
-/// bytes and compare what comes out, and against a socket it shows how some other nsqd differs.
-/// `Fixtures/wire/README.md` explains the format.
+/// Tests of the codec parse its bytes, tests of the broker core replay it without sockets, and
+/// end-to-end tests replay it over sockets. `Fixtures/wire/README.md` explains the format.
 package struct WireConversation: Sendable, Equatable {
     /// The file's name without its extension.
     package let name: String
@@ -13,14 +11,14 @@ package struct WireConversation: Sendable, Equatable {
     package let recordedFrom: String
     /// The broker's command line flags, as nsqd spells them.
     package let flags: [String]
-    /// What the auth server of the recording answered, if there was one.
+    /// The response of the authorization server in the recording; `nil` without one.
     package let authServerAnswer: String?
     package let steps: [Step]
 
     package struct Step: Sendable, Equatable {
-        /// Which line of the file says so.
+        /// The line number of the step in the file.
         package let line: Int
-        /// Which client speaks or is spoken to; empty where the file does not name it.
+        /// The name of the client; empty if the file has only one.
         package let client: String
         package let action: Action
     }
@@ -28,15 +26,15 @@ package struct WireConversation: Sendable, Equatable {
     package enum Action: Sendable, Equatable {
         case send(WireText)
         case sendByteByByte(WireText)
-        /// The client sends no more: it half closes its connection.
+        /// The client shuts down its write side.
         case end
-        /// The next thing that the client gets is this frame.
+        /// The client receives this frame next.
         case expect(FrameKind, WireText)
-        /// By now the client has got everything that came for it.
+        /// The client receives nothing more now.
         case expectNothing
         /// The broker closes the connection, with or without a reset.
         case expectClose
-        /// Time passes: a socket waits, and a broker without a clock is told so.
+        /// This much time passes.
         case wait(Duration)
     }
 
@@ -61,13 +59,13 @@ extension WireConversation: CustomStringConvertible {
     package var description: String { name }
 }
 
-/// Bytes with holes for what only the run can tell: message IDs and times.
+/// Bytes with placeholders for message IDs and times, which differ in each run.
 package struct WireText: Sendable, Equatable {
     package enum Piece: Sendable, Equatable {
         case bytes([UInt8])
-        /// The 16 bytes of a message's ID; one number, one ID.
+        /// The 16 bytes of a message ID. Equal numbers mean equal IDs.
         case id(Int)
-        /// The 8 bytes of a message's time; one number, one time.
+        /// The 8 bytes of a message's timestamp. Equal numbers mean equal timestamps.
         case time(Int)
         /// Any bytes, or none.
         case anything
@@ -77,14 +75,14 @@ package struct WireText: Sendable, Equatable {
 
     package init(_ pieces: [Piece]) { self.pieces = pieces }
 
-    /// The IDs and times that a run has met so far, by their numbers in the file.
+    /// The IDs and times that a run has received so far, by their numbers in the file.
     package struct Met: Sendable {
         private var ids: [Int: [UInt8]] = [:]
         private var times: [Int: [UInt8]] = [:]
 
         package init() {}
 
-        /// The ID met under `number`; one made up from the number as long as none was met.
+        /// The ID for a number; before it is received, an ID that is derived from the number.
         package func id(_ number: Int) -> [UInt8] {
             ids[number] ?? Array(("0000000000000000" + String(number, radix: 16)).utf8.suffix(16))
         }
@@ -93,7 +91,10 @@ package struct WireText: Sendable, Equatable {
             times[number] ?? withUnsafeBytes(of: UInt64(number).bigEndian) { Array($0) }
         }
 
-        /// One number is one ID, and another number another; times of two messages may be equal.
+        /// Stores the value of a placeholder. Different numbers must have different IDs, but may have equal
+        /// times.
+        ///
+        /// - Returns: `false` if the value contradicts an earlier one.
         fileprivate mutating func meet(_ piece: Piece, as bytes: [UInt8]) -> Bool {
             switch piece {
             case .id(let number):
@@ -109,7 +110,7 @@ package struct WireText: Sendable, Equatable {
         }
     }
 
-    /// The bytes, with the holes filled by what was met and `anything` left empty.
+    /// The bytes with the received values in the placeholders. `anything` stays empty.
     package func bytes(after met: Met = Met()) -> [UInt8] {
         pieces.flatMap { piece -> [UInt8] in
             switch piece {
@@ -121,7 +122,7 @@ package struct WireText: Sendable, Equatable {
         }
     }
 
-    /// Whether `data` is this text; if so, what stands in the holes counts as met from now on.
+    /// Returns `true` if `data` matches this text, and then stores the values of its placeholders.
     package func matches(_ data: [UInt8], met: inout Met) -> Bool {
         var attempt = met
         guard Self.match(pieces[...], data[...], &attempt) else { return false }

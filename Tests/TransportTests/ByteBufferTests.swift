@@ -3,7 +3,7 @@ import Testing
 import Transport
 
 @Suite struct `A byte buffer` {
-    @Test func `gives what it was given, in order, whatever is taken between`() {
+    @Test func `returns appended bytes in order for any interleaving of append and consume`() {
         var generator = SeededGenerator()
         let buffer = ByteBuffer()
         var expected: [UInt8] = []

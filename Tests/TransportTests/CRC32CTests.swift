@@ -3,8 +3,8 @@ import Testing
 
 @testable import Transport
 
-@Suite struct `A CRC-32C` {
-    /// RFC 3720, B.4, and the check value of every catalogue of CRCs.
+@Suite struct `A CRC-32C checksum` {
+    /// Values from RFC 3720, B.4, and the usual check value.
     static let known: [([UInt8], UInt32)] = [
         ([], 0),
         (Array("123456789".utf8), 0xe306_9283),
@@ -14,12 +14,12 @@ import Testing
         ((0..<32).reversed(), 0x113f_db5c),
     ]
 
-    @Test(arguments: known) func `is as published`(bytes: [UInt8], crc: UInt32) {
+    @Test(arguments: known) func `matches published values`(bytes: [UInt8], crc: UInt32) {
         #expect(bytes.withUnsafeBytes { CRC32C.checksum($0) } == crc)
         #expect(bytes.withUnsafeBytes { CRC32C.checksumByTables($0) } == crc)
     }
 
-    @Test func `is the same by the processor and by tables, at any length and place`() {
+    @Test func `is the same with the CPU instruction and with tables`() {
         var generator = SeededGenerator()
         let bytes = randomBytes(5000, by: &generator)
         for _ in 0..<200 {
@@ -33,8 +33,8 @@ import Testing
         }
     }
 
-    /// The framing format's rule, worked out by hand for the check value.
-    @Test func `is masked as snappy's frames have it`() {
+    /// The framing format's rule, calculated by hand for the check value.
+    @Test func `is masked by snappy's rule`() {
         let crc: UInt32 = 0xe306_9283
         let masked = (crc >> 15 | crc << 17) &+ 0xa282_ead8
         #expect(Array("123456789".utf8).withUnsafeBytes { CRC32C.masked($0) } == masked)

@@ -6,7 +6,7 @@ import Transport
     enum Compression: CaseIterable {
         case none, deflate, snappy
 
-        var layer: (any Layer)? {
+        var layer: (any TransportLayer)? {
             switch self {
             case .none: nil
             case .deflate: Deflate(level: 6)
@@ -16,7 +16,7 @@ import Transport
     }
 
     @Test(arguments: [false, true], Compression.allCases)
-    func `carries both ways what it is given, in every combination`(
+    func `transfers bytes in both directions in every combination of layers`(
         hasTLS: Bool, compression: Compression
     ) throws {
         var generator = SeededGenerator()
@@ -37,7 +37,7 @@ import Transport
     }
 
     @Test(arguments: Compression.allCases)
-    func `keeps what comes right behind the handshake for the layer above`(
+    func `passes bytes right after the handshake to the compression layer`(
         compression: Compression
     ) throws {
         let pair = try makePair(true)

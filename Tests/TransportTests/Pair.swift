@@ -2,7 +2,7 @@ import TestKit
 import Testing
 import Transport
 
-/// A server's and a client's end of a connection, and nothing between them.
+/// Both ends of a connection without a network.
 struct Pair {
     let server: LayeredStream
     let client: LayeredStream
@@ -21,7 +21,7 @@ struct Pair {
         client = LayeredStream(tls: nil)
     }
 
-    /// Until both ends are content; a failure of either side is thrown.
+    /// Completes the handshake. An error of either end is thrown.
     func shakeHands() throws {
         var generator = SeededGenerator(seed: 1)
         try shakeHands(cutting: &generator)
@@ -37,7 +37,7 @@ struct Pair {
         #expect(client.isEstablished && server.isEstablished)
     }
 
-    /// Carries what the sender has on its wire.
+    /// Transfers the sender's encoded bytes.
     func pass(_ sender: LayeredStream, _ receiver: LayeredStream) throws {
         defer { sender.wire.clear() }
         try receiver.receive(sender.wire.bytes)
@@ -54,7 +54,7 @@ struct Pair {
         }
     }
 
-    /// Sends `bytes` in pieces with flushes between, and gives back what has arrived.
+    /// Sends `bytes` in pieces with flushes, and returns the received bytes.
     func carry(
         _ bytes: [UInt8], _ sender: LayeredStream, _ receiver: LayeredStream,
         cutting generator: inout SeededGenerator

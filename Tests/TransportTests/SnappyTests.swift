@@ -5,7 +5,7 @@ import Transport
 @Suite struct `A snappy stream` {
     private static let identifier: [UInt8] = [0xff, 6, 0, 0] + Array("sNaPpY".utf8)
 
-    @Test func `comes out as it went in, however it is cut`() throws {
+    @Test func `is decoded to the sent bytes for any split`() throws {
         var generator = SeededGenerator()
         for _ in 0..<10 {
             let plain = mixedBytes(Int.random(in: 1...400_000, using: &generator), by: &generator)
@@ -15,7 +15,7 @@ import Transport
         }
     }
 
-    @Test func `of python-snappy's is understood`() throws {
+    @Test func `from python-snappy is decoded`() throws {
         var generator = SeededGenerator()
         let plain = try fixture("plays/mixed.jsonl")
         let wire = try fixture("transport/mixed.jsonl.snappy")
@@ -23,14 +23,14 @@ import Transport
         #expect(try SnappyFrames().decode(wire, by: &generator) == plain)
     }
 
-    @Test func `begins with its identifier, once`() throws {
+    @Test func `starts with its identifier once`() throws {
         let stream = SnappyFrames()
         let first = stream.encode([1])
         #expect(first.starts(with: Self.identifier))
         #expect(!stream.encode([2]).starts(with: Self.identifier))
     }
 
-    @Test func `may say its identifier again, and skip what nobody knows`() throws {
+    @Test func `may repeat its identifier and contain skippable chunks`() throws {
         let sender = SnappyFrames()
         let padding: [UInt8] = [0xfe, 0, 0, 2] + [UInt8](repeating: 7, count: 2 << 16)
         let wire =
@@ -40,7 +40,7 @@ import Transport
         #expect(try SnappyFrames().decode(wire, by: &generator) == [1, 2, 3])
     }
 
-    @Test func `holds plain chunks where compression does not pay`() throws {
+    @Test func `contains plain chunks for incompressible data`() throws {
         var generator = SeededGenerator()
         let noise = randomBytes(1000, by: &generator)
         let wire = SnappyFrames().encode(noise)
@@ -49,8 +49,8 @@ import Transport
         #expect(SnappyFrames().encode([UInt8](repeating: 0, count: 1000))[10] == 0x00)
     }
 
-    /// pynsq reads TLS record by record, and needs a whole chunk each time.
-    @Test func `has no chunk that is longer than a TLS record`() throws {
+    /// pynsq reads TLS record by record and needs a whole chunk per read.
+    @Test func `has no chunk longer than a TLS record`() throws {
         var generator = SeededGenerator()
         let wire = SnappyFrames().encode(randomBytes(200_000, by: &generator))
         var chunks = 0
@@ -65,14 +65,14 @@ import Transport
         #expect(chunks == 13)
     }
 
-    @Test func `is read no further than it was asked for`() throws {
+    @Test func `is decoded up to the limit per call`() throws {
         let wire = SnappyFrames().encode([UInt8](repeating: 0, count: 10 << 20))
         let plain = ByteBuffer()
         let stream = SnappyFrames()
         try wire.withUnsafeBytes { bytes in
             var bytes = bytes
             var portions = 0
-            while try stream.incoming(&bytes, into: plain, limit: 100_000) {
+            while try stream.decode(&bytes, into: plain, limit: 100_000) {
                 #expect(plain.count < 100_000 + 16_000)
                 plain.clear()
                 portions += 1
@@ -81,7 +81,7 @@ import Transport
         }
     }
 
-    @Test func `with a changed byte is refused, or the change was where nothing is kept`() throws {
+    @Test func `with a changed byte is rejected or decoded to the same data`() throws {
         var generator = SeededGenerator()
         let plain = mixedBytes(3000, by: &generator)
         let wire = SnappyFrames().encode(plain)
@@ -106,12 +106,12 @@ import Transport
             ("a compressed chunk above any need", identifier + [0x00, 0, 0, 2]),
             ("no room for a checksum", identifier + [0x01, 3, 0, 0, 0, 0, 0]),
             ("a bad checksum", identifier + [0x01, 5, 0, 0, 0, 0, 0, 0, 1]),
-            // It says that it holds 4 GiB.
+            // The header declares 4 GiB.
             ("a bomb", identifier + [0x00, 9, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0x0f]),
             ("nonsense", identifier + [0x00, 8, 0, 0, 0, 0, 0, 0, 0x08, 0xff, 0xff, 0xff]),
             ("nothing at all", identifier + [0x00, 4, 0, 0, 0, 0, 0, 0]),
         ] as [(String, [UInt8])])
-    func `that makes no sense is refused`(what: String, wire: [UInt8]) {
+    func `that is invalid is rejected`(what: String, wire: [UInt8]) {
         #expect(throws: TransportError.self, "\(what)") { try SnappyFrames().decode(wire) }
     }
 }

@@ -3,8 +3,8 @@ import TestKit
 import Testing
 import Transport
 
-extension Layer {
-    /// Takes `wire` in pieces of random lengths, `limit` plain bytes at a time.
+extension TransportLayer {
+    /// Decodes `wire` in pieces of random lengths, up to `limit` plain bytes per call.
     func decode(
         _ wire: [UInt8], limit: Int = 1 << 20, by generator: inout SeededGenerator
     ) throws -> [UInt8] {
@@ -18,7 +18,7 @@ extension Layer {
         return Array(plain.bytes)
     }
 
-    /// Takes `wire` at one go.
+    /// Decodes `wire` in one piece.
     func decode(_ wire: [UInt8]) throws -> [UInt8] {
         let plain = ByteBuffer()
         try take(wire, into: plain, limit: 1 << 20)
@@ -28,19 +28,19 @@ extension Layer {
     private func take(_ wire: [UInt8], into plain: ByteBuffer, limit: Int) throws {
         try wire.withUnsafeBytes { bytes in
             var bytes = bytes
-            while try incoming(&bytes, into: plain, limit: limit) {}
+            while try decode(&bytes, into: plain, limit: limit) {}
             #expect(bytes.isEmpty || hasEnded)
         }
     }
 
-    /// Sends `plain` in pieces of random lengths, with a flush now and then and at the end.
+    /// Encodes `plain` in pieces of random lengths, with random flushes and one at the end.
     func encode(_ plain: [UInt8], by generator: inout SeededGenerator) -> [UInt8] {
         let wire = ByteBuffer()
         var rest = plain[...]
         while !rest.isEmpty {
             let piece = rest.prefix(Int.random(in: 1...100_000, using: &generator))
             rest = rest.dropFirst(piece.count)
-            Array(piece).withUnsafeBytes { outgoing($0, into: wire) }
+            Array(piece).withUnsafeBytes { encode($0, into: wire) }
             if Bool.random(using: &generator) { flush(into: wire) }
         }
         flush(into: wire)
@@ -49,13 +49,13 @@ extension Layer {
 
     func encode(_ plain: [UInt8]) -> [UInt8] {
         let wire = ByteBuffer()
-        plain.withUnsafeBytes { outgoing($0, into: wire) }
+        plain.withUnsafeBytes { encode($0, into: wire) }
         flush(into: wire)
         return Array(wire.bytes)
     }
 }
 
-/// Bytes that compress, and bytes that do not, in turns.
+/// Alternating compressible and incompressible bytes.
 func mixedBytes(_ count: Int, by generator: inout SeededGenerator) -> [UInt8] {
     var bytes: [UInt8] = []
     bytes.reserveCapacity(count)

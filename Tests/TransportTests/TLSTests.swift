@@ -10,7 +10,7 @@ import Transport
     // MARK: Handshakes
 
     @Test(arguments: TLSVersion.allCases)
-    func `is agreed on by a client of any version`(version: TLSVersion) throws {
+    func `is negotiated with a client of any version`(version: TLSVersion) throws {
         var trusting = clientOptions
         trusting.minVersion = .tls10
         trusting.maxVersion = version
@@ -21,7 +21,29 @@ import Transport
         #expect(try #require(pair.server.tls).cipherSuite.hasPrefix("TLS_"))
     }
 
-    @Test func `is not agreed on below the lowest version`() throws {
+    @Test(arguments: TLSVersion.allCases)
+    func `has the system's security level as a client of any minimum version`(
+        version: TLSVersion
+    ) throws {
+        var options = clientOptions
+        options.minVersion = version
+        #expect(
+            try TLSContext(client: options).securityLevel == TLSContext.systemSecurityLevel)
+    }
+
+    @Test func `has the common name of the client with all its bytes`() throws {
+        var options = serverOptions
+        // The changed name makes the signature invalid, so the server must not verify it.
+        options.clientAuth = .require
+        var client = clientOptions
+        client.certificateFile = try certificates.stranger(withZeroIn: "stran", "er")
+        client.keyFile = certificates.stranger.key
+        let pair = try Pair(options, client)
+        try pair.shakeHands()
+        #expect(pair.server.tls?.peerCommonName == "stran\u{0}er")
+    }
+
+    @Test func `is rejected below the minimum version`() throws {
         var strict = serverOptions
         strict.minVersion = .tls13
         var old = clientOptions
@@ -32,13 +54,13 @@ import Transport
         #expect(!pair.server.wire.isEmpty, "the client is told why")
     }
 
-    @Test func `is not agreed on by a client that expects another server`() throws {
+    @Test func `is rejected by a client that expects another server name`() throws {
         let pair = try Pair(serverOptions, clientOptions, serverName: "elsewhere.example")
         #expect(throws: TransportError.self) { try pair.shakeHands() }
         #expect(!pair.client.isEstablished)
     }
 
-    @Test func `is not agreed on by a client that trusts others`() throws {
+    @Test func `is rejected by a client that trusts other authorities`() throws {
         var others = clientOptions
         others.trust = .authorities(file: certificates.stranger.certificate)
         let pair = try Pair(serverOptions, others)
@@ -52,7 +74,7 @@ import Transport
         (TLSServerOptions.ClientAuth.none, [Shown.nothing, .stranger, .signed]),
         (.require, [.stranger, .signed]), (.requireVerified, [.signed]),
     ])
-    func `lets in the clients that the policy allows`(
+    func `accepts the clients that the policy allows`(
         policy: TLSServerOptions.ClientAuth, allowed: [Shown]
     ) throws {
         for shown in Shown.allCases {
@@ -82,7 +104,7 @@ import Transport
         }
     }
 
-    @Test func `is not agreed on with somebody who talks of other things`() throws {
+    @Test func `is rejected with a peer that does not use TLS`() throws {
         for nonsense in ["GET / HTTP/1.1\r\n\r\n", "  V2IDENTIFY\n", "\u{16}\u{3}\u{1}\u{ff}"] {
             let pair = try Pair(serverOptions, clientOptions)
             let bytes = Array(nonsense.utf8) + [UInt8](repeating: 0, count: 100)
@@ -92,9 +114,9 @@ import Transport
         }
     }
 
-    // MARK: Talk
+    // MARK: Data
 
-    @Test func `carries both ways what it is given, however it is cut`() throws {
+    @Test func `transfers bytes in both directions for any split`() throws {
         var generator = SeededGenerator()
         let pair = try Pair(serverOptions, clientOptions)
         try pair.shakeHands(cutting: &generator)
@@ -108,7 +130,7 @@ import Transport
         }
     }
 
-    @Test func `ends when the other side says so`() throws {
+    @Test func `ends with the peer's close notification`() throws {
         let pair = try Pair(serverOptions, clientOptions)
         try pair.shakeHands()
         pair.client.finish()
@@ -116,7 +138,7 @@ import Transport
         #expect(pair.server.hasEnded)
     }
 
-    @Test func `breaks off when a byte was changed on the way`() throws {
+    @Test func `fails when a byte was changed in transit`() throws {
         var generator = SeededGenerator()
         for _ in 0..<20 {
             let pair = try Pair(serverOptions, clientOptions)
@@ -124,7 +146,7 @@ import Transport
             [UInt8](repeating: 1, count: 100).withUnsafeBytes { pair.client.send($0) }
             pair.client.flush()
             var wire = Array(pair.client.wire.bytes)
-            // The record's header aside: a longer record has not come in whole yet.
+            // A changed header may declare a longer record, which is incomplete then.
             let place = Int.random(in: 5..<wire.count, using: &generator)
             wire[place] ^= UInt8.random(in: 1...255, using: &generator)
             #expect(throws: TransportError.self) {
@@ -134,9 +156,34 @@ import Transport
         }
     }
 
-    // MARK: Setting up
+    @Test func `answers key updates at once, and fails after 17 without data`() throws {
+        let pair = try Pair(serverOptions, clientOptions)
+        try pair.shakeHands()
+        let client = try #require(pair.client.tls)
+        func updateKeys() throws {
+            client.updateKeys(into: pair.client.wire)
+            try pair.pass(pair.client, pair.server)
+        }
+        var generator = SeededGenerator(seed: 1)
+        for _ in 0..<3 {
+            for _ in 0..<16 { try updateKeys() }
+            #expect(!pair.server.wire.isEmpty)
+            try pair.pass(pair.server, pair.client)
+            let bytes: [UInt8] = [1, 2, 3]
+            let seen = try pair.carry(bytes, pair.client, pair.server, cutting: &generator)
+            #expect(seen == bytes)
+            // The client counts the answers, too.
+            let back = try pair.carry(bytes, pair.server, pair.client, cutting: &generator)
+            #expect(back == bytes)
+        }
+        for _ in 0..<16 { try updateKeys() }
+        let error = #expect(throws: TransportError.self) { try updateKeys() }
+        #expect("\(try #require(error))".contains("key updates"))
+    }
 
-    @Test func `cannot be set up without its files, and says which`() throws {
+    // MARK: Setup
+
+    @Test func `reports a missing file during setup`() throws {
         var options = serverOptions
         options.certificateFile = "/nowhere/cert.pem"
         #expect(setupError(options) == "certificate /nowhere/cert.pem: No such file or directory")
@@ -148,7 +195,7 @@ import Transport
         #expect(setupError(options)?.hasPrefix("certificate authorities /nowhere/ca.pem: ") == true)
     }
 
-    @Test func `cannot be set up with a key that is not the certificate's`() throws {
+    @Test func `rejects a private key that does not match the certificate`() throws {
         let options = TLSServerOptions(
             certificateFile: certificates.server.certificate, keyFile: certificates.client.key)
         let error = try #require(setupError(options))

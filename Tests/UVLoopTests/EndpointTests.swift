@@ -1,20 +1,20 @@
 import Testing
 import UVLoop
 
-@Suite struct `Where to listen` {
+@Suite struct `An endpoint` {
     @Test(arguments: ["127.0.0.1:4150", "[::1]:4150", ":4150", "nsqd.local:0"])
-    func `is an address if it has a host and a port`(text: String) throws {
+    func `is an address if the text has a host and a port`(text: String) throws {
         #expect(try Endpoint(parsing: text) == .tcp(SocketAddress(parsing: text)))
     }
 
     @Test(arguments: ["/run/nsqd.sock", "nsqd.sock", "127.0.0.1", "::1", "a:b:c"])
-    func `is a path otherwise`(text: String) throws {
+    func `is a path for any other text`(text: String) throws {
         #expect(try Endpoint(parsing: text) == .unix(path: text))
         #expect(try Endpoint(parsing: text).description == text)
     }
 
     @Test(arguments: ["", "127.0.0.1:99999", "127.0.0.1:", "unix:///run/nsqd.sock"])
-    func `may be neither`(text: String) {
+    func `rejects empty text and invalid ports`(text: String) {
         #expect(throws: MalformedAddress(text: text)) { try Endpoint(parsing: text) }
     }
 }

@@ -2,83 +2,84 @@ import Testing
 import UVLoop
 
 @Suite struct `A loop` {
-    @Test func `returns when nothing is left to do`() throws {
+    @Test func `returns when no work is left`() throws {
         try onLoop { _ in }
     }
 
-    @Test func `stops when told, and can run again`() throws {
-        var turns = 0
+    @Test func `stops on request, and can run again`() throws {
+        var calls = 0
         try onLoop { loop in
             let timer = Timer(on: loop)
             timer.start(after: .zero, repeating: .milliseconds(1)) {
-                turns += 1
+                calls += 1
                 loop.stop()
             }
             loop.run()
-            #expect(turns == 1)
+            #expect(calls == 1)
         }
-        #expect(turns == 2)
+        #expect(calls == 2)
     }
 
-    @Test func `tells of the end of the turn after timers and after jobs from the door`() throws {
-        let said = Guarded<[String]>([])
-        let say = { (word: String) in
-            said.withLock { if $0.last != word { $0.append(word) } }
+    @Test func `ends an iteration after timers and after jobs of the mailbox`() throws {
+        let events = LockedValue<[String]>([])
+        let record = { (event: String) in
+            events.withLock { if $0.last != event { $0.append(event) } }
         }
         try onLoop { loop in
             Timer(on: loop).start(after: .zero) {
-                loop.endOfTurn = { say("end") }
-                loop.atEndOfTurn(Once { say("participant") })
-                say("timer")
+                loop.onIterationEnd = { record("end") }
+                loop.callAtIterationEnd(Once { record("handler") })
+                record("timer")
             }
             Timer(on: loop).start(after: .milliseconds(5)) {
-                say("second timer")
-                loop.door.submit { loop in
-                    said.withLock { $0.append("job") }
+                record("second timer")
+                loop.mailbox.submit { loop in
+                    events.withLock { $0.append("job") }
                     loop.stop()
                 }
             }
         }
-        let expected = ["timer", "end", "participant", "end", "second timer", "end", "job", "end"]
-        #expect(said.withLock { $0 } == expected)
+        let expected = ["timer", "end", "handler", "end", "second timer", "end", "job", "end"]
+        #expect(events.withLock { $0 } == expected)
     }
 
-    @Test func `calls a participant once, also one that joins while the turn ends`() throws {
-        var said: [Int] = []
+    @Test func `calls each iteration end handler once, also one added by another`() throws {
+        var calls: [Int] = []
         try onLoop { loop in
-            loop.atEndOfTurn(
+            loop.callAtIterationEnd(
                 Once {
-                    said.append(1)
-                    loop.atEndOfTurn(Once { said.append(2) })
+                    calls.append(1)
+                    loop.callAtIterationEnd(Once { calls.append(2) })
                 })
             Timer(on: loop).start(after: .milliseconds(2)) {}
         }
-        #expect(said == [1, 2])
+        #expect(calls == [1, 2])
     }
 
-    @Test func `has I/O between what one turn leaves and what the next one does`() throws {
-        let said = Guarded<[String]>([])
+    @Test func `polls for I/O between deferred closures`() throws {
+        let events = LockedValue<[String]>([])
         try onLoop { loop in
-            func goOn(_ times: Int) {
-                said.withLock { $0.append("left") }
-                // The bell is I/O like any other.
-                loop.door.submit { _ in said.withLock { $0.append("I/O") } }
-                if times > 1 { loop.inNextTurn { goOn(times - 1) } }
+            func deferClosures(_ times: Int) {
+                events.withLock { $0.append("deferred") }
+                // libuv handles the mailbox's wake-up as I/O.
+                loop.mailbox.submit { _ in events.withLock { $0.append("I/O") } }
+                if times > 1 { loop.runInNextIteration { deferClosures(times - 1) } }
             }
-            loop.inNextTurn { goOn(3) }
-            #expect(said.withLock { $0.isEmpty })
+            loop.runInNextIteration { deferClosures(3) }
+            #expect(events.withLock { $0.isEmpty })
         }
-        #expect(said.withLock { $0 } == ["left", "I/O", "left", "I/O", "left", "I/O"])
+        #expect(
+            events.withLock { $0 } == ["deferred", "I/O", "deferred", "I/O", "deferred", "I/O"])
     }
 
-    @Test func `forgets what was left for a turn that does not come`() throws {
+    @Test func `discards deferred closures when it closes`() throws {
         let loop = try Loop()
-        loop.inNextTurn { Issue.record("called though the loop is closed") }
+        loop.runInNextIteration { Issue.record("a closed loop has run a closure") }
         loop.close()
-        loop.inNextTurn { Issue.record("called though the loop is closed") }
+        loop.runInNextIteration { Issue.record("a closed loop has run a closure") }
     }
 
-    @Test func `closes what is left open`() throws {
+    @Test func `closes open handles`() throws {
         weak var left: Timer?
         var closed = false
         try onLoop { loop in
@@ -94,14 +95,14 @@ import UVLoop
         #expect(left == nil)
     }
 
-    private final class Once: EndOfTurnParticipant {
+    private final class Once: IterationEndHandler {
         let body: () -> Void
 
         init(_ body: @escaping () -> Void) {
             self.body = body
         }
 
-        func turnEnds() {
+        func handleIterationEnd() {
             body()
         }
     }

@@ -3,7 +3,7 @@ import Testing
 import UVLoop
 
 @Suite struct `A signal` {
-    @Test func `calls back on the loop`() throws {
+    @Test func `calls its handler on the loop`() throws {
         var caught = 0
         try onLoop { loop in
             var signal: Signal?
@@ -17,7 +17,7 @@ import UVLoop
         #expect(caught == 1)
     }
 
-    @Test func `that cannot be caught is refused`() throws {
+    @Test func `rejects a signal that cannot be handled`() throws {
         try onLoop { loop in
             #expect(throws: UVError.self) { try Signal(SIGKILL, on: loop) {} }
         }

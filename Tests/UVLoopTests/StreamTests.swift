@@ -3,7 +3,7 @@ import UVLoop
 
 @Suite struct `A stream` {
     @Test(arguments: ["127.0.0.1", "localhost", ""])
-    func `carries bytes both ways and knows both ends`(host: String) throws {
+    func `transfers bytes in both directions and reports both addresses`(host: String) throws {
         let client = Collector()
         try onLoop { loop in
             let listener = try Listener(on: loop, host: "127.0.0.1", port: 0) { server in
@@ -18,7 +18,7 @@ import UVLoop
                 guard let stream = try? result.get() else { return }
                 #expect(stream.peerAddress == listener.address)
                 #expect(stream.localAddress?.host == "127.0.0.1")
-                stream.noDelay(true)
+                stream.setNoDelay(true)
                 client.onBytes = { stream in
                     stream.close()
                     listener.close()
@@ -31,10 +31,10 @@ import UVLoop
         #expect(client.bytes == Array("echo play".utf8))
     }
 
-    @Test func `carries bytes back and forth through a loop that waits eagerly, and ends`() throws {
+    @Test func `transfers bytes on a loop with busy polling, which then ends`() throws {
         var rounds = 0
         try onLoop { loop in
-            loop.waitEagerly(for: .seconds(1))
+            loop.enableBusyPoll(for: .seconds(1))
             let listener = try Listener(on: loop, host: "127.0.0.1", port: 0) { server in
                 let echo = Collector()
                 echo.onBytes = { $0.send("x") }
@@ -59,7 +59,7 @@ import UVLoop
         #expect(rounds == 1_000)
     }
 
-    @Test func `to nobody fails with connection refused, on a later turn`() throws {
+    @Test func `fails to connect to an unused port in a later iteration`() throws {
         var outcome: UVError?
         try onLoop { loop in
             let listener = try Listener(on: loop, host: "127.0.0.1", port: 0) { _ in }
@@ -74,7 +74,7 @@ import UVLoop
         #expect(outcome == .connectionRefused)
     }
 
-    @Test func `to a name that does not exist fails, and can be cancelled before`() throws {
+    @Test func `fails to connect to an unknown name, unless it is cancelled before`() throws {
         var failures = 0
         try onLoop { loop in
             let nowhere = SocketAddress(host: "nowhere.invalid", port: 1)
@@ -89,7 +89,7 @@ import UVLoop
         #expect(failures == 1)
     }
 
-    @Test func `being connected can be cancelled`() throws {
+    @Test func `can be cancelled while it connects`() throws {
         try onLoop { loop in
             let listener = try Listener(on: loop, host: "127.0.0.1", port: 0) { $0.close() }
             Stream.connect(to: listener.address, on: loop) { _ in
@@ -99,11 +99,13 @@ import UVLoop
         }
     }
 
-    @Test func `writes what the kernel takes, queues the rest, and cancels it when closed`() throws
+    @Test
+    func `writes what the socket buffer accepts, queues the rest, and cancels it when closed`()
+        throws
     {
         var queued: [UVError?] = []
         try onLoop { loop in
-            // The other side never reads, so the kernel's buffers fill up.
+            // The peer never reads, so the socket buffers fill up.
             let listener = try Listener(on: loop, host: "127.0.0.1", port: 0) { _ in }
             Stream.connect(to: listener.address, on: loop) { result in
                 guard let stream = try? result.get() else { return }
@@ -114,7 +116,7 @@ import UVLoop
                 }
                 #expect(outcome == .wrote(0))
                 stream.write(slice) { queued.append($0) }
-                #expect(stream.queuedBytes == 1 << 20)
+                #expect(stream.queuedByteCount == 1 << 20)
                 #expect(stream.tryWrite(slice) == .wrote(0))
                 stream.close { #expect(queued == [.canceled]) }
                 #expect(queued.isEmpty)
@@ -125,17 +127,17 @@ import UVLoop
         #expect(queued == [.canceled])
     }
 
-    @Test func `half-closes after what is queued, and still hears the other side`() throws {
-        let heard = Collector()
+    @Test func `shuts down after its queued bytes, and still reads`() throws {
+        let received = Collector()
         let client = Collector()
         let bytes = 4 << 20
         try onLoop { loop in
             let listener = try Listener(on: loop, host: "127.0.0.1", port: 0) { server in
-                heard.onEnd = { server in
+                received.onEnd = { server in
                     server.send("got it")
                     server.close()
                 }
-                server.reader = heard
+                server.reader = received
                 server.startReading()
             }
             Stream.connect(to: listener.address, on: loop) { result in
@@ -150,12 +152,12 @@ import UVLoop
                 stream.shutdown { #expect($0 == nil) }
             }
         }
-        #expect(heard.bytes.count == bytes)
-        #expect(heard.ends == [nil])
+        #expect(received.bytes.count == bytes)
+        #expect(received.ends == [nil])
         #expect(client.bytes == Array("got it".utf8))
     }
 
-    @Test func `left by its peer fails to write instead of ending the process`() throws {
+    @Test func `fails to write after its peer has closed, without ending the process`() throws {
         var failure: UVError?
         try onLoop { loop in
             let listener = try Listener(on: loop, host: "127.0.0.1", port: 0) { $0.close() }
@@ -175,7 +177,7 @@ import UVLoop
         #expect(failure == .brokenPipe || failure == .connectionReset)
     }
 
-    @Test func `closes once, however often it is asked, and tells everyone who asked`() throws {
+    @Test func `closes once, and calls every close callback`() throws {
         var closed: [Int] = []
         try onLoop { loop in
             let listener = try Listener(on: loop, host: "127.0.0.1", port: 0) { stream in

@@ -1,26 +1,26 @@
 import Testing
 import UVLoop
 
-/// Runs a scene on a loop of its own: until the scene stops the loop, or nothing is left to do. The
-/// loop is closed on the way out, so the address sanitizer sees what is used after that.
+/// Calls `body` with a new loop and runs the loop until the body's callbacks stop it or no work is
+/// left. The loop is closed at the end, so that the address sanitizer detects later uses.
 func onLoop(
-    within limit: Duration = .seconds(10), _ scene: (Loop) throws -> Void,
-    _ location: SourceLocation = #_sourceLocation
+    clock: Loop.Clock = .system, within limit: Duration = .seconds(10),
+    _ body: (Loop) throws -> Void, _ location: SourceLocation = #_sourceLocation
 ) throws {
-    let loop = try Loop()
+    let loop = try Loop(clock: clock)
     defer { loop.close() }
-    try scene(loop)
-    let guardian = Timer(on: loop)
-    guardian.start(after: limit) {
-        Issue.record("the scene did not end within \(limit)", sourceLocation: location)
+    try body(loop)
+    let watchdog = Timer(on: loop)
+    watchdog.start(after: limit) {
+        Issue.record("the loop did not end within \(limit)", sourceLocation: location)
         loop.stop()
     }
-    // The guardian must not keep a loop running that has nothing else to do.
-    guardian.keepsLoopRunning = false
+    // The watchdog must not keep a loop running that has no other work.
+    watchdog.keepsLoopRunning = false
     loop.run()
 }
 
-/// Collects what comes in, and tells of it.
+/// Collects received bytes, and calls closures for bytes and for the end.
 final class Collector: StreamReader {
     var bytes: [UInt8] = []
     var ends: [UVError?] = []
@@ -52,18 +52,15 @@ final class Collector: StreamReader {
 }
 
 extension Stream {
-    /// Writes at once what must fit at once.
+    /// Writes a text that the socket buffer must accept at once.
     func send(_ text: String) {
         Array(text.utf8).withUnsafeBytes { bytes in
-            withUnsafePointer(to: IOSlice(bytes)) { slice in
-                let outcome = tryWrite(UnsafeBufferPointer(start: slice, count: 1))
-                #expect(outcome == .wrote(bytes.count))
-            }
+            #expect(IOSlice.withSlice(of: bytes, tryWrite) == .wrote(bytes.count))
         }
     }
 }
 
-/// Memory to write from that stays where it is until the end of the test's process.
+/// Memory to write that is never deallocated.
 func lastingSlice(_ byteCount: Int) -> UnsafeBufferPointer<IOSlice> {
     let bytes = UnsafeMutableRawBufferPointer.allocate(byteCount: byteCount, alignment: 16)
     bytes.initializeMemory(as: UInt8.self, repeating: 0x78)

@@ -1,24 +1,24 @@
-// The page in three parts: a model that hears events, a picture of it drawn at most once a frame,
-// and what a person does. Everything that comes from outside is put in as text.
+// The page in three parts: a model that the server's events change, a view that is drawn at most
+// once per frame, and the controls. All data from the server is inserted as text, never as HTML.
 
 const $ = (id) => document.getElementById(id);
 const grouped = new Intl.NumberFormat("en");
 const clock = new Intl.DateTimeFormat("en-GB", { timeStyle: "medium" });
-const one = (count, word) => `${grouped.format(count)} ${word}${count === 1 ? "" : "s"}`;
+const counted = (count, noun) => `${grouped.format(count)} ${noun}${count === 1 ? "" : "s"}`;
 
 const SECONDS = 120;
-const LEAST_SECONDS = 30;
+const MIN_SECONDS = 30;
 const COLUMNS = 48;
-const ROWS_AT_ONCE = 100;
-const MOST_ROWS = 1000;
-// More videos than this are not kept, unless they are to be seen.
-const MOST_VIDEOS = 4000;
-const LIT_MS = 450;
-const SETTLE_MS = 600;
-const ASK_AGAIN_MS = 2000;
+const ROWS_PER_PAGE = 100;
+const MAX_ROWS = 1000;
+// Videos beyond this number are removed from the model, except those in the table.
+const MAX_VIDEOS = 4000;
+const HIGHLIGHT_MS = 450;
+const SORT_MS = 600;
+const FETCH_MS = 2000;
 const ANNOUNCE_MS = 20000;
 
-// What is known.
+// The state that the server has sent.
 const model = {
   settings: { source: "", videos_per_call: 20 },
   statistics: null,
@@ -26,49 +26,67 @@ const model = {
   plays: 0,
   calls: [],
   seconds: new Map(),
-  clockAhead: 0,
-  // How many of the most played a state names.
-  given: 0,
+  // The server's clock minus the browser's clock, in milliseconds.
+  clockOffset: 0,
+  // The number of videos, the most played first, in the last `state` event.
+  videosInState: 0,
 };
 
-// What the person wants to see.
-const view = { sort: "plays", order: "descending", search: "", limit: ROWS_AT_ONCE };
-// How many videos match, if the server was asked; what is known here need not be all.
+// The order, filter and size of the table.
+const view = { sort: "plays", order: "descending", search: "", limit: ROWS_PER_PAGE };
+// The number of matching videos that the server reported, because the model may not have all
+// videos.
 let matching = null;
 
-// MARK: Hearing
+// MARK: Events
 
-function heardState(state) {
+function applyState(state) {
   model.settings = state.settings;
   model.videos = new Map();
   model.seconds = new Map();
   model.calls = [];
-  model.given = state.videos.length;
+  model.videosInState = state.videos.length;
   for (const video of state.videos) model.videos.set(video.video_id, video);
-  heardStatistics(state.statistics);
+  applyStatistics(state.statistics);
   $("source").textContent = state.settings.source;
-  settledAt = 0;
-  if (!isClosed()) ask();
+  applyVerdict(state.verdict);
+  sortedAt = 0;
+  if (!modelHasView()) fetchVideos();
 }
 
-function heardStatistics(statistics) {
+// Shows the verdict of a run that has ended; null hides it.
+function applyVerdict(verdict) {
+  $("verdict").hidden = verdict === null;
+  if (verdict === null) return;
+  $("verdict").dataset.verdict = verdict.verdict;
+  $("verdict-title").textContent = `Verdict: ${verdict.verdict}`;
+  $("verdict-rules").replaceChildren(...verdict.rules.map(({ rule, holds, detail }) => {
+    const item = document.createElement("li");
+    item.className = holds ? "holds" : "broken";
+    item.textContent = `${holds ? "holds" : "BROKEN"}: ${rule} (${detail})`;
+    return item;
+  }));
+  announce($("verdict-title").textContent);
+}
+
+function applyStatistics(statistics) {
   model.statistics = statistics;
   model.plays = statistics.plays;
-  model.clockAhead = statistics.time - Date.now();
+  model.clockOffset = statistics.time - Date.now();
   for (const second of statistics.seconds) model.seconds.set(second.second, second);
   const first = statistics.time / 1000 - SECONDS - 5;
   for (const second of model.seconds.keys()) if (second < first) model.seconds.delete(second);
-  drawSoon();
+  scheduleDraw();
 }
 
-function heardCall(call) {
+function applyCall(call) {
   for (const { video_id, play_count, immediate } of call.videos) {
     const before = model.videos.get(video_id);
     if (before) model.plays += play_count - before.play_count;
     model.videos.set(video_id, {
       video_id, play_count, immediate, call: call.number, updated: call.time,
     });
-    light(video_id, immediate);
+    highlight(video_id, immediate);
   }
   model.calls.push({
     number: call.number,
@@ -77,15 +95,15 @@ function heardCall(call) {
   });
   if (model.calls.length > 4 * COLUMNS) model.calls.splice(0, model.calls.length - COLUMNS);
   if (model.statistics) model.statistics.calls.made += 1;
-  if (model.videos.size > 2 * MOST_VIDEOS) forget();
+  if (model.videos.size > 2 * MAX_VIDEOS) removeVideos();
   hasChanged = true;
-  drawSoon();
+  scheduleDraw();
 }
 
-// Keeps the most played and what is on the screen.
-function forget() {
+// Removes all videos from the model except the most played ones and the ones in the table.
+function removeVideos() {
   const most = [...model.videos.values()].sort((a, b) => b.play_count - a.play_count);
-  const kept = new Map(most.slice(0, MOST_VIDEOS).map((video) => [video.video_id, video]));
+  const kept = new Map(most.slice(0, MAX_VIDEOS).map((video) => [video.video_id, video]));
   for (const id of rows.keys()) if (model.videos.has(id)) kept.set(id, model.videos.get(id));
   model.videos = kept;
 }
@@ -93,65 +111,67 @@ function forget() {
 // MARK: Connection
 
 const states = {
-  connecting: "Connecting", live: "Live", lost: "Connection lost, trying again", ended: "Stopped",
+  connecting: "Connecting", live: "Live", lost: "Connection lost, reconnecting", ended: "Stopped",
 };
 
-function connectionIs(state) {
-  const sign = $("connection");
-  if (sign.dataset.state === state) return;
-  sign.dataset.state = state;
-  sign.firstElementChild.textContent = states[state];
+function setConnection(state) {
+  const element = $("connection");
+  if (element.dataset.state === state) return;
+  element.dataset.state = state;
+  element.firstElementChild.textContent = states[state];
   announce(states[state]);
 }
 
 function connect() {
   const events = new EventSource("/events");
-  const hear = (name, heard) => events.addEventListener(name, (event) => heard(JSON.parse(event.data)));
-  hear("state", heardState);
-  hear("call", heardCall);
-  hear("statistics", heardStatistics);
-  hear("end", () => connectionIs("ended"));
-  events.onopen = () => connectionIs("live");
+  const on = (name, apply) => events.addEventListener(name, (event) => apply(JSON.parse(event.data)));
+  on("state", applyState);
+  on("call", applyCall);
+  on("statistics", applyStatistics);
+  on("verdict", applyVerdict);
+  on("end", () => setConnection("ended"));
+  events.onopen = () => setConnection("live");
   events.onerror = () => {
-    if ($("connection").dataset.state !== "ended") connectionIs("lost");
-    // The browser tries again by itself, unless the answer was none that it can read.
+    if ($("connection").dataset.state !== "ended") setConnection("lost");
+    // The browser reconnects automatically, except after a response that is not an event stream.
     if (events.readyState !== EventSource.CLOSED) return;
     setTimeout(connect, 3000);
   };
 }
 
-// MARK: Asking
+// MARK: Queries
 
-// Whether the rows in view can be told from what is known: if that is every video, or if those in
-// view are the most played, among which a video can only come by a change, of which we hear.
-function isClosed() {
+// Returns true if the model has all rows of the current view: the model has every video, or the
+// view shows the most played videos. Only a call can add a video to the most played ones, and the
+// server sends every call.
+function modelHasView() {
   const all = model.statistics === null || model.videos.size >= model.statistics.videos;
   const isByPlays = view.sort === "plays" && view.order === "descending";
-  return all || (isByPlays && view.search === "" && view.limit <= model.given);
+  return all || (isByPlays && view.search === "" && view.limit <= model.videosInState);
 }
 
-let asking = null;
-let askedAt = 0;
+let pendingFetch = null;
+let fetchedAt = 0;
 
-async function ask() {
-  asking?.abort();
-  const asked = (asking = new AbortController());
-  askedAt = performance.now();
+async function fetchVideos() {
+  pendingFetch?.abort();
+  const controller = (pendingFetch = new AbortController());
+  fetchedAt = performance.now();
   const { sort, order, search, limit } = view;
   const query = new URLSearchParams({ sort, order, search, top: limit });
   try {
-    const answer = await fetch(`/api/videos?${query}`, { signal: asked.signal });
-    if (!answer.ok) return;
-    const found = await answer.json();
+    const response = await fetch(`/api/videos?${query}`, { signal: controller.signal });
+    if (!response.ok) return;
+    const found = await response.json();
     for (const video of found.videos) {
       const known = model.videos.get(video.video_id);
       if (!known || known.updated <= video.updated) model.videos.set(video.video_id, video);
     }
     matching = found.matching;
-    settledAt = 0;
-    drawSoon();
+    sortedAt = 0;
+    scheduleDraw();
   } catch {
-    // A newer question took its place, or the server is gone, which the event source notices.
+    // A newer query replaced this one, or the connection is lost, which the event source reports.
   }
 }
 
@@ -159,20 +179,20 @@ async function ask() {
 
 let isDrawing = false;
 let hasChanged = false;
-let settledAt = 0;
+let sortedAt = 0;
 
-function drawSoon() {
+function scheduleDraw() {
   if (isDrawing) return;
   isDrawing = true;
   requestAnimationFrame((now) => {
     isDrawing = false;
-    drawFigures();
+    drawStatistics();
     drawLatest();
     drawRows(now);
   });
 }
 
-function put(id, text) {
+function setText(id, text) {
   const element = $(id);
   if (element.textContent !== text) element.textContent = text;
 }
@@ -182,21 +202,21 @@ function duration(microseconds) {
   return [(microseconds / 1000).toFixed(microseconds < 1e5 ? 1 : 0), "ms"];
 }
 
-function drawFigures() {
+function drawStatistics() {
   const now = model.statistics;
   if (!now) return;
-  put("plays", grouped.format(model.plays));
-  put("plays-note", `${one(now.videos, "video")}, ${grouped.format(now.waiting_videos)} not due yet`);
-  put("calls", grouped.format(now.calls.made));
-  put("calls-note", `${(now.calls.ratio_thousandths / 1000).toFixed(3)} × the least that would do`);
-  put("room", grouped.format(now.calls.empty_slots));
+  setText("plays", grouped.format(model.plays));
+  setText("plays-note", `${counted(now.videos, "video")}, ${grouped.format(now.waiting_videos)} to be published`);
+  setText("calls", grouped.format(now.calls.made));
+  setText("calls-note", `${(now.calls.ratio_thousandths / 1000).toFixed(3)} × the minimum`);
+  setText("unused", grouped.format(now.calls.empty_slots));
   drawDuration("slowest", now.worst_immediate_us, now.calls.immediate > 0);
   const late = duration(now.worst_lateness_us).join(" ");
-  put("slowest-note", now.worst_lateness_us > 0 ? `others at most ${late} late` : "none of the others late");
-  put("queue", now.queue ? grouped.format(now.queue.depth) : "–");
-  put("queue-note", now.queue
+  setText("slowest-note", now.worst_lateness_us > 0 ? `other plays at most ${late} late` : "no other play was late");
+  setText("queue", now.queue ? grouped.format(now.queue.depth) : "–");
+  setText("queue-note", now.queue
     ? `${grouped.format(now.queue.in_flight)} in flight, ${grouped.format(now.queue.deferred)} deferred`
-    : "not known for this broker");
+    : "unknown for this broker");
 }
 
 function drawDuration(id, microseconds, isKnown) {
@@ -215,12 +235,12 @@ function drawLatest() {
   const size = 160 / model.settings.videos_per_call;
   const gap = Math.min(1.5, size / 4);
   const cell = (column, row) => box(column * 10, 160 - (row + 1) * size, 10 - 1.5, size - gap);
-  const paths = { room: "", batched: "", immediate: "" };
+  const paths = { unused: "", batched: "", immediate: "" };
   const latest = model.calls.slice(-COLUMNS);
   for (let column = 0; column < COLUMNS; column += 1) {
     const call = latest[column - COLUMNS + latest.length] ?? { immediate: 0, videos: 0 };
     for (let row = 0; row < model.settings.videos_per_call; row += 1) {
-      const kind = row < call.immediate ? "immediate" : row < call.videos ? "batched" : "room";
+      const kind = row < call.immediate ? "immediate" : row < call.videos ? "batched" : "unused";
       paths[kind] += cell(column, row);
     }
   }
@@ -229,16 +249,16 @@ function drawLatest() {
   }
 }
 
-// Every second, so that time passes when nothing comes.
+// Runs once per second, so that the charts move even without events.
 function drawCharts() {
   if (!model.statistics) return;
-  // The last second of which all has been heard.
-  const last = Math.floor((Date.now() + model.clockAhead) / 1000) - 2;
+  // The last second whose statistics are complete.
+  const last = Math.floor((Date.now() + model.clockOffset) / 1000) - 2;
   const none = { plays: 0, immediate_calls: 0, batched_calls: 0 };
-  // The picture grows with what there is to see, up to two minutes.
-  const width = Math.min(SECONDS, Math.max(LEAST_SECONDS, last - Math.min(...model.seconds.keys()) + 2));
+  // The time range of the charts starts short and grows to two minutes.
+  const width = Math.min(SECONDS, Math.max(MIN_SECONDS, last - Math.min(...model.seconds.keys()) + 2));
   const seconds = Array.from({ length: width }, (_, index) => model.seconds.get(last - width + 1 + index) ?? none);
-  put("pace-title", width < 100 ? `Each second, for ${width} seconds` : "Each second, for two minutes");
+  setText("rates-title", width < 100 ? `Per second, last ${width} seconds` : "Per second, last two minutes");
   for (const id of ["plays-chart", "calls-chart"]) $(id).setAttribute("viewBox", `0 0 ${width} 40`);
   const most = (of) => Math.max(1, ...seconds.map(of));
 
@@ -247,7 +267,7 @@ function drawCharts() {
   const points = levels.map((level, x) => `${x + 0.5} ${level}`);
   chart("plays-chart", "plays",
     `M-1 41V${levels[0]}L${points.join("L")}L${width + 1} ${levels.at(-1)}V41z`);
-  tell("plays", seconds.at(-1).plays, plays);
+  setRate("plays", seconds.at(-1).plays, plays);
 
   const calls = most((second) => second.immediate_calls + second.batched_calls);
   const bars = { immediate: "", batched: "" };
@@ -259,15 +279,15 @@ function drawCharts() {
   });
   chart("calls-chart", "immediate", bars.immediate);
   chart("calls-chart", "batched", bars.batched);
-  tell("calls", seconds.at(-1).immediate_calls + seconds.at(-1).batched_calls, calls);
+  setRate("calls", seconds.at(-1).immediate_calls + seconds.at(-1).batched_calls, calls);
 }
 
 const chart = (id, kind, path) => $(id).querySelector(`path.${kind}`).setAttribute("d", path);
 
-function tell(what, now, most) {
-  put(`${what}-now`, `${grouped.format(now)} now, ${grouped.format(most)} at most`);
-  $(`${what}-chart`).setAttribute("aria-label",
-    `${what} a second: ${now} now, ${most} at most`);
+function setRate(name, now, peak) {
+  setText(`${name}-now`, `${grouped.format(now)} now, peak ${grouped.format(peak)}`);
+  $(`${name}-chart`).setAttribute("aria-label",
+    `${name} per second: ${now} now, peak ${peak}`);
 }
 
 // MARK: Rows
@@ -280,31 +300,31 @@ const orders = {
   video: () => 0,
 };
 
-// As the server sorts: where all is even, by name.
-function inOrder(videos) {
+// Sorts like the server: videos with equal keys are ordered by their IDs.
+function sorted(videos) {
   const by = orders[view.sort];
-  const way = view.order === "ascending" ? 1 : -1;
-  const name = view.sort === "video" ? way : 1;
-  return videos.sort((a, b) => way * by(a, b) || name * (a.video_id < b.video_id ? -1 : 1));
+  const direction = view.order === "ascending" ? 1 : -1;
+  const idDirection = view.sort === "video" ? direction : 1;
+  return videos.sort((a, b) => direction * by(a, b) || idDirection * (a.video_id < b.video_id ? -1 : 1));
 }
 
-// Totals change at once; the order settles now and then, or nobody could read it.
+// Totals are drawn at once. The order changes less often, so that the table stays readable.
 function drawRows(now) {
-  const isClosedNow = isClosed();
-  if (hasChanged && !isClosedNow && now - askedAt > ASK_AGAIN_MS) {
+  const isComplete = modelHasView();
+  if (hasChanged && !isComplete && now - fetchedAt > FETCH_MS) {
     hasChanged = false;
-    ask();
+    fetchVideos();
   }
-  if (now - settledAt >= SETTLE_MS) {
-    settledAt = now;
-    settle(isClosedNow);
+  if (now - sortedAt >= SORT_MS) {
+    sortedAt = now;
+    sortRows(isComplete);
   } else {
     for (const [id, row] of rows) fill(row, model.videos.get(id));
   }
 }
 
-function settle(isClosedNow) {
-  const found = inOrder([...model.videos.values()].filter((video) => video.video_id.includes(view.search)));
+function sortRows(isComplete) {
+  const found = sorted([...model.videos.values()].filter((video) => video.video_id.includes(view.search)));
   const shown = found.slice(0, view.limit);
   const most = Math.max(1, ...shown.map((video) => video.play_count));
   const body = $("rows");
@@ -322,29 +342,29 @@ function settle(isClosedNow) {
     if (row.element === place) place = place.nextElementSibling;
     else body.insertBefore(row.element, place);
   }
-  const all = isClosedNow && view.search !== "" ? found.length
+  const all = isComplete && view.search !== "" ? found.length
     : view.search === "" ? model.statistics?.videos ?? 0 : matching ?? found.length;
   drawShown(shown.length, all);
 }
 
-// A person has asked for other videos, and is told how many there are.
-let isToSay = false;
+// True after the search changed, until screen readers announce the number of results.
+let shouldAnnounceResults = false;
 
 function drawShown(shown, all) {
   if (!model.statistics) return;
-  const found = view.search === "" ? one(all, "video") : `${one(all, "video")} with “${view.search}”`;
-  put("shown", shown < all ? `${grouped.format(shown)} of ${found}` : found);
-  if (isToSay) announce($("shown").textContent);
-  isToSay = false;
-  $("more").hidden = shown >= all || shown < view.limit || view.limit >= MOST_ROWS;
+  const found = view.search === "" ? counted(all, "video") : `${counted(all, "video")} matching “${view.search}”`;
+  setText("shown", shown < all ? `${grouped.format(shown)} of ${found}` : found);
+  if (shouldAnnounceResults) announce($("shown").textContent);
+  shouldAnnounceResults = false;
+  $("more").hidden = shown >= all || shown < view.limit || view.limit >= MAX_ROWS;
   $("empty").hidden = shown > 0;
-  put("empty", view.search === "" ? "No video has been published yet." : "No video’s GUID holds that.");
+  setText("empty", view.search === "" ? "No video has been published yet." : `No video matches “${view.search}”.`);
 }
 
 function makeRow(id) {
   const element = document.createElement("tr");
-  const cell = (name, kind = "td") => {
-    const cell = element.appendChild(document.createElement(kind));
+  const cell = (name, tag = "td") => {
+    const cell = element.appendChild(document.createElement(tag));
     cell.className = name;
     return cell;
   };
@@ -352,52 +372,52 @@ function makeRow(id) {
   head.scope = "row";
   head.textContent = id;
   const count = cell("count");
-  const share = cell("share");
-  share.setAttribute("aria-hidden", "true");
+  const bar = cell("bar");
+  bar.setAttribute("aria-hidden", "true");
   const row = {
     element, count,
-    bar: share.appendChild(document.createElement("div")),
-    way: cell("way").appendChild(document.createElement("span")),
+    bar: bar.appendChild(document.createElement("div")),
+    kind: cell("kind").appendChild(document.createElement("span")),
     call: cell("call"), updated: cell("updated"), shown: null,
   };
   rows.set(id, row);
-  if (lit.has(id)) element.dataset.lit = lit.get(id).way;
+  if (highlights.has(id)) element.dataset.highlight = highlights.get(id).kind;
   return row;
 }
 
 function fill(row, video) {
   if (!video || row.shown === video) return;
   row.shown = video;
-  const way = video.updated === 0 ? "earlier" : video.immediate ? "immediate" : "batched";
+  const kind = video.updated === 0 ? "earlier" : video.immediate ? "immediate" : "batched";
   row.count.textContent = grouped.format(video.play_count);
-  row.way.textContent = way;
-  row.way.className = way;
+  row.kind.textContent = kind;
+  row.kind.className = kind;
   row.call.textContent = video.call === 0 ? "" : grouped.format(video.call);
   row.updated.textContent = video.updated === 0 ? "" : clock.format(video.updated);
 }
 
-// MARK: Light
+// MARK: Highlights
 
-const lit = new Map();
+const highlights = new Map();
 
-function light(id, immediate) {
-  const way = immediate ? "immediate" : "batched";
-  lit.set(id, { way, since: performance.now() });
+function highlight(id, immediate) {
+  const kind = immediate ? "immediate" : "batched";
+  highlights.set(id, { kind, since: performance.now() });
   const row = rows.get(id);
-  if (row) row.element.dataset.lit = way;
+  if (row) row.element.dataset.highlight = kind;
 }
 
-function dim() {
-  const before = performance.now() - LIT_MS;
-  for (const [id, { since }] of lit) {
+function removeHighlights() {
+  const before = performance.now() - HIGHLIGHT_MS;
+  for (const [id, { since }] of highlights) {
     if (since > before) continue;
-    lit.delete(id);
+    highlights.delete(id);
     const row = rows.get(id);
-    if (row) delete row.element.dataset.lit;
+    if (row) delete row.element.dataset.highlight;
   }
 }
 
-// MARK: What a person does
+// MARK: Controls
 
 function drawSort() {
   for (const button of document.querySelectorAll("thead button")) {
@@ -409,10 +429,10 @@ function drawSort() {
 
 function viewChanged() {
   matching = null;
-  settledAt = 0;
+  sortedAt = 0;
   drawSort();
-  drawSoon();
-  if (!isClosed()) ask();
+  scheduleDraw();
+  if (!modelHasView()) fetchVideos();
 }
 
 for (const button of document.querySelectorAll("thead button")) {
@@ -425,8 +445,8 @@ for (const button of document.querySelectorAll("thead button")) {
 }
 
 let typing = 0;
-for (const sign of ["input", "change"]) {
-  $("search").addEventListener(sign, () => {
+for (const name of ["input", "change"]) {
+  $("search").addEventListener(name, () => {
     clearTimeout(typing);
     typing = setTimeout(search, 150);
   });
@@ -435,17 +455,17 @@ for (const sign of ["input", "change"]) {
 function search() {
   const part = $("search").value.trim().toLowerCase();
   if (part === view.search) return;
-  Object.assign(view, { search: part, limit: ROWS_AT_ONCE });
-  isToSay = true;
+  Object.assign(view, { search: part, limit: ROWS_PER_PAGE });
+  shouldAnnounceResults = true;
   viewChanged();
 }
 
 $("more").addEventListener("click", () => {
-  view.limit = Math.min(MOST_ROWS, view.limit + 2 * ROWS_AT_ONCE);
+  view.limit = Math.min(MAX_ROWS, view.limit + 2 * ROWS_PER_PAGE);
   viewChanged();
 });
 
-// MARK: For those who listen
+// MARK: Screen readers
 
 let announcedAt = 0;
 
@@ -454,17 +474,17 @@ function announce(text) {
   $("announcer").textContent = text;
 }
 
-// A sentence now and then, and none while nothing changes.
+// Announces the totals every 20 seconds while they change.
 let announcedPlays = 0;
-function announceFigures() {
+function announceStatistics() {
   if (!model.statistics || performance.now() - announcedAt < ANNOUNCE_MS) return;
   if (model.plays === announcedPlays) return;
   announcedPlays = model.plays;
-  announce(`${one(model.plays, "play")} of ${one(model.statistics.videos, "video")} in ${one(model.statistics.calls.made, "call")}`);
+  announce(`${counted(model.plays, "play")} of ${counted(model.statistics.videos, "video")} in ${counted(model.statistics.calls.made, "call")}`);
 }
 
 drawSort();
 drawLatest();
 connect();
-setInterval(dim, 100);
-setInterval(() => { drawCharts(); announceFigures(); drawSoon(); }, 1000);
+setInterval(removeHighlights, 100);
+setInterval(() => { drawCharts(); announceStatistics(); scheduleDraw(); }, 1000);

@@ -1,12 +1,13 @@
 import BrokerCore
 import HTTP
 import Logging
+import TallyJSON
 import UVLoop
 
-/// Asks authorization servers what a client may do: one after the other, from a random one on,
-/// until one has an answer.
+/// Requests the permissions of a client from the authorization servers. It begins with a random
+/// server, and continues with the next one until a server responds.
 final class Authorizer {
-    // It lives as long as its server, which holds it.
+    // The broker server owns this object and outlives it.
     private unowned let server: BrokerServer
     private let client: HTTPClient
     private var isStopped = false
@@ -16,29 +17,32 @@ final class Authorizer {
         client = HTTPClient(server.options, on: server.loop)
     }
 
-    /// - Parameter done: called once; with `nil` if none has an answer.
-    func ask(_ question: AuthorizationQuestion, _ done: @escaping (Authorization?) -> Void) {
+    /// Requests the permissions of a client.
+    ///
+    /// - Parameter done: runs once, with `nil` if no server responds with permissions. It does not
+    ///   run after ``stop()``.
+    func authorize(_ request: AuthorizationRequest, _ done: @escaping (Authorization?) -> Void) {
         let addresses = server.options.auth.httpAddresses
         let start = Int.random(in: 0..<max(1, addresses.count))
-        ask(question, (addresses[start...] + addresses[..<start])[...], done)
+        authorize(request, (addresses[start...] + addresses[..<start])[...], done)
     }
 
-    private func ask(
-        _ question: AuthorizationQuestion, _ addresses: ArraySlice<String>,
+    private func authorize(
+        _ request: AuthorizationRequest, _ addresses: ArraySlice<String>,
         _ done: @escaping (Authorization?) -> Void
     ) {
         guard let address = addresses.first else { return done(nil) }
         guard let url = Self.url(of: address) else {
             failed(address, "neither http:// nor https://")
-            return ask(question, addresses.dropFirst(), done)
+            return authorize(request, addresses.dropFirst(), done)
         }
-        send(question, to: url) { [weak self] result in
+        send(request, to: url) { [weak self] result in
             guard let self, !isStopped else { return }
             do {
                 done(try Self.authorization(in: result.get()))
             } catch {
                 failed(address, "\(error)")
-                ask(question, addresses.dropFirst(), done)
+                authorize(request, addresses.dropFirst(), done)
             }
         }
     }
@@ -47,25 +51,26 @@ final class Authorizer {
         server.logger.warning("failed to auth against \(address) - \(reason)")
     }
 
-    /// No answer is of interest any more.
+    /// Ignores all responses from now on.
     func stop() { isStopped = true }
 
-    // MARK: On the wire
+    // MARK: Requests and responses
 
+    /// Returns the URL of a server, whose option may be only `host:port`; `nil` if it is malformed.
     static func url(of address: String) -> HTTPURL? {
         guard address.contains("://") else { return HTTPURL(parsing: "http://\(address)/auth") }
         return HTTPURL(parsing: address) ?? HTTPURL(parsing: address, scheme: .https)
     }
 
     private func send(
-        _ question: AuthorizationQuestion, to url: HTTPURL,
-        _ done: @escaping (Result<HTTPAnswer, HTTPClientError>) -> Void
+        _ request: AuthorizationRequest, to url: HTTPURL,
+        _ done: @escaping (Result<HTTPClientResponse, HTTPClientError>) -> Void
     ) {
         switch server.options.auth.requestMethod {
-        case "post": client.ask(url, body: question.json, done)
+        case "post": client.ask(url, body: request.json, done)
         default:
             var url = url
-            for (name, value) in question.fields { url.append(name, value) }
+            for (name, value) in request.fields { url.append(name, value) }
             client.ask(url, done)
         }
     }
@@ -75,14 +80,14 @@ final class Authorizer {
         var description: String { "got response \(status)" }
     }
 
-    private static func authorization(in answer: HTTPAnswer) throws -> Authorization {
+    private static func authorization(in answer: HTTPClientResponse) throws -> Authorization {
         guard answer.status == 200 else { throw Refused(status: answer.status) }
         return try Authorization(parsing: answer.body)
     }
 }
 
-extension AuthorizationQuestion {
-    /// In the order that Go puts them.
+extension AuthorizationRequest {
+    /// The query parameters, in the order in which Go encodes them.
     fileprivate var fields: [(name: String, value: String)] {
         [
             ("common_name", commonName), ("remote_ip", remoteHost), ("secret", secret),
@@ -90,7 +95,7 @@ extension AuthorizationQuestion {
         ]
     }
 
-    /// Each value is an array of one.
+    /// The same parameters as JSON; each value is an array with one element.
     fileprivate var json: [UInt8] {
         JSONWriter.object { json in
             json.member("common_name", [commonName])

@@ -1,6 +1,8 @@
-/// Go's ways to read what stands behind a flag.
+import TallyBasics
+
+/// Go's parsers for flag values.
 extension GoText {
-    /// `strconv.ParseBool`.
+    /// Parses a Boolean as Go's `strconv.ParseBool` does; `nil` if it is malformed.
     static func bool(_ text: String) -> Bool? {
         switch text {
         case "1", "t", "T", "true", "TRUE", "True": true
@@ -9,7 +11,8 @@ extension GoText {
         }
     }
 
-    /// `strconv.ParseInt` with base 0: `10`, `-10`, `0xa`, `0b1010`, `0o12`, `1_000`.
+    /// Parses an integer as Go's `strconv.ParseInt` does with base 0: `10`, `-10`, `0xa`, `0b1010`,
+    /// `0o12`, `1_000`.
     static func integer(_ text: String) throws(BadValue) -> Int {
         var digits = text[...]
         let sign = digits.first == "-" ? "-" : ""
@@ -40,8 +43,8 @@ extension Duration {
         ("h", 3600e9),
     ]
 
-    /// `time.ParseDuration`: `60s`, `1m30s`, `250ms`, `1.5h`, `-1s`. A bare number is none, but for
-    /// 0, which needs no unit.
+    /// Parses a duration as Go's `time.ParseDuration` does: `60s`, `1m30s`, `250ms`, `1.5h`, `-1s`.
+    /// Every number except 0 needs a unit.
     package init?(goText text: String) {
         var rest = text[...]
         let isNegative = rest.first == "-"
@@ -53,9 +56,9 @@ extension Duration {
         }
         var total = 0.0
         while !rest.isEmpty {
-            let digits = rest.prefix(while: Self.isOfNumber)
+            let digits = rest.prefix(while: Self.isDecimal)
             rest = rest.dropFirst(digits.count)
-            let name = rest.prefix { !Self.isOfNumber($0) }
+            let name = rest.prefix { !Self.isDecimal($0) }
             rest = rest.dropFirst(name.count)
             guard let number = Double(digits),
                 let unit = Self.units.first(where: { $0.name == name })
@@ -66,7 +69,13 @@ extension Duration {
         self = .nanoseconds(isNegative ? -nanoseconds : nanoseconds)
     }
 
-    private static func isOfNumber(_ character: Character) -> Bool {
+    /// Returns how to write a duration instead of a text that cannot be parsed.
+    package static func remedy(forGoText text: String) -> String {
+        let isNumber = Double(text) != nil && text.allSatisfy { isDecimal($0) || $0 == "-" }
+        return isNumber ? "use \(text)s" : "use a duration such as 60s, 1m30s or 250ms"
+    }
+
+    private static func isDecimal(_ character: Character) -> Bool {
         ("0"..."9").contains(character) || character == "."
     }
 }

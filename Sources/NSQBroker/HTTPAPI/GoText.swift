@@ -1,8 +1,8 @@
 import Glibc
 
-/// Go's ways to write and read things, where nsqd's answers show them.
+/// Formats values as Go does, for the responses and flags of nsqd.
 enum GoText {
-    /// `time.Duration`: `1m2.5s`, `35.083324ms`, `0s`.
+    /// Formats a duration as Go's `time.Duration` does: `1m2.5s`, `35.083324ms`, `0s`.
     static func duration(nanoseconds: Int64) -> String {
         switch nanoseconds {
         case 0: return "0s"
@@ -18,8 +18,8 @@ enum GoText {
         return (hours == 0 ? "" : "\(hours)h") + "\(minutes % 60)m" + seconds
     }
 
-    /// Not Go's but nsqd's own: one digit behind the point, `35.1ms`.
-    static func roughly(nanoseconds: Int64) -> String {
+    /// Formats a latency as nsqd does, with one decimal digit: `35.1ms`.
+    static func rounded(nanoseconds: Int64) -> String {
         switch nanoseconds {
         case ...1_000: "\(nanoseconds).0ns"
         case ...1_000_000: tenths(nanoseconds, of: 1_000) + "us"
@@ -33,16 +33,16 @@ enum GoText {
         return "\(rounded / 10).\(rounded % 10)"
     }
 
-    /// `number` with so many digits behind the point, less the zeros at the end.
+    /// Returns `number / 10^digits` as a decimal fraction without trailing zeros.
     private static func decimal(_ number: Int64, digits: Int) -> String {
         let power = (0..<digits).reduce(Int64(1)) { power, _ in power * 10 }
         let fraction = String(number % power)
         let padded = String(repeating: "0", count: digits - fraction.count) + fraction
-        let kept = padded.reversed().drop { $0 == "0" }.reversed()
-        return "\(number / power)" + (kept.isEmpty ? "" : "." + String(kept))
+        let trimmed = padded.reversed().drop { $0 == "0" }.reversed()
+        return "\(number / power)" + (trimmed.isEmpty ? "" : "." + String(trimmed))
     }
 
-    /// `time.RFC3339`, in local time.
+    /// Formats a time by RFC 3339, in the local time zone.
     static func date(secondsSince1970: Int64) -> String {
         var time = time_t(secondsSince1970)
         var parts = tm()
@@ -60,7 +60,11 @@ enum GoText {
         return "\(date)T\(clock)\(zone)"
     }
 
-    /// The words that nsqd takes for true and false in a query.
+    /// Parses a Boolean query parameter as nsqd does.
+    ///
+    /// - Parameters:
+    ///   - absent: the result if the parameter is missing.
+    ///   - other: the result if the text is no Boolean.
     static func bool(_ text: String?, absent: Bool, other: Bool) -> Bool {
         switch text {
         case nil: absent
@@ -70,7 +74,7 @@ enum GoText {
         }
     }
 
-    /// `%-15s`.
+    /// Appends spaces to a text up to a number of characters, as Go's `%-15s` does.
     static func padded(_ text: some CustomStringConvertible, _ width: Int) -> String {
         let text = text.description
         return text + String(repeating: " ", count: max(0, width - text.unicodeScalars.count))

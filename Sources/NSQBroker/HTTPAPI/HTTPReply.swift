@@ -1,15 +1,15 @@
 import HTTP
 
-/// nsqd's answers over HTTP: which header goes with what.
+/// nsqd's HTTP responses, with their headers.
 extension HTTPResponse {
     private static let version = (name: "X-Nsq-Content-Type", value: "nsq; version=1.0")
     private static let json = (name: "Content-Type", value: "application/json; charset=utf-8")
     private static let text = (name: "Content-Type", value: "text/plain; charset=utf-8")
 
-    /// Done; there is nothing to say.
+    /// The empty response of a successful request.
     static let done = HTTPResponse(status: 200, headers: [version])
 
-    /// Done: `OK`.
+    /// The response `OK`.
     static let ok = plain("OK")
 
     static func plain(_ body: String) -> HTTPResponse {
@@ -20,7 +20,7 @@ extension HTTPResponse {
         HTTPResponse(status: 200, headers: [json, version], body: body)
     }
 
-    /// For those who look whether anybody is there: no header of NSQ's.
+    /// A plain text response without NSQ's header, for health checks.
     static func bare(_ status: Int, _ body: String) -> HTTPResponse {
         HTTPResponse(status: status, headers: [text], body: Array(body.utf8))
     }
@@ -31,7 +31,7 @@ extension HTTPResponse {
             body: Array("{\"message\":\"\(failure.code)\"}".utf8))
     }
 
-    /// Not by this door.
+    /// The response to a plain HTTP request if TLS is required.
     static func tlsRequired(httpsPort port: Int) -> HTTPResponse {
         HTTPResponse(
             status: 403, headers: [json, version],
@@ -49,7 +49,7 @@ extension HTTPResponse {
         return response
     }
 
-    /// Browsers get a page to click on; others repeat their request with the same method.
+    /// Redirects a `GET` with 301 and an HTML page, and other methods with 307, as Go does.
     static func redirect(to path: String, for request: HTTPRequest) -> HTTPResponse {
         let encoded = PercentCoding.encode(path, keeping: "/$&+,:;=@")
         let location = encoded + (request.target.query.map { "?\($0)" } ?? "")
@@ -64,7 +64,7 @@ extension HTTPResponse {
     }
 }
 
-/// A request that cannot be carried out: nsqd's word for it, and the status that goes with it.
+/// The error of a request: the status, and nsqd's error code.
 struct HTTPFailure: Error, Equatable {
     let status: Int
     let code: String
@@ -78,7 +78,7 @@ struct HTTPFailure: Error, Equatable {
     static let missingTopic = HTTPFailure(400, "MISSING_ARG_TOPIC")
     static let missingChannel = HTTPFailure(400, "MISSING_ARG_CHANNEL")
     static let invalidTopic = HTTPFailure(400, "INVALID_TOPIC")
-    /// The same where a channel is asked for as well.
+    /// An invalid topic in a request that also has a channel.
     static let invalidTopicArgument = HTTPFailure(400, "INVALID_ARG_TOPIC")
     static let invalidChannelArgument = HTTPFailure(400, "INVALID_ARG_CHANNEL")
     static let invalidDefer = HTTPFailure(400, "INVALID_DEFER")
@@ -95,13 +95,18 @@ struct HTTPFailure: Error, Equatable {
     static let badBody = HTTPFailure(413, "BAD_BODY")
     static let badMessage = HTTPFailure(413, "BAD_MESSAGE")
     static let exiting = HTTPFailure(503, "EXITING")
-    // Not nsqd's, which has no such bounds.
+    /// A change that a browser requests for a page of another site. nsqd executes it.
+    static let foreignOrigin = HTTPFailure(403, "FOREIGN_ORIGIN")
+    /// A `Host` that is neither a loopback name nor one of `--http-host`. nsqd does not check it.
+    static let unknownHost = HTTPFailure(421, "UNKNOWN_HOST")
+    // nsqd does not have these limits.
     static let tooManyTopics = HTTPFailure(503, "TOO_MANY_TOPICS")
     static let tooManyChannels = HTTPFailure(503, "TOO_MANY_CHANNELS")
     static let tooManyConnections = HTTPFailure(503, "TOO_MANY_CONNECTIONS")
-    /// Not nsqd's: it has disks to put messages on.
+    /// The limit of the memory for messages is reached. nsqd writes excess messages to disk
+    /// instead.
     static let memoryIsFull = HTTPFailure(503, "MEMORY_FULL")
-    /// Not nsqd's, which does not say: the message is not on the disk.
+    /// The change could not be written to disk. nsqd has no such error.
     static let notStored = HTTPFailure(503, "NOT_STORED")
 }
 

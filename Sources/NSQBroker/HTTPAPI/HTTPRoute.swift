@@ -1,6 +1,6 @@
 import HTTP
 
-/// What a request asks for: nsqd's paths, and two of our own.
+/// The operation that a request selects: one of nsqd's operations, or one of two additional ones.
 enum HTTPRoute: Equatable {
     case ping
     case info
@@ -11,12 +11,12 @@ enum HTTPRoute: Equatable {
     case channel(Action)
     case getOption(String)
     case putOption(String)
-    // Beyond nsqd.
+    // nsqd does not have the operations below.
     case metrics
     case health
 
-    /// What it does outlives the broker, where there is a data path.
-    var isNoted: Bool {
+    /// `true` if the operation changes state that is stored in the data path.
+    var changesStoredState: Bool {
         switch self {
         case .publish, .multiPublish, .topic, .channel: true
         default: false
@@ -27,23 +27,25 @@ enum HTTPRoute: Equatable {
         case create, delete, empty, pause, unpause
     }
 
-    /// Where a request leads.
+    /// The result of matching a request.
     enum Match: Equatable {
         case route(HTTPRoute)
-        /// To the path as it should have been.
+        /// The client should repeat the request with this corrected path.
         case redirect(to: String)
-        /// `OPTIONS`: what may be done with the path.
+        /// The methods of the path, for the response to `OPTIONS`.
         case allowed([String])
         case notAllowed([String])
         case notFound
     }
 
-    /// Finds the way as nsqd's router does: a path that is right but for slashes, dots and case
-    /// leads to where it should, if the method does.
+    /// Matches a request as nsqd's router does. A path that differs from a route only in slashes,
+    /// dots and case is redirected to the route, if the route has the method of the request.
     static func match(method: String, path: String) -> Match {
         if method == "OPTIONS", path == "*" { return .allowed([]) }
         if let route = route(method, path) { return .route(route) }
-        if path != "/", let right = rightPath(method, path) { return .redirect(to: right) }
+        if path != "/", let corrected = correctedPath(method, path) {
+            return .redirect(to: corrected)
+        }
         let methods = methods.filter { route($0, path) != nil }
         guard !methods.isEmpty else { return .notFound }
         let allowed = (methods + ["OPTIONS"]).sorted()
@@ -66,33 +68,35 @@ enum HTTPRoute: Equatable {
     }()
 
     private static let configPath = "/config/"
+    /// No longer path is in `routes`. The limit saves the hash of a path that a client made long.
+    private static let longestPath = 32
 
     private static func route(_ method: String, _ path: String) -> HTTPRoute? {
-        if let route = routes[method]?[path] { return route }
-        guard path.hasPrefix(configPath) else { return nil }
-        let option = String(path.dropFirst(configPath.count))
-        guard !option.isEmpty, !option.contains("/") else { return nil }
+        if path.utf8.count <= longestPath, let route = routes[method]?[path] { return route }
+        guard path.utf8.starts(with: configPath.utf8) else { return nil }
+        let option = path.utf8.dropFirst(configPath.utf8.count)
+        guard !option.isEmpty, !option.contains(UInt8(ascii: "/")) else { return nil }
         switch method {
-        case "GET": return .getOption(option)
-        case "PUT": return .putOption(option)
+        case "GET": return .getOption(String(Substring(option)))
+        case "PUT": return .putOption(String(Substring(option)))
         default: return nil
         }
     }
 
-    private static func rightPath(_ method: String, _ path: String) -> String? {
+    private static func correctedPath(_ method: String, _ path: String) -> String? {
         guard routes[method] != nil else { return nil }
         let clean = clean(path)
         let lower = clean.lowercased()
         if route(method, lower) == nil { return nil }
-        // The name of an option is the client's, not a part of our path.
-        return lower.hasPrefix(configPath)
-            ? configPath + clean.dropFirst(configPath.count) : lower
+        // The option's name keeps its case.
+        return lower.utf8.starts(with: configPath.utf8)
+            ? configPath + String(Substring(clean.utf8.dropFirst(configPath.utf8.count))) : lower
     }
 
-    /// The path without empty parts, dots and what they cancel, and no slash at the end.
+    /// Returns the path without empty, `.` and `..` components, and without a trailing slash.
     private static func clean(_ path: String) -> String {
         var parts: [Substring] = []
-        for part in path.split(separator: "/") {
+        for part in path.utf8.split(separator: UInt8(ascii: "/")).map({ Substring($0) }) {
             switch part {
             case ".": continue
             case "..": _ = parts.popLast()

@@ -1,9 +1,11 @@
 import BrokerCore
 import HTTP
 import NSQWire
+import TallyBasics
 import UVLoop
 
-/// `/metrics`: the statistics in Prometheus' text format, which nsqd leaves to others.
+/// Handles `/metrics`, the statistics in the text format of Prometheus. nsqd needs a separate
+/// exporter for them.
 ///
 /// - SeeAlso: Prometheus, “Exposition formats”.
 extension HTTPRoutes {
@@ -12,22 +14,31 @@ extension HTTPRoutes {
         var text = PrometheusText()
         text.add("nsqd_info", .gauge, "The version of the broker.")
         text.sample(1, ("version", broker.options.version))
-        text.add("nsqd_start_time_seconds", .gauge, "Start of the broker since the Unix epoch.")
+        text.add("tally_build_info", .gauge, "The version of tally, and of the compatible nsqd.")
+        text.sample(
+            1, ("version", TallyVersion.current), ("nsqd_version", broker.options.version))
+        text.add(
+            "nsqd_start_time_seconds", .gauge,
+            "Start time of the broker since the Unix epoch in seconds.")
         text.sample(server.startedAtSeconds)
-        text.add("nsqd_connections", .gauge, "Open connections.")
+        text.add("nsqd_connections", .gauge, "Number of open connections.")
         text.sample(statistics.connections, ("protocol", "tcp"))
-        text.sample(server.httpConnectionCount, ("protocol", "http"))
-        text.add("nsqd_memory_bytes", .gauge, "Memory of queued messages, and kept for more.")
+        text.sample(server.http.connectionCount, ("protocol", "http"))
+        text.add("nsqd_memory_bytes", .gauge, "Memory for messages in bytes, by use.")
         text.sample(statistics.usedMemoryBytes, ("state", "used"))
         text.sample(statistics.spareMemoryBytes, ("state", "spare"))
-        text.add("nsqd_memory_limit_bytes", .gauge, "Memory beyond which publishers are refused.")
+        text.add(
+            "nsqd_memory_limit_bytes", .gauge,
+            "Limit of the memory for messages; above it, publishes are refused.")
         text.sample(broker.options.maxMemoryBytes)
         if let bytes = System.residentBytes {
             text.add("process_resident_memory_bytes", .gauge, "Resident memory size in bytes.")
             text.sample(bytes)
         }
-        text.add("nsqd_loop_turn_seconds", .histogram, "What a turn of the loop took.")
-        text.sample(server.turnTimes)
+        text.add(
+            "nsqd_loop_turn_seconds", .histogram,
+            "Duration of an event loop iteration, without waiting.")
+        text.sample(server.http.iterationDurations)
         text.add(statistics.topics)
         text.add(statistics.topics.flatMap { topic in topic.channels.map { (topic.name, $0) } })
         return HTTPResponse(
@@ -37,7 +48,7 @@ extension HTTPRoutes {
     }
 }
 
-/// Families of samples, one behind the other.
+/// Builds the text: metric families, each followed by its samples.
 private struct PrometheusText {
     enum Kind: String {
         case counter, gauge, histogram, summary
@@ -51,7 +62,7 @@ private struct PrometheusText {
         text += "# HELP \(family) \(help)\n# TYPE \(family) \(kind.rawValue)\n"
     }
 
-    /// The labels' values need no escaping: they are names of NSQ's, and words of ours.
+    /// Adds a sample. Label values need no escaping: they are topic and channel names and constants.
     mutating func sample(_ value: Int, _ labels: (name: String, value: String)...) {
         sample("", "\(value)", labels)
     }
@@ -84,9 +95,12 @@ private struct PrometheusText {
 
     mutating func add(_ topics: [TopicStatistics]) {
         let families: [(String, Kind, String, (TopicStatistics) -> Int)] = [
-            ("messages_total", .counter, "Messages published.", { $0.messageCount }),
-            ("message_bytes_total", .counter, "Bytes of messages published.", { $0.messageBytes }),
-            ("depth", .gauge, "Messages that no channel has yet.", { $0.depth }),
+            ("messages_total", .counter, "Number of published messages.", { $0.messageCount }),
+            ("message_bytes_total", .counter, "Bytes of published messages.", { $0.messageBytes }),
+            (
+                "depth", .gauge, "Number of messages that are not dispatched to channels yet.",
+                { $0.depth }
+            ),
             ("paused", .gauge, "1 while the topic is paused.", { $0.isPaused ? 1 : 0 }),
         ]
         for (name, kind, help, value) in families {
@@ -97,13 +111,22 @@ private struct PrometheusText {
 
     mutating func add(_ channels: [(topic: TopicName, channel: ChannelStatistics)]) {
         let families: [(String, Kind, String, (ChannelStatistics) -> Int)] = [
-            ("messages_total", .counter, "Messages that came in.", { $0.messageCount }),
-            ("requeues_total", .counter, "Messages requeued by consumers.", { $0.requeueCount }),
-            ("timeouts_total", .counter, "Deliveries that timed out.", { $0.timeoutCount }),
-            ("depth", .gauge, "Messages that wait for a consumer.", { $0.depth }),
-            ("in_flight", .gauge, "Messages that consumers have.", { $0.inFlightCount }),
-            ("deferred", .gauge, "Messages that wait for their time.", { $0.deferredCount }),
-            ("clients", .gauge, "Consumers.", { $0.clients.count }),
+            (
+                "messages_total", .counter, "Number of messages that the channel received.",
+                { $0.messageCount }
+            ),
+            (
+                "requeues_total", .counter, "Number of messages that consumers requeued.",
+                { $0.requeueCount }
+            ),
+            (
+                "timeouts_total", .counter, "Number of deliveries that timed out.",
+                { $0.timeoutCount }
+            ),
+            ("depth", .gauge, "Number of messages that wait for a consumer.", { $0.depth }),
+            ("in_flight", .gauge, "Number of messages in flight.", { $0.inFlightCount }),
+            ("deferred", .gauge, "Number of deferred messages.", { $0.deferredCount }),
+            ("clients", .gauge, "Number of consumers.", { $0.clients.count }),
             ("paused", .gauge, "1 while the channel is paused.", { $0.isPaused ? 1 : 0 }),
         ]
         for (name, kind, help, value) in families {
@@ -115,7 +138,7 @@ private struct PrometheusText {
         guard channels.contains(where: { $0.channel.latency.percentiles != nil }) else { return }
         add(
             "nsqd_channel_e2e_processing_latency_seconds", .summary,
-            "From publishing to FIN, of late.")
+            "Latency from publish to FIN in seconds, over the configured window.")
         for (topic, channel) in channels {
             sample(channel.latency, [("topic", topic.text), ("channel", channel.name.text)])
         }

@@ -1,17 +1,18 @@
 import BrokerCore
 import HTTP
 import NSQWire
+import TallyBasics
 
-/// `/pub` and `/mpub`.
+/// Handles `/pub` and `/mpub`.
 extension HTTPRoutes {
     func publish(_ request: HTTPRequest) throws(HTTPFailure) {
         guard !request.body.isEmpty else { throw .messageEmpty }
         let query = try query(of: request)
-        let topic = try topicToBe(in: query)
-        // As in nsqd, the topic comes into being before the deferral is looked at.
+        let topic = try topicToCreate(in: query)
+        // As in nsqd, the topic is created before the deferral is checked.
         broker.createTopic(topic, at: server.now)
         let delay = try deferral(in: query)
-        try request.body.withBytes { message throws(PublishingRefusal) in
+        try request.body.withBytes { message throws(PublishError) in
             try broker.publish(message, to: topic, deferredBy: delay, at: server.now)
         }
     }
@@ -24,14 +25,14 @@ extension HTTPRoutes {
         return .milliseconds(milliseconds)
     }
 
-    /// A batch's topic is looked at before its body is read.
+    /// Checks and creates the topic before the body is received, as nsqd does.
     func multiPublishPlan(for request: HTTPRequest) -> HTTPBodyPlan {
         let limit = broker.options.maxBodyBytes
         if case .bytes(let count) = request.bodyLength, count > limit {
             return .refuse(.failure(.bodyTooBig))
         }
         do throws(HTTPFailure) {
-            broker.createTopic(try topicToBe(in: query(of: request)), at: server.now)
+            broker.createTopic(try topicToCreate(in: query(of: request)), at: server.now)
         } catch {
             return .refuse(.failure(error))
         }
@@ -40,22 +41,23 @@ extension HTTPRoutes {
 
     func multiPublish(_ request: HTTPRequest) throws(HTTPFailure) {
         let query = try query(of: request)
-        let topic = try topicToBe(in: query)
+        let topic = try topicToCreate(in: query)
         let isBinary = GoText.bool(query["binary"], absent: false, other: true)
         let batch =
             isBinary ? try binaryBatch(request.body) : try textBatch(request.body)
-        try batch.bytes.withBytes { messages throws(PublishingRefusal) in
+        try batch.bytes.withBytes { messages throws(PublishError) in
             try broker.publish(batch.count, from: messages, to: topic, at: server.now)
         }
     }
 
-    /// Messages as an MPUB has them, each with its size before it.
+    /// The messages of an `/mpub` request in the format of the MPUB command, in which the length
+    /// precedes each message.
     private struct Batch {
         var count: Int
         var bytes: [UInt8]
     }
 
-    /// A line is a message; empty ones are none.
+    /// Parses a body with one message per line. Empty lines are ignored.
     private func textBatch(_ body: [UInt8]) throws(HTTPFailure) -> Batch {
         var batch = Batch(count: 0, bytes: [])
         batch.bytes.reserveCapacity(body.count + 64)
@@ -85,19 +87,19 @@ extension HTTPRoutes {
             else { throw .badMessage }
             offset += lengthBytes + size
         }
-        // What may stand behind the last message is not looked at.
+        // Bytes after the last message are ignored.
         return Batch(count: count, bytes: Array(body[lengthBytes..<offset]))
     }
 }
 
 extension [UInt8] {
-    /// Publishes what lies here; a refusal is put in HTTP's terms.
+    /// Calls `publish` with the bytes, and converts the error that it throws.
     fileprivate func withBytes(
-        _ publish: (Bytes) throws(PublishingRefusal) -> Void
+        _ publish: (Bytes) throws(PublishError) -> Void
     ) throws(HTTPFailure) {
-        var refusal: PublishingRefusal?
+        var refusal: PublishError?
         withUnsafeBytes { bytes in
-            do throws(PublishingRefusal) { try publish(bytes) } catch { refusal = error }
+            do throws(PublishError) { try publish(bytes) } catch { refusal = error }
         }
         switch refusal {
         case nil: return

@@ -1,9 +1,11 @@
 import BrokerCore
 import HTTP
 import NSQWire
+import TallyBasics
+import TallyJSON
 import UVLoop
 
-/// `/stats` and `/info`.
+/// Handles `/stats` and `/info`.
 extension HTTPRoutes {
     var info: [UInt8] {
         let options = broker.options
@@ -11,8 +13,8 @@ extension HTTPRoutes {
             json.member("version", options.version)
             json.member("broadcast_address", server.options.addresses.broadcast)
             json.member("hostname", System.hostname)
-            json.member("http_port", server.httpAddress?.port ?? -1)
-            json.member("tcp_port", server.tcpAddress?.port ?? -1)
+            json.member("http_port", server.http.address?.port ?? -1)
+            json.member("tcp_port", server.tcp.address?.port ?? -1)
             json.member("start_time", server.startedAtSeconds)
             json.member("max_heartbeat_interval", Int(options.maxHeartbeatInterval.nanoseconds))
             json.member("max_output_buffer_size", options.maxOutputBufferBytes)
@@ -21,6 +23,8 @@ extension HTTPRoutes {
             json.member("max_deflate_level", options.maxDeflateLevel)
             json.member("topology_zone", "")
             json.member("topology_region", "")
+            // nsqd does not have this field. Clients and nsqadmin ignore fields that they do not know.
+            json.member("tally_version", TallyVersion.current)
         }
     }
 
@@ -33,14 +37,14 @@ extension HTTPRoutes {
             startedAtSeconds: server.startedAtSeconds,
             nowSeconds: Int(server.now.wall / 1_000_000_000),
             uptimeNanoseconds: server.now.monotonic - broker.startedAt.monotonic)
-        report.narrow(topic: query["topic"], channel: query["channel"])
+        report.filter(topic: query["topic"], channel: query["channel"])
         report.includesClients = GoText.bool(query["include_clients"], absent: true, other: true)
         report.includesMemory = GoText.bool(query["include_mem"], absent: true, other: true)
         return query["format"] == "json" ? .json(report.json) : .plain(report.text)
     }
 }
 
-/// What `/stats` tells, of all or of a part.
+/// The content of `/stats`, for all topics or those that the request selects.
 struct StatisticsReport {
     var statistics: BrokerStatistics
     var version: String
@@ -51,7 +55,7 @@ struct StatisticsReport {
     var includesClients = true
     var includesMemory = true
     private(set) var topicFilter: TopicName?
-    /// A topic was asked for that there is none of.
+    /// `true` if the request selects a topic that does not exist.
     private(set) var isUnknownTopic = false
 
     init(
@@ -66,13 +70,14 @@ struct StatisticsReport {
         self.uptimeNanoseconds = uptimeNanoseconds
     }
 
-    /// Leaves out all other topics, and topics that have no such channel. An empty name is none.
-    mutating func narrow(topic: String?, channel: String?) {
+    /// Keeps only the selected topic, and only topics with the selected channel. An empty name
+    /// selects everything.
+    mutating func filter(topic: String?, channel: String?) {
         if let topic, !topic.isEmpty {
             statistics.topics.removeAll { $0.name.text != topic }
             topicFilter = TopicName(topic)
             isUnknownTopic = statistics.topics.isEmpty
-            // nsqd says nothing of producers then.
+            // nsqd omits the producers in this case.
             if isUnknownTopic { statistics.producers = [] }
         }
         if let channel, !channel.isEmpty {
@@ -83,19 +88,20 @@ struct StatisticsReport {
         }
     }
 
-    /// One topic a client has published to: the one asked for, or any, as in nsqd.
+    /// The number of messages that a client has published to the selected topic. Without a
+    /// selection, it is the number for one of the client's topics, as in nsqd.
     func publishCount(of client: ClientStatistics) -> (topic: TopicName, count: Int)? {
         let counts = client.publishCounts.filter { topicFilter == nil || $0.key == topicFilter }
         return counts.min { $0.key < $1.key }.map { ($0.key, $0.value) }
     }
 
-    var memory: [(name: StaticString, value: Int)] { statistics.memory }
+    var memory: [(name: String, value: Int)] { statistics.memory }
 }
 
 extension BrokerStatistics {
-    /// nsqd's names are of Go's heap. Ours are the slabs that messages lie in; nothing collects
-    /// garbage here.
-    var memory: [(name: StaticString, value: Int)] {
+    /// Statistics of the memory slabs that store messages, with the names of Go's heap statistics.
+    /// The values for garbage collection are 0.
+    var memory: [(name: String, value: Int)] {
         [
             ("heap_objects", 0),
             ("heap_idle_bytes", spareMemoryBytes),

@@ -2,33 +2,34 @@ import BrokerCore
 import HTTP
 import NSQWire
 
-/// `/topic/…` and `/channel/…`. What is missing and what is invalid is said in nsqd's words, which
-/// are not the same everywhere.
+/// Handles `/topic/…` and `/channel/…`. As in nsqd, the two report missing and invalid arguments
+/// with different error codes.
 extension HTTPRoutes {
-    /// The topic to publish to, or to create.
-    func topicToBe(in query: HTTPQuery) throws(HTTPFailure) -> TopicName {
+    /// Returns the topic name of a request that creates the topic if it does not exist.
+    func topicToCreate(in query: HTTPQuery) throws(HTTPFailure) -> TopicName {
         let name = try topic(in: query)
-        guard broker.hasRoom(for: name) else { throw .tooManyTopics }
+        guard broker.hasCapacity(for: name) else { throw .tooManyTopics }
         return name
     }
 
+    /// Returns the topic name of a query, and throws if it is missing or invalid.
     func topic(in query: HTTPQuery) throws(HTTPFailure) -> TopicName {
         guard let text = query["topic"] else { throw .missingTopic }
         guard let name = TopicName(text) else { throw .invalidTopic }
         return name
     }
 
-    func carryOut(
+    func perform(
         _ action: HTTPRoute.Action, topicIn query: HTTPQuery
     ) throws(HTTPFailure) {
         switch action {
-        case .create: broker.createTopic(try topicToBe(in: query), at: server.now)
+        case .create: broker.createTopic(try topicToCreate(in: query), at: server.now)
         case .empty:
             let name = try topic(in: query)
             try expectTopic(broker.emptyTopic(name, at: server.now))
         case .delete, .pause, .unpause:
             guard let text = query["topic"] else { throw .missingTopic }
-            // No topic has an invalid name.
+            // An invalid name is reported as an unknown topic.
             guard let name = TopicName(text) else { throw .topicNotFound }
             try expectTopic(
                 action == .delete
@@ -37,7 +38,7 @@ extension HTTPRoutes {
         }
     }
 
-    func carryOut(
+    func perform(
         _ action: HTTPRoute.Action, channelIn query: HTTPQuery
     ) throws(HTTPFailure) {
         guard let topicText = query["topic"] else { throw .missingTopic }
@@ -45,7 +46,7 @@ extension HTTPRoutes {
         guard let channelText = query["channel"] else { throw .missingChannel }
         guard let channel = ChannelName(channelText) else { throw .invalidChannelArgument }
         try expectTopic(broker.hasTopic(topic))
-        guard action != .create || broker.hasRoom(for: channel, of: topic) else {
+        guard action != .create || broker.hasCapacity(for: channel, of: topic) else {
             throw .tooManyChannels
         }
         let now = server.now

@@ -4,11 +4,11 @@ import Logging
 import NSQWire
 import UVLoop
 
-/// nsqd's HTTP API on a broker's server.
+/// The service behind nsqd's HTTP API: parses requests, calls the broker, and builds responses.
 ///
 /// - SeeAlso: NSQ, “nsqd”, HTTP API.
 final class HTTPRoutes: HTTPService {
-    // It lives as long as its server, which holds it.
+    // The broker server owns this object and outlives it.
     unowned let server: BrokerServer
 
     init(of server: BrokerServer) { self.server = server }
@@ -17,8 +17,9 @@ final class HTTPRoutes: HTTPService {
 
     func bodyPlan(for request: HTTPRequest) -> HTTPBodyPlan {
         guard request.isEncrypted || server.options.tls.requirement != .everywhere else {
-            return .refuse(.tlsRequired(httpsPort: server.httpsAddress?.port ?? 0))
+            return .refuse(.tlsRequired(httpsPort: server.http.tlsAddress?.port ?? 0))
         }
+        if let refusal = refusal(ofPageOf: request) { return .refuse(.failure(refusal)) }
         let options = broker.options
         switch HTTPRoute.match(method: request.method, path: request.target.path) {
         case .route(.publish):
@@ -31,16 +32,31 @@ final class HTTPRoutes: HTTPService {
         }
     }
 
-    func answer(_ request: HTTPRequest, _ respond: @escaping (HTTPResponse) -> Void) {
+    /// Returns the error for requests that a browser may have sent for a page of another site: all
+    /// changes, and on loopback addresses also all requests whose `Host` is neither a loopback name
+    /// nor a name of this broker.
+    private func refusal(ofPageOf request: HTTPRequest) -> HTTPFailure? {
+        if request.isChange, request.isFromForeignPage { return .foreignOrigin }
+        // A request without `Host`, of HTTP/1.0 or with an empty one, is not a browser's.
+        guard request.isOnLoopback, let host = request.headers["Host"], !host.isEmpty else {
+            return nil
+        }
+        let addresses = server.options.addresses
+        let names = HostNames(.loopback, and: addresses.httpHosts + [addresses.broadcast])
+        return names.accepts(host) ? nil : .unknownHost
+    }
+
+    func respond(to request: HTTPRequest, _ respond: @escaping (HTTPResponse) -> Void) {
         let start = server.loop.nowNanoseconds
         let match = HTTPRoute.match(method: request.method, path: request.target.path)
         let response = response(to: request, match)
-        if case .route(let route) = match, route.isNoted, response.status == 200 {
-            broker.whenNoted { respond($0 == nil ? response : .failure(.notStored)) }
+        if case .route(let route) = match, route.changesStoredState, response.status == 200 {
+            broker.whenDurable { respond($0 == nil ? response : .failure(.notStored)) }
         } else {
             respond(response)
         }
-        // As in nsqd there is no line for what comes in thousands.
+        // As in nsqd, requests that publish are not logged, because there can be thousands per
+        // second.
         if match != .route(.publish), match != .route(.multiPublish) {
             let time = GoText.duration(nanoseconds: server.loop.nowNanoseconds - start)
             server.logger.info(
@@ -53,7 +69,7 @@ final class HTTPRoutes: HTTPService {
         switch match {
         case .route(let route):
             do throws(HTTPFailure) {
-                return try carryOut(route, request)
+                return try perform(route, request)
             } catch {
                 return .failure(error)
             }
@@ -64,7 +80,7 @@ final class HTTPRoutes: HTTPService {
         }
     }
 
-    private func carryOut(
+    private func perform(
         _ route: HTTPRoute, _ request: HTTPRequest
     ) throws(HTTPFailure) -> HTTPResponse {
         switch route {
@@ -77,10 +93,10 @@ final class HTTPRoutes: HTTPService {
         case .publish: try publish(request)
         case .multiPublish: try multiPublish(request)
         case .topic(let action):
-            try carryOut(action, topicIn: query(of: request))
+            try perform(action, topicIn: query(of: request))
             return .done
         case .channel(let action):
-            try carryOut(action, channelIn: query(of: request))
+            try perform(action, channelIn: query(of: request))
             return .done
         case .getOption(let name): return try option(name)
         case .putOption(let name): return try setOption(name, request.body)
@@ -88,6 +104,7 @@ final class HTTPRoutes: HTTPService {
         return .ok
     }
 
+    /// Parses the query of a request, and throws if it is malformed.
     func query(of request: HTTPRequest) throws(HTTPFailure) -> HTTPQuery {
         guard let query = HTTPQuery(parsing: request.target.query) else { throw .invalidRequest }
         return query

@@ -1,8 +1,9 @@
 import BrokerCore
-import HTTP
 import NSQWire
+import TallyBasics
+import TallyJSON
 
-/// The statistics as JSON, with nsqd's names in nsqd's order.
+/// The response to `/stats?format=json`, with the members and the order of nsqd.
 extension StatisticsReport {
     var json: [UInt8] {
         JSONWriter.object { json in
@@ -36,7 +37,7 @@ extension StatisticsReport {
             json.name("channels")
             json.array(topic.channels) { write($1, to: &$0) }
             json.member("depth", topic.depth)
-            json.member("backend_depth", 0)
+            json.member("backend_depth", topic.backendDepth)
             json.member("message_count", topic.messageCount)
             json.member("message_bytes", topic.messageBytes)
             json.member("paused", topic.isPaused)
@@ -48,7 +49,7 @@ extension StatisticsReport {
         json.object { json in
             json.member("channel_name", channel.name.text)
             json.member("depth", channel.depth)
-            json.member("backend_depth", 0)
+            json.member("backend_depth", channel.backendDepth)
             json.member("in_flight_count", channel.inFlightCount)
             json.member("deferred_count", channel.deferredCount)
             json.member("message_count", channel.messageCount)
@@ -118,7 +119,7 @@ extension StatisticsReport {
             json.member("tls_cipher_suite", client.tls?.cipherSuite ?? "")
             json.member("tls_version", client.tls?.version ?? "")
             json.member("tls_negotiated_protocol", "")
-            // Go's TLS says so whenever there is any.
+            // Go reports `true` for every TLS connection, and nsqd passes that on.
             json.member("tls_negotiated_protocol_is_mutual", client.tls != nil)
         }
     }

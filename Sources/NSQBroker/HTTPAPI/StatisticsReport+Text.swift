@@ -1,7 +1,8 @@
 import BrokerCore
 import NSQWire
+import TallyBasics
 
-/// The statistics for people: nsqd's columns.
+/// The response to `/stats` as text, with the columns of nsqd.
 extension StatisticsReport {
     var text: String {
         var text = """
@@ -26,7 +27,8 @@ extension StatisticsReport {
 
     private func line(of topic: TopicStatistics) -> String {
         var text = "\n" + (topic.isPaused ? "*P " : "   ")
-        text += "[\(pad(topic.name, 15))] depth: \(pad(topic.depth, 5)) be-depth: \(pad(0, 5))"
+        text += "[\(pad(topic.name, 15))] depth: \(pad(topic.depth, 5))"
+        text += " be-depth: \(pad(topic.backendDepth, 5))"
         text += " msgs: \(pad(topic.messageCount, 8)) e2e%: \(percentiles(of: topic.latency))\n"
         for channel in topic.channels { text += line(of: channel) }
         return text
@@ -34,7 +36,8 @@ extension StatisticsReport {
 
     private func line(of channel: ChannelStatistics) -> String {
         var text = channel.isPaused ? "   *P " : "      "
-        text += "[\(pad(channel.name, 25))] depth: \(pad(channel.depth, 5)) be-depth: \(pad(0, 5))"
+        text += "[\(pad(channel.name, 25))] depth: \(pad(channel.depth, 5))"
+        text += " be-depth: \(pad(channel.backendDepth, 5))"
         text += " inflt: \(pad(channel.inFlightCount, 4)) def: \(pad(channel.deferredCount, 4))"
         text += " re-q: \(pad(channel.requeueCount, 5)) timeout: \(pad(channel.timeoutCount, 5))"
         text += " msgs: \(pad(channel.messageCount, 8)) e2e%: \(percentiles(of: channel.latency))\n"
@@ -45,13 +48,13 @@ extension StatisticsReport {
     }
 
     private func percentiles(of latency: LatencyStatistics) -> String {
-        (latency.percentiles ?? []).map { GoText.roughly(nanoseconds: $0.nanoseconds) }
+        (latency.percentiles ?? []).map { GoText.rounded(nanoseconds: $0.nanoseconds) }
             .joined(separator: ", ")
     }
 
     private func line(of client: ClientStatistics) -> String {
         let parts = client.address.split(separator: ":")
-        // A client by a Unix-domain socket has no port.
+        // A client on a Unix-domain socket has no port.
         let port = parts.count > 1 ? parts.last! : ""
         let name = "[V2 " + pad("\(client.hostname):\(port) \(client.userAgent)", 21) + "]"
         let age = max(0, Int64(nowSeconds) - client.connectedAtSeconds)

@@ -1,98 +1,168 @@
 import BrokerCore
-import FoundationEssentials
-import Glibc
 import NSQWire
+import TallyJSON
 
-/// What a real nsqd that was stopped has left in its data path: `nsqd.dat` with topics and
-/// channels, and a queue of messages for each.
-///
-/// Read as nsqd 1.3.0 writes it, and as much of it as makes sense.
+/// The data path of a stopped nsqd 1.3.0. The folder contains `nsqd.dat` with the topics and
+/// channels, and a disk queue for each topic and channel. Invalid parts are skipped and reported.
 struct NSQDDataPath {
-    private(set) var topics: [NotedTopic] = []
+    private(set) var topics: [TopicSnapshot] = []
     private(set) var queues: [NSQDQueue] = []
-    /// What is as it should not be, though nothing is lost by it.
-    private(set) var remarks: [String] = []
+    /// The irregularities found so far.
+    private(set) var report = NSQDImport.Report()
+    /// The index of each topic in ``topics``.
+    private var topicIndexes: [TopicName: Int] = [:]
+    private var channels: [TopicName: Set<ChannelName>] = [:]
 
     static let metadataName = "nsqd.dat"
+    /// The maximum size of `nsqd.dat`, in bytes, for millions of channels.
+    private static let maxMetadataBytes = 256 << 20
 
-    /// - Throws: if it cannot be read, or is none, or an nsqd works with it.
-    init(_ path: String) throws(LedgerError) {
-        let folder = try QuietFolder(path)
-        let names = try folder.names().sorted()
+    /// Returns `true` if a file of this name belongs to nsqd's data path.
+    static func isFile(_ name: String) -> Bool {
+        name == metadataName || NSQDQueueFile(name) != nil
+    }
+
+    /// Reads the data path in `folder`.
+    ///
+    /// - Throws: an error if the folder or `nsqd.dat` cannot be read.
+    init(_ folder: LockedFolder) throws(MessageLogError) {
+        let names = try folder.names(where: Self.isFile).sorted()
         if names.contains(Self.metadataName) {
             try readMetadata(folder)
         } else {
-            remarks.append("there is no \(Self.metadataName): topics and channels by their queues")
+            report.addRemark(
+                "\(Self.metadataName) is missing: the names of the queue files supply topics and channels"
+            )
         }
-        try readQueues(names, folder)
-        guard !topics.isEmpty else { throw LedgerError("there is no topic of nsqd in \(path)") }
-        for name in names where name.hasSuffix(".bad") {
-            remarks.append("\(name): nsqd could not read it, and it is not read here")
+        let files = names.compactMap { NSQDQueueFile($0) }
+        for (owner, files) in Dictionary(grouping: files, by: \.owner).sorted(by: {
+            $0.key < $1.key
+        }) {
+            addQueue(owner, files, folder)
+        }
+        for name in names where NSQDQueueFile(name)?.part == .bad {
+            report.addRemark("\(name): skipped, because nsqd could not read it")
         }
     }
 
     // MARK: Topics and channels
 
-    private struct Metadata: Decodable {
-        var topics: [Topic]?
+    private struct Topic: JSONReadable {
+        var name: String
+        var paused = false
+        var channels: [Channel] = []
 
-        struct Topic: Decodable {
-            var name: String
-            var paused: Bool?
-            var channels: [Channel]?
-        }
-
-        struct Channel: Decodable {
-            var name: String
-            var paused: Bool?
+        init?(json value: JSONValue) {
+            guard let name = value["name"].flatMap({ String(json: $0) }) else { return nil }
+            self.name = name
+            do throws(JSONError) {
+                try value["paused"]?.read(into: &paused)
+                try value["channels"]?.read(into: &channels)
+            } catch {
+                return nil
+            }
         }
     }
 
-    private mutating func readMetadata(_ folder: QuietFolder) throws(LedgerError) {
-        let file = try MappedFile(Self.metadataName, in: folder)
-        let metadata: Metadata
-        do {
-            metadata = try JSONDecoder().decode(Metadata.self, from: Data(file.bytes))
+    private struct Channel: JSONReadable {
+        var name: String
+        var paused = false
+
+        init?(json value: JSONValue) {
+            guard let name = value["name"].flatMap({ String(json: $0) }) else { return nil }
+            self.name = name
+            do throws(JSONError) {
+                try value["paused"]?.read(into: &paused)
+            } catch {
+                return nil
+            }
+        }
+    }
+
+    private mutating func readMetadata(_ folder: LockedFolder) throws(MessageLogError) {
+        let file = try InputFile(Self.metadataName, in: folder)
+        let bytes = try file.allBytes(limit: Self.maxMetadataBytes)
+        var topics: [Topic] = []
+        do throws(JSONError) {
+            let metadata = try JSONValue(parsingLikeGo: bytes, keptDepth: 5)
+            guard case .object = metadata else { throw .malformed }
+            try metadata["topics"]?.read(into: &topics)
         } catch {
-            throw LedgerError("\(folder.path)/\(Self.metadataName) is not what nsqd writes")
+            throw MessageLogError(
+                "\(folder.path)/\(Self.metadataName) is not a valid nsqd metadata file")
         }
-        for topic in metadata.topics ?? [] { add(topic) }
+        for topic in topics { add(topic) }
     }
 
-    /// As in nsqd, invalid names are skipped.
-    private mutating func add(_ topic: Metadata.Topic) {
+    /// Adds a topic with its channels. As in nsqd, invalid names are skipped, and a name that occurs
+    /// twice is one topic or channel, which is paused if one of them is.
+    private mutating func add(_ topic: Topic) {
         guard let name = TopicName(topic.name), !name.isEphemeral else {
-            return remarks.append("topic \(topic.name) is left out: it cannot be kept")
+            return report.addRemark(
+                "topic \(topic.name) skipped: its name is invalid or ephemeral")
         }
-        var noted = NotedTopic(name: name, isPaused: topic.paused ?? false, channels: [])
-        for channel in topic.channels ?? [] {
+        let index = index(of: name).index
+        if topic.paused { topics[index].isPaused = true }
+        for channel in topic.channels {
             guard let name = ChannelName(channel.name), !name.isEphemeral else {
-                remarks.append("channel \(channel.name) is left out: it cannot be kept")
+                report.addRemark(
+                    "channel \(channel.name) skipped: its name is invalid or ephemeral")
                 continue
             }
-            noted.channels.append(.init(name: name, isPaused: channel.paused ?? false))
+            _ = add(name, isPaused: channel.paused, toTopicAt: index)
         }
-        topics.append(noted)
+    }
+
+    /// Returns the index of a topic, which is created if it is missing.
+    private mutating func index(of topic: TopicName) -> (index: Int, isNew: Bool) {
+        if let index = topicIndexes[topic] { return (index, false) }
+        topicIndexes[topic] = topics.count
+        topics.append(TopicSnapshot(name: topic, isPaused: false, channels: []))
+        return (topics.count - 1, true)
+    }
+
+    /// Adds a channel, or pauses an existing one if `isPaused` is `true`.
+    ///
+    /// - Returns: `true` if the channel is new.
+    private mutating func add(
+        _ channel: ChannelName, isPaused: Bool, toTopicAt index: Int
+    ) -> Bool {
+        guard !channels[topics[index].name, default: []].insert(channel).inserted else {
+            topics[index].channels.append(.init(name: channel, isPaused: isPaused))
+            return true
+        }
+        if isPaused, let place = topics[index].channels.firstIndex(where: { $0.name == channel }) {
+            topics[index].channels[place].isPaused = true
+        }
+        return false
     }
 
     // MARK: Queues
 
-    private mutating func readQueues(
-        _ names: [String], _ folder: QuietFolder
-    ) throws(LedgerError) {
-        for owner in Set(names.compactMap(NSQDQueue.owner)).sorted() {
-            guard let (topic, channel) = Self.names(in: owner) else {
-                remarks.append("\(owner): no topic or channel can have this name")
-                continue
-            }
-            let queue = try NSQDQueue(owner, topic, channel, names, folder)
-            guard !queue.isEmpty else { continue }
-            queues.append(queue)
-            makeKnown(topic, channel, owner)
+    private mutating func addQueue(
+        _ owner: String, _ files: [NSQDQueueFile], _ folder: LockedFolder
+    ) {
+        guard let (topic, channel) = Self.names(in: owner) else {
+            return report.addRemark(
+                "\(owner): skipped, because it is not a valid topic or channel name")
         }
+        let queue: NSQDQueue
+        do throws(MessageLogError) {
+            queue = try NSQDQueue(owner, topic, channel, files, folder)
+        } catch {
+            report.addDamage("\(error)")
+            // Without the metadata file, the queue is read from its start.
+            let messages = files.filter { $0.part != .metadata }
+            guard let rest = try? NSQDQueue(owner, topic, channel, messages, folder) else { return }
+            queue = rest
+        }
+        guard !queue.isEmpty else { return }
+        queues.append(queue)
+        addIfMissing(topic, channel, owner)
     }
 
-    /// `TOPIC` or `TOPIC:CHANNEL`.
+    /// Parses a queue's owner, `TOPIC` or `TOPIC:CHANNEL`. The result is `nil` if a name is
+    /// invalid.
     private static func names(in owner: String) -> (TopicName, ChannelName?)? {
         let parts = owner.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
         guard let topic = TopicName(String(parts[0])) else { return nil }
@@ -100,44 +170,14 @@ struct NSQDDataPath {
         return ChannelName(String(parts[1])).map { (topic, $0) }
     }
 
-    private mutating func makeKnown(
+    private mutating func addIfMissing(
         _ topic: TopicName, _ channel: ChannelName?, _ owner: String
     ) {
-        let place = topics.firstIndex { $0.name == topic } ?? topics.endIndex
-        if place == topics.endIndex {
-            topics.append(NotedTopic(name: topic, isPaused: false, channels: []))
-            remarks.append("\(owner): its topic is in no list, and comes into being")
+        let (index, isNew) = index(of: topic)
+        if isNew {
+            report.addRemark("\(owner): its topic is not in \(Self.metadataName), and is created")
         }
-        guard let channel, !topics[place].channels.contains(where: { $0.name == channel }) else {
-            return
-        }
-        topics[place].channels.append(.init(name: channel, isPaused: false))
-        remarks.append("\(owner): its channel is in no list, and comes into being")
-    }
-}
-
-/// A file's bytes, as long as this lives.
-final class MappedFile {
-    let bytes: Bytes
-
-    init(_ name: String, in folder: QuietFolder) throws(LedgerError) {
-        let descriptor = try folder.open(name)
-        defer { close(descriptor) }
-        let count = try Files.byteCount(of: descriptor, folder.path)
-        guard count > 0 else {
-            bytes = Bytes(start: nil, count: 0)
-            return
-        }
-        let place = mmap(nil, count, PROT_READ, MAP_PRIVATE, descriptor, 0)
-        guard let place, place != MAP_FAILED else {
-            throw Files.failure("cannot read", "\(folder.path)/\(name)")
-        }
-        bytes = Bytes(start: place, count: count)
-    }
-
-    deinit {
-        if let start = bytes.baseAddress {
-            munmap(UnsafeMutableRawPointer(mutating: start), bytes.count)
-        }
+        guard let channel, add(channel, isPaused: false, toTopicAt: index) else { return }
+        report.addRemark("\(owner): its channel is not in \(Self.metadataName), and is created")
     }
 }

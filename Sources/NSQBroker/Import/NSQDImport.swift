@@ -1,122 +1,72 @@
 import BrokerCore
 import Glibc
 import NSQWire
+import TallyBasics
 import UVLoop
 
-/// Moves what a real nsqd has left into a journal.
+/// Copies the topics, channels and messages of a stopped nsqd into a new journal.
 package enum NSQDImport {
+    /// The result of an import.
     package struct Report: Sendable, Equatable {
+        /// The number of imported topics.
         package var topics = 0
+        /// The number of imported channels in all topics.
         package var channels = 0
-        /// A message in the queues of two channels is two.
+        /// The number of imported messages. A message in the queues of two channels counts twice.
         package var messages = 0
-        /// What is as it should not be, though nothing is lost by it.
-        package var remarks: [String] = []
-        /// What could not be read.
-        package var damages: [String] = []
+        /// Descriptions of irregularities that cause no loss of messages. Only the first
+        /// ``maxDescriptions`` are kept.
+        package private(set) var remarks: [String] = []
+        /// Descriptions of parts that could not be read. Only the first ``maxDescriptions`` are
+        /// kept.
+        package private(set) var damages: [String] = []
+
+        /// The maximum number of remarks and of damages.
+        static let maxDescriptions = 1000
+
+        mutating func addRemark(_ text: String) { Self.add(text, to: &remarks) }
+
+        mutating func addDamage(_ text: String) { Self.add(text, to: &damages) }
+
+        private static func add(_ text: String, to list: inout [String]) {
+            if list.count < maxDescriptions - 1 {
+                list.append(text)
+            } else if list.count < maxDescriptions {
+                list.append("and more")
+            }
+        }
     }
 
-    /// Reads nsqd's data path `source` and fills the data path `target`, which has no journal yet
-    /// and comes into being if it is not there.
+    /// Copies nsqd's data path `source` to the data path `target`.
     ///
-    /// - Parameter progress: is told how many messages were read.
-    /// - Throws: if that cannot be done; then nothing is left in `target`.
+    /// - Parameters:
+    ///   - source: the path of nsqd's data.
+    ///   - target: the path of a folder without a journal. The folder is created if it does not
+    ///     exist.
+    ///   - progress: a closure that is called with the number of messages read so far.
+    /// - Throws: an error if the import fails. No journal is then left in `target`.
     package static func run(
         from source: String, into target: String,
         progress: @escaping @Sendable (Int) -> Void = { _ in }
     ) async throws -> Report {
         let thread = try LoopThread(name: "import")
-        defer {
-            thread.stop()
-            thread.join()
-        }
-        return try await withCheckedThrowingContinuation { continuation in
-            thread.door.submit { loop in
-                do {
-                    let found = try NSQDDataPath(source)
-                    let writer = try JournalFiller(target, on: loop)
-                    let report = try writer.fill(from: found, at: loop.moment, progress)
-                    writer.finish { continuation.resume(with: $0.map { report }) }
-                } catch {
-                    continuation.resume(throwing: error)
-                }
+        let result: Result<Report, any Error> = await withCheckedContinuation { continuation in
+            thread.mailbox.submit { loop in
+                continuation.resume(
+                    returning: Result {
+                        let found = try NSQDDataPath(LockedFolder(source, .shared))
+                        guard !found.topics.isEmpty else {
+                            throw MessageLogError("no nsqd topics in \(source)")
+                        }
+                        // An error of `mkdir` is ignored here, because opening the folder reports it.
+                        mkdir(target, 0o700)
+                        return try NSQDImportWriter(target, Journal.Options(), on: loop)
+                            .write(found, at: loop.timestamp, progress)
+                    })
             }
         }
-    }
-}
-
-/// A journal that is filled, and either is all there in the end or goes again.
-private final class JournalFiller {
-    private let disk: FolderDisk
-    private let journal: Journal
-
-    init(_ path: String, on loop: Loop) throws(LedgerError) {
-        // What is in the way shows when it is opened.
-        mkdir(path, 0o755)
-        disk = try FolderDisk(path, on: loop)
-        journal = Journal(on: disk)
-        guard try disk.files().isEmpty else {
-            throw LedgerError("there is a journal in \(path) already")
-        }
-    }
-
-    func fill(
-        from source: NSQDDataPath, at now: Moment, _ progress: (Int) -> Void
-    ) throws(LedgerError) -> NSQDImport.Report {
-        var report = NSQDImport.Report(
-            topics: source.topics.count,
-            channels: source.topics.reduce(0) { $0 + $1.channels.count }, remarks: source.remarks)
-        do throws(LedgerError) {
-            let filled = try LedgerImport(into: journal, topics: source.topics, at: now)
-            for topic in source.topics {
-                let queues = source.queues.filter { $0.topic == topic.name }
-                for queue in queues where queue.channel != nil {
-                    try fill(filled, from: queue, &report, progress)
-                }
-                if topic.isPaused { try filled.pause(topic.name) }
-                for queue in queues where queue.channel == nil {
-                    try fill(filled, from: queue, &report, progress)
-                }
-            }
-            try filled.flush()
-            return report
-        } catch {
-            removeAll()
-            throw error
-        }
-    }
-
-    private func fill(
-        _ filled: LedgerImport, from queue: NSQDQueue, _ report: inout NSQDImport.Report,
-        _ progress: (Int) -> Void
-    ) throws(LedgerError) {
-        var messages = report.messages
-        try queue.read(&report) { message throws(LedgerError) in
-            try filled.add(
-                message.body, timestampNanoseconds: message.timestampNanoseconds,
-                attempts: message.attempts, to: queue.channel, of: queue.topic)
-            messages += 1
-            if messages % 1000 == 0 { progress(messages) }
-        }
-        report.messages = messages
-        progress(messages)
-    }
-
-    /// Calls `done` once all is on the disk for good.
-    func finish(_ done: @escaping (Result<Void, any Error>) -> Void) {
-        journal.onSync = { [self] _, error in
-            guard error != nil || !journal.isDirty else { return }
-            journal.onSync = { _, _ in }
-            if let error {
-                removeAll()
-                return done(.failure(error))
-            }
-            done(.success(()))
-        }
-        journal.sync()
-    }
-
-    private func removeAll() {
-        for file in (try? disk.files()) ?? [] { try? disk.remove(file.number) }
+        thread.stop()
+        await thread.join()
+        return try result.get()
     }
 }

@@ -1,24 +1,28 @@
 import BrokerCore
 import NSQWire
 
-/// The messages that nsqd has left for a topic or a channel: files `OWNER.diskqueue.000000.dat` and
-/// so on, and in `OWNER.diskqueue.meta.dat` where it has come to.
+/// nsqd's disk queue of a topic or a channel. The messages are in the files
+/// `OWNER.diskqueue.000000.dat` and so on, and the read position is in `OWNER.diskqueue.meta.dat`.
 ///
-/// A file is records, each with its size before it: timestamp (8 bytes), attempts (2), ID (16),
-/// body; all numbers big-endian.
+/// A file is a sequence of messages. Each message consists of size (4 bytes), timestamp (8 bytes),
+/// attempts (2 bytes), ID (16 bytes) and body. All integers are big-endian.
 struct NSQDQueue {
     let topic: TopicName
     let channel: ChannelName?
     private let owner: String
-    private let folder: QuietFolder
+    private let folder: LockedFolder
     private let numbers: [Int]
-    private var position: Position?
+    private let position: Position?
 
-    /// What stands in the metadata.
+    /// The content of the queue's metadata file: the number of messages (`depth`), and the file
+    /// number and byte offset of the next message.
     private struct Position {
         var depth: Int
         var file: Int
         var offset: Int
+
+        /// The maximum size of a metadata file, which has five numbers, in bytes.
+        static let maxBytes = 4 << 10
 
         init?(_ text: String) {
             let numbers = text.split { $0 == "\n" || $0 == "," }.map { Int($0) }
@@ -35,93 +39,99 @@ struct NSQDQueue {
         var body: Bytes
 
         static let headerBytes = 26
+        /// The maximum size of a message with its header, in bytes. A larger size is damage.
+        static let maxBytes = Limits.frameBytes
 
         init(_ record: Bytes) {
-            timestampNanoseconds = record.bigEndian(at: 0, as: Int64.self)
+            // No nsqd writes a time before 1970, and no later arithmetic has to handle one.
+            timestampNanoseconds = max(0, record.bigEndian(at: 0, as: Int64.self))
             attempts = record.bigEndian(at: 8, as: UInt16.self)
             body = record.view(Self.headerBytes..<record.count)
         }
     }
 
-    /// Whose file it is, if it is a queue's.
-    static func owner(of name: String) -> String? {
-        guard name.hasSuffix(".dat"), let mark = name.ranges(of: mark).last else { return nil }
-        return String(name[..<mark.lowerBound])
-    }
-
-    private static let mark = ".diskqueue."
-
+    /// - Parameter files: the queue's files.
+    /// - Throws: an error if the metadata file exists and cannot be read.
     init(
-        _ owner: String, _ topic: TopicName, _ channel: ChannelName?, _ names: [String],
-        _ folder: QuietFolder
-    ) throws(LedgerError) {
+        _ owner: String, _ topic: TopicName, _ channel: ChannelName?, _ files: [NSQDQueueFile],
+        _ folder: LockedFolder
+    ) throws(MessageLogError) {
         self.owner = owner
         self.topic = topic
         self.channel = channel
         self.folder = folder
-        let metadata = owner + Self.mark + "meta.dat"
-        if names.contains(metadata) {
-            let file = try MappedFile(metadata, in: folder)
-            position = Position(String(decoding: file.bytes, as: UTF8.self))
+        var position: Position?
+        if files.contains(where: { $0.part == .metadata }) {
+            let file = try InputFile(NSQDQueueFile.metadataName(of: owner), in: folder)
+            let bytes = try file.allBytes(limit: Position.maxBytes)
+            position = Position(String(decoding: bytes, as: UTF8.self))
         }
+        self.position = position
         let start = position?.file ?? 0
-        numbers = names.filter { Self.owner(of: $0) == owner }
-            .compactMap { Int($0.dropFirst(owner.utf8.count + Self.mark.utf8.count).dropLast(4)) }
-            .filter { $0 >= start }.sorted()
+        numbers = files.compactMap(\.number).filter { $0 >= start }.sorted()
     }
 
     var isEmpty: Bool { numbers.isEmpty }
 
-    private func name(of number: Int) -> String {
-        let digits = String(number)
-        let zeros = String(repeating: "0", count: max(0, 6 - digits.count))
-        return owner + Self.mark + zeros + digits + ".dat"
-    }
-
-    /// Reads all messages, in their order, to the end of what was written: what nsqd had no time to
-    /// note, too.
+    /// Reads all messages in order, up to the end of the last file. The write position in the
+    /// metadata is ignored, because a killed nsqd has not updated this position.
     ///
     /// - Parameters:
-    ///   - report: is told of what cannot be read.
-    ///   - take: is given each message, for the length of the call.
-    func read(
-        _ report: inout NSQDImport.Report, _ take: (Message) throws(LedgerError) -> Void
-    ) throws(LedgerError) {
+    ///   - report: the import's report, to which damaged ranges are added.
+    ///   - body: a closure that is called with each message. The message is valid during the call.
+    func readMessages(
+        _ report: inout NSQDImport.Report, _ body: (Message) throws(MessageLogError) -> Void
+    ) throws(MessageLogError) {
         if position == nil {
-            report.remarks.append(
-                "\(owner): nothing says where nsqd has come to; messages may come once more")
+            report.addRemark(
+                "\(owner): the read position is missing, so finished messages may be redelivered")
         }
         var count = 0
         for number in numbers {
             let start = number == position?.file ? position!.offset : 0
-            try read(number, from: start, &report) { message throws(LedgerError) in
+            let name = NSQDQueueFile.name(of: owner, number)
+            let file: InputFile
+            do throws(MessageLogError) { file = try InputFile(name, in: folder) } catch {
+                report.addDamage("\(error)")
+                continue
+            }
+            try read(file, name, from: start, &report) { message throws(MessageLogError) in
                 count += 1
-                try take(message)
+                try body(message)
             }
         }
         if let depth = position?.depth, count < depth {
-            report.damages.append("\(owner): nsqd had \(depth) messages, \(count) of them are here")
+            report.addDamage("\(owner): \(count) of \(depth) messages found")
         }
     }
 
     private func read(
-        _ number: Int, from start: Int, _ report: inout NSQDImport.Report,
-        _ take: (Message) throws(LedgerError) -> Void
-    ) throws(LedgerError) {
-        let file = try MappedFile(name(of: number), in: folder)
-        let bytes = file.bytes
+        _ file: InputFile, _ name: String, from start: Int, _ report: inout NSQDImport.Report,
+        _ body: (Message) throws(MessageLogError) -> Void
+    ) throws(MessageLogError) {
+        let end = file.byteCount
         var offset = start
-        while offset < bytes.count {
-            guard bytes.count - offset >= 4,
-                case let size = Int(bytes.bigEndian(at: offset, as: Int32.self)),
-                size >= Message.headerBytes, bytes.count - offset - 4 >= size
-            else {
-                report.damages.append(
-                    "\(name(of: number)), bytes \(offset) to \(bytes.count): no message")
-                return
+        while offset < end {
+            guard let size = try messageBytes(in: file, at: offset, end) else {
+                return report.addDamage("\(name), bytes \(offset) to \(end): not a message")
             }
-            try take(Message(bytes.view(offset + 4..<offset + 4 + size)))
+            let record = try file.bytes(offset + 4..<offset + 4 + size)
+            guard record.count == size else {
+                return report.addDamage("\(name): became shorter while it was read")
+            }
+            try body(Message(record))
             offset += 4 + size
         }
+    }
+
+    /// Returns the size of the message at `offset`, in bytes; `nil` if it is invalid.
+    private func messageBytes(
+        in file: InputFile, at offset: Int, _ end: Int
+    ) throws(MessageLogError) -> Int? {
+        guard end - offset >= 4, case let head = try file.bytes(offset..<offset + 4),
+            head.count == 4, case let size = Int(head.bigEndian(at: 0, as: Int32.self)),
+            Message.headerBytes...Message.maxBytes ~= size, end - offset - 4 >= size
+        else { return nil }
+        return size
     }
 }

@@ -1,98 +1,131 @@
 import BrokerCore
+import Glibc
 import Logging
 import NSQWire
+import TallyBasics
 import UVLoop
 
-/// Where a broker keeps what is to outlive it, and how well.
+/// The folder in which a broker stores its messages, and the settings of this storage.
 package struct DataPathOptions: Sendable {
-    /// A folder that is there.
+    /// The path of a folder, which is created if its parent exists.
     package var path: String
+    /// The settings of the journal.
     package var journal = Journal.Options()
-    /// How long what was written may stay unsynced.
+    /// The maximum time from the write of a record to its sync.
     package var syncTimeout = Duration.seconds(2)
 
+    /// Creates options with the default settings of the journal.
     package init(path: String) { self.path = path }
 }
 
-/// A broker's journal on the disk of its loop: what was noted is read before anyone is listened to,
-/// and synced by and by.
+/// A broker's journal in a folder, with the timers that sync the journal and free recycled files.
 final class DataPath {
     let journal: Journal
     private let disk: FolderDisk
     private let timer: Timer
-    private let spareTimer: Timer
+    private let recycleTimer: Timer
     private let interval: Duration
     private let path: String
     private let logger: Logger
 
-    /// - Throws: if the folder is not there, or another broker has it.
-    init(_ options: DataPathOptions, on loop: Loop, logger: Logger) throws(LedgerError) {
+    /// Opens and locks the folder, and creates it if it does not exist. If the folder contains the
+    /// data of a real nsqd, the data is moved into a journal first.
+    ///
+    /// - Throws: an error if the folder cannot be created or opened, or another broker has locked
+    ///   it.
+    init(_ options: DataPathOptions, on loop: Loop, logger: Logger) throws(MessageLogError) {
+        try Self.createFolder(options.path, logger)
+        try NSQDTakeover(of: options.path, options.journal, on: loop, logger: logger).run()
         disk = try FolderDisk(options.path, on: loop)
         journal = Journal(on: disk, options.journal)
         timer = Timer(on: loop)
-        spareTimer = Timer(on: loop)
+        recycleTimer = Timer(on: loop)
         interval = options.syncTimeout
         path = options.path
         self.logger = logger
     }
 
-    /// Has the broker be what it was, and begins to sync.
-    func recover(into broker: Broker, at now: Moment) throws(LedgerError) {
+    /// Creates the folder if only the last part of its path is missing. A missing parent is an error:
+    /// it may be a disk that is not mounted.
+    private static func createFolder(
+        _ path: String, _ logger: Logger
+    ) throws(MessageLogError) {
+        guard mkdir(path, 0o700) == 0 else {
+            let failure = Files.failure("cannot create data-path", path)
+            // The caller reports a missing parent, or a file in place of the folder, when it opens
+            // the folder.
+            let isReportedLater = [EEXIST, ENOENT, ENOTDIR].contains(errno)
+            guard isReportedLater || access(path, F_OK) == 0 else { throw failure }
+            return
+        }
+        logger.info("DATA-PATH: created \(path)")
+        // Otherwise a power failure could remove the folder with all its messages.
+        let parent = Glibc.open("\(path)/..", O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        guard parent >= 0 else { return }
+        defer { Glibc.close(parent) }
+        try Files.sync(parent, path)
+    }
+
+    /// Replays the journal into `broker`, and starts the timers.
+    func recover(into broker: Broker, at now: Timestamp) throws(MessageLogError) {
         let report = try journal.recover(into: broker, at: now)
         for damage in report.damages { logger.error("DATA-PATH: \(damage)") }
+        if report.damageCount > report.damages.count {
+            let more = report.damageCount - report.damages.count
+            logger.error("DATA-PATH: and \(counted(more, "more damaged range"))")
+        }
         if report.tornBytes > 0 {
             logger.warning(
-                "DATA-PATH: cut \(report.tornBytes) bytes that were not wholly written")
+                "DATA-PATH: removed a torn tail of \(report.tornBytes) bytes")
         }
         if report.files > 0 {
-            let found = "\(report.messages) messages in \(report.files) files"
-            logger.info("DATA-PATH: read \(found); \(broker.backlog) are not finished")
-        }
-        if report.files == 0, try Files.names(in: path).contains(NSQDDataPath.metadataName) {
-            logger.warning(
-                "DATA-PATH: what nsqd has left in \(path) is read by tally doctor --import only")
+            let (messages, files) = (report.messages, report.files)
+            logger.info(
+                "DATA-PATH: read \(counted(messages, "message")) in \(counted(files, "file")); \(broker.backlog) unfinished"
+            )
         }
         journal.onHealth = { [logger] failure in
             if let failure {
                 logger.error("DATA-PATH: \(failure)")
             } else {
-                logger.info("DATA-PATH: is written to again")
+                logger.info("DATA-PATH: the journal is writable again")
             }
         }
         scheduleSync()
-        scheduleGivingBack()
+        scheduleRecycling()
     }
 
-    /// How long a file is kept that no other is made of.
-    private static let spareTime = Duration.seconds(60)
+    /// The time after which an unused recycled file is freed.
+    private static let maxIdleTime = Duration.seconds(60)
 
-    private func scheduleGivingBack() {
-        spareTimer.start(after: Self.spareTime) { [weak self] in
-            self?.disk.giveBackIdleSpares()
-            self?.scheduleGivingBack()
+    private func scheduleRecycling() {
+        recycleTimer.start(after: Self.maxIdleTime) { [weak self] in
+            self?.disk.removeIdleRecycledFiles()
+            self?.scheduleRecycling()
         }
     }
 
     private func scheduleSync() {
         timer.start(after: interval) { [weak self] in
-            self?.journal.tryAgain()
+            self?.journal.retryAfterFailure()
             self?.journal.sync()
             self?.scheduleSync()
         }
     }
 
-    /// Syncs what is left, and calls `done`.
+    /// Stops the timers, syncs all written records, and calls `done`.
     func close(_ done: @escaping () -> Void) {
         timer.close()
-        spareTimer.close()
+        recycleTimer.close()
         guard journal.isDirty else { return done() }
-        let whenSynced = journal.onSync
+        let onSync = journal.onSync
         journal.onSync = { [journal] write, error in
-            whenSynced(write, error)
-            // A sync under way may not have had all.
+            onSync(write, error)
+            // The running sync may not cover the records that were written after its start.
             guard error != nil || !journal.isDirty else { return }
-            // What it holds on to would keep the folder locked.
-            journal.onSync = whenSynced
+            // The `onSync` closure retains the journal. Unless the closure is replaced, the folder
+            // stays locked.
+            journal.onSync = onSync
             done()
         }
         journal.sync()

@@ -3,73 +3,82 @@ import Glibc
 import NSQWire
 import UVLoop
 
-/// A journal's files in a folder. They are written and read on the loop's thread, and synced on
-/// one of their own.
+/// The files of a journal in a folder. The loop's thread reads and writes the files, and another
+/// thread syncs them.
 final class FolderDisk: JournalDisk {
-    let path: String
-    let folder: Int32
-    var open: [UInt32: Int32] = [:]
-    var spares = SpareFiles()
-    let syncer: LoopThread
-    private let door: LoopDoor
+    private let path: String
+    /// The descriptor of the folder.
+    private let folder: Int32
+    /// The descriptors of the open journal files, by file number.
+    private var open = OpenFiles()
+    private var runningSyncs = 0
+    private let recycler: FileRecycler
+    /// The thread that syncs files and frees disk space.
+    private let syncer: LoopThread
+    private let mailbox: LoopMailbox
 
-    /// Opens the folder, and keeps others out of it.
+    /// Opens and locks the folder.
     ///
-    /// - Throws: if it is not there, another broker has it, or nothing can be written in it.
-    init(_ path: String, on loop: Loop) throws(LedgerError) {
+    /// - Throws: an error if the folder does not exist, is not writable, or is locked by another
+    ///   broker.
+    init(_ path: String, on loop: Loop) throws(MessageLogError) {
         self.path = path
         folder = Glibc.open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
         guard folder >= 0 else {
-            throw LedgerError("cannot open data-path \(path): \(Self.reason)")
+            throw MessageLogError("cannot open data-path \(path): \(Self.reason)")
         }
         guard flock(folder, LOCK_EX | LOCK_NB) == 0 else {
             let reason = Self.reason
             Glibc.close(folder)
-            throw LedgerError(
+            throw MessageLogError(
                 "failed to lock data-path: cannot flock directory \(path) - \(reason) "
                     + "(possibly in use by another instance of nsqd)")
         }
-        // Or every publish would be refused, and nobody told before.
+        // Without this check, the broker would start and then refuse every publish.
         guard faccessat(folder, ".", R_OK | W_OK | X_OK, AT_EACCESS) == 0 else {
             let reason = Self.reason
             Glibc.close(folder)
-            throw LedgerError("cannot write in data-path \(path): \(reason)")
+            throw MessageLogError(
+                "cannot write in data-path \(path): \(reason) (pass another --data-path, or "
+                    + "--memory-only)")
         }
-        door = loop.door
+        mailbox = loop.mailbox
         do {
             syncer = try LoopThread(name: "journal")
         } catch {
             Glibc.close(folder)
-            throw LedgerError("\(error)")
+            throw MessageLogError("\(error)")
         }
-        try removeSparesOfBefore()
+        recycler = FileRecycler(path, folder, syncer.mailbox)
+        try recycler.removeOldFiles()
     }
 
     deinit {
         syncer.stop()
         syncer.join()
-        for descriptor in open.values { Glibc.close(descriptor) }
-        for spare in spares.all { giveBack(spare) }
+        for descriptor in open.removeAll() { Glibc.close(descriptor) }
+        recycler.deleteAll()
         Glibc.close(folder)
     }
 
     // MARK: Files
 
-    func files() throws(LedgerError) -> [JournalFile] {
-        var files: [JournalFile] = []
-        for number in try Files.names(in: path).compactMap(JournalFile.number) {
-            let count = try Files.byteCount(of: descriptor(number), path)
-            files.append(JournalFile(number: number, byteCount: count))
-        }
-        return files
+    func files() throws(MessageLogError) -> [JournalFile] {
+        try Files.journalFiles(in: folder, path)
     }
 
-    func create(_ file: UInt32, beginning slices: [Bytes]) throws(LedgerError) {
-        if let spare = spares.next { return try make(file, of: spare, beginning: slices) }
+    func create(_ file: UInt32, startingWith slices: [Bytes]) throws(MessageLogError) {
+        if let recycledFile = recycler.next {
+            let descriptor = try recycler.create(file, from: recycledFile) {
+                descriptor throws(MessageLogError) in
+                try write(slices, toOpen: descriptor, at: 0)
+            }
+            return add(file, descriptor)
+        }
         let descriptor = try opened(file, O_CREAT | O_TRUNC)
-        do throws(LedgerError) {
+        do throws(MessageLogError) {
             try write(slices, toOpen: descriptor, at: 0)
-            open[file] = descriptor
+            add(file, descriptor)
         } catch {
             unlinkat(folder, JournalFile.name(of: file), 0)
             Glibc.close(descriptor)
@@ -77,50 +86,74 @@ final class FolderDisk: JournalDisk {
         }
     }
 
-    func remove(_ file: UInt32) throws(LedgerError) {
-        let name = JournalFile.name(of: file)
-        if let spare = try spare(of: file), renameat(folder, name, folder, spare.name) == 0 {
-            spares.append(spare)
-        } else {
-            guard unlinkat(folder, name, 0) == 0 else { throw failure("cannot remove \(name)") }
-            if let descriptor = open[file] { closeByTheWay(descriptor) }
+    func remove(_ file: UInt32) throws(MessageLogError) {
+        if try !recycler.recycle(file, open[file]) {
+            let name = JournalFile.name(of: file)
+            // A folder with the name of a journal file stays where it is.
+            guard unlinkat(folder, name, 0) == 0 || errno == EISDIR else {
+                throw failure("cannot remove \(name)")
+            }
+            if let descriptor = open[file] { recycler.closeInBackground(descriptor) }
         }
-        open[file] = nil
+        open.remove(file)
     }
 
-    private func descriptor(_ file: UInt32) throws(LedgerError) -> Int32 {
+    /// Adds an open file. A file that has to be closed for it is closed after the running sync,
+    /// which may use its descriptor.
+    private func add(_ file: UInt32, _ descriptor: Int32) {
+        guard let evicted = open.add(file, descriptor) else { return }
+        if runningSyncs > 0 {
+            recycler.closeInBackground(evicted)
+        } else {
+            Glibc.close(evicted)
+        }
+    }
+
+    private func descriptor(_ file: UInt32) throws(MessageLogError) -> Int32 {
         if let descriptor = open[file] { return descriptor }
         let descriptor = try opened(file, 0)
-        open[file] = descriptor
+        add(file, descriptor)
         return descriptor
     }
 
-    private func opened(_ file: UInt32, _ flags: Int32) throws(LedgerError) -> Int32 {
-        let descriptor = makingRoom {
-            openat(folder, JournalFile.name(of: file), O_RDWR | O_CLOEXEC | flags, 0o644)
+    private func opened(_ file: UInt32, _ flags: Int32) throws(MessageLogError) -> Int32 {
+        let descriptor = recycler.retryingWhenFull {
+            openat(
+                folder, JournalFile.name(of: file), O_RDWR | O_CLOEXEC | O_NONBLOCK | flags, 0o600)
         }
         guard descriptor >= 0 else { throw failure("cannot open \(JournalFile.name(of: file))") }
         return descriptor
     }
 
+    // MARK: Recycled files
+
+    var nextFileRecycledEnd: Int { recycler.next?.byteCount ?? 0 }
+
+    var recycledFileBytes: Int { recycler.byteCount }
+
+    func removeRecycledFiles() { recycler.removeAll() }
+
+    /// Frees the recycled files that stayed unused since the last call.
+    func removeIdleRecycledFiles() { recycler.removeIdle() }
+
     // MARK: Bytes
 
-    func write(_ slices: [Bytes], to file: UInt32, at offset: Int) throws(LedgerError) {
+    func write(_ slices: [Bytes], to file: UInt32, at offset: Int) throws(MessageLogError) {
         try write(slices, toOpen: descriptor(file), at: offset)
     }
 
-    func write(
+    private func write(
         _ slices: [Bytes], toOpen descriptor: Int32, at offset: Int
-    ) throws(LedgerError) {
+    ) throws(MessageLogError) {
         var vectors = slices.map {
             iovec(iov_base: UnsafeMutableRawPointer(mutating: $0.baseAddress), iov_len: $0.count)
         }
         var offset = offset
         var next = 0
         while next < vectors.count {
-            let count = min(vectors.count - next, Self.mostVectors)
+            let count = min(vectors.count - next, Self.maxVectors)
             let written = vectors.withUnsafeBufferPointer { vectors in
-                makingRoom {
+                recycler.retryingWhenFull {
                     pwritev(descriptor, vectors.baseAddress! + next, Int32(count), offset)
                 }
             }
@@ -131,9 +164,12 @@ final class FolderDisk: JournalDisk {
         }
     }
 
-    /// What the system takes at once (`IOV_MAX`).
-    private static let mostVectors = 1024
+    /// The maximum number of slices in one `pwritev` call (`IOV_MAX`).
+    private static let maxVectors = 1024
 
+    /// Removes the first `count` bytes, which were written, from the vectors.
+    ///
+    /// - Parameter next: the index of the first vector with unwritten bytes.
     private static func advance(_ vectors: inout [iovec], _ next: inout Int, by count: Int) {
         var left = count
         while next < vectors.count, left >= vectors[next].iov_len {
@@ -147,60 +183,84 @@ final class FolderDisk: JournalDisk {
 
     func read(
         _ file: UInt32, at offset: Int, into buffer: UnsafeMutableRawBufferPointer
-    ) throws(LedgerError) -> Int {
+    ) throws(MessageLogError) -> Int {
         try Files.read(descriptor(file), at: offset, into: buffer, path)
     }
 
-    func reserve(_ end: Int, in file: UInt32) throws(LedgerError) {
+    func nextData(in file: UInt32, from offset: Int) throws(MessageLogError) -> Int {
+        Files.nextData(try descriptor(file), from: offset)
+    }
+
+    func reserve(_ end: Int, in file: UInt32) throws(MessageLogError) {
         var status = stat()
         let descriptor = try descriptor(file)
         guard fstat(descriptor, &status) == 0 else { throw failure("cannot stat") }
         let length = Int(status.st_size)
         guard length < end else { return }
-        let made = makingRoom {
+        let made = recycler.retryingWhenFull {
             errno = posix_fallocate(descriptor, length, end - length)
             return errno == 0 ? 0 : -1
         }
         guard made == 0 else {
-            throw LedgerError(
-                "cannot make room in \(path)/\(JournalFile.name(of: file)): \(Self.reason)")
+            throw MessageLogError(
+                "cannot reserve space in \(path)/\(JournalFile.name(of: file)): \(Self.reason)")
         }
     }
 
-    func truncate(_ file: UInt32, to end: Int) throws(LedgerError) {
+    func truncate(_ file: UInt32, to end: Int) throws(MessageLogError) {
         guard ftruncate(try descriptor(file), end) == 0 else { throw failure("cannot truncate") }
     }
 
     // MARK: Syncing
 
-    func sync(_ files: [UInt32], _ done: @escaping (LedgerError?) -> Void) {
-        let descriptors = files.compactMap { open[$0] } + [folder]
+    func sync(_ files: [UInt32], _ done: @escaping (MessageLogError?) -> Void) {
         let path = path
-        let gone = Set(spares.all.map(\.number))
-        let answer = LoopBoundAnswer { [weak self] error in
-            self?.syncEnded(withSpares: gone, error)
+        let descriptors = files.compactMap { open[$0] } + [folder]
+        let closed = files.filter { open[$0] == nil }
+        let removed = recycler.numbers
+        let completion = LoopBoundCompletion { [weak self] error in
+            self?.runningSyncs -= 1
+            self?.recycler.didSync(removalsOf: removed, error)
             done(error)
         }
-        syncer.door.submit { [door] _ in
-            let failed = descriptors.contains { fdatasync($0) != 0 }
-            let error = failed ? LedgerError("cannot sync \(path): \(Self.reason)") : nil
-            door.submit { _ in answer.call(error) }
+        runningSyncs += 1
+        syncer.mailbox.submit { [mailbox, folder] _ in
+            let isSynced =
+                closed.allSatisfy { Self.syncClosed($0, in: folder) }
+                && descriptors.allSatisfy { fdatasync($0) == 0 }
+            let error = isSynced ? nil : MessageLogError("cannot sync \(path): \(Self.reason)")
+            mailbox.submit { _ in completion.call(error) }
         }
     }
 
-    func failure(_ what: String) -> LedgerError {
-        LedgerError("\(what) in \(path): \(Self.reason)")
+    /// Syncs a file that was closed after it was written. A sync covers the writes of all
+    /// descriptors of a file.
+    ///
+    /// - Returns: `true` if the file is synced, or was removed in the meantime.
+    private static func syncClosed(_ file: UInt32, in folder: Int32) -> Bool {
+        let descriptor = openat(folder, JournalFile.name(of: file), O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else { return errno == ENOENT }
+        let status = fdatasync(descriptor)
+        let reason = errno
+        Glibc.close(descriptor)
+        errno = reason
+        return status == 0
+    }
+
+    private func failure(_ what: String) -> MessageLogError {
+        MessageLogError("\(what) in \(path): \(Self.reason)")
     }
 
     private static var reason: String { String(cString: strerror(errno)) }
 }
 
-/// A closure that travels to another thread and back, and is called on the loop it came from.
-// SAFETY: nobody but that loop calls it.
-private final class LoopBoundAnswer: @unchecked Sendable {
-    private let done: (LedgerError?) -> Void
+/// A closure that another thread passes back to the loop that created it, and that only this loop
+/// calls.
+// SAFETY: only the thread of that loop calls the closure.
+private final class LoopBoundCompletion: @unchecked Sendable {
+    private let done: (MessageLogError?) -> Void
 
-    init(_ done: @escaping (LedgerError?) -> Void) { self.done = done }
+    init(_ done: @escaping (MessageLogError?) -> Void) { self.done = done }
 
-    func call(_ error: LedgerError?) { done(error) }
+    func call(_ error: MessageLogError?) { done(error) }
 }

@@ -1,100 +1,92 @@
 import BrokerCore
-import DequeModule
 import NSQWire
+import TallyBasics
 
-/// What a broker notes, in files: one log for all topics, to which records are only ever appended.
+/// The implementation of ``MessageLog`` on files: one append-only log for all topics.
 ///
-/// A file goes when no segment needs anything in it and all files before it are gone: what is
-/// noted of a message stands behind it, so nothing finished comes back. Each file begins with the
-/// topics and channels of its moment.
-package final class Journal: Ledger {
-    package struct Options: Sendable {
-        /// A file's length, but for the batch that goes beyond it.
-        package var maxBytesPerFile = 100 << 20
-        /// What all files may take; 0 is no bound.
-        package var maxDiskBytes = 0
-        /// Publishes are answered after a sync, shared by all that wait.
-        package var answersAfterSync = false
-        /// Messages after which the disk is synced, without being waited for.
-        package var syncEvery = 2500
-        /// A number that nobody can guess, for each file another.
-        package var salt: @Sendable () -> UInt32 = { .random(in: 1...(.max)) }
-
-        package init() {}
-    }
-
-    let disk: any JournalDisk
+/// A file is removed once no segment has messages in it and all older files are removed. Records
+/// about a message always follow the message in the log, so a finished message is not redelivered.
+/// Each file starts with a snapshot of the topics and channels at the time of the file's creation.
+package final class Journal: MessageLog {
     package let options: Options
+    private let disk: any JournalDisk
 
-    /// The writes up to a number are synced, or failed to be.
-    package var onSync: (UInt64, LedgerError?) -> Void = { _, _ in }
-    package var onHealth: (LedgerError?) -> Void = { _ in }
+    /// A closure that is called after each sync, with the number of the last write that it covers,
+    /// and with the error of a failed sync.
+    package var onSync: (UInt64, MessageLogError?) -> Void = { _, _ in }
+    /// A closure that is called with the new value of ``failure`` after each change.
+    package var onHealth: (MessageLogError?) -> Void = { _ in }
 
-    /// Why nothing can be published now.
-    package internal(set) var failure: LedgerError? {
+    /// The reason why messages cannot be published; `nil` while the journal is healthy.
+    package private(set) var failure: MessageLogError? {
         didSet { if failure != oldValue { onHealth(failure) } }
     }
 
-    var batch = JournalBatch()
-    /// As of the last record.
-    var known = KnownTopics()
-    /// Every file, the oldest first; the last is written to.
-    var files = Deque<File>()
-    var places: [UInt64: SegmentPlaces] = [:]
+    private var batch = JournalBatch()
+    /// The topics and channels after the last written record.
+    private var topics = KnownTopics()
+    private var fileList = JournalFileList()
+    private var writer: JournalWriter
+    private var lastWrite: UInt64 = 0
+    private var syncState = SyncState()
 
-    var lastWrite: UInt64 = 0
-    var isSyncing = false
-    var needsSync = false
-    var didSyncFail = false
-    var messagesSinceSync = 0
-    /// Behind the last record there may be a part of one.
-    var hasRagsBehindEnd = false
-    /// The last file is not to be written to any more.
-    var needsFile = true
-
-    package init(on disk: any JournalDisk, _ options: Options = Options()) {
-        self.disk = disk
-        var options = options
-        if options.maxDiskBytes > 0 {
-            options.maxBytesPerFile = min(
-                options.maxBytesPerFile, options.maxDiskBytes / Self.leastFiles)
-        }
-        self.options = options
+    private struct SyncState {
+        var isSyncing = false
+        /// `true` if another sync starts after the current one.
+        var needsAnother = false
+        var didLastFail = false
+        var messagesSinceLast = 0
     }
 
-    package var answersAfterSync: Bool { options.answersAfterSync }
+    /// The maximum size of unwritten records in bytes. Larger amounts of records are discarded.
+    private static let maxUnwrittenBytes = 16 << 20
 
-    /// What all files hold.
-    package var usedBytes: Int { files.reduce(0) { $0 + $1.end } }
+    /// Creates a journal with its files on `disk`. If the disk contains files, the caller must call
+    /// ``recover(into:at:)`` before it appends records.
+    package init(on disk: any JournalDisk, _ options: Options = Options()) {
+        self.disk = disk
+        self.options = options.limitedToDisk
+        writer = JournalWriter(on: disk, self.options)
+    }
+
+    package var respondsAfterSync: Bool { options.respondsAfterSync }
+
+    /// The size of all records in bytes, without reserved disk space.
+    package var usedBytes: Int { fileList.usedBytes }
+
+    /// The states of all files, the oldest first.
+    var files: [JournalFileState] { Array(fileList.files) }
+
+    /// `true` if some written records are not synced.
+    package var isDirty: Bool { fileList.isDirty }
 
     // MARK: Appending
 
-    package func append(_ change: LedgerChange) { batch.append(change) }
+    package func append(_ change: LogRecord) { batch.append(change) }
 
     package func append(
-        _ indexes: Range<Int>, of segment: Segment, in topic: TopicName, as kind: NotedMessages
+        _ indexes: Range<Int>, of segment: Segment, in topic: TopicName, as kind: MessageRecordKind
     ) {
         batch.append(indexes, of: segment, in: topic, as: kind)
     }
 
-    package func forget(_ segment: Segment) { forget(serial: segment.serial) }
+    package func release(_ segment: Segment) { fileList.removeExtents(of: segment.serial) }
 
-    private func forget(serial: UInt64) {
-        guard let gone = places.removeValue(forKey: serial) else { return }
-        for number in gone.files { count(-1, inFile: number) }
-    }
-
-    func count(_ change: Int, inFile number: UInt32) {
-        guard let place = files.firstIndex(where: { $0.number == number }) else { return }
-        files[place].segments += change
+    package func segmentToRelocate(neededBytes: Int) -> UInt64? {
+        // The messages of a file whose sync failed can still be read from memory or the page cache.
+        if !syncState.didLastFail, let serial = fileList.segmentInFileWithFailedSync {
+            return serial
+        }
+        guard usedBytes > 2 * neededBytes + 2 * options.maxBytesPerFile else { return nil }
+        return fileList.segmentInOldestFile
     }
 
     // MARK: Writing
 
-    package func write() throws(LedgerError) -> UInt64 {
-        defer { dropUnwritten() }
-        let refusal = refusalOfPublishes
-        if refusal != nil { batch.dropMessages(publishedOnly: true) }
+    package func flush() throws(MessageLogError) -> UInt64 {
+        defer { discardUnwritten() }
+        let refusal = publishRefusal
+        if refusal != nil { batch.removeMessages(publishedOnly: true) }
         if !batch.isEmpty { try writeBatch() }
         if let refusal {
             failure = refusal
@@ -103,109 +95,182 @@ package final class Journal: Ledger {
         return lastWrite
     }
 
-    /// Messages that were not written are forgotten. Notes wait for better times, as many as can;
-    /// without them messages come again that were finished, and no more than that: what is known
-    /// of topics and channels stands at the beginning of the next file.
-    private func dropUnwritten() {
-        batch.dropMessages(publishedOnly: false)
-        guard batch.byteCount > Self.mostUnwrittenBytes else { return }
-        endBatch()
-        beginFileNext()
-    }
-
-    private func endBatch() {
-        for change in batch.changes { known.take(change) }
-        batch.removeAll()
-    }
-
-    private static let mostUnwrittenBytes = 16 << 20
-
-    /// Why nothing more may be published, if nothing may.
-    private var refusalOfPublishes: LedgerError? {
+    /// The reason to refuse the batch's new messages, because they would exceed `maxDiskBytes`;
+    /// `nil` if they fit.
+    private var publishRefusal: MessageLogError? {
         guard batch.hasPublished, options.maxDiskBytes > 0,
             usedBytes + batch.byteCount > options.maxDiskBytes
         else { return nil }
-        return LedgerError("the journal is full at \(options.maxDiskBytes) bytes")
+        return MessageLogError("the journal is full at \(options.maxDiskBytes) bytes")
     }
 
-    private func writeBatch() throws(LedgerError) {
-        let wasFull = isFull ? failure : nil
-        do throws(LedgerError) {
-            let shortage = try makeRoom()
-            hasRagsBehindEnd = true
-            let file = files[files.count - 1]
-            let places = try batch.layOut(
-                in: file.number, salt: file.salt!, at: file.end, remains: file.remains
-            ) { slices throws(LedgerError) in
-                try disk.write(slices, to: file.number, at: file.end)
-            }
-            hasRagsBehindEnd = false
-            // There may be room for notes alone.
-            failure = batch.hasPublished ? nil : shortage ?? wasFull
-            take(places, in: file.number)
+    private func writeBatch() throws(MessageLogError) {
+        let failureWhenFull = isFull ? failure : nil
+        do throws(MessageLogError) {
+            let shortage = try writer.write(
+                batch, startingFilesWith: topics, isRetry: failure != nil, to: &fileList)
+            // A write without new messages does not prove that there is space for new messages.
+            failure = batch.hasPublished ? nil : shortage ?? failureWhenFull
         } catch {
             failure = error
             throw error
         }
-    }
-
-    /// The batch lies at these places now.
-    private func take(_ places: [Range<Int>], in number: UInt32) {
-        let last = files.count - 1
-        files[last].end = places.last?.upperBound ?? files[last].end
-        files[last].reserved = max(files[last].reserved, files[last].end)
-        files[last].isDirty = true
-        var moved: Set<UInt64> = []
-        for (record, place) in zip(batch.records, places) {
-            guard let serial = record.serial else { continue }
-            if !record.isPublished, moved.insert(serial).inserted { forget(serial: serial) }
-            note(place, of: serial, in: number)
-        }
         lastWrite += 1
-        messagesSinceSync += batch.messageCount
-        endBatch()
-        if options.answersAfterSync || messagesSinceSync >= options.syncEvery { sync() }
+        syncState.messagesSinceLast += batch.messageCount
+        finishBatch()
+        if options.respondsAfterSync || syncState.messagesSinceLast >= options.syncEvery { sync() }
     }
 
-    /// Takes note that a segment's records lie here.
-    func note(_ place: Range<Int>, of serial: UInt64, in number: UInt32) {
-        let isNew = places[serial]?.stretches.last?.file != number
-        places[serial, default: SegmentPlaces()].add(place, in: number)
-        if isNew { count(1, inFile: number) }
+    private func finishBatch() {
+        for change in batch.changes { topics.apply(change) }
+        batch.removeAll()
+    }
+
+    /// Discards the messages of a failed write. Other records are kept for the next write, up to
+    /// ``maxUnwrittenBytes``. Discarding other records only causes finished messages to be
+    /// redelivered, because the next file starts with the current topics and channels.
+    private func discardUnwritten() {
+        batch.removeMessages(publishedOnly: false)
+        guard batch.byteCount > Self.maxUnwrittenBytes else { return }
+        finishBatch()
+        writer.requireNewFile()
+    }
+
+    /// `true` if the disk limit leaves too little space for new messages.
+    private var isFull: Bool { options.isFull(usedBytes: usedBytes) }
+
+    /// Tries to recover from a failed write or sync: frees disk space and writes again. The caller
+    /// calls this method regularly.
+    package func retryAfterFailure() {
+        guard failure != nil else { return }
+        // No file may be removed while a sync that covers the file is running.
+        if !isDirty, !syncState.isSyncing { removeOldestFiles(fileList.unneededCount) }
+        writer.abandonUnneededLastFile(&fileList)
+        guard !isFull else { return }
+        if batch.isEmpty { batch.append(topics.sorted) }
+        do throws(MessageLogError) { _ = try flush() } catch { failure = error }
+    }
+
+    // MARK: Syncing
+
+    /// Syncs all written records. If a sync is already running, another sync follows and covers the
+    /// records written in the meantime.
+    package func sync() {
+        guard isDirty else { return }
+        guard !syncState.isSyncing else {
+            syncState.needsAnother = true
+            return
+        }
+        syncState.isSyncing = true
+        syncState.messagesSinceLast = 0
+        let numbers = fileList.markAllClean()
+        let write = lastWrite
+        // The count is computed before the sync starts. During the sync, messages may be relocated
+        // out of a file. The sync does not cover the new records of these messages, so it does not
+        // permit removing that file.
+        let unneeded = fileList.unneededCount
+        disk.sync(numbers) { [weak self] error in
+            self?.didSync(numbers, upTo: write, unneeded, error)
+        }
+    }
+
+    private func didSync(
+        _ numbers: [UInt32], upTo write: UInt64, _ unneeded: Int, _ error: MessageLogError?
+    ) {
+        syncState.isSyncing = false
+        syncState.didLastFail = error != nil
+        if let error {
+            didFailSync(numbers, error)
+        } else {
+            onSync(write, nil)
+            removeOldestFiles(unneeded)
+        }
+        guard syncState.needsAnother else { return }
+        syncState.needsAnother = false
+        sync()
+    }
+
+    /// Marks the files of a failed sync as unreliable. After a failed fsync, Linux may discard the
+    /// dirty pages, and a later fsync reports success. Therefore, all writes up to now count as
+    /// failed, including those made during the sync.
+    private func didFailSync(_ numbers: [UInt32], _ error: MessageLogError) {
+        failure = error
+        fileList.markSyncFailed(numbers)
+        writer.requireNewFile()
+        onSync(lastWrite, error)
+    }
+
+    /// Removes the `count` oldest files. They are no longer needed, because a newer, synced file
+    /// contains the topics and channels.
+    private func removeOldestFiles(_ count: Int) {
+        for _ in 0..<count {
+            do throws(MessageLogError) { try disk.remove(fileList.oldest!.number) } catch {
+                return
+            }
+            fileList.removeFirst()
+        }
     }
 
     // MARK: Reading
 
-    package func load(
-        _ segment: Segment, _ take: (Bytes, Int) -> Void
-    ) throws(LedgerError) {
-        for stretch in places[segment.serial]?.stretches ?? [] {
-            var reader = JournalReader(
-                stretch.file, salt: files.first { $0.number == stretch.file }?.salt, on: disk)
-            defer { reader.close() }
-            var offset = stretch.range.lowerBound
-            while offset < stretch.range.upperBound {
-                offset = try load(segment, at: offset, stretch.range, &reader, take)
-            }
+    package func readMessages(
+        of segment: Segment, _ body: (Bytes, Int) -> Void
+    ) throws(MessageLogError) {
+        for extent in fileList.extents(of: segment.serial) {
+            var reader = JournalReader(extent.file, salt: fileList.salt(of: extent.file), on: disk)
+            try reader.readMessages(of: segment.serial, in: extent.range, body)
         }
     }
 
-    /// - Returns: where the next record stands.
-    private func load(
-        _ segment: Segment, at offset: Int, _ range: Range<Int>, _ reader: inout JournalReader,
-        _ take: (Bytes, Int) -> Void
-    ) throws(LedgerError) -> Int {
-        switch try reader.record(at: offset) {
-        case .record(let header, let payload):
-            if case .messages(let messages, let frames)? = JournalRecord(header.kind, payload),
-                messages.run.serial == segment.serial
-            {
-                take(frames, messages.run.first)
-            }
-            return header.end
-        case .damagedPayload, .nothing:
-            return try reader.nextHeader(from: offset + 1, to: range.upperBound) ?? range.upperBound
-        }
+    // MARK: Recovery
+
+    /// Replays all records into `broker`, and prepares the last file for appending.
+    ///
+    /// - Returns: a report with the damaged ranges. Damage affects only the records in these
+    ///   ranges.
+    /// - Throws: an error if a file cannot be read or has a newer format version.
+    package func recover(
+        into broker: Broker, at now: Timestamp
+    ) throws(MessageLogError) -> JournalReport {
+        let report = try replay(into: broker, at: now)
+        try writer.resumeAppending(to: &fileList)
+        return report
     }
 
+    /// Replays all records into `broker`, without changes to the disk.
+    func replay(into broker: Broker, at now: Timestamp) throws(MessageLogError) -> JournalReport {
+        var scanner = JournalScanner(on: disk)
+        broker.beginRecovery()
+        let found = try disk.files().sorted { $0.number < $1.number }
+        for file in found {
+            if let last = fileList.last { scanner.reportMissingFiles(last.number, file.number) }
+            fileList.append(JournalFileState(found: file))
+            let (endOffset, salt) = try scanner.scan(file, isLast: file == found.last) {
+                self.apply($0, at: $1, in: file.number, broker, now)
+            }
+            fileList.setLast(endOffset: endOffset, salt: salt)
+        }
+        broker.endRecovery(at: now)
+        scanner.report.files = found.count
+        return scanner.report
+    }
+
+    private func apply(
+        _ record: JournalRecord, at range: Range<Int>, in file: UInt32, _ broker: Broker,
+        _ now: Timestamp
+    ) {
+        switch record {
+        case .topics(let snapshots):
+            fileList.markLastStartsWithTopics()
+            topics = KnownTopics(snapshots)
+            broker.recover(snapshots, at: now)
+        case .change(let change):
+            topics.apply(change)
+            broker.recover(change, at: now)
+        case .messages(let messages, _):
+            topics.create(messages.topic)
+            fileList.addExtent(range, in: file, of: messages.run.serial)
+            broker.recover(messages, at: now)
+        }
+    }
 }

@@ -1,69 +1,102 @@
 import BrokerCore
 import NSQWire
 
-/// The files of a journal: a folder on a disk, or a simulation of one.
+/// The storage for a journal's files: a folder, or a simulated disk.
 ///
-/// What is written counts for a broker that is started again at once; what is synced, for one
-/// after a power cut.
+/// Written bytes survive the end of the process. Only synced bytes survive a power failure.
 package protocol JournalDisk: AnyObject {
-    /// Every file there is, with its length.
-    func files() throws(LedgerError) -> [JournalFile]
+    /// Returns all files with their lengths, in no particular order.
+    func files() throws(MessageLogError) -> [JournalFile]
 
-    /// How long the next file is from the beginning: as the removed one that it is made of, whose
-    /// bytes stand in it yet; 0 if there is none to make it of.
-    var remains: Int { get }
+    /// The file offset at which the old bytes end in the next created file, if a recycled file is
+    /// used for it; otherwise 0.
+    var nextFileRecycledEnd: Int { get }
 
-    /// Begins a file with `slices`, one behind the other.
+    /// Creates a file that starts with the bytes of `slices`.
     ///
-    /// - Throws: and there is no such file, or one with a part of them.
-    func create(_ file: UInt32, beginning slices: [Bytes]) throws(LedgerError)
+    /// - Throws: an error if the creation fails. The file may then exist with some of the bytes.
+    func create(_ file: UInt32, startingWith slices: [Bytes]) throws(MessageLogError)
 
-    /// Writes all slices one behind the other, from `offset` on.
+    /// Writes the bytes of `slices`, starting at the file offset `offset`.
     ///
-    /// - Throws: with any part of it written, or none.
-    func write(_ slices: [Bytes], to file: UInt32, at offset: Int) throws(LedgerError)
+    /// - Throws: an error if the write fails. Any part of the bytes may then have been written.
+    func write(_ slices: [Bytes], to file: UInt32, at offset: Int) throws(MessageLogError)
 
-    /// - Returns: how many bytes it read: fewer than asked for only at the file's end.
+    /// Reads bytes from a file into `buffer`.
+    ///
+    /// - Parameter offset: the byte offset in the file.
+    /// - Returns: the number of read bytes, which is smaller than `buffer.count` only at the end of
+    ///   the file.
     func read(
         _ file: UInt32, at offset: Int, into buffer: UnsafeMutableRawBufferPointer
-    ) throws(LedgerError) -> Int
+    ) throws(MessageLogError) -> Int
 
-    /// Makes sure that the file can be written up to `end`, and be `end` long at least.
-    func reserve(_ end: Int, in file: UInt32) throws(LedgerError)
+    /// Returns the offset of the first byte at or after `offset` that is not in a hole of the file.
+    /// A disk that does not know its holes returns `offset`.
+    func nextData(in file: UInt32, from offset: Int) throws(MessageLogError) -> Int
 
-    func truncate(_ file: UInt32, to end: Int) throws(LedgerError)
+    /// Allocates disk space up to the file offset `end`, and extends the file to at least that
+    /// length.
+    func reserve(_ end: Int, in file: UInt32) throws(MessageLogError)
 
-    func remove(_ file: UInt32) throws(LedgerError)
+    /// Changes the file's length to `end` bytes.
+    func truncate(_ file: UInt32, to end: Int) throws(MessageLogError)
 
-    /// What removed files take that others are to be made of.
-    var spareBytes: Int { get }
+    /// Removes a file, or turns it into a recycled file.
+    func remove(_ file: UInt32) throws(MessageLogError)
 
-    /// Does without them.
-    func giveBackSpares()
+    /// The size of all recycled files, in bytes.
+    var recycledFileBytes: Int { get }
 
-    /// Brings the files, and the names of new ones, to the disk for good, and then calls `done`,
-    /// on a later turn.
-    func sync(_ files: [UInt32], _ done: @escaping (LedgerError?) -> Void)
+    /// Deletes all recycled files.
+    func removeRecycledFiles()
+
+    /// Syncs the contents of some files, and the creation and removal of all files.
+    ///
+    /// - Parameters:
+    ///   - files: the numbers of the files.
+    ///   - done: a closure that is called in a later loop iteration, with the error of a failed
+    ///     sync.
+    func sync(_ files: [UInt32], _ done: @escaping (MessageLogError?) -> Void)
 }
 
-package struct JournalFile: Hashable, Sendable {
-    package var number: UInt32
-    package var byteCount: Int
+extension JournalDisk {
+    package func nextData(in file: UInt32, from offset: Int) throws(MessageLogError) -> Int {
+        offset
+    }
+}
 
+/// The number and the length of one journal file.
+package struct JournalFile: Hashable, Sendable {
+    /// The file's number. Newer files have greater numbers.
+    package var number: UInt32
+    /// The file's length in bytes.
+    package var byteCount: Int
+    /// `false` for a folder, a pipe or another entry that has the name of a journal file. Such an
+    /// entry is never opened.
+    package var isRegular = true
+
+    /// Describes a file without accessing the disk.
     package init(number: UInt32, byteCount: Int) {
         self.number = number
         self.byteCount = byteCount
     }
 
-    /// `journal.000001.log`; where it was written, say so.
+    /// The file's name, such as `journal.000001.log`.
     package var name: String { Self.name(of: number) }
 
+    /// Returns the name of the file with this number. Up to the number 999,999, the names sort in
+    /// the order of the numbers.
     package static func name(of number: UInt32) -> String {
         let digits = String(number)
         return "journal." + String(repeating: "0", count: max(0, 6 - digits.count)) + digits
             + ".log"
     }
 
+    /// Returns `true` if `name` is the name of a journal file.
+    package static func isName(_ name: String) -> Bool { number(in: name) != nil }
+
+    /// Returns the file number in a name; `nil` if it is not the name of a journal file.
     package static func number(in name: String) -> UInt32? {
         guard name.hasPrefix("journal."), name.hasSuffix(".log"),
             let number = UInt32(name.dropFirst(8).dropLast(4)), name == self.name(of: number)

@@ -2,40 +2,87 @@ import BrokerCore
 import NSQWire
 import Transport
 
-/// Reads a journal's file record by record, through a window of it.
-struct JournalReader {
+/// A buffered reader for the header and the records of one journal file.
+struct JournalReader: ~Copyable {
     let file: UInt32
-    /// `nil` as long as it is not known.
+    /// The file's salt; `nil` until the salt has been read.
     private(set) var salt: UInt32?
-    /// Where what stood in the file before it was this one's ends.
-    private var remains = 0
+    /// The file offset at which the old bytes of the recycled file end.
+    private var recycledEnd = 0
     private let disk: any JournalDisk
-    private var window: UnsafeMutableRawBufferPointer
-    private var windowStart = 0
-    private var windowCount = 0
+    private var buffer: UnsafeMutableRawBufferPointer
+    private var bufferOffset = 0
+    private var bufferedCount = 0
 
-    static let windowBytes = 1 << 20
+    private static let bufferBytes = 1 << 20
+    /// The smallest size of a hole.
+    private static let pageBytes = 4096
 
     init(_ file: UInt32, salt: UInt32? = nil, on disk: any JournalDisk) {
         self.file = file
         self.salt = salt
         self.disk = disk
-        window = .allocate(byteCount: Self.windowBytes, alignment: 16)
+        buffer = .allocate(byteCount: Self.bufferBytes, alignment: 16)
     }
 
-    /// To be called once, last.
-    func close() { window.deallocate() }
+    deinit { buffer.deallocate() }
 
-    enum Found {
+    // MARK: Headers
+
+    mutating func fileHeader() throws(MessageLogError) -> JournalFormat.FileHeader {
+        let header = JournalFormat.check(
+            fileHeader: try bytes(0..<JournalFormat.fileHeaderBytes), number: file)
+        if case .valid(let salt, let recycledEnd) = header {
+            self.salt = salt
+            self.recycledEnd = recycledEnd
+        }
+        return header
+    }
+
+    /// Reads the record header at `offset`, without checking the payload.
+    ///
+    /// - Returns: `nil` if no valid header starts at `offset`.
+    private mutating func header(at offset: Int) throws(MessageLogError) -> RecordHeader? {
+        let head = try bytes(offset..<offset + JournalFormat.recordHeaderBytes)
+        let header = RecordHeader(head, salt: salt, file: file, offset: offset)
+        // If the file header is damaged, the salt is taken from the first record.
+        salt = salt ?? header?.salt
+        return header
+    }
+
+    /// Returns the offset of the first valid record header from `offset` up to `end`; `nil` if
+    /// there is none.
+    mutating func nextHeader(from offset: Int, to end: Int) throws(MessageLogError) -> Int? {
+        var offset = JournalFormat.aligned(offset)
+        while offset < end {
+            let head = try bytes(offset..<offset + JournalFormat.recordHeaderBytes)
+            guard head.count == JournalFormat.recordHeaderBytes else { return nil }
+            if RecordHeader(head, salt: salt, file: file, offset: offset) != nil { return offset }
+            offset = try offsetAfterHole(at: offset, head) ?? offset + JournalFormat.alignment
+        }
+        return nil
+    }
+
+    /// Returns the offset at which the search continues if a hole of the file begins at `offset`.
+    /// A file may have holes of any size, which are not worth reading.
+    private func offsetAfterHole(at offset: Int, _ head: Bytes) throws(MessageLogError) -> Int? {
+        guard offset % Self.pageBytes == 0, head.allSatisfy({ $0 == 0 }) else { return nil }
+        let next = try disk.nextData(in: file, from: offset) / Self.pageBytes * Self.pageBytes
+        return next > offset ? next : nil
+    }
+
+    // MARK: Records
+
+    enum RecordResult {
         case record(RecordHeader, payload: Bytes)
-        /// The header is sound, and what follows is not what was written.
+        /// The header is valid, but the payload does not match its checksum.
         case damagedPayload(RecordHeader)
-        /// No record begins here.
+        /// No valid record header starts at the offset.
         case nothing
     }
 
-    /// What stands at `offset`. A payload is valid until the next call.
-    mutating func record(at offset: Int) throws(LedgerError) -> Found {
+    /// Reads the record at `offset`. The payload is valid until the next call of a method.
+    mutating func record(at offset: Int) throws(MessageLogError) -> RecordResult {
         guard let header = try header(at: offset) else { return .nothing }
         let start = offset + JournalFormat.recordHeaderBytes
         let payload = try bytes(start..<start + header.payloadBytes)
@@ -45,72 +92,73 @@ struct JournalReader {
         return .record(header, payload: payload)
     }
 
-    /// The header at `offset`, without its payload being looked at.
-    mutating func header(at offset: Int) throws(LedgerError) -> RecordHeader? {
-        let head = try bytes(offset..<offset + JournalFormat.recordHeaderBytes)
-        let header = RecordHeader(head, salt: salt, file: file, offset: offset)
-        // Where the file's header is damaged its first record tells.
-        salt = salt ?? header?.salt
-        return header
-    }
-
-    /// Where the next sound header stands, from `offset` on.
-    mutating func nextHeader(from offset: Int, to end: Int) throws(LedgerError) -> Int? {
-        var offset = JournalFormat.aligned(offset)
-        while offset < end {
-            let head = try bytes(offset..<offset + JournalFormat.recordHeaderBytes)
-            guard head.count == JournalFormat.recordHeaderBytes else { return nil }
-            if RecordHeader(head, salt: salt, file: file, offset: offset) != nil { return offset }
-            offset += JournalFormat.alignment
+    /// Reads a segment's messages in a byte range of the file, and skips damaged records.
+    ///
+    /// - Parameters:
+    ///   - serial: the serial number of the segment.
+    ///   - body: a closure that is called with consecutive message frames and the index of the
+    ///     first one.
+    mutating func readMessages(
+        of serial: UInt64, in range: Range<Int>, _ body: (Bytes, Int) -> Void
+    ) throws(MessageLogError) {
+        var offset = range.lowerBound
+        while offset < range.upperBound {
+            switch try record(at: offset) {
+            case .record(let header, let payload):
+                if case .messages(let messages, let frames)? = JournalRecord(header.kind, payload),
+                    messages.run.serial == serial
+                {
+                    body(frames, messages.run.first)
+                }
+                offset = header.endOffset
+            case .damagedPayload, .nothing:
+                offset = try nextHeader(from: offset + 1, to: range.upperBound) ?? range.upperBound
+            }
         }
-        return nil
     }
 
-    mutating func fileHeader() throws(LedgerError) -> JournalFormat.FileHeader {
-        let header = JournalFormat.check(
-            fileHeader: try bytes(0..<JournalFormat.fileHeaderBytes), number: file)
-        if case .sound(let salt, let remains) = header {
-            self.salt = salt
-            self.remains = remains
-        }
-        return header
-    }
+    // MARK: Unused space
 
-    /// Whether nothing was written from `offset` to `end`: there are zeros, and what remains of an
-    /// earlier file behind the first of them.
-    mutating func isEmpty(from offset: Int, to end: Int) throws(LedgerError) -> Bool {
+    /// Returns `true` if the byte range contains only an end mark, then old bytes of the recycled
+    /// file, and then zeros.
+    mutating func isUnused(from offset: Int, to end: Int) throws(MessageLogError) -> Bool {
         let mark = min(end, offset + JournalFormat.endMarkBytes)
         guard try isZero(from: offset, to: mark) else { return false }
-        return try isZero(from: max(mark, remains), to: end)
+        return try isZero(from: max(mark, recycledEnd), to: end)
     }
 
-    private mutating func isZero(from offset: Int, to end: Int) throws(LedgerError) -> Bool {
+    /// Returns `true` if the byte range contains only zeros.
+    private mutating func isZero(from offset: Int, to end: Int) throws(MessageLogError) -> Bool {
         var offset = offset
         while offset < end {
-            let part = try bytes(offset..<min(end, offset + Self.windowBytes))
+            let part = try bytes(offset..<min(end, offset + Self.bufferBytes))
             guard part.allSatisfy({ $0 == 0 }) else { return false }
             guard !part.isEmpty else { return true }
-            offset += part.count
+            offset = try max(offset + part.count, disk.nextData(in: file, from: offset))
         }
         return true
     }
 
-    /// The bytes in `range`, or as many as there are before the file's end.
-    private mutating func bytes(_ range: Range<Int>) throws(LedgerError) -> Bytes {
-        if range.lowerBound < windowStart || range.upperBound > windowStart + windowCount {
-            try fill(from: range.lowerBound, atLeast: range.count)
+    // MARK: Buffer
+
+    /// Returns the bytes in `range`, or fewer at the end of the file.
+    private mutating func bytes(_ range: Range<Int>) throws(MessageLogError) -> Bytes {
+        if range.lowerBound < bufferOffset || range.upperBound > bufferOffset + bufferedCount {
+            try fillBuffer(from: range.lowerBound, atLeast: range.count)
         }
-        let start = range.lowerBound - windowStart
-        return Bytes(window).view(start..<min(windowCount, start + range.count))
+        let start = range.lowerBound - bufferOffset
+        return Bytes(buffer).view(start..<min(bufferedCount, start + range.count))
     }
 
-    private mutating func fill(from start: Int, atLeast count: Int) throws(LedgerError) {
-        if count > window.count {
-            window.deallocate()
-            window = .allocate(byteCount: count, alignment: 16)
+    private mutating func fillBuffer(
+        from start: Int, atLeast count: Int
+    ) throws(MessageLogError) {
+        if count > buffer.count {
+            buffer.deallocate()
+            buffer = .allocate(byteCount: count, alignment: 16)
         }
-        windowCount = 0
-        windowStart = start
-        windowCount = try disk.read(file, at: start, into: window)
+        bufferedCount = 0
+        bufferOffset = start
+        bufferedCount = try disk.read(file, at: start, into: buffer)
     }
 }

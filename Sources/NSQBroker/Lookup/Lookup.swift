@@ -2,20 +2,29 @@ import BrokerCore
 import HTTP
 import Logging
 import NSQWire
+import TallyBasics
 import UVLoop
 
-/// Tells every nsqlookupd what the broker has, and asks them for the channels of a new topic.
+/// Registers the broker's topics and channels with every nsqlookupd, and requests the channels of
+/// new topics from them.
 ///
-/// None of it is waited for by a client: a topic takes messages and consumers from the moment it
-/// comes into being. Only handing its messages to channels waits, for as long as the questions may
-/// take, so that each channel that other brokers have of it gets all of them.
+/// Clients never wait for nsqlookupd: a new topic accepts messages and consumers at once. Its
+/// messages are dispatched to channels only after the response or the request timeout. So each
+/// channel that other brokers have for the topic receives all messages.
 final class Lookup {
-    // It lives as long as its server, which holds it.
+    // The broker server owns this object and outlives it.
     private unowned let server: BrokerServer
     private let client: HTTPClient
     private var peers: [LookupPeer] = []
-    private var questions: [TopicName: ChannelQuestion] = [:]
+    private var lookups: [TopicName: ChannelLookup] = [:]
+    /// The topics whose channels are requested when another request has ended.
+    private var waiting = LookupQueue()
+    private var isStartingLookups = false
     private var isRunning = false
+
+    /// The maximum number of topics whose channels are requested at the same time. Each of them
+    /// takes a connection to every nsqlookupd.
+    static let maxLookups = 16
 
     init(of server: BrokerServer) {
         self.server = server
@@ -23,28 +32,33 @@ final class Lookup {
     }
 
     var logger: Logger { server.logger }
-    var patience: Duration { server.options.lookup.patience }
+    /// The maximum duration of a connection attempt and of each response.
+    var timeout: Duration { server.options.lookup.timeout }
 
-    /// Whom to tell, as `host:port`.
+    /// The configured nsqlookupds, as `host:port`.
     private var addresses: [String] { server.options.lookup.tcpAddresses }
 
     // MARK: Peers
 
-    /// The ports to tell are known: tells them.
+    /// Connects to every nsqlookupd. The broker's listeners must be bound before, because their
+    /// ports are registered.
     func start() {
         isRunning = true
         adjustPeers()
     }
 
+    /// Closes all connections and cancels all requests.
     func stop() {
         isRunning = false
         for peer in peers { peer.close() }
         peers = []
-        for question in questions.values { question.cancel() }
-        questions = [:]
+        for lookup in lookups.values { lookup.cancel() }
+        lookups = [:]
+        waiting = LookupQueue()
     }
 
-    /// Others are to be told from now on.
+    /// Connects to nsqlookupds that were added to the options, and disconnects those that were
+    /// removed.
     func addressesChanged() {
         if isRunning { adjustPeers() }
     }
@@ -64,20 +78,22 @@ final class Lookup {
         peersChanged()
     }
 
-    /// There are others to be asked for channels now.
+    /// Holds the messages of new topics until their channels are requested, if an nsqlookupd has an
+    /// HTTP address for the request.
     func peersChanged() { server.broker.holdsNewTopics = peers.contains { $0.httpAddress != nil } }
 
-    // MARK: What they are told
+    // MARK: Registration
 
+    /// The broker's addresses and version, for IDENTIFY.
     var identity: LookupIdentity {
-        let place = server.options.addresses
+        let addresses = server.options.addresses
         return LookupIdentity(
-            version: server.broker.options.version, tcpPort: place.broadcastTCPPort,
-            httpPort: place.broadcastHTTPPort, hostname: System.hostname,
-            broadcastAddress: place.broadcast)
+            version: server.broker.options.version, tcpPort: addresses.broadcastTCPPort,
+            httpPort: addresses.broadcastHTTPPort, hostname: System.hostname,
+            broadcastAddress: addresses.broadcast)
     }
 
-    /// All that there is: a topic without channels by itself, the others by their channels.
+    /// A registration for each channel, and for each topic that has no channel.
     var registrations: [LookupCommand] {
         server.broker.topicNames.flatMap { topic, channels in
             channels.isEmpty
@@ -85,44 +101,72 @@ final class Lookup {
         }
     }
 
-    /// Something has happened that they may want to know of.
-    func note(_ event: BrokerEvent) {
+    /// Registers or unregisters the topic or channel of an event.
+    func handle(_ event: BrokerEvent) {
         switch event {
         case .topicCreated(let topic):
-            say(.register(topic))
-            askForChannels(of: topic)
+            enqueue(.register(topic))
+            requestChannels(of: topic)
         case .topicDeleted(let topic):
-            say(.unregister(topic))
-            questions.removeValue(forKey: topic)?.cancel()
-        case .channelCreated(let topic, let channel): say(.register(topic, channel))
-        case .channelDeleted(let topic, let channel): say(.unregister(topic, channel))
+            enqueue(.unregister(topic))
+            waiting.remove(topic)
+            lookups.removeValue(forKey: topic)?.cancel()
+            startNextLookups()
+        case .channelCreated(let topic, let channel): enqueue(.register(topic, channel))
+        case .channelDeleted(let topic, let channel): enqueue(.unregister(topic, channel))
         default: break
         }
     }
 
-    private func say(_ command: LookupCommand) {
+    private func enqueue(_ command: LookupCommand) {
         for peer in peers {
             logger.info("LOOKUPD(\(peer.address)): \(command)")
-            peer.say(command)
+            peer.enqueue(command)
         }
     }
 
-    // MARK: What they are asked
+    // MARK: Channel requests
 
-    private func askForChannels(of topic: TopicName) {
-        let places = peers.compactMap(\.httpAddress)
-        let question = ChannelQuestion(of: topic, at: places, with: client) {
-            [unowned self] channels, failures in
-            questions[topic] = nil
-            for failure in failures {
-                logger.warning(
-                    "failed to query nsqlookupd for channels to pre-create for topic \(topic) - \(failure)"
-                )
+    private func requestChannels(of topic: TopicName) {
+        waiting.append(topic, at: server.now.monotonic)
+        startNextLookups()
+    }
+
+    private func startNextLookups() {
+        // Without nsqlookupds a request ends at once, inside this loop.
+        guard !isStartingLookups else { return }
+        isStartingLookups = true
+        defer { isStartingLookups = false }
+        while lookups.count < Self.maxLookups, let next = waiting.popFirst() {
+            let waited = server.now.monotonic - next.queuedAt
+            if waited < server.options.httpClient.requestTimeout.nanoseconds {
+                startLookup(of: next.topic)
+            } else {
+                finish(next.topic, [], ["too many requests to nsqlookupd are pending"])
             }
-            server.broker.startTopic(topic, with: channels, at: server.now)
         }
-        // Several may want it at once; the one before was of a topic that is gone.
-        questions.updateValue(question, forKey: topic)?.cancel()
-        question.ask()
+    }
+
+    private func startLookup(of topic: TopicName) {
+        let httpAddresses = peers.compactMap(\.httpAddress)
+        let lookup = ChannelLookup(of: topic, at: httpAddresses, with: client) {
+            [unowned self] channels, failures in
+            lookups[topic] = nil
+            finish(topic, channels, failures)
+            startNextLookups()
+        }
+        // An earlier request was for a deleted topic of the same name.
+        lookups.updateValue(lookup, forKey: topic)?.cancel()
+        lookup.start()
+    }
+
+    /// Starts the dispatch of a topic's messages.
+    private func finish(_ topic: TopicName, _ channels: [ChannelName], _ failures: [String]) {
+        for failure in failures {
+            logger.warning(
+                "failed to query nsqlookupd for channels to pre-create for topic \(topic) - \(failure)"
+            )
+        }
+        server.broker.startTopic(topic, with: channels, at: server.now)
     }
 }

@@ -1,66 +1,69 @@
 import DequeModule
 import NSQWire
 
-/// What is said to one nsqlookupd on one connection: who we are, then all that there is, then what
-/// changes. No I/O and no clock.
+/// The protocol of one connection to an nsqlookupd, without I/O and clock. The commands are
+/// IDENTIFY, then a registration of each topic and channel, then each change.
 ///
-/// One command is under way at a time; the others wait.
+/// At most one command waits for its response; later commands are queued.
 struct LookupConversation {
-    /// What an answer means for others.
+    /// A response that the peer has to handle.
     enum Outcome: Equatable {
-        /// It has said where it is to be asked.
+        /// nsqlookupd has responded to IDENTIFY with its addresses.
         case identified(LookupAnswer)
-        /// nsqlookupd did not say `OK`.
+        /// The response was not `OK`.
         case refused(LookupCommand, answer: String)
     }
 
+    /// The reason to close the connection.
     struct Failure: Error, Equatable, CustomStringConvertible {
         let description: String
     }
 
-    private var waiting: Deque<LookupCommand>
-    /// Sent, and not answered yet.
-    private(set) var underWay: LookupCommand?
+    private var queue: Deque<LookupCommand>
+    /// The command whose response is pending.
+    private(set) var pendingCommand: LookupCommand?
     private var isIdentified = false
     private var received: [UInt8] = []
-    private var limit = maxWaiting
+    private var queueLimit = maxQueuedChanges
 
-    /// Changes that an nsqlookupd which is behind has not been told of. Beyond that it is cheaper to
-    /// begin anew, which tells it all there is at that time.
-    static let maxWaiting = 10_000
-    /// No answer of nsqlookupd's comes near it.
+    /// The maximum number of queued changes. With more, it is cheaper to reconnect and to register
+    /// everything again.
+    static let maxQueuedChanges = 10_000
+    /// The maximum length of a response in bytes. The longest response of nsqlookupd is far
+    /// shorter.
     static let maxAnswerBytes = 1 << 20
 
-    init(as identity: LookupIdentity) { waiting = [.identify(identity)] }
+    init(as identity: LookupIdentity) { queue = [.identify(identity)] }
 
-    /// What to send now, if nothing is under way.
-    mutating func next() -> [UInt8]? {
-        guard underWay == nil, let command = waiting.popFirst() else { return nil }
-        underWay = command
+    /// Returns the next command to send; `nil` if the queue is empty or a response is pending.
+    mutating func nextCommand() -> [UInt8]? {
+        guard pendingCommand == nil, let command = queue.popFirst() else { return nil }
+        pendingCommand = command
         if case .identify = command { return Array(LookupCommand.magic.bytes) + command.bytes }
         return command.bytes
     }
 
-    /// Has a change told, or a PING sent. Before the answer to IDENTIFY there is no need to: all
-    /// there is will be told then.
-    mutating func say(_ command: LookupCommand) throws(Failure) {
+    /// Queues a change or a PING. A change before the response to IDENTIFY is ignored, because the
+    /// response triggers the registration of all topics and channels.
+    mutating func enqueue(_ command: LookupCommand) throws(Failure) {
         guard isIdentified else { return }
-        guard waiting.count < limit else {
-            throw Failure(description: "more than \(Self.maxWaiting) changes behind")
+        guard queue.count < queueLimit else {
+            throw Failure(description: "more than \(Self.maxQueuedChanges) changes are queued")
         }
-        waiting.append(command)
+        queue.append(command)
     }
 
-    /// Takes what came.
+    /// Processes received bytes.
     ///
-    /// - Parameter registrations: all that there is, asked for once nsqlookupd knows who we are.
+    /// - Parameter registrations: returns a registration for each topic and channel. It is called
+    ///   after the response to IDENTIFY.
     mutating func receive(
         _ bytes: some Collection<UInt8>, registrations: () -> [LookupCommand]
     ) throws(Failure) -> [Outcome] {
         received += bytes
         var outcomes: [Outcome] = []
         while let answer = try nextAnswer() {
-            if let outcome = try take(answer, registrations) { outcomes.append(outcome) }
+            if let outcome = try process(answer, registrations) { outcomes.append(outcome) }
         }
         return outcomes
     }
@@ -69,25 +72,27 @@ struct LookupConversation {
         guard received.count >= 4 else { return nil }
         let size = received.withUnsafeBytes { Int($0.bigEndian(at: 0, as: Int32.self)) }
         guard (0...Self.maxAnswerBytes).contains(size) else {
-            throw Failure(description: "answer of \(size) bytes")
+            throw Failure(description: "response of \(size) bytes")
         }
         guard received.count >= 4 + size else { return nil }
         defer { received.removeFirst(4 + size) }
         return Array(received[4..<4 + size])
     }
 
-    private mutating func take(
+    private mutating func process(
         _ answer: [UInt8], _ registrations: () -> [LookupCommand]
     ) throws(Failure) -> Outcome? {
-        guard let command = underWay else { throw Failure(description: "answer to no command") }
-        underWay = nil
+        guard let command = pendingCommand else {
+            throw Failure(description: "response without a command")
+        }
+        pendingCommand = nil
         if case .identify = command {
             guard let answer = answer.withUnsafeBytes({ LookupAnswer(parsing: $0) }) else {
                 throw Failure(description: "IDENTIFY was answered \(Self.text(answer))")
             }
             isIdentified = true
-            waiting.append(contentsOf: registrations())
-            limit = waiting.count + Self.maxWaiting
+            queue.append(contentsOf: registrations())
+            queueLimit = queue.count + Self.maxQueuedChanges
             return .identified(answer)
         }
         let text = Self.text(answer)

@@ -1,125 +1,125 @@
-import HTTP
 import Logging
 import NSQWire
+import TallyBasics
 import UVLoop
 
-/// One nsqlookupd, and the connection to it: renewed for as long as it is wanted.
+/// The connection to one nsqlookupd, with reconnection after failures.
 ///
-/// nsqd waits for each answer where it tells of a change, and notices a lost connection only then.
-/// Here nobody waits, and a new connection is tried at once and then ever more rarely.
+/// nsqd waits for each response, and detects a lost connection only when it sends the next command.
+/// This broker never waits, and reconnects at once, with growing delays between attempts.
 final class LookupPeer: StreamReader {
+    /// The address of the nsqlookupd as in the options, `host:port`.
     let address: String
     private unowned let lookup: Lookup
     private let loop: Loop
     private var connecting: Connecting?
-    private var stream: Stream?
+    private var writer: StreamWriter?
     private var conversation: LookupConversation?
-    /// Ends what takes too long, and begins what is due: a PING, another try.
+    /// Measures the timeout of a connection attempt or response, the interval of PINGs, or the
+    /// delay before the next attempt.
     private let timer: Timer
-    private let patience: Duration
-    private var retryDelay = LookupPeer.shortestRetryDelay
+    private let timeout: Duration
+    private var backoff = Backoff(
+        from: .milliseconds(250), upTo: LookupPeer.pingInterval, jitterSeed: nil)
     private var isClosed = false
 
-    /// What it said of itself last.
+    /// The latest response to IDENTIFY.
     private(set) var answer: LookupAnswer?
 
     private let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 4096, alignment: 16)
 
-    /// nsqd's.
+    /// The interval of PINGs, which is nsqd's, and the maximum delay before a connection attempt.
     private static let pingInterval = Duration.seconds(15)
-    private static let shortestRetryDelay = Duration.milliseconds(250)
 
     init(at address: String, of lookup: Lookup, on loop: Loop) {
         self.address = address
         self.lookup = lookup
         self.loop = loop
-        patience = lookup.patience
+        timeout = lookup.timeout
         timer = Timer(on: loop)
     }
 
     deinit { buffer.deallocate() }
 
-    /// Where it is asked for the channels of a topic, if it has said so.
+    /// The address of this nsqlookupd's HTTP API; `nil` before its first response to IDENTIFY.
     var httpAddress: SocketAddress? {
         guard let answer, !answer.broadcastAddress.isEmpty else { return nil }
-        return SocketAddress(host: answer.broadcastAddress, port: answer.httpPort)
+        return SocketAddress(host: answer.broadcastAddress, validating: answer.httpPort)
     }
 
+    /// Closes the connection and does not reconnect.
     func close() {
         isClosed = true
-        hangUp()
+        disconnect()
         timer.close()
     }
 
     // MARK: Connecting
 
+    /// Connects, and reconnects after each failure until ``close()``.
     func connect() {
-        let place: SocketAddress
+        let peerAddress: SocketAddress
         do throws(MalformedAddress) {
-            place = try SocketAddress(parsing: address)
+            peerAddress = try SocketAddress(parsing: address)
         } catch {
             return log(.error, "\(error)")
         }
-        timer.start(after: patience) { [weak self] in self?.fail("connection timed out") }
-        connecting = Stream.connect(to: place, on: loop) { [weak self] result in
+        timer.start(after: timeout) { [weak self] in self?.fail("connection timed out") }
+        connecting = Stream.connect(to: peerAddress, on: loop) { [weak self] result in
             switch result {
-            case .success(let stream): self?.connected(stream) ?? stream.close()
+            case .success(let stream): self?.didConnect(stream) ?? stream.close()
             case .failure(let error): self?.fail("\(error)")
             }
         }
     }
 
-    private func connected(_ stream: Stream) {
+    private func didConnect(_ stream: Stream) {
         connecting = nil
-        self.stream = stream
+        writer = StreamWriter(stream) { [weak self] error in
+            if let error { self?.fail("\(error)") }
+        }
         stream.reader = self
         stream.startReading()
         conversation = LookupConversation(as: lookup.identity)
-        goOn()
+        sendNext()
     }
 
     private func fail(_ reason: String) {
         guard !isClosed else { return }
         log(.error, reason)
-        hangUp()
-        timer.start(after: retryDelay) { [weak self] in self?.connect() }
-        retryDelay = min(retryDelay * 2, Self.pingInterval)
+        disconnect()
+        timer.start(after: backoff.nextDelay()) { [weak self] in self?.connect() }
     }
 
-    private func hangUp() {
+    private func disconnect() {
         connecting?.cancel()
         connecting = nil
-        stream?.close()
-        stream = nil
+        writer?.stream.close()
+        writer = nil
         conversation = nil
     }
 
-    // MARK: Talking
+    // MARK: Commands
 
-    /// Tells of a change.
-    func say(_ command: LookupCommand) {
+    /// Sends a command after the queued ones.
+    func enqueue(_ command: LookupCommand) {
         do throws(LookupConversation.Failure) {
-            try conversation?.say(command)
+            try conversation?.enqueue(command)
         } catch {
             return fail("\(error)")
         }
-        if conversation?.underWay == nil { goOn() }
+        sendNext()
     }
 
-    /// Sends what is next, or else waits until it is time for a PING.
-    private func goOn() {
-        guard conversation?.underWay == nil else { return }
-        guard let bytes = conversation?.next() else {
-            return timer.start(after: Self.pingInterval) { [weak self] in self?.say(.ping) }
+    /// Sends the next command, or schedules a PING if there is none.
+    private func sendNext() {
+        guard let writer, conversation?.pendingCommand == nil else { return }
+        guard let bytes = conversation?.nextCommand() else {
+            return timer.start(after: Self.pingInterval) { [weak self] in self?.enqueue(.ping) }
         }
-        timer.start(after: patience) { [weak self] in self?.fail("no answer in time") }
-        let outcome = bytes.withUnsafeBytes { bytes in
-            withUnsafePointer(to: IOSlice(bytes)) {
-                stream?.tryWrite(UnsafeBufferPointer(start: $0, count: 1))
-            }
-        }
-        // A command is small, and nothing else is on its way: there is always room for it.
-        if outcome != .wrote(bytes.count) { fail("takes nothing") }
+        timer.start(after: timeout) { [weak self] in self?.fail("response timed out") }
+        writer.buffer += bytes
+        if case .failed(let error) = writer.flush() { fail("\(error)") }
     }
 
     func readBuffer(for stream: Stream, suggested: Int) -> UnsafeMutableRawBufferPointer { buffer }
@@ -127,18 +127,18 @@ final class LookupPeer: StreamReader {
     func stream(_ stream: Stream, didRead bytes: UnsafeRawBufferPointer) {
         do throws(LookupConversation.Failure) {
             let outcomes = try conversation?.receive(bytes) { lookup.registrations }
-            for outcome in outcomes ?? [] { note(outcome) }
+            for outcome in outcomes ?? [] { handle(outcome) }
         } catch {
             return fail("\(error)")
         }
-        goOn()
+        sendNext()
     }
 
-    private func note(_ outcome: LookupConversation.Outcome) {
+    private func handle(_ outcome: LookupConversation.Outcome) {
         switch outcome {
         case .identified(let answer):
             self.answer = answer
-            retryDelay = Self.shortestRetryDelay
+            backoff.reset()
             log(.info, "peer info \(answer)")
             if answer.broadcastAddress.isEmpty { log(.error, "no broadcast address") }
             lookup.peersChanged()

@@ -1,12 +1,13 @@
 import Logging
 
-/// nsqd's log levels.
+/// The log levels of nsqd, with the names that `--log-level` accepts.
 package enum LogLevel: String, Sendable, CaseIterable {
     case debug, info, warn, error, fatal
 
-    /// Any case will do.
+    /// Parses a level, in upper or lower case.
     package init?(text: String) { self.init(rawValue: text.lowercased()) }
 
+    /// The corresponding level of swift-log.
     package var level: Logger.Level {
         switch self {
         case .debug: .debug
@@ -17,6 +18,6 @@ package enum LogLevel: String, Sendable, CaseIterable {
         }
     }
 
-    /// As `/config/log_level` has it.
+    /// The number that `/config/log_level` returns: 1 for debug to 5 for fatal.
     var number: Int { Self.allCases.firstIndex(of: self)! + 1 }
 }

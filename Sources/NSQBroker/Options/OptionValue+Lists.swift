@@ -1,25 +1,28 @@
-import HTTP
+import TallyJSON
 import Transport
 
-/// What a list is made of.
+/// An element type of list options.
 protocol OptionElement: Sendable, JSONWritable {
+    /// The text for an expected list in error messages, for example "a list of numbers".
     static var listNoun: String { get }
-    /// What stands behind a flag makes one, or several.
-    static func elements(behindFlag text: String) throws(BadValue) -> [Self]
+    /// Parses the value of one occurrence of the flag, which can contain several elements.
+    static func elements(ofFlag text: String) throws(BadValue) -> [Self]
+    /// Converts a list element of a configuration file; `nil` if it has another type.
     init?(_ value: ConfigValue)
-    static func inOrder(_ list: [Self]) -> [Self]
+    /// Returns the elements in the order that the option requires.
+    static func ordered(_ list: [Self]) -> [Self]
 }
 
-/// Lists grow with every flag of theirs; a file has them whole, and one text there is a list with
-/// commas.
+/// List options. Each occurrence of a list's flag appends to the list. A configuration file
+/// replaces the list with an array, or with a text that has commas between the elements.
 extension Array: OptionValue where Element: OptionElement {
     static var noun: String { Element.listNoun }
 
-    mutating func take(_ text: String) throws(BadValue) {
-        self = Element.inOrder(self + (try Element.elements(behindFlag: text)))
+    mutating func parse(_ text: String) throws(BadValue) {
+        self = Element.ordered(self + (try Element.elements(ofFlag: text)))
     }
 
-    mutating func take(native value: ConfigValue) throws(BadValue) -> Bool {
+    mutating func set(native value: ConfigValue) throws(BadValue) -> Bool {
         let values: [ConfigValue]
         switch value {
         case .text(let text): values = text.split(separator: ",").map { .text(String($0)) }
@@ -31,18 +34,19 @@ extension Array: OptionValue where Element: OptionElement {
             guard let element = Element(value) else { return false }
             elements.append(element)
         }
-        self = Element.inOrder(elements)
+        self = Element.ordered(elements)
         return true
     }
 
-    var shown: String? { nil }
-    var answer: ConfigAnswer { .json(JSONWriter.value(self)) }
+    var helpText: String? { nil }
+    var configResponse: ConfigResponse { .json(JSONWriter.value(self)) }
 }
 
 extension String: OptionElement {
+    /// The expected value in error messages.
     static var listNoun: String { "a list of texts" }
-    static func elements(behindFlag text: String) -> [String] { [text] }
-    static func inOrder(_ list: [String]) -> [String] { list }
+    static func elements(ofFlag text: String) -> [String] { [text] }
+    static func ordered(_ list: [String]) -> [String] { list }
 
     init?(_ value: ConfigValue) {
         guard case .text(let text) = value else { return nil }
@@ -51,10 +55,11 @@ extension String: OptionElement {
 }
 
 extension Double: OptionElement {
+    /// The expected value in error messages.
     static var listNoun: String { "a list of numbers" }
-    static func inOrder(_ list: [Double]) -> [Double] { list.sorted(by: >) }
+    static func ordered(_ list: [Double]) -> [Double] { list.sorted(by: >) }
 
-    static func elements(behindFlag text: String) throws(BadValue) -> [Double] {
+    static func elements(ofFlag text: String) throws(BadValue) -> [Double] {
         var numbers: [Double] = []
         for part in text.split(separator: ",", omittingEmptySubsequences: false) {
             guard let number = Double(ConfigValue.text(String(part))) else { throw .malformed }
@@ -80,15 +85,15 @@ extension Double: OptionElement {
 extension LogLevel: OptionValue {
     static var noun: String { "a log level" }
 
-    mutating func take(_ text: String) throws(BadValue) {
+    mutating func parse(_ text: String) throws(BadValue) {
         guard let level = LogLevel(text: text) else {
             throw BadValue("invalid log level '\(text)' (debug, info, warn, error, fatal)")
         }
         self = level
     }
 
-    var shown: String? { rawValue }
-    var answer: ConfigAnswer { .json(JSONWriter.value(number)) }
+    var helpText: String? { rawValue }
+    var configResponse: ConfigResponse { .json(JSONWriter.value(number)) }
 }
 
 extension TLSRequirement: OptionValue {
@@ -96,7 +101,7 @@ extension TLSRequirement: OptionValue {
     static var typeName: String { "" }
     static var noun: String { "true, false or tcp-https" }
 
-    mutating func take(_ text: String) throws(BadValue) {
+    mutating func parse(_ text: String) throws(BadValue) {
         if text.lowercased() == "tcp-https" {
             self = .exceptHTTP
         } else {
@@ -105,21 +110,21 @@ extension TLSRequirement: OptionValue {
         }
     }
 
-    mutating func take(native value: ConfigValue) -> Bool {
+    mutating func set(native value: ConfigValue) -> Bool {
         guard case .boolean(let isRequired) = value else { return false }
         self = isRequired ? .everywhere : .nowhere
         return true
     }
 
-    var shown: String? { nil }
-    var answer: ConfigAnswer { .json(JSONWriter.value(rawValue)) }
+    var helpText: String? { nil }
+    var configResponse: ConfigResponse { .json(JSONWriter.value(rawValue)) }
 }
 
 extension TLSVersion: OptionValue {
     static var noun: String { "a TLS version" }
 
-    mutating func take(_ text: String) throws(BadValue) {
-        // nsqd's own example of a configuration file has an empty one.
+    mutating func parse(_ text: String) throws(BadValue) {
+        // nsqd's example configuration file contains an empty value.
         guard !text.isEmpty else { return }
         guard let version = TLSVersion(rawValue: text.lowercased()) else {
             throw BadValue("unknown TLS version '\(text)' (tls1.0, tls1.1, tls1.2, tls1.3)")
@@ -127,9 +132,9 @@ extension TLSVersion: OptionValue {
         self = version
     }
 
-    var shown: String? { rawValue }
-    /// The number that stands for it on the wire: 0x0301 for 1.0.
-    var answer: ConfigAnswer {
+    var helpText: String? { rawValue }
+    /// The version's number in the TLS protocol: 0x0301 for 1.0.
+    var configResponse: ConfigResponse {
         .json(JSONWriter.value(0x0301 + Self.allCases.firstIndex(of: self)!))
     }
 }
@@ -137,11 +142,11 @@ extension TLSVersion: OptionValue {
 extension SyncPolicy: OptionValue {
     static var noun: String { "write or always" }
 
-    mutating func take(_ text: String) throws(BadValue) {
+    mutating func parse(_ text: String) throws(BadValue) {
         guard let policy = SyncPolicy(rawValue: text) else { throw BadValue("not \(Self.noun)") }
         self = policy
     }
 
-    var shown: String? { rawValue }
-    var answer: ConfigAnswer { .text(rawValue) }
+    var helpText: String? { rawValue }
+    var configResponse: ConfigResponse { .text(rawValue) }
 }

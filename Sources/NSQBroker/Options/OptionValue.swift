@@ -1,29 +1,31 @@
-import HTTP
 import BrokerCore
+import TallyBasics
+import TallyJSON
 
-/// A kind of value that an option may have: how it is read, and how it is shown.
+/// A type of option values, which can be parsed and formatted.
 protocol OptionValue: Sendable {
-    /// What the help calls it, in Go's words.
+    /// The name of the type in the help, as in Go.
     static var typeName: String { get }
+    /// `true` if the flag needs no value.
     static var isBoolean: Bool { get }
-    /// What a configuration file must have for it.
+    /// The text for an expected value in error messages, for example "a number".
     static var noun: String { get }
 
-    /// Takes what stands behind a flag.
-    mutating func take(_ text: String) throws(BadValue)
-    /// Takes what a configuration file has, if that is more than a text like a flag's.
+    /// Replaces the value with the parsed value of a flag.
+    mutating func parse(_ text: String) throws(BadValue)
+    /// Replaces the value with a value of a configuration file that is not a text.
     ///
-    /// - Returns: `false` if it is nothing of the kind.
-    mutating func take(native value: ConfigValue) throws(BadValue) -> Bool
+    /// - Returns: `false` if the option does not accept this type of value.
+    mutating func set(native value: ConfigValue) throws(BadValue) -> Bool
 
-    /// As the help shows it; `nil` for what Go takes for no value.
-    var shown: String? { get }
-    /// As `/config/…` shows it.
-    var answer: ConfigAnswer { get }
+    /// The value as the help shows a default; `nil` for an empty value, as in Go.
+    var helpText: String? { get }
+    /// The value as `/config/…` returns it.
+    var configResponse: ConfigResponse { get }
 }
 
-/// What `/config/…` answers: JSON, but a string is the bare text.
-enum ConfigAnswer {
+/// The body of a response of `/config/…`.
+enum ConfigResponse {
     case text(String)
     case json([UInt8])
 }
@@ -32,37 +34,38 @@ extension OptionValue {
     static var isBoolean: Bool { false }
     static var typeName: String { "value" }
 
-    mutating func take(_ value: ConfigValue) throws(BadValue) {
-        if try take(native: value) { return }
+    /// Replaces the value with a value of a configuration file.
+    mutating func set(_ value: ConfigValue) throws(BadValue) {
+        if try set(native: value) { return }
         guard case .text(let text) = value else { throw BadValue("not \(Self.noun)") }
-        try take(text)
+        try parse(text)
     }
 
-    mutating func take(native value: ConfigValue) throws(BadValue) -> Bool { false }
+    mutating func set(native value: ConfigValue) throws(BadValue) -> Bool { false }
 }
 
 extension String: OptionValue {
     static var typeName: String { "string" }
     static var noun: String { "a text" }
-    mutating func take(_ text: String) { self = text }
-    var shown: String? { isEmpty ? nil : "\"\(self)\"" }
-    var answer: ConfigAnswer { .text(self) }
+    mutating func parse(_ text: String) { self = text }
+    var helpText: String? { isEmpty ? nil : "\"\(self)\"" }
+    var configResponse: ConfigResponse { .text(self) }
 }
 
 extension Int: OptionValue {
     static var typeName: String { "int" }
     static var noun: String { "an integer" }
 
-    mutating func take(_ text: String) throws(BadValue) { self = try GoText.integer(text) }
+    mutating func parse(_ text: String) throws(BadValue) { self = try GoText.integer(text) }
 
-    mutating func take(native value: ConfigValue) -> Bool {
+    mutating func set(native value: ConfigValue) -> Bool {
         guard case .integer(let number) = value else { return false }
         self = number
         return true
     }
 
-    var shown: String? { self == 0 ? nil : String(self) }
-    var answer: ConfigAnswer { .json(JSONWriter.value(self)) }
+    var helpText: String? { self == 0 ? nil : String(self) }
+    var configResponse: ConfigResponse { .json(JSONWriter.value(self)) }
 }
 
 extension Bool: OptionValue {
@@ -70,13 +73,13 @@ extension Bool: OptionValue {
     static var typeName: String { "" }
     static var noun: String { "true or false" }
 
-    mutating func take(_ text: String) throws(BadValue) {
+    mutating func parse(_ text: String) throws(BadValue) {
         guard let value = GoText.bool(text) else { throw .malformed }
         self = value
     }
 
-    /// nsqd takes 1 for false here; whoever writes it means true.
-    mutating func take(native value: ConfigValue) -> Bool {
+    /// Accepts the number 1 as true. nsqd treats it as false here, which is an error.
+    mutating func set(native value: ConfigValue) -> Bool {
         switch value {
         case .boolean(let value): self = value
         case .integer(0): self = false
@@ -86,26 +89,29 @@ extension Bool: OptionValue {
         return true
     }
 
-    var shown: String? { self ? "true" : nil }
-    var answer: ConfigAnswer { .json(JSONWriter.value(self)) }
+    var helpText: String? { self ? "true" : nil }
+    var configResponse: ConfigResponse { .json(JSONWriter.value(self)) }
 }
 
 extension Duration: OptionValue {
     static var typeName: String { "duration" }
     static var noun: String { "a duration like \"60s\"" }
 
-    mutating func take(_ text: String) throws(BadValue) {
-        guard let duration = Duration(goText: text) else { throw .malformed }
+    mutating func parse(_ text: String) throws(BadValue) {
+        guard let duration = Duration(goText: text) else {
+            throw BadValue(
+                BadValue.malformed.description, remedy: Duration.remedy(forGoText: text))
+        }
         self = duration
     }
 
-    /// A bare number is one of milliseconds.
-    mutating func take(native value: ConfigValue) -> Bool {
+    /// Accepts an integer as a number of milliseconds.
+    mutating func set(native value: ConfigValue) -> Bool {
         guard case .integer(let number) = value else { return false }
         self = .milliseconds(number)
         return true
     }
 
-    var shown: String? { self == .zero ? nil : GoText.duration(nanoseconds: nanoseconds) }
-    var answer: ConfigAnswer { .json(JSONWriter.value(Int(nanoseconds))) }
+    var helpText: String? { self == .zero ? nil : GoText.duration(nanoseconds: nanoseconds) }
+    var configResponse: ConfigResponse { .json(JSONWriter.value(Int(nanoseconds))) }
 }

@@ -2,55 +2,57 @@ import BrokerCore
 import Transport
 
 extension ServerOption {
-    /// Every option, by the flag's name. A new one is a line in one of the groups below, and a
-    /// value in `ServerOptions`.
+    /// Every option, sorted by its flag. To add one, add a line to a group below and a property to
+    /// `ServerOptions`.
     package static let all: [ServerOption] =
-        (process + addresses + messages + clients + tls + disk + services + latency + own)
+        (process + addresses + messages + clients + tls + disk + services + topology + latency + own)
         .sorted { $0.flag < $1.flag }
 
-    // MARK: What concerns the process
+    // MARK: Process
 
     private static let process: [ServerOption] = [
         ServerOption(
-            "config", \.process.configFile, "a TOML file with options; flags beat it", key: .none),
-        ServerOption("log-level", \.log.level, "what to log: debug, info, warn, error or fatal"),
-        ServerOption("log-prefix", \.log.prefix, "what each line of the log begins with"),
-        ServerOption("node-id", \.nodeID, "a number for this nsqd, 0 to 1023", key: .named("id")),
+            "config", \.process.configFile, "path of a TOML configuration file; flags override it",
+            key: .none),
         ServerOption(
-            "verbose", \.process.verbose, "taken, and without effect; see --log-level", key: .none),
+            "log-level", \.log.level, "lowest level to log: debug, info, warn, error or fatal"),
+        ServerOption("log-prefix", \.log.prefix, "prefix of each log line"),
+        ServerOption("node-id", \.nodeID, "number of this nsqd, 0 to 1023", key: .named("id")),
         ServerOption(
-            "version", \.process.showsVersion, "print the version and end", key: .none),
+            "verbose", \.process.verbose, "ignored; use --log-level", key: .none),
         ServerOption(
-            "worker-id", \.process.workerID, "taken, and without effect; see --node-id", key: .none),
+            "version", \.process.showsVersion, "print the version and exit", key: .none),
+        ServerOption(
+            "worker-id", \.process.workerID, "ignored; use --node-id", key: .none),
     ]
 
-    // MARK: Where to listen, and what to tell others
+    // MARK: Addresses
 
     private static let addresses: [ServerOption] = [
         ServerOption(
             "tcp-address", \.addresses.tcp,
             """
-            where to listen for clients: host:port or the path of a Unix-domain socket; port 0 is \
-            any free one
+            address to listen on for TCP clients: host:port or the path of a Unix-domain socket; \
+            port 0 selects a free port
             """),
         ServerOption(
             "http-address", \.addresses.http,
             """
-            where to serve the HTTP API: host:port or the path of a Unix-domain socket; empty: \
-            nowhere
+            address of the HTTP API: host:port or the path of a Unix-domain socket; empty to \
+            disable HTTP
             """),
         ServerOption(
             "https-address", \.addresses.https,
-            "where to serve the HTTP API over TLS, if there is a certificate"),
+            "address of the HTTP API over TLS; requires --tls-cert and --tls-key"),
         ServerOption(
             "broadcast-address", \.addresses.broadcast,
-            "what others are told to reach this nsqd by; by default the host's name"),
+            "address registered with nsqlookupd; the host name by default"),
         ServerOption(
             "broadcast-tcp-port", \.addresses.broadcastTCPPort,
-            "the TCP port that others are told; by default the one listened on"),
+            "TCP port registered with nsqlookupd; 0 selects the port of --tcp-address"),
         ServerOption(
             "broadcast-http-port", \.addresses.broadcastHTTPPort,
-            "the HTTP port that others are told; by default the one listened on"),
+            "HTTP port registered with nsqlookupd; 0 selects the port of --http-address"),
     ]
 
     // MARK: Messages and commands
@@ -58,125 +60,148 @@ extension ServerOption {
     private static let messages: [ServerOption] = [
         ServerOption(
             "max-body-size", \.core.maxBodyBytes,
-            "the largest body of an MPUB, IDENTIFY or AUTH, in bytes"),
-        ServerOption("max-msg-size", \.core.maxMessageBytes, "the largest message, in bytes"),
+            "maximum size of an MPUB body in bytes; IDENTIFY and AUTH bodies have at most 64 KiB"),
+        ServerOption("max-msg-size", \.core.maxMessageBytes, "maximum size of a message in bytes"),
         ServerOption(
             "max-msg-timeout", \.core.maxMessageTimeout,
-            "the longest message timeout that a client may ask for, or TOUCH up to"),
+            "maximum message timeout that a client can request, including TOUCH"),
         ServerOption(
-            "max-req-timeout", \.core.maxRequeueTimeout, "the longest deferral, by REQ or DPUB"),
+            "max-req-timeout", \.core.maxRequeueTimeout, "maximum delay of REQ and DPUB"),
         ServerOption(
             "mem-queue-size", \.core.memoryQueueSize,
-            "messages of a topic that are held in memory where there is a data path, but for those "
-                + "about to be needed; an ephemeral topic or channel drops what is more"),
+            "messages that a topic keeps in memory if there is a data path, besides those that are "
+                + "delivered next; ephemeral topics and channels discard messages above it"),
         ServerOption(
             "msg-timeout", \.core.messageTimeout,
-            "how long a consumer may hold a message before it goes to another"),
+            "time after which an unfinished message is requeued"),
         ServerOption(
             "queue-scan-selection-count", \.scan.selectionCount,
-            "taken, and without effect: timeouts are punctual without looking for them"),
+            "ignored: there is no periodic queue scan"),
         ServerOption(
-            "queue-scan-worker-pool-max", \.scan.workerPoolMax, "taken, and without effect"),
+            "queue-scan-worker-pool-max", \.scan.workerPoolMax,
+            "ignored: there is no periodic queue scan"),
     ]
 
-    // MARK: What clients may ask for
+    // MARK: Limits of client settings
 
     private static let clients: [ServerOption] = [
-        ServerOption("deflate", \.core.deflateEnabled, "offer deflate to clients that ask for it"),
+        ServerOption(
+            "deflate", \.core.deflateEnabled, "allow clients to enable deflate compression"),
         ServerOption(
             "max-channel-consumers", \.core.maxChannelConsumers,
-            "consumers that a channel may have; 0: any number"),
+            "maximum number of consumers per channel; 0 for no limit"),
         ServerOption(
-            "max-deflate-level", \.core.maxDeflateLevel, "the highest deflate level given, 1 to 9"),
+            "max-deflate-level", \.core.maxDeflateLevel, "maximum deflate level, 1 to 9"),
         ServerOption(
             "max-heartbeat-interval", \.core.maxHeartbeatInterval,
-            "the longest heartbeat interval that a client may ask for"),
+            "maximum heartbeat interval that a client can request"),
         ServerOption(
             "max-output-buffer-size", \.core.maxOutputBufferBytes,
-            "the largest output buffer that a client may ask for, in bytes"),
+            "maximum output buffer size that a client can request, in bytes"),
         ServerOption(
             "max-output-buffer-timeout", \.core.maxOutputBufferTimeout,
-            "the longest output buffer timeout that a client may ask for"),
-        ServerOption("max-rdy-count", \.core.maxReadyCount, "the highest RDY count"),
+            "maximum output buffer timeout that a client can request"),
+        ServerOption("max-rdy-count", \.core.maxReadyCount, "maximum RDY count"),
         ServerOption(
             "min-output-buffer-timeout", \.core.minOutputBufferTimeout,
-            "the shortest output buffer timeout that a client may ask for"),
+            "minimum output buffer timeout that a client can request"),
         ServerOption(
             "output-buffer-timeout", \.core.outputBufferTimeout,
-            "the output buffer timeout that clients are told; messages leave at once whatever it is"
+            "output buffer timeout reported to clients; output buffering never delays a message"
         ),
-        ServerOption("snappy", \.core.snappyEnabled, "offer snappy to clients that ask for it"),
+        ServerOption("snappy", \.core.snappyEnabled, "allow clients to enable snappy compression"),
     ]
 
     // MARK: TLS
 
     private static let tls: [ServerOption] = [
         ServerOption(
-            "tls-cert", \.tls.certificateFile, "the certificate that turns TLS on; a PEM file"),
+            "tls-cert", \.tls.certificateFile, "PEM file with the server certificate; enables TLS"),
         ServerOption(
             "tls-client-auth-policy", \.tls.clientAuthPolicy,
             """
-            whether clients must show a certificate: require (any), or require-verify (one that \
-            --tls-root-ca-file vouches for)
+            client certificate policy: require (any certificate) or require-verify (one signed by \
+            --tls-root-ca-file)
             """),
-        ServerOption("tls-key", \.tls.keyFile, "the certificate's private key; a PEM file"),
+        ServerOption("tls-key", \.tls.keyFile, "PEM file with the private key of the certificate"),
         ServerOption(
             "tls-min-version", \.tls.minVersion,
             """
-            the lowest TLS version: tls1.0, tls1.1, tls1.2 or tls1.3; the system's OpenSSL has the \
-            last word
+            minimum TLS version: tls1.0, tls1.1, tls1.2 or tls1.3; the system's OpenSSL may \
+            require a higher one
             """),
         ServerOption(
             "tls-required", \.tls.requirement,
-            "refuse clients without TLS: true, false, or tcp-https to leave plain HTTP open"),
+            "require TLS: true, false, or tcp-https to allow plain HTTP"),
         ServerOption(
             "tls-root-ca-file", \.tls.rootCAFile,
-            "the authorities that clients' certificates must come from; a PEM file"),
+            "PEM file with the certificate authorities of client certificates"),
     ]
 
-    // MARK: What is kept
+    // MARK: Durability
 
     private static let disk: [ServerOption] = [
         ServerOption(
             "data-path", \.disk.dataPath,
-            "a folder to keep topics, channels and messages in; without one they are in memory only"
+            """
+            folder for topics, channels and messages; the current folder by default, and memory \
+            only in tally serve and tally bench
+            """
         ),
         ServerOption(
-            "max-bytes-per-file", \.disk.journal.maxBytesPerFile, "the size of a file of messages"),
+            "max-bytes-per-file", \.disk.journal.maxBytesPerFile,
+            "maximum size of a message file in bytes"),
         ServerOption(
-            "sync-every", \.disk.journal.syncEvery, "messages written between two syncs of the disk"
+            "sync-every", \.disk.journal.syncEvery, "number of messages between two fsync calls"
         ),
-        ServerOption("sync-timeout", \.disk.syncTimeout, "the time between two syncs of the disk"),
+        ServerOption("sync-timeout", \.disk.syncTimeout, "maximum time between two fsync calls"),
     ]
 
-    // MARK: What the broker talks to
+    // MARK: Services
 
     private static let services: [ServerOption] = [
         ServerOption(
             "auth-http-address", \.auth.httpAddresses,
-            "host:port or URL of an auth server; repeatable", key: .named("auth_http_addresses")),
+            "host:port or URL of an authorization server; repeatable",
+            key: .named("auth_http_addresses")),
         ServerOption(
             "http-client-connect-timeout", \.httpClient.connectTimeout,
-            "how long the broker's own requests may take to connect"),
+            "connect timeout of the broker's own HTTP requests"),
         ServerOption(
             "http-client-request-timeout", \.httpClient.requestTimeout,
-            "how long the broker's own requests may take"),
+            "timeout of the broker's own HTTP requests"),
         ServerOption(
             "lookupd-tcp-address", \.lookup.tcpAddresses,
-            "an nsqlookupd to register with; repeatable", key: .named("nsqlookupd_tcp_addresses")),
+            "host:port of an nsqlookupd to register with; repeatable",
+            key: .named("nsqlookupd_tcp_addresses")),
         ServerOption(
-            "statsd-address", \.statsd.address, "host:port of a statsd to push statistics to"),
+            "statsd-address", \.statsd.address, "host:port of statsd, for reports of statistics"),
         ServerOption(
             "statsd-exclude-ephemeral", \.statsd.excludesEphemeral,
-            "leave ephemeral topics and channels out of what is pushed"),
-        ServerOption("statsd-interval", \.statsd.interval, "the time between two pushes to statsd"),
-        ServerOption("statsd-mem-stats", \.statsd.sendsMemory, "push figures about memory as well"),
+            "exclude ephemeral topics and channels from the reports"),
+        ServerOption("statsd-interval", \.statsd.interval, "time between two reports to statsd"),
+        ServerOption(
+            "statsd-mem-stats", \.statsd.sendsMemory, "include memory statistics in the reports"),
         ServerOption(
             "statsd-prefix", \.statsd.prefix,
-            "what statsd's keys begin with; %s stands for address and port"),
+            "prefix of statsd keys; %s is replaced by the broadcast address and port"),
         ServerOption(
             "statsd-udp-packet-size", \.statsd.packetBytes,
-            "the largest packet for statsd, in bytes"),
+            "maximum size of a statsd datagram in bytes"),
+    ]
+
+    // MARK: Topology
+
+    private static let topology: [ServerOption] = [
+        ServerOption(
+            "enable-experiment", \.topology.experiments,
+            "ignored: this broker has no experimental features", isOwn: true),
+        ServerOption(
+            "topology-region", \.topology.region,
+            "ignored: messages are delivered to consumers of all regions alike", isOwn: true),
+        ServerOption(
+            "topology-zone", \.topology.zone,
+            "ignored: messages are delivered to consumers of all zones alike", isOwn: true),
     ]
 
     // MARK: End-to-end latencies
@@ -184,42 +209,53 @@ extension ServerOption {
     private static let latency: [ServerOption] = [
         ServerOption(
             "e2e-processing-latency-percentile", \.latency.percentiles,
-            "end-to-end latency percentiles to track, each in (0, 1]; repeatable, or with commas",
+            "end-to-end latency percentiles, each in (0, 1]; repeatable or comma-separated",
             key: .named("e2e_processing_latency_percentiles")),
         ServerOption(
             "e2e-processing-latency-window-time", \.latency.window,
-            "how far back those percentiles look"),
+            "time window of the latency percentiles"),
     ]
 
-    // MARK: Beyond nsqd 1.3.0
+    // MARK: Options that nsqd 1.3.0 does not have
 
     private static let own: [ServerOption] = [
         ServerOption(
             "auth-http-request-method", \.auth.requestMethod,
-            "how to ask auth servers: get or post", isOwn: true),
+            "method of requests to authorization servers: get or post", isOwn: true),
+        ServerOption(
+            "http-host", \.addresses.httpHosts,
+            """
+            name that the HTTP API accepts as Host on a loopback address, besides loopback names \
+            and --broadcast-address; repeatable
+            """,
+            key: .named("http_hosts"), isOwn: true),
         ServerOption(
             "max-channels", \.core.maxChannelsPerTopic,
-            "channels that a topic may have; 0: any number", isOwn: true),
+            "maximum number of channels per topic; 0 for no limit", isOwn: true),
         ServerOption(
             "max-connections", \.maxConnections,
             """
-            clients that may be connected, by TCP and by HTTP each; 0: as many as there are file \
-            descriptors for
+            maximum number of TCP connections, and of HTTP connections; 0 derives both from the \
+            limit of file descriptors
             """,
             isOwn: true),
         ServerOption(
             "max-disk-bytes", \.disk.journal.maxDiskBytes,
-            "what the files in the data path may take, in bytes; 0: any number", isOwn: true),
+            "maximum size of all files in the data path in bytes; 0 for no limit", isOwn: true),
         ServerOption(
             "max-memory-bytes", \.core.maxMemoryBytes,
-            "memory for queued messages; publishers are refused beyond it", isOwn: true),
+            "maximum memory for queued messages in bytes; above it, publishes are refused",
+            isOwn: true),
         ServerOption(
-            "max-topics", \.core.maxTopics, "topics there may be; 0: any number", isOwn: true),
+            "max-topics", \.core.maxTopics, "maximum number of topics; 0 for no limit", isOwn: true),
+        ServerOption(
+            "memory-only", \.disk.isMemoryOnly,
+            "store messages in memory only, and nothing on disk", isOwn: true),
         ServerOption(
             "sync", \.disk.sync,
             """
-            when a publish is answered: write, once it is with the system, so that it outlives the \
-            broker; always, once it is synced, so that it outlives a power cut
+            when a publish is acknowledged: write, after the write to the file system, so that it \
+            survives a crash of the broker; always, after fsync, so that it survives a power failure
             """,
             isOwn: true),
     ]

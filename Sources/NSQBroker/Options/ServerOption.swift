@@ -1,24 +1,30 @@
-/// One of the options: its flag, its key in the configuration file, and where its value lies.
+/// An option: its flag, its key in the configuration file, its help text, and the key path of its
+/// value.
 ///
-/// The command line, the file, the help and `/config/…` all go by the one table of these.
+/// The command line, the configuration file, the help and `/config/…` are all derived from the
+/// table ``all``.
 package struct ServerOption: Sendable {
+    /// The name on the command line, without dashes.
     package let flag: String
-    /// In the configuration file, and under `/config/`; `nil` for what is a flag and no more.
+    /// The name in the configuration file and under `/config/`; `nil` if the option is only a flag.
     package let key: String?
+    /// The description in the help.
     package let usage: String
-    /// Ours, beyond nsqd 1.3.0's.
+    /// `true` if nsqd 1.3.0 does not have the option.
     package let isOwn: Bool
-    /// A boolean needs no value, and takes none that stands apart.
+    /// `true` if the flag can be given without a value. A value must then be written as
+    /// `--flag=value`.
     package let isBoolean: Bool
-    /// What the help calls the value.
+    /// The name of the value's type in the help.
     package let typeName: String
 
-    private let takeText: @Sendable (inout ServerOptions, String) throws(BadValue) -> Void
-    private let takeValue: @Sendable (inout ServerOptions, ConfigValue) throws(BadValue) -> Void
-    private let look: @Sendable (ServerOptions) -> any OptionValue
+    private let parseText: @Sendable (inout ServerOptions, String) throws(BadValue) -> Void
+    private let setValue: @Sendable (inout ServerOptions, ConfigValue) throws(BadValue) -> Void
+    private let readValue: @Sendable (ServerOptions) -> any OptionValue
 
+    /// The rule for an option's key in the configuration file.
     enum Key {
-        /// The flag with `_` for `-`.
+        /// The flag with `_` instead of `-`.
         case likeFlag
         case named(String)
         case none
@@ -40,37 +46,39 @@ package struct ServerOption: Sendable {
         self.isOwn = isOwn
         isBoolean = Value.isBoolean
         typeName = Value.typeName
-        takeText = { options, text throws(BadValue) in try options[keyPath: path].take(text) }
-        takeValue = { options, value throws(BadValue) in try options[keyPath: path].take(value) }
-        look = { $0[keyPath: path] }
+        parseText = { options, text throws(BadValue) in try options[keyPath: path].parse(text) }
+        setValue = { options, value throws(BadValue) in try options[keyPath: path].set(value) }
+        readValue = { $0[keyPath: path] }
     }
 
-    /// Takes what stands behind the flag. What makes a list is added to it.
+    /// Parses the value of a flag and stores it in the options. A list option appends it.
     package func set(_ options: inout ServerOptions, to text: String) throws(BadValue) {
-        try takeText(&options, text)
+        try parseText(&options, text)
     }
 
-    /// Takes what the configuration file has.
+    /// Stores a value of a configuration file in the options.
     package func set(_ options: inout ServerOptions, to value: ConfigValue) throws(BadValue) {
-        try takeValue(&options, value)
+        try setValue(&options, value)
     }
 
-    /// The value, as the help shows a default; `nil` if there is nothing worth showing.
-    package func shown(in options: ServerOptions) -> String? { look(options).shown }
+    /// Returns the value as the help shows a default; `nil` for an empty value.
+    package func helpText(in options: ServerOptions) -> String? { readValue(options).helpText }
 
-    func value(in options: ServerOptions) -> any OptionValue { look(options) }
+    /// Returns the value of the option.
+    func value(in options: ServerOptions) -> any OptionValue { readValue(options) }
 
+    /// Returns the option with this key in the configuration file.
     static func named(key: String) -> ServerOption? { all.first { $0.key == key } }
 }
 
-/// A value as a configuration file has it.
+/// A value of a configuration file.
 package enum ConfigValue: Equatable, Sendable, CustomStringConvertible {
     case text(String)
     case integer(Int)
     case number(Double)
     case boolean(Bool)
     case list([ConfigValue])
-    /// What no option takes: a date, or a table.
+    /// A value of a type that no option has, such as a date or a table.
     case other(String)
 
     package var description: String {
@@ -85,13 +93,19 @@ package enum ConfigValue: Equatable, Sendable, CustomStringConvertible {
     }
 }
 
-/// Why a value cannot be one.
+/// The reason why a value is invalid.
 package struct BadValue: Error, Equatable, CustomStringConvertible {
+    /// The message. Where Go's flag package has a message for the case, it is the same.
     package let description: String
+    /// How to write the value instead; `nil` if there is no proposal.
+    package let remedy: String?
 
-    init(_ description: String) { self.description = description }
+    init(_ description: String, remedy: String? = nil) {
+        self.description = description
+        self.remedy = remedy
+    }
 
-    /// It is none of the right kind.
+    /// The text cannot be parsed as a value of the option's type.
     static let malformed = BadValue("parse error")
     static let outOfRange = BadValue("value out of range")
 }

@@ -1,8 +1,9 @@
 import BrokerCore
+import NSQWire
 import Transport
 
-/// Options that are well-formed, each by itself, and cannot be followed: nsqd ends with 1 for those,
-/// not with 2.
+/// The reason why options are invalid in combination, although each is well-formed. As in nsqd, the
+/// process exits with 1 in this case, and with 2 for a malformed value.
 package struct SetupError: Error, Equatable, CustomStringConvertible {
     package let description: String
 
@@ -10,16 +11,17 @@ package struct SetupError: Error, Equatable, CustomStringConvertible {
 }
 
 extension ServerOptions {
-    /// The options with what follows from others.
+    /// Checks the options, and returns them with the values that depend on other options.
     ///
-    /// - Throws: `SetupError` with the first thing that cannot be, in nsqd's order and words.
-    package func settled() throws(SetupError) -> ServerOptions {
+    /// - Throws: `SetupError` for the first failed check, in the order and with the message of
+    ///   nsqd.
+    package func validated() throws(SetupError) -> ServerOptions {
         guard (1...9).contains(core.maxDeflateLevel) else {
             throw SetupError("--max-deflate-level must be [1,9]")
         }
         guard (0..<1024).contains(nodeID) else { throw SetupError("--node-id must be [0,1024)") }
         var options = self
-        // A policy for certificates would be none if clients could do without TLS.
+        // A client certificate policy requires TLS.
         if tls.requirement == .nowhere, !tls.clientAuthPolicy.isEmpty {
             options.tls.requirement = .everywhere
         }
@@ -41,55 +43,32 @@ extension ServerOptions {
         guard ["get", "post"].contains(auth.requestMethod) else {
             throw SetupError("--auth-http-request-method must be post or get")
         }
-        try checkSizes()
-        try checkDurations()
+        guard !disk.isMemoryOnly || disk.dataPath.isEmpty else {
+            throw SetupError("--memory-only and --data-path cannot be combined")
+        }
+        for check in ServerOption.bounds { try check(self) }
+        options.limitDurations()
         return options
     }
 
-    /// Beyond nsqd, which would start and then refuse every message, or worse.
-    private func checkSizes() throws(SetupError) {
-        // Lengths travel as signed 32-bit numbers.
-        let mostBytes = Int(Int32.max) / 2
-        let bounds: [(String, Int, ClosedRange<Int>)] = [
-            ("max-msg-size", core.maxMessageBytes, 1...mostBytes),
-            ("max-body-size", core.maxBodyBytes, 9...mostBytes),
-            ("max-rdy-count", core.maxReadyCount, 1...Int.max),
-            ("max-channel-consumers", core.maxChannelConsumers, 0...Int.max),
-            ("mem-queue-size", core.memoryQueueSize, 0...Int.max),
-            ("max-bytes-per-file", disk.journal.maxBytesPerFile, 1 << 10...1 << 30),
-            ("sync-every", disk.journal.syncEvery, 1...Int.max),
-            ("max-memory-bytes", core.maxMemoryBytes, 1...Int.max),
-            ("max-disk-bytes", disk.journal.maxDiskBytes, 0...Int.max),
-            ("max-connections", maxConnections, 0...Int.max),
-            ("max-topics", core.maxTopics, 0...Int.max),
-            ("max-channels", core.maxChannelsPerTopic, 0...Int.max),
+    /// Limits the durations that are added to times to ``Limits/longestDuration``, so that no sum
+    /// overflows. nsqd accepts up to 292 years.
+    private mutating func limitDurations() {
+        let paths: [WritableKeyPath<ServerOptions, Duration>] = [
+            \.core.messageTimeout, \.core.maxMessageTimeout, \.core.maxRequeueTimeout,
+            \.core.maxHeartbeatInterval, \.core.outputBufferTimeout, \.core.minOutputBufferTimeout,
+            \.core.maxOutputBufferTimeout, \.core.latencyWindow, \.disk.syncTimeout,
+            \.statsd.interval, \.latency.window, \.httpClient.connectTimeout,
+            \.httpClient.requestTimeout,
         ]
-        for (flag, value, range) in bounds where !range.contains(value) {
-            let isTooLow = value < range.lowerBound
-            let bound = isTooLow ? range.lowerBound : range.upperBound
-            throw SetupError("--\(flag) must be at \(isTooLow ? "least" : "most") \(bound)")
-        }
-    }
-
-    private func checkDurations() throws(SetupError) {
-        let durations = [
-            ("msg-timeout", core.messageTimeout), ("max-msg-timeout", core.maxMessageTimeout),
-            ("max-req-timeout", core.maxRequeueTimeout),
-            ("max-heartbeat-interval", core.maxHeartbeatInterval),
-            ("max-output-buffer-timeout", core.maxOutputBufferTimeout),
-            ("sync-timeout", disk.syncTimeout), ("statsd-interval", statsd.interval),
-            ("e2e-processing-latency-window-time", latency.window),
-            ("http-client-connect-timeout", httpClient.connectTimeout),
-            ("http-client-request-timeout", httpClient.requestTimeout),
-        ]
-        for (flag, duration) in durations where duration <= .zero {
-            throw SetupError("--\(flag) must be more than 0")
+        for path in paths {
+            self[keyPath: path] = min(self[keyPath: path], Limits.longestDuration)
         }
     }
 }
 
 extension TLSOptions {
-    /// What TLS is offered with; `nil` without a certificate.
+    /// The options of the server side; `nil` without a certificate.
     package var server: TLSServerOptions? {
         guard !certificateFile.isEmpty, !keyFile.isEmpty else { return nil }
         var options = TLSServerOptions(certificateFile: certificateFile, keyFile: keyFile)
@@ -99,8 +78,8 @@ extension TLSOptions {
         return options
     }
 
-    /// What the broker asks others by TLS with. As in nsqd, whom clients' certificates must come
-    /// from is whom we trust, too.
+    /// The options of the broker's own requests. As in nsqd, the broker also trusts certificates
+    /// that are signed by a CA of `--tls-root-ca-file`.
     var client: TLSClientOptions {
         var options = TLSClientOptions()
         if !rootCAFile.isEmpty { options.trust = .authorities(file: rootCAFile) }

@@ -2,10 +2,10 @@ import BrokerCore
 import Transport
 import UVLoop
 
-/// All that can be chosen about a broker and what stands around it, as values. The defaults are
-/// nsqd's; which flag sets what stands in `ServerOption.all`.
+/// The options of a broker and its services. The defaults are nsqd's, and `ServerOption.all` maps
+/// flags to these properties.
 package struct ServerOptions: Sendable {
-    /// The rules of the protocol, and the bounds of what is queued.
+    /// The options of the protocol, and the limits of queued data.
     package var core = BrokerOptions()
     package var log = LogOptions()
     package var addresses = AddressOptions()
@@ -17,116 +17,150 @@ package struct ServerOptions: Sendable {
     package var statsd = StatsdOptions()
     package var latency = LatencyOptions()
     package var scan = ScanOptions()
+    package var topology = TopologyOptions()
 
-    /// Told to those who ask; our message IDs tell nsqds apart without it.
+    /// The node ID, which appears in the log and under `/config/id`. Message IDs are unique without
+    /// it.
     package var nodeID = System.nodeID
-    /// Clients that may be connected, by TCP and by HTTP each; 0 is as many as there are file
-    /// descriptors for.
+    /// The maximum number of TCP connections, and the same number of HTTP connections. 0 derives
+    /// both from the limit of file descriptors.
     package var maxConnections = 0
-    /// How long to look for what a client says next before the system is to wake the broker; with a
-    /// message at a time a client that is close by takes about half of it.
-    package var eagerWait = Duration.microseconds(50)
+    /// The time that the loop polls without blocking before it blocks in `epoll_wait`. The round
+    /// trip of a single message on one host takes about half of the default.
+    package var busyPoll = Duration.microseconds(50)
 
-    /// What nobody but the start of the process looks at.
+    /// Options that are used only when the process starts.
     package var process = ProcessOptions()
 
+    /// Creates options with the defaults.
     package init() {}
 }
 
+/// Options that are used only when the process starts.
 package struct ProcessOptions: Sendable {
     package var configFile = ""
     package var showsVersion = false
-    /// Two flags that nsqd still takes and no longer follows.
+    /// Two flags that nsqd accepts and ignores.
     package var verbose = false
     package var workerID = false
 }
 
+/// Options of the log.
 package struct LogOptions: Sendable {
     package var level = LogLevel.info
-    /// What each line begins with.
+    /// The text at the beginning of each line.
     package var prefix = "[nsqd] "
 }
 
-/// Where to listen, as `host:port` or the path of a Unix-domain socket, and what to tell others.
+/// The addresses that the broker listens on, as `host:port` or the path of a Unix-domain socket,
+/// and the addresses that it announces to clients and nsqlookupd.
 package struct AddressOptions: Sendable {
     package var tcp = "0.0.0.0:4150"
-    /// Empty: nowhere, here and below.
+    /// The address for HTTP; an empty text disables it. The same applies to HTTPS.
     package var http = "0.0.0.0:4151"
     package var https = "0.0.0.0:4152"
 
+    /// Addresses of HTTP and HTTPS that the broker does without if they are in use.
+    package var optional: Set<String> = []
+
+    /// Names that the HTTP API accepts as `Host` on a loopback address, besides loopback names and
+    /// ``broadcast``.
+    package var httpHosts: [String] = []
+
     package var broadcast = System.hostname
-    /// 0: the port that is listened on.
+    /// The announced port; 0 announces the port that the listener is bound to.
     package var broadcastTCPPort = 0
     package var broadcastHTTPPort = 0
 }
 
-/// Files are PEM; an empty name is none.
+/// The options of TLS. Files are in PEM format, and an empty name means that there is no such file.
 package struct TLSOptions: Sendable {
     package var certificateFile = ""
     package var keyFile = ""
     package var rootCAFile = ""
-    /// Any other text than `require` and `require-verify` asks nothing of clients but that they
-    /// use TLS, as in nsqd.
+    /// `require` and `require-verify` require client certificates. As in nsqd, any other text only
+    /// requires TLS.
     package var clientAuthPolicy = ""
     package var requirement = TLSRequirement.nowhere
     package var minVersion = TLSVersion.tls10
 }
 
-/// Where TLS is required.
+/// The listeners that require TLS.
 package enum TLSRequirement: Int, Sendable {
     case nowhere
-    /// On connections of the TCP protocol, while plain HTTP stays open.
+    /// The TCP protocol requires TLS, but plain HTTP is available.
     case exceptHTTP
     case everywhere
 }
 
+/// Options of the registration with nsqlookupd.
 package struct LookupOptions: Sendable, Equatable {
-    /// The nsqlookupds to register with. May change while the broker runs.
+    /// The nsqlookupds, as `host:port`. They can change at run time.
     package var tcpAddresses: [String] = []
-    /// How long each may take to connect, and for an answer. No flag of nsqd's.
-    package var patience = Duration.seconds(1)
+    /// The maximum duration of a connection attempt and of each response. nsqd has no flag for it.
+    package var timeout = Duration.seconds(1)
 }
 
+/// Options of authorization.
 package struct AuthOptions: Sendable {
-    /// The servers to ask, as `host:port` or whole URLs; none: clients need no permission.
+    /// The authorization servers, as `host:port` or URLs. If there are none, clients need no
+    /// authorization.
     package var httpAddresses: [String] = []
     package var requestMethod = "get"
 }
 
-/// For the requests that the broker makes.
+/// Options of the broker's own HTTP requests.
 package struct HTTPClientOptions: Sendable {
     package var connectTimeout = Duration.seconds(2)
     package var requestTimeout = Duration.seconds(5)
 }
 
-/// What outlives the process, and how.
+/// Options of durability.
 package struct DiskOptions: Sendable {
-    /// The folder for it, which must be there; empty: messages are in memory only.
+    /// The folder for messages, which must exist. If it is empty, ``defaultDataPath`` is used.
     package var dataPath = ""
+    /// The folder that an empty ``dataPath`` selects: the current folder for `tally nsqd`. `nil`
+    /// stores messages in memory only.
+    package var defaultDataPath: String?
+    /// `true` stores messages in memory only, whatever the default is.
+    package var isMemoryOnly = false
     package var journal = Journal.Options()
     package var syncTimeout = Duration.seconds(2)
 
     package var sync: SyncPolicy {
-        get { journal.answersAfterSync ? .always : .write }
-        set { journal.answersAfterSync = newValue == .always }
+        get { journal.respondsAfterSync ? .always : .write }
+        set { journal.respondsAfterSync = newValue == .always }
+    }
+
+    /// The folder of the messages; `nil` if they are stored in memory only.
+    var folder: String? {
+        guard !isMemoryOnly else { return nil }
+        return dataPath.isEmpty ? defaultDataPath : dataPath
+    }
+
+    /// The place of the messages, for the log.
+    var storageDescription: String {
+        folder.map { "messages are stored in \($0)" }
+            ?? "messages are stored in memory only, and a restart loses them"
     }
 
     var dataPathOptions: DataPathOptions? {
-        guard !dataPath.isEmpty else { return nil }
-        var options = DataPathOptions(path: dataPath)
+        guard let folder else { return nil }
+        var options = DataPathOptions(path: folder)
         options.journal = journal
         options.syncTimeout = syncTimeout
         return options
     }
 }
 
-/// When a publish is answered: once it is with the system, or once it is synced.
+/// The event after which a publish is acknowledged: the write to the file system, or the fsync.
 package enum SyncPolicy: String, Sendable {
     case write, always
 }
 
+/// Options of the statistics that are sent to statsd.
 package struct StatsdOptions: Sendable {
-    /// Where to push to, as `host:port`; empty: nowhere.
+    /// The address of statsd, as `host:port`. An empty text disables the reports.
     package var address = ""
     package var prefix = "nsq.%s"
     package var interval = Duration.seconds(60)
@@ -135,26 +169,40 @@ package struct StatsdOptions: Sendable {
     package var excludesEphemeral = false
 }
 
-/// Which end-to-end latencies to keep track of.
+/// The tracked percentiles of end-to-end latencies.
 package struct LatencyOptions: Sendable {
-    /// Highest first.
+    /// The percentiles in (0, 1], the highest first.
     package var percentiles: [Double] = []
     package var window = Duration.seconds(600)
 }
 
-/// How nsqd looks for timeouts. Ours come by alarms, so there is nothing to look for.
+/// Options of nsqd's experimental preference for consumers in the same zone or region. They are
+/// accepted and ignored, because this broker has no such preference.
+package struct TopologyOptions: Sendable {
+    package var region = ""
+    package var zone = ""
+    package var experiments: [String] = []
+}
+
+/// Options of nsqd's periodic queue scan. They are accepted and ignored, because this broker has no
+/// such scan.
 package struct ScanOptions: Sendable {
     package var selectionCount = 20
     package var workerPoolMax = 4
 }
 
 extension AddressOptions {
-    /// What is listened on is known, and with it what others are told unless that was chosen.
+    /// Stores the bound address. Its port becomes the announced port, unless the options set one.
     mutating func bound(tcp endpoint: Endpoint) {
         tcp = endpoint.description
         if broadcastTCPPort == 0 { broadcastTCPPort = endpoint.tcpAddress?.port ?? 0 }
     }
 
+    /// Stores the bound address of HTTPS.
+    mutating func bound(https endpoint: Endpoint) { https = endpoint.description }
+
+    /// Stores the bound address of HTTP. Its port becomes the announced port, unless the options
+    /// set one.
     mutating func bound(http endpoint: Endpoint) {
         http = endpoint.description
         if broadcastHTTPPort == 0 { broadcastHTTPPort = endpoint.tcpAddress?.port ?? 0 }
@@ -162,13 +210,14 @@ extension AddressOptions {
 }
 
 extension ServerOptions {
-    /// Unless a number was chosen, three quarters of the file descriptors are for clients by TCP;
-    /// of the rest, half is for those by HTTP, and half for files and for the broker's own calls.
+    /// The maximum number of TCP connections: three quarters of the file descriptors, unless the
+    /// options set a limit. Half of the remaining descriptors are for HTTP connections, half for
+    /// files and the broker's own requests.
     var tcpConnectionLimit: Int {
-        maxConnections > 0 ? maxConnections : max(1, FileLimit.current / 4 * 3)
+        maxConnections > 0 ? maxConnections : max(1, FileLimit.forConnections / 4 * 3)
     }
 
     var httpConnectionLimit: Int {
-        maxConnections > 0 ? maxConnections : max(1, FileLimit.current / 8)
+        maxConnections > 0 ? maxConnections : max(1, FileLimit.forConnections / 8)
     }
 }

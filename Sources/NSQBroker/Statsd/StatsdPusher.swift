@@ -2,81 +2,84 @@ import BrokerCore
 import Logging
 import UVLoop
 
-/// Tells a statsd of the broker's statistics, once in an interval.
+/// Sends the statistics of the broker to statsd, once per interval.
 ///
-/// The datagrams of a push are spread over the interval but for its last second, so that one that
-/// has much to say does not drown the others.
+/// The datagrams of a report are sent at equal distances over the interval, except for its last
+/// second. So the report of a broker with many topics does not overflow the socket buffer of
+/// statsd.
 final class StatsdPusher {
-    // It lives as long as its server, which holds it.
+    // The broker server owns this object and outlives it.
     private unowned let server: BrokerServer
     private let options: StatsdOptions
     private let address: String
     private var report: StatsdReport
-    private let ticker: Timer
-    private let spreader: Timer
+    private let intervalTimer: Timer
+    private let datagramTimer: Timer
     private var sender: DatagramSender?
-    private var waiting: ArraySlice<[UInt8]> = []
+    private var pendingDatagrams: ArraySlice<[UInt8]> = []
 
     init(of server: BrokerServer) {
         self.server = server
         options = server.options.statsd
         address = options.address
-        let place = server.options.addresses
-        report = StatsdReport(options, host: "\(place.broadcast):\(place.broadcastHTTPPort)")
-        ticker = Timer(on: server.loop)
-        spreader = Timer(on: server.loop)
+        let addresses = server.options.addresses
+        report = StatsdReport(
+            options, host: "\(addresses.broadcast):\(addresses.broadcastHTTPPort)")
+        intervalTimer = Timer(on: server.loop)
+        datagramTimer = Timer(on: server.loop)
     }
 
-    /// The first push comes after one interval.
+    /// Starts the timer. The first report is sent after one interval.
     func start() {
-        ticker.start(after: options.interval, repeating: options.interval) { [weak self] in
+        intervalTimer.start(after: options.interval, repeating: options.interval) { [weak self] in
             self?.push()
         }
     }
 
+    /// Stops the timers and closes the socket.
     func stop() {
-        ticker.close()
-        spreader.close()
+        intervalTimer.close()
+        datagramTimer.close()
         sender?.close()
     }
 
     private func push() {
-        guard let place = try? SocketAddress(parsing: address),
+        guard let target = try? SocketAddress(parsing: address),
             let sender = try? DatagramSender(on: server.loop)
-        else { return failed("no such address") }
-        finishPush()
+        else { return logFailure("no such address") }
+        finishReport()
         self.sender = sender
-        // The name is looked up anew each time, as it may have moved.
-        sender.connect(to: place) { [weak self] error in
-            if let error { self?.failed("\(error)") } else { self?.begin() }
+        // Each report resolves the host name again, because its address may have changed.
+        sender.connect(to: target) { [weak self] error in
+            if let error { self?.logFailure("\(error)") } else { self?.sendReport() }
         }
     }
 
-    private func failed(_ reason: String) {
+    private func logFailure(_ reason: String) {
         server.logger.error("failed to create UDP socket to statsd(\(address)): \(reason)")
     }
 
-    private func begin() {
+    private func sendReport() {
         server.logger.info("STATSD: pushing stats to \(address)")
         let statistics = server.broker.statistics(at: server.now)
-        waiting = report.datagrams(of: statistics, memory: statistics.memory)[...]
-        guard !waiting.isEmpty else { return }
-        let pause = max(.zero, options.interval - .seconds(1)) / waiting.count
+        pendingDatagrams = report.datagrams(of: statistics, memory: statistics.memory)[...]
+        guard !pendingDatagrams.isEmpty else { return }
+        let delay = max(.zero, options.interval - .seconds(1)) / pendingDatagrams.count
         sendNext()
-        guard !waiting.isEmpty else { return finishPush() }
-        spreader.start(after: pause, repeating: pause) { [weak self] in self?.sendNext() }
+        guard !pendingDatagrams.isEmpty else { return finishReport() }
+        datagramTimer.start(after: delay, repeating: delay) { [weak self] in self?.sendNext() }
     }
 
     private func sendNext() {
-        if let datagram = waiting.popFirst() { sender?.send(datagram) }
-        if waiting.isEmpty { finishPush() }
+        if let datagram = pendingDatagrams.popFirst() { sender?.send(datagram) }
+        if pendingDatagrams.isEmpty { finishReport() }
     }
 
-    /// Sends what is left of a push, if its time is up.
-    private func finishPush() {
-        spreader.stop()
-        for datagram in waiting { sender?.send(datagram) }
-        waiting = []
+    /// Sends the remaining datagrams of the report at once, and closes the socket.
+    private func finishReport() {
+        datagramTimer.stop()
+        for datagram in pendingDatagrams { sender?.send(datagram) }
+        pendingDatagrams = []
         sender?.close()
         sender = nil
     }

@@ -1,38 +1,41 @@
 import BrokerCore
 import NSQWire
+import TallyBasics
 
-/// What a statsd is told of: the broker's statistics, counters as what came since the last time.
-/// No I/O and no clock.
+/// Converts statistics of the broker to statsd's format, without I/O and clock. The value of a
+/// counter is its increase since the previous report.
 struct StatsdReport {
     var options: StatsdOptions
-    /// With `%s` replaced, and a point at the end.
+    /// The text before each key. `%s` is replaced by the host, and a dot follows at the end.
     var prefix: String
-    private var last: [String: Int] = [:]
+    private var previousCounts: [String: Int] = [:]
 
-    /// - Parameter host: the broker as others know it, `address:port`.
+    /// Creates an empty report.
+    ///
+    /// - Parameter host: the broadcast address and the HTTP port, as `address:port`.
     init(_ options: StatsdOptions, host: String) {
         self.options = options
         let key = String(host.map { $0 == "." || $0 == ":" ? "_" : $0 })
         let text = options.prefix.replacing("%s", with: key)
-        // Without any prefix there is nothing for a point to part.
+        // An empty prefix gets no dot.
         prefix = text.isEmpty || text.hasSuffix(".") ? text : text + "."
     }
 
-    /// The lines of a push, each with its newline, packed into datagrams that are as large as they
-    /// may be. A line that is too long for one has one of its own.
+    /// Returns the datagrams of the next report. Each contains as many lines as fit into the
+    /// datagram limit. A longer line gets a datagram of its own.
     mutating func datagrams(
-        of statistics: BrokerStatistics, memory: [(name: StaticString, value: Int)]
+        of statistics: BrokerStatistics, memory: [(name: String, value: Int)]
     ) -> [[UInt8]] {
-        var lines = Lines(prefix: prefix, last: last)
-        for topic in statistics.topics where isWanted(topic.name.isEphemeral) {
+        var lines = Lines(prefix: prefix, previousCounts: previousCounts)
+        for topic in statistics.topics where isIncluded(topic.name.isEphemeral) {
             add(topic, to: &lines)
         }
         if options.sendsMemory { Self.add(memory, to: &lines) }
-        last = lines.counted
+        previousCounts = lines.counts
         return Self.pack(lines.texts, limit: options.packetBytes)
     }
 
-    private func isWanted(_ isEphemeral: Bool) -> Bool {
+    private func isIncluded(_ isEphemeral: Bool) -> Bool {
         !isEphemeral || !options.excludesEphemeral
     }
 
@@ -41,13 +44,13 @@ struct StatsdReport {
         lines.count("message_count", topic.messageCount)
         lines.count("message_bytes", topic.messageBytes)
         lines.gauge("depth", topic.depth)
-        lines.gauge("backend_depth", 0)
+        lines.gauge("backend_depth", topic.backendDepth)
         lines.gauge(topic.latency)
-        for channel in topic.channels where isWanted(channel.name.isEphemeral) {
+        for channel in topic.channels where isIncluded(channel.name.isEphemeral) {
             lines.part = "topic.\(topic.name).channel.\(channel.name)."
             lines.count("message_count", channel.messageCount)
             lines.gauge("depth", channel.depth)
-            lines.gauge("backend_depth", 0)
+            lines.gauge("backend_depth", channel.backendDepth)
             lines.gauge("in_flight_count", channel.inFlightCount)
             lines.gauge("deferred_count", channel.deferredCount)
             lines.count("requeue_count", channel.requeueCount)
@@ -57,10 +60,11 @@ struct StatsdReport {
         }
     }
 
-    private static func add(_ memory: [(name: StaticString, value: Int)], to lines: inout Lines) {
+    private static func add(_ memory: [(name: String, value: Int)], to lines: inout Lines) {
         lines.part = "mem."
         for (name, value) in memory {
-            // The one counter among them; nsqd has another name for it here.
+            // As in nsqd, this counter has another name than in `/stats`. All other values are
+            // gauges.
             if "\(name)" == "gc_total_runs" {
                 lines.count("gc_runs", value)
             } else {
@@ -83,15 +87,15 @@ struct StatsdReport {
 
     private struct Lines {
         let prefix: String
-        let last: [String: Int]
-        /// What the next ones are about.
+        let previousCounts: [String: Int]
+        /// The part of the key between the prefix and the name of the value, with a dot at the end.
         var part = ""
         private(set) var texts: [String] = []
-        private(set) var counted: [String: Int] = [:]
+        private(set) var counts: [String: Int] = [:]
 
-        init(prefix: String, last: [String: Int]) {
+        init(prefix: String, previousCounts: [String: Int]) {
             self.prefix = prefix
-            self.last = last
+            self.previousCounts = previousCounts
         }
 
         mutating func gauge(_ name: String, _ value: Int) { add(name, value, "g") }
@@ -103,12 +107,12 @@ struct StatsdReport {
             }
         }
 
-        /// A topic that was deleted and made anew counts from 0 again: the difference is then
-        /// negative, as with nsqd.
+        /// Adds the increase of a counter since the previous report. As in nsqd, it is negative
+        /// after a topic was deleted and created again.
         mutating func count(_ name: String, _ value: Int) {
             let key = part + name
-            add(name, value - (last[key] ?? 0), "c")
-            counted[key] = value
+            add(name, value - (previousCounts[key] ?? 0), "c")
+            counts[key] = value
         }
 
         private mutating func add(_ name: String, _ value: Int, _ kind: String) {

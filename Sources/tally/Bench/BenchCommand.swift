@@ -4,62 +4,68 @@ import NSQWire
 import Transport
 import UVLoop
 
-/// `tally bench`: how fast an nsqd is, ours or a real one, by itself or beside another.
+/// `tally bench`: measures the throughput and latency of one nsqd, or compares two.
 struct BenchCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "bench",
-        abstract: "Measures an nsqd, or two side by side.",
+        abstract: "Measures an nsqd, or compares two.",
         discussion: """
-            Publishes batches (MPUB, 200 × 200 bytes), consumes them with FIN, publishes singly \
-            (PUB, 200 under way), consumes with a write for each FIN, and with RDY 1, publishes \
-            and consumes at once, and times lone messages at default settings. Each load is \
-            bounded in time or number; two nsqds take turns in one run, and the medians are \
-            compared. Topics named tally_bench_… stay behind, empty.
+            The workloads: publish batches (MPUB of 200 messages with 200 bytes), consume them \
+            with FIN, publish single messages (PUB, 200 unanswered), consume with one write per \
+            FIN, consume with RDY 1, publish and consume concurrently, and the latency of single \
+            messages at default settings. Each workload is limited in time and messages. Two nsqds \
+            are measured alternately in one run, and the medians are compared. Empty topics named \
+            tally_bench_… remain.
 
-            Without --nsqd-tcp-address a broker is started here for as long as it takes, and \
-            every flag of tally nsqd may be given for it, in the form --flag=value.
+            Without --nsqd-tcp-address an embedded broker is measured. It accepts every flag of \
+            tally nsqd, in the form --flag=value.
 
-            The first MPUB round meets a broker's memory as it is: cold, if it was just started.
+            The first MPUB round is reported apart, because a new broker still allocates memory.
 
-            EXAMPLES
-              tally bench --nsqd-tcp-address=127.0.0.1:4150
-              tally bench --against=127.0.0.1:5150
-              tally bench --data-path=messages --sync=always --connections=4 \\
-                  --against=127.0.0.1:5150
-              tally bench --tls --snappy --tls-cert=cert.pem --tls-key=key.pem
+            A real nsqd writes messages beyond --mem-queue-size to disk. To compare memory with \
+            memory, start it with --mem-queue-size=10000000; to compare disk with disk, with 0.
 
-            A real nsqd moves messages beyond --mem-queue-size to disk: start it with \
-            --mem-queue-size=10000000 to compare memory with memory, with 0 for disk with disk.
+            The exit status is 0 after a complete measurement, 1 if it failed, and 64 for an \
+            invalid command line.
+            """
+                + HelpText.examples(
+                    #"""
+                    tally bench
+                    tally bench --data-path=messages --sync=always --connections=4
+                    tally nsqd --tcp-address=127.0.0.1:5150 --memory-only & sleep 1
+                    tally bench --nsqd-tcp-address=127.0.0.1:5150 --snappy
+                    tally bench --against=127.0.0.1:5150
+                    kill $!
+                    openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=localhost -days 9 \
+                      -keyout key.pem -out cert.pem
+                    tally bench --tls --deflate --tls-cert=cert.pem --tls-key=key.pem
+                    """#))
 
-            The exit status is 0 if all was measured, 1 if it could not be, and 64 for a command \
-            line that is none.
-            """)
-
-    @Option(help: "The nsqd to measure, as HOST:PORT.")
+    @Option(help: "The address of the nsqd to measure, as HOST:PORT.")
     var nsqdTcpAddress: SocketAddress?
 
-    @Option(help: "A second nsqd to measure in turn, and to state ratios against.")
+    @Option(help: "The address of a second nsqd, to compare with.")
     var against: SocketAddress?
 
-    @Option(help: "How many connections publish at once.")
+    @Option(help: "The number of connections that publish.")
     var connections = 1
 
-    @Flag(help: "Go through TLS. Certificates are not looked at.")
+    @Flag(help: "Use TLS. Certificates are not verified.")
     var tls = false
 
-    @Flag(help: "Have everything compressed by deflate, level 6.")
+    @Flag(help: "Compress with deflate, level 6.")
     var deflate = false
 
-    @Flag(help: "Have everything compressed by snappy.")
+    @Flag(help: "Compress with snappy.")
     var snappy = false
 
-    @Option(help: "How long each load publishes, in seconds.")
+    @Option(help: "The duration of each publishing workload, in seconds.")
     var seconds = 1.0
 
-    @Option(help: "How many messages a load publishes at the most.")
+    @Option(help: "The maximum number of messages per workload.")
     var maxMessages = 2_000_000
 
-    @Option(help: "How often everything is measured; medians are taken.")
+    @Option(help: "The number of rounds; medians are reported.")
     var rounds = 3
 
     @Flag(help: "Print one JSON object instead of a table.")
@@ -68,23 +74,25 @@ struct BenchCommand: AsyncParsableCommand {
     @Argument(
         parsing: .allUnrecognized,
         help: ArgumentHelp(
-            "Flags for the broker that is started here, --data-path and --sync among them.",
+            "Flags of tally nsqd for the embedded broker, such as --data-path and --sync.",
             valueName: "nsqd-flags"))
     var brokerFlags: [String] = []
 
     func validate() throws {
         guard seconds > 0, seconds <= 60 else {
-            throw ValidationError("--seconds is more than 0 and at most 60")
+            throw ValidationError("--seconds must be greater than 0 and at most 60")
         }
         guard (1...10_000_000).contains(maxMessages) else {
-            throw ValidationError("--max-messages is from 1 to 10000000")
+            throw ValidationError("--max-messages must be between 1 and 10000000")
         }
-        guard (1...99).contains(rounds) else { throw ValidationError("--rounds is from 1 to 99") }
+        guard (1...99).contains(rounds) else {
+            throw ValidationError("--rounds must be between 1 and 99")
+        }
         guard (1...1_000).contains(connections) else {
-            throw ValidationError("--connections is from 1 to 1000")
+            throw ValidationError("--connections must be between 1 and 1000")
         }
         guard !deflate || !snappy else {
-            throw ValidationError("--deflate and --snappy do not go together: nsqd takes one")
+            throw ValidationError("--deflate and --snappy cannot be combined")
         }
         try validateBroker()
     }
@@ -94,22 +102,23 @@ struct BenchCommand: AsyncParsableCommand {
         if nsqdTcpAddress == nil {
             guard !tls || !flags.values.tls.certificateFile.isEmpty else {
                 throw ValidationError(
-                    "--tls wants --tls-cert and --tls-key for the broker that is started here, or "
-                        + "--nsqd-tcp-address of one that has them")
+                    "--tls needs --tls-cert and --tls-key for the embedded broker, or the "
+                        + "--nsqd-tcp-address of an nsqd with TLS")
             }
         } else if let flag = flags.given.sorted().first {
             throw ValidationError(
-                "--\(flag) is for a broker that is started here: leave --nsqd-tcp-address out")
+                "--\(flag) applies to the embedded broker only (remove --nsqd-tcp-address)")
         }
     }
 
     private func parsedFlags() throws -> FlagSet.Parsed {
-        var defaults = BrokerStart.defaults
+        var defaults = BrokerConfiguration.defaults
         defaults.addresses.tcp = "127.0.0.1:0"
         defaults.addresses.http = ""
         defaults.addresses.https = ""
         defaults.log.level = .error
-        return try FlagSet(name: "bench").parse(brokerFlags, over: defaults, of: self)
+        return try FlagSet(name: "bench", command: Self.self).parse(
+            brokerFlags, over: defaults, of: self)
     }
 
     func run() async throws {
@@ -123,7 +132,7 @@ struct BenchCommand: AsyncParsableCommand {
     }
 
     private func startBroker() async throws -> EmbeddedBroker {
-        try await BrokerStart(try parsedFlags()).start()
+        try await BrokerConfiguration(try parsedFlags()).startBroker()
     }
 
     private func targets(_ broker: EmbeddedBroker?) throws -> [BenchTarget] {
@@ -137,17 +146,17 @@ struct BenchCommand: AsyncParsableCommand {
     private func measure(
         _ targets: [BenchTarget], _ transport: BenchTransport
     ) throws -> BenchReport {
-        let loads = targets.map {
-            BenchLoads(
+        let workloads = targets.map {
+            BenchWorkloads(
                 target: $0, transport: transport, connections: connections, seconds: seconds,
                 maxMessages: maxMessages)
         }
         var results = targets.map { _ in BenchResults() }
-        for load in loads { try load.greet() }
+        for workload in workloads { try workload.checkConnection() }
         for round in 1...rounds {
-            for (place, target) in targets.enumerated() {
+            for (index, target) in targets.enumerated() {
                 StandardError.print("round \(round) of \(rounds): \(target.name)")
-                try loads[place].runAll(&results[place])
+                try workloads[index].runAll(&results[index])
             }
         }
         return BenchReport(
@@ -156,9 +165,9 @@ struct BenchCommand: AsyncParsableCommand {
     }
 }
 
-/// An nsqd that is measured.
+/// An nsqd to measure.
 struct BenchTarget {
-    /// What it is called in the report.
+    /// The name in the report.
     let name: String
     let address: SocketAddress
 
@@ -168,8 +177,8 @@ struct BenchTarget {
     }
 }
 
-extension BenchLoads {
-    /// One round: every load, and what came of it.
+extension BenchWorkloads {
+    /// Runs every workload once and appends the results.
     fileprivate func runAll(_ results: inout BenchResults) throws {
         let name = "tally_bench_\(UInt32.random(in: 0 ... .max))"
         let batches = TopicName(name + "_mpub")!
@@ -180,14 +189,14 @@ extension BenchLoads {
         let singles = TopicName(name + "_pub")!
         let single = try publish(to: singles)
         results.publish.append(single.perSecond)
-        let oneByOne = BenchConsumer.Manner.singly(ready: BenchConsumer.readyCount)
+        let oneByOne = BenchConsumer.FinishMode.singly(ready: BenchConsumer.readyCount)
         results.consumeSingly.append(
             try consume(single.messages, from: singles, oneByOne).perSecond)
 
-        let few = TopicName(name + "_few")!
-        let backlog = try multiPublish(to: few, most: 10_000)
+        let small = TopicName(name + "_few")!
+        let backlog = try multiPublish(to: small, maxMessages: 10_000)
         results.consumeReady1.append(
-            try consume(backlog.messages, from: few, .singly(ready: 1)).perSecond)
+            try consume(backlog.messages, from: small, .singly(ready: 1)).perSecond)
 
         let both = try both(on: TopicName(name + "_both")!)
         results.bothPublished.append(both.published.perSecond)

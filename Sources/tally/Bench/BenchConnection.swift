@@ -2,28 +2,32 @@ import NSQWire
 import Transport
 import UVLoop
 
-/// A bare connection to an nsqd for the load generator: frames in, prepared bytes out, with no
-/// layers or with those that were agreed on between.
+/// The load generator's connection to an nsqd: it parses frames and sends prepared bytes, through TLS
+/// and compression if requested.
 ///
-/// Not `NSQClient`'s: a loader has to be faster than any broker, and has no message to lose.
+/// The load generator does not use `NSQClient`, because it must be faster than any broker, and does
+/// not have to prevent the loss of messages.
 final class BenchConnection: StreamReader {
     private let stream: UVLoop.Stream
     private let transport: BenchTransport
     private var negotiation: BenchNegotiation
     private var layers = LayeredStream(tls: nil)
     private let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 512 << 10, alignment: 16)
-    private var kept = 0
+    /// The number of bytes of an incomplete frame at the start of the buffer.
+    private var partialBytes = 0
 
-    /// All is agreed on.
+    /// Runs when the negotiation is complete.
     private let onReady: (BenchConnection) -> Void
-    /// Gets each frame as it comes, and then what was read is at its end.
+    /// Runs for each message frame, and for each response except heartbeats.
     var onFrame: (ReceivedFrame) -> Void = { _ in }
+    /// Runs after all frames of a read, and after a pending write is complete.
     var onReadEnd: () -> Void = {}
     private let onFailure: (BenchError) -> Void
 
-    /// The kernel is full: what is sent now gathers.
+    /// `true` while the socket buffer is full and a write is pending.
     private var isSending = false
-    /// What is sent here stands for itself, and what is said between must, too.
+    /// `true` after the first prepared bytes: these are independently compressed blocks, and
+    /// heartbeat replies must then be such blocks too.
     private var sendsPrepared = false
 
     init(
@@ -40,7 +44,7 @@ final class BenchConnection: StreamReader {
     deinit { buffer.deallocate() }
 
     func start() {
-        stream.noDelay(true)
+        stream.setNoDelay(true)
         stream.reader = self
         stream.startReading()
         send(negotiation.opening)
@@ -49,9 +53,9 @@ final class BenchConnection: StreamReader {
 
     func close() { stream.close() }
 
-    // MARK: Out
+    // MARK: Sending
 
-    /// Whether all that was to be sent has been.
+    /// Returns `true` if no write is pending.
     var isIdle: Bool { !isSending }
 
     func send(_ command: Command) {
@@ -66,10 +70,10 @@ final class BenchConnection: StreamReader {
         sendWire()
     }
 
-    /// Sends `count` times over what ``BenchTransport/prepared(_:)`` has made. Nothing else is ever
-    /// sent on this connection.
+    /// Sends the result of ``BenchTransport/prepared(_:)`` `count` times. After this call, the
+    /// connection may send only prepared bytes and heartbeat replies.
     func send(prepared bytes: UnsafeRawBufferPointer, times count: Int) {
-        precondition(!isSending, "ask isIdle first")
+        precondition(!isSending, "a write is pending")
         sendsPrepared = true
         var left = count
         var offset = 0
@@ -79,22 +83,24 @@ final class BenchConnection: StreamReader {
             offset = sent % bytes.count
         }
         for _ in 0..<left {
-            putOnWire(UnsafeRawBufferPointer(rebasing: bytes[offset...]))
+            appendToWire(UnsafeRawBufferPointer(rebasing: bytes[offset...]))
             offset = 0
         }
         layers.tls?.flush(into: layers.wire)
         sendWire()
     }
 
-    /// Without TLS the kernel takes the bytes from where they are.
+    /// Writes `count` copies of the bytes directly from their memory, for connections without TLS.
+    ///
+    /// - Returns: the number of bytes that the socket buffer has accepted.
     private func trySending(_ bytes: UnsafeRawBufferPointer, times count: Int) -> Int {
         let slices = [IOSlice](repeating: IOSlice(bytes), count: count)
         return slices.withUnsafeBufferPointer { tryWrite($0) }
     }
 
-    private func putOnWire(_ prepared: UnsafeRawBufferPointer) {
+    private func appendToWire(_ prepared: UnsafeRawBufferPointer) {
         if let tls = layers.tls {
-            tls.outgoing(prepared, into: layers.wire)
+            tls.encode(prepared, into: layers.wire)
         } else {
             layers.wire.append(prepared)
         }
@@ -104,7 +110,7 @@ final class BenchConnection: StreamReader {
         guard sendsPrepared else { return send(.nop) }
         var bytes: [UInt8] = []
         Command.nop.append(to: &bytes)
-        transport.prepared(bytes).withUnsafeBytes { putOnWire($0) }
+        transport.prepared(bytes).withUnsafeBytes { appendToWire($0) }
         layers.tls?.flush(into: layers.wire)
         sendWire()
     }
@@ -120,7 +126,7 @@ final class BenchConnection: StreamReader {
         let rest = layers.takeWire()
         withUnsafePointer(to: IOSlice(rest.bytes)) {
             stream.write(UnsafeBufferPointer(start: $0, count: 1)) { [weak self] _ in
-                // Held until here, whatever became of the connection.
+                // The bytes must live until libuv has written them.
                 withExtendedLifetime(rest) { self?.sentRest() }
             }
         }
@@ -141,20 +147,20 @@ final class BenchConnection: StreamReader {
         }
     }
 
-    // MARK: In
+    // MARK: Receiving
 
     func readBuffer(
         for stream: UVLoop.Stream, suggested: Int
     ) -> UnsafeMutableRawBufferPointer {
-        UnsafeMutableRawBufferPointer(rebasing: buffer[kept...])
+        UnsafeMutableRawBufferPointer(rebasing: buffer[partialBytes...])
     }
 
     func stream(_ stream: UVLoop.Stream, didRead bytes: UnsafeRawBufferPointer) {
         do throws(BenchError) {
-            if transport.isPlain {
-                try takePlain(newBytes: bytes.count)
+            if transport.isPlain, negotiation.isDone {
+                try receivePlain(newBytes: bytes.count)
             } else {
-                try takeLayered(bytes)
+                try receiveLayered(bytes)
             }
             onReadEnd()
         } catch {
@@ -162,14 +168,14 @@ final class BenchConnection: StreamReader {
         }
     }
 
-    private func takePlain(newBytes: Int) throws(BenchError) {
-        let all = UnsafeRawBufferPointer(rebasing: buffer[..<(kept + newBytes)])
-        let offset = try takeFrames(all)
-        kept = all.count - offset
+    private func receivePlain(newBytes: Int) throws(BenchError) {
+        let all = UnsafeRawBufferPointer(rebasing: buffer[..<(partialBytes + newBytes)])
+        let offset = try handleFrames(all)
+        partialBytes = all.count - offset
         buffer.copyMemory(from: UnsafeRawBufferPointer(rebasing: all[offset...]))
     }
 
-    private func takeLayered(_ bytes: UnsafeRawBufferPointer) throws(BenchError) {
+    private func receiveLayered(_ bytes: UnsafeRawBufferPointer) throws(BenchError) {
         do throws(TransportError) {
             try layers.receive(bytes)
         } catch {
@@ -179,11 +185,11 @@ final class BenchConnection: StreamReader {
         sendWire()
         guard negotiation.isDone else { return }
         repeat {
-            layers.plain.consume(try takeFrames(layers.plain.bytes))
+            layers.plain.consume(try handleFrames(layers.plain.bytes))
         } while try advance()
     }
 
-    /// - Returns: whether that has brought anything.
+    /// - Returns: `true` if the TLS and compression layers produced more bytes.
     private func advance() throws(BenchError) -> Bool {
         let before = layers.plain.count
         do throws(TransportError) {
@@ -194,7 +200,8 @@ final class BenchConnection: StreamReader {
         }
     }
 
-    /// Frame by frame: what lies behind one may be for a layer that it has laid.
+    /// Handles the negotiation's responses one at a time, because the bytes after a response may be
+    /// encoded by a new layer.
     private func negotiate() throws(BenchError) {
         while !negotiation.isDone {
             var offset = 0
@@ -207,14 +214,14 @@ final class BenchConnection: StreamReader {
                 throw .refused(String(decoding: data, as: UTF8.self))
             }
             layers.plain.consume(offset)
-            try negotiation.take(data, &layers)
-            if layers.tls?.isEstablished == false { try shakeHands() }
+            try negotiation.handle(data, &layers)
+            if layers.tls?.isEstablished == false { try startHandshake() }
         }
         onReady(self)
     }
 
-    /// The client speaks first.
-    private func shakeHands() throws(BenchError) {
+    /// Sends the first message of the TLS handshake.
+    private func startHandshake() throws(BenchError) {
         do throws(TransportError) {
             try layers.receive(UnsafeRawBufferPointer(start: nil, count: 0))
         } catch {
@@ -222,10 +229,10 @@ final class BenchConnection: StreamReader {
         }
     }
 
-    /// - Returns: how many bytes of `all` made whole frames.
-    private func takeFrames(_ all: UnsafeRawBufferPointer) throws(BenchError) -> Int {
+    /// - Returns: the size of the complete frames in `all`, in bytes.
+    private func handleFrames(_ all: UnsafeRawBufferPointer) throws(BenchError) -> Int {
         var offset = 0
-        while let frame = try nextFrame(all, at: &offset) { take(frame) }
+        while let frame = try nextFrame(all, at: &offset) { handle(frame) }
         return offset
     }
 
@@ -234,14 +241,14 @@ final class BenchConnection: StreamReader {
         _ bytes: UnsafeRawBufferPointer, at offset: inout Int
     ) throws(BenchError) -> ReceivedFrame? {
         do throws(FrameError) {
-            return try FrameReader.next(in: bytes, at: &offset, limit: buffer.count / 2)
+            return try FrameScanner.next(in: bytes, at: &offset, limit: buffer.count / 2)
         } catch {
             throw .malformed(error)
         }
     }
 
     @inline(__always)
-    private func take(_ frame: ReceivedFrame) {
+    private func handle(_ frame: ReceivedFrame) {
         switch frame.kind {
         case .message: onFrame(frame)
         case .error: onFailure(.refused(String(decoding: frame.data, as: UTF8.self)))

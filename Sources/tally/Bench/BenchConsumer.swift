@@ -1,17 +1,17 @@
 import NSQWire
 
-/// Subscribes, and finishes all it is given.
+/// Subscribes to a topic, and finishes every received message.
 final class BenchConsumer {
-    /// How it goes about that.
-    enum Manner {
-        /// RDY 2,500, and a run of FINs for all that a read has brought, in one write.
-        case inRuns
-        /// A write for each FIN, as go-nsq does it.
+    /// How the consumer finishes messages.
+    enum FinishMode {
+        /// The consumer sends RDY 2,500, and one write with the FINs for all messages of a read.
+        case batched
+        /// The consumer sends one write per FIN, like go-nsq, and the RDY count `ready`.
         case singly(ready: Int)
 
         var readyCount: Int {
             switch self {
-            case .inRuns: BenchConsumer.readyCount
+            case .batched: BenchConsumer.readyCount
             case .singly(let ready): ready
             }
         }
@@ -20,42 +20,43 @@ final class BenchConsumer {
     static let readyCount = 2_500
 
     private let connection: BenchConnection
-    private let manner: Manner
+    private let mode: FinishMode
     private var finished: [UInt8] = []
-    private(set) var taken = 0
-    /// Told of all that it has taken so far, once a read.
-    var whenTaken: (Int) -> Void = { _ in }
+    /// The number of received messages.
+    private(set) var received = 0
+    /// Runs after each read with the total number of received messages.
+    var onReceived: (Int) -> Void = { _ in }
 
     init(
-        _ connection: BenchConnection, _ topic: TopicName, _ run: BenchRun,
-        _ manner: Manner = .inRuns
+        _ connection: BenchConnection, _ topic: TopicName, _ run: BenchSession,
+        _ mode: FinishMode = .batched
     ) {
         self.connection = connection
-        self.manner = manner
+        self.mode = mode
         finished.reserveCapacity(128 << 10)
-        connection.onFrame = { [unowned self] frame in take(frame) }
+        connection.onFrame = { [unowned self] frame in handle(frame) }
         connection.onReadEnd = { [unowned self, unowned run] in readEnded(run) }
         connection.send(.subscribe(topic, ChannelName("bench")!))
-        connection.send(.ready(count: manner.readyCount))
+        connection.send(.ready(count: mode.readyCount))
     }
 
-    private var toldOf = 0
+    private var reported = 0
 
-    private func readEnded(_ run: BenchRun) {
-        guard taken > toldOf else { return }
-        toldOf = taken
-        run.progress()
+    private func readEnded(_ run: BenchSession) {
+        guard received > reported else { return }
+        reported = received
+        run.recordProgress()
         sendFinished()
-        whenTaken(taken)
+        onReceived(received)
     }
 
-    private func take(_ frame: ReceivedFrame) {
+    private func handle(_ frame: ReceivedFrame) {
         guard frame.kind == .message, let message = ReceivedMessage(data: frame.data) else {
             return
         }
-        taken += 1
+        received += 1
         FinishLine.append(message.id, to: &finished)
-        if case .singly = manner { sendFinished() }
+        if case .singly = mode { sendFinished() }
     }
 
     private func sendFinished() {

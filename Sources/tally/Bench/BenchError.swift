@@ -2,7 +2,7 @@ import NSQWire
 import Transport
 import UVLoop
 
-/// Why a measurement could not be made.
+/// An error that ends a measurement.
 enum BenchError: Error, CustomStringConvertible {
     case connection(UVError?)
     case malformed(FrameError)
@@ -14,12 +14,12 @@ enum BenchError: Error, CustomStringConvertible {
     var description: String {
         switch self {
         case .connection(let error):
-            "the connection ended: \(error.map { "\($0)" } ?? "hung up on")"
-        case .malformed(let error): "what it sends is not NSQ: \(error)"
-        case .layers(let error): "what it sends cannot be read: \(error)"
-        case .refused(let text): "it answered \(text)"
-        case .declined(let what): "it declined \(what)"
-        case .stalled(let what): "nothing came for ten seconds while \(what)"
+            "the connection ended: \(error.map { "\($0)" } ?? "closed by nsqd")"
+        case .malformed(let error): "invalid NSQ frame: \(error)"
+        case .layers(let error): "cannot decode the received data: \(error)"
+        case .refused(let text): "nsqd answered \(text)"
+        case .declined(let feature): "nsqd declined \(feature)"
+        case .stalled(let phase): "no progress for 10 s while \(phase)"
         }
     }
 }

@@ -1,59 +1,63 @@
 import NSQWire
 import Transport
 
-/// The client's half of a negotiation: IDENTIFY and its answer, then each layer and the OK that
-/// comes through it.
+/// The client's side of the feature negotiation: IDENTIFY and its response, then TLS and
+/// compression, each confirmed by an `OK` through the new layer.
 struct BenchNegotiation {
     private let transport: BenchTransport
     private var step: Step
 
-    /// What is waited for.
+    /// The frame that the client expects next.
     private enum Step {
-        case answer, okOfTLS, okOfCompression, nothing
+        case identifyResponse, tlsOK, compressionOK, done
     }
 
     init(_ transport: BenchTransport) {
         self.transport = transport
-        step = transport.isPlain ? .nothing : .answer
+        step = .identifyResponse
     }
 
-    var isDone: Bool { step == .nothing }
+    var isDone: Bool { step == .done }
 
-    /// What the connection begins with.
+    /// The first bytes on the connection.
     var opening: [UInt8] {
         let magic = Array(Command.magic.bytes)
-        guard !isDone else { return magic }
-        var wishes = Identify()
-        wishes.featureNegotiation = true
-        wishes.tls = transport.tls != nil
-        wishes.deflate = transport.compression == .deflate
-        wishes.deflateLevel = wishes.deflate == true ? BenchTransport.Compression.deflateLevel : nil
-        wishes.snappy = transport.compression == .snappy
+        var requested = Identify()
+        requested.clientID = ClientIdentity.clientID(of: "bench")
+        requested.hostname = ClientIdentity.hostname
+        requested.userAgent = ClientIdentity.userAgent
+        requested.featureNegotiation = true
+        requested.tls = transport.tls != nil
+        requested.deflate = transport.compression == .deflate
+        requested.deflateLevel =
+            requested.deflate == true ? BenchTransport.Compression.deflateLevel : nil
+        requested.snappy = transport.compression == .snappy
         var bytes = magic
-        Command.identify.append(body: wishes.json, to: &bytes)
+        Command.identify.append(body: requested.json, to: &bytes)
         return bytes
     }
 
-    /// Takes the data of the frame that was waited for, and lays what it grants.
-    mutating func take(_ data: [UInt8], _ layers: inout LayeredStream) throws(BenchError) {
+    /// Handles the data of the expected frame, and adds the transport layers that the broker has
+    /// granted.
+    mutating func handle(_ data: [UInt8], _ layers: inout LayeredStream) throws(BenchError) {
         switch step {
-        case .answer:
-            try expectGrant(data)
-            guard let tls = transport.tls else { return layCompression(layers) }
+        case .identifyResponse:
+            try checkGrants(data)
+            guard let tls = transport.tls else { return addCompression(layers) }
             layers = LayeredStream(tls: TLSSession(tls))
-            step = .okOfTLS
-        case .okOfTLS: layCompression(layers)
-        case .okOfCompression, .nothing: step = .nothing
+            step = .tlsOK
+        case .tlsOK: addCompression(layers)
+        case .compressionOK, .done: step = .done
         }
     }
 
-    private mutating func layCompression(_ layers: LayeredStream) {
-        guard let compression = transport.compression else { return step = .nothing }
+    private mutating func addCompression(_ layers: LayeredStream) {
+        guard let compression = transport.compression else { return step = .done }
         layers.add(compression.layer)
-        step = .okOfCompression
+        step = .compressionOK
     }
 
-    private func expectGrant(_ data: [UInt8]) throws(BenchError) {
+    private func checkGrants(_ data: [UInt8]) throws(BenchError) {
         guard let answer = data.withUnsafeBytes({ IdentifyAnswer(parsing: $0) }) else {
             throw .declined("to negotiate")
         }

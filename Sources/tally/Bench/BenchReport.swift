@@ -1,7 +1,7 @@
 import Foundation
 import Histogram
 
-/// What the rounds gave for one nsqd: a figure a round.
+/// The results of one nsqd, with one value per round and workload.
 struct BenchResults {
     var multiPublish: [Double] = []
     var consume: [Double] = []
@@ -12,7 +12,7 @@ struct BenchResults {
     var bothConsumed: [Double] = []
     var latency: [Histogram<UInt32>] = []
 
-    /// Messages per second by load, in the order they are printed.
+    /// The messages per second of each workload, in the order of the report.
     var rates: [(name: String, key: String, perSecond: Double)] {
         let warm = multiPublish.dropFirst()
         return [
@@ -20,31 +20,31 @@ struct BenchResults {
             ("MPUB, later rounds", "mpub", median(warm.isEmpty ? multiPublish[...] : warm)),
             ("consume with FIN", "consume", median(consume[...])),
             ("PUB, pipelined", "pub", median(publish[...])),
-            ("consume, a write for a FIN", "consume_singly", median(consumeSingly[...])),
+            ("consume, one write per FIN", "consume_singly", median(consumeSingly[...])),
             ("consume with RDY 1", "consume_rdy_1", median(consumeReady1[...])),
-            ("both at once: published", "both_published", median(bothPublished[...])),
-            ("both at once: consumed", "both_consumed", median(bothConsumed[...])),
+            ("concurrently: published", "both_published", median(bothPublished[...])),
+            ("concurrently: consumed", "both_consumed", median(bothConsumed[...])),
         ]
     }
 
-    /// Microseconds for a lone message.
+    /// The latency of a single message, in microseconds.
     var latencies: [(name: String, key: String, microseconds: Double)] {
-        func middle(_ pick: (Histogram<UInt32>) -> UInt64) -> Double {
-            median(latency.map { Double(pick($0)) }[...])
+        func medianLatency(_ value: (Histogram<UInt32>) -> UInt64) -> Double {
+            median(latency.map { Double(value($0)) }[...])
         }
         return [
-            ("lone message p50", "lone_p50_us", middle { $0.valueAtPercentile(50) }),
-            ("lone message p99", "lone_p99_us", middle { $0.valueAtPercentile(99) }),
-            ("lone message max", "lone_max_us", middle(\.max)),
+            ("single message p50", "lone_p50_us", medianLatency { $0.valueAtPercentile(50) }),
+            ("single message p99", "lone_p99_us", medianLatency { $0.valueAtPercentile(99) }),
+            ("single message max", "lone_max_us", medianLatency(\.max)),
         ]
     }
 
-    /// All of them by their keys.
-    var figures: [String: Double] {
-        var figures: [String: Double] = [:]
-        for rate in rates { figures[rate.key] = rate.perSecond.rounded() }
-        for latency in latencies { figures[latency.key] = latency.microseconds }
-        return figures
+    /// All values by their JSON keys.
+    var valuesByKey: [String: Double] {
+        var values: [String: Double] = [:]
+        for rate in rates { values[rate.key] = rate.perSecond.rounded() }
+        for latency in latencies { values[latency.key] = latency.microseconds }
+        return values
     }
 
     private func median(_ values: ArraySlice<Double>) -> Double {
@@ -52,7 +52,7 @@ struct BenchResults {
     }
 }
 
-/// The figures of one nsqd, or of two and their ratios.
+/// The results of one nsqd, or of two with their ratios.
 struct BenchReport {
     let targets: [String]
     let results: [BenchResults]
@@ -61,26 +61,26 @@ struct BenchReport {
 
     var table: String {
         var lines = [row(setting, targets + (hasRatio ? ["ratio"] : []))]
-        for (place, rate) in results[0].rates.enumerated() {
-            let figures = results.map { $0.rates[place].perSecond }
-            lines.append(row(rate.name, figures.map { "\(thousands($0))/s" } + ratio(figures)))
+        for (index, rate) in results[0].rates.enumerated() {
+            let values = results.map { $0.rates[index].perSecond }
+            lines.append(row(rate.name, values.map { "\(thousands($0))/s" } + ratio(values)))
         }
-        for (place, latency) in results[0].latencies.enumerated() {
-            let figures = results.map { $0.latencies[place].microseconds }
-            lines.append(row(latency.name, figures.map { "\(thousands($0)) µs" } + ratio(figures)))
+        for (index, latency) in results[0].latencies.enumerated() {
+            let values = results.map { $0.latencies[index].microseconds }
+            lines.append(row(latency.name, values.map { "\(thousands($0)) µs" } + ratio(values)))
         }
         return lines.joined(separator: "\n")
     }
 
-    /// An object for each nsqd by its name, and `ratio` if there are two: the first's figures as
-    /// multiples of the second's.
+    /// The report as JSON: one object per nsqd, and for two nsqds an object `ratio` with the first
+    /// nsqd's values divided by the second's.
     var json: String {
         get throws {
             var object: [String: [String: Double]] = [:]
-            for (target, result) in zip(targets, results) { object[target] = result.figures }
+            for (target, result) in zip(targets, results) { object[target] = result.valuesByKey }
             if hasRatio {
-                let others = results[1].figures
-                object["ratio"] = results[0].figures.merging(others) {
+                let others = results[1].valuesByKey
+                object["ratio"] = results[0].valuesByKey.merging(others) {
                     $1 > 0 ? ($0 / $1 * 10_000).rounded() / 10_000 : 0
                 }
             }
@@ -90,7 +90,7 @@ struct BenchReport {
         }
     }
 
-    /// What it was measured with, beyond the usual.
+    /// The number of connections and the transport, where they differ from the defaults.
     private var setting: String {
         let number = connections > 1 ? "\(connections) connections" : ""
         return [number, transport.description].filter { !$0.isEmpty }.joined(separator: ", ")
@@ -98,9 +98,9 @@ struct BenchReport {
 
     private var hasRatio: Bool { results.count == 2 }
 
-    private func ratio(_ figures: [Double]) -> [String] {
-        guard hasRatio, figures[1] > 0 else { return [] }
-        let ratio = figures[0] / figures[1]
+    private func ratio(_ values: [Double]) -> [String] {
+        guard hasRatio, values[1] > 0 else { return [] }
+        let ratio = values[0] / values[1]
         let digits = ratio < 0.1 ? 4 : 2
         return [ratio.formatted(.number.precision(.fractionLength(digits)).locale(plain)) + " ×"]
     }

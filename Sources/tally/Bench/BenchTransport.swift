@@ -1,18 +1,18 @@
 import Transport
 
-/// What lies between a measured connection and the nsqd: nothing, TLS, compression, or both.
+/// The transport of a measured connection: plain TCP, or with TLS, compression or both.
 struct BenchTransport {
-    /// `nil`: without TLS. Certificates are not looked at.
+    /// The TLS context, which does not verify certificates; `nil` without TLS.
     let tls: TLSContext?
     let compression: Compression?
 
     enum Compression {
         case deflate, snappy
 
-        /// zlib's usual level, which is nsqd's as well.
+        /// The default level of zlib and nsqd.
         static let deflateLevel = 6
 
-        var layer: any Layer {
+        var layer: any TransportLayer {
             switch self {
             case .deflate: Deflate(level: Self.deflateLevel)
             case .snappy: SnappyFrames()
@@ -22,21 +22,22 @@ struct BenchTransport {
 
     init(tls: Bool, compression: Compression?) throws(TLSSetupError) {
         var options = TLSClientOptions()
-        options.trust = .anybody
+        options.trust = .anyone
         self.tls = tls ? try TLSContext(client: options) : nil
         self.compression = compression
     }
 
     var isPlain: Bool { tls == nil && compression == nil }
 
-    /// `bytes` in a form that can be sent any number of times on end: it refers to nothing that
-    /// came before it.
+    /// Returns `bytes` in a form that can be sent repeatedly: with compression, as a block that
+    /// does not depend on earlier data.
     ///
-    /// A loader has to be faster than any broker, and compressing takes longer than its opposite.
+    /// The load generator compresses only once, because compression takes longer than the broker's
+    /// decompression.
     func prepared(_ bytes: [UInt8]) -> [UInt8] {
         guard let layer = compression?.layer else { return bytes }
         let buffer = ByteBuffer()
-        bytes.withUnsafeBytes { layer.outgoing($0, into: buffer) }
+        bytes.withUnsafeBytes { layer.encode($0, into: buffer) }
         layer.flush(into: buffer)
         return Array(buffer.bytes)
     }

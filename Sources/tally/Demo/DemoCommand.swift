@@ -6,67 +6,86 @@ import NSQBroker
 import NSQClient
 import NSQWire
 import PlayCounts
+import TallyBasics
 import UVLoop
 
-/// `tally demo`: the whole system in one process, and a verdict on it.
+/// `tally demo`: runs the whole system in one process, and checks all rules.
 struct DemoCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "demo",
-        abstract: "Runs broker, producer and processor in one process, and judges the outcome.",
+        abstract: "Runs broker, producer and processor in one process, and checks every rule.",
         discussion: """
-            Plays go through real sockets in NSQ's protocol, into a store, and out to a client. \
-            The verdict is drawn from what was sent and what the client was told. Ends with 0 \
-            only if every rule held.
+            The plays pass through real sockets in NSQ's protocol, into a store, and out to a \
+            client. The verdict compares the plays that were sent with the calls that the client \
+            received. The exit status is 0 only if every rule holds. The latency of immediate \
+            plays is reported and is not a rule, because it depends on the machine.
 
-            Every run makes plays of its own: with one --store, each adds to the counts of the last.
+            Every run generates new plays: with the same --store, the counts add up.
+            """
+                + HelpText.examples(
+                    #"""
+                    tally demo
+                    tally demo --plays=12000 --rate=2000
+                    tally demo --json | jq .verdict
+                    tally demo --live               # over two minutes, with a page, until Ctrl-C
+                    tally nsqd --tcp-address=127.0.0.1:4150 --memory-only & sleep 1
+                    tally demo --nsqd-tcp-address=127.0.0.1:4150      # through a running nsqd
+                    kill $!
+                    """#))
 
-            EXAMPLES
-              tally demo
-              tally demo --live                                 # in two minutes, on a page
-              tally demo --plays=12000 --rate=1000
-              tally demo --json | jq .verdict
-              tally demo --nsqd-tcp-address=127.0.0.1:4150      # a running nsqd, a real one, say
-            """)
-
-    @Option(help: "A running nsqd to use instead of the embedded broker, as HOST:PORT.")
+    @Option(help: "Use this nsqd instead of the embedded broker, as HOST:PORT.")
     var nsqdTcpAddress: SocketAddress?
 
-    @Option(help: "Where the embedded broker listens, as HOST:PORT; port 0 is any free one.")
+    @OptionGroup(title: "Connections to --nsqd-tcp-address")
+    var connection: ConnectionOptions
+
+    @Option(help: "The address of the embedded broker, as HOST:PORT; port 0 picks a free port.")
     var tcpAddress = SocketAddress(host: "127.0.0.1", port: 4150)
 
-    @Option(help: "The topic that the plays go through.", transform: TopicName.init(flag:))
+    @Option(help: "The topic for the plays.", transform: TopicName.init(flag:))
     var topic = TopicName(unchecked: "plays")
 
     @OptionGroup(title: "Plays")
-    var flags: PlayFlags
+    var playOptions: PlayOptions
 
-    @Option(help: "Plays per second; 0 is as fast as they are taken.")
+    @Option(help: "Plays per second; 0 means as fast as possible.")
     var rate = 0
 
-    @Option(help: "How long a play to be published at once may wait for others, for fewer calls.")
+    @Option(
+        help: "How long an immediate play may wait for others, to save calls.",
+        transform: GoDuration.init(flag:))
     var coalesce = GoDuration(argument: "0ms")!
 
     @Flag(
-        help: "Spread the plays over --over, and show the counts on a page as they are published.")
+        help: """
+            Spread the plays over the time of --over, and show the counts on a page. After the \
+            end the page stays until Ctrl-C, with the verdict.
+            """)
     var live = false
 
-    @Option(help: "How long the plays of --live take.")
+    @Option(help: "The duration of --live.", transform: GoDuration.init(flag:))
     var over = GoDuration(argument: "2m")!
 
-    @OptionGroup(title: "Page of --live")
-    var pageFlags: PageFlags
+    @Option(
+        name: .customLong("max-standstill"),
+        help: "End with a verdict of fail after this long without progress.",
+        transform: GoDuration.init(flag:))
+    var maxStandstill = GoDuration(argument: "30s")!
+
+    @OptionGroup(title: "Page (with --live)")
+    var pageOptions: PageOptions
 
     @Option(
         help: """
-            The SQLite file to count in; unless given a temporary one, in memory if there is \
-            enough of it and TMPDIR names no folder.
+            The SQLite file for the counts. Default: a temporary file, in memory if there is \
+            enough and TMPDIR is not set.
             """)
     var store: String?
 
     @Option(
         help: """
-            A folder for what is to outlive the run: the counts go to counts.sqlite in it, unless \
-            --store names another file. Messages are held in memory.
+            A folder for the counts, in counts.sqlite unless --store is given. Messages are kept \
+            in memory.
             """)
     var dataPath: String?
 
@@ -74,65 +93,93 @@ struct DemoCommand: AsyncParsableCommand {
     var json = false
 
     func validate() throws {
-        _ = try TopicName(flag: topic.text + RejectedPlays.topicSuffix)
-        try expect("--rate", rate, atLeast: 0)
+        guard RejectedPlays.rejectedTopic(of: topic) != nil else {
+            throw ValidationError(
+                "topic name '\(topic)' is too long: the topic of rejected messages has the same "
+                    + "name with '\(RejectedPlays.topicSuffix)' appended")
+        }
+        try require("--rate", rate, in: 0...1_000_000_000)
         guard .zero...(.seconds(60)) ~= coalesce.duration else {
-            throw ValidationError("--coalesce is 0 to 60s")
+            throw ValidationError("--coalesce must be between 0 and 60s")
         }
         guard !live || rate == 0 else {
-            throw ValidationError("--live spreads the plays over --over: leave --rate out")
+            throw ValidationError(
+                "--live and --rate cannot be combined (--over sets the duration of --live)")
         }
-        guard over.duration > .zero else { throw ValidationError("--over is more than 0") }
+        guard over.duration > .zero else { throw ValidationError("--over must be greater than 0") }
+        try require("--max-standstill", maxStandstill, atLeast: "100ms")
     }
 
     func run() async throws {
-        let plays = try flags.generator(runID: .random(in: 1...UInt64.max))
+        let plays = try playOptions.generator(runID: .random(in: 1...UInt64.max))
+        // The embedded broker requires neither TLS nor AUTH.
+        let client =
+            nsqdTcpAddress == nil
+            ? ClientOptions(ofCommand: "demo") : try connection.clientOptions(ofCommand: "demo")
         let store = try PlayStore(location)
         let signals = try await StopSignals.watch()
         let broker = nsqdTcpAddress == nil ? try await startBroker() : nil
         let address = try nsqdTcpAddress ?? SocketAddress(parsing: broker!.tcpAddress)
         let page = live ? try await startPage(of: store, address) : nil
-        let watch = broker.flatMap {
-            page?.watch($0, topic: topic.text, channel: Processing.channel)
+        let queuePolling = broker.flatMap {
+            page?.startQueuePolling($0, topic: topic.text, channel: DemoProcessing.channel)
         }
-        say(address, page)
+        printAddresses(address, page)
+        let interruption = Task { await signals.next() }
+        let outcome = try await run(
+            plays, nsqd: address, client, store, page, isEmbedded: broker != nil,
+            until: interruption)
+        let status = Result { try report(outcome) }
+        if let page, case .finished(let verdict) = outcome {
+            page.setVerdict(verdict)
+            StandardError.print("the page stays at \(page.url) until Ctrl-C")
+            _ = await interruption.value
+        }
+        queuePolling?.cancel()
+        await page?.stop()
+        await broker?.stop()
+        interruption.cancel()
+        await signals.stop()
+        try? store.close()
+        if try status.get() != 0 { throw ExitCode(try status.get()) }
+    }
+
+    private func run(
+        _ plays: PlayGenerator, nsqd: SocketAddress, _ client: ClientOptions, _ store: PlayStore,
+        _ page: LivePage?, isEmbedded: Bool, until interruption: Task<String?, Never>
+    ) async throws -> DemoRun.Outcome {
         let progress = Progress()
         progress.begin([
             .init("published", of: plays.count), .init("counted", of: plays.count),
             .init("calls", of: nil),
         ])
+        defer { progress.end() }
         var demo = try DemoRun(
-            plays: plays, nsqd: address, topic: topic, store: store,
-            rate: rate(of: plays.count),
-            broker: broker == nil ? address.description : "embedded", progress: progress,
+            plays: plays, nsqd: nsqd, topic: topic, store: store, rate: rate(of: plays.count),
+            broker: isEmbedded ? "embedded" : nsqd.description, progress: progress,
             coalesce: coalesce.duration)
         demo.page = page
-        let outcome = try await demo.outcome(unless: signals)
-        progress.end()
-        watch?.cancel()
-        await page?.stop()
-        await broker?.stop()
-        signals.stop()
-        try? store.close()
-        try report(outcome)
+        demo.client = client
+        demo.maxStandstill = maxStandstill.duration
+        return try await demo.run(until: interruption)
     }
 
     private var location: PlayStore.Location {
         if let store { return .file(store) }
         return dataPath.map { .file("\($0)/counts.sqlite") }
-            ?? .temporary(in: ScratchFolder.url)
+            ?? .temporary(in: TemporaryStoreFolder.url)
     }
 
     private func startBroker() async throws -> EmbeddedBroker {
         do {
-            var options = BrokerStart.besideProcessor
+            var options = BrokerConfiguration.besideProcessorDefaults
             options.addresses.tcp = tcpAddress.description
             options.addresses.http = ""
             return try await EmbeddedBroker.start(options, LineLog.logger("nsqd", .error))
         } catch {
             throw UsageError(
-                "\(error); choose another port with --tcp-address=127.0.0.1:0, or use what runs "
-                    + "there with --nsqd-tcp-address=\(tcpAddress)")
+                "\(error) (pass another --tcp-address, such as 127.0.0.1:0, or use the running broker "
+                    + "with --nsqd-tcp-address=\(tcpAddress))")
         }
     }
 
@@ -147,31 +194,35 @@ struct DemoCommand: AsyncParsableCommand {
         settings.coalesce = coalesce.duration
         let broker = nsqdTcpAddress == nil ? "the embedded broker" : "nsqd"
         settings.source = "Demo, topic \(topic), \(broker) at \(address)"
-        return try await pageFlags.start(
+        return try await pageOptions.start(
             of: store, settings, logger: LineLog.logger("tally", .warn))
     }
 
-    private func say(_ address: SocketAddress, _ page: LivePage?) {
-        let what = nsqdTcpAddress == nil ? "the embedded broker listens" : "using nsqd"
+    private func printAddresses(_ address: SocketAddress, _ page: LivePage?) {
+        let broker = nsqdTcpAddress == nil ? "embedded broker" : "nsqd"
         StandardError.print(
             """
-            \(what) at \(address); watch the plays from another terminal with
-              nsq_tail --nsqd-tcp-address=\(address) --topic=\(topic)
+            \(broker): \(address)
+            to watch the plays: nsq_tail --nsqd-tcp-address=\(address) --topic=\(topic)
             """)
-        if let page { StandardError.print("and the counts in a browser at\n  \(page.url)") }
+        if let page { StandardError.print("to watch the counts: \(page.url)") }
     }
 
-    private func report(_ outcome: DemoRun.Outcome) throws {
+    /// Prints the verdict.
+    ///
+    /// - Returns: the exit status.
+    private func report(_ outcome: DemoRun.Outcome) throws -> Int32 {
         switch outcome {
         case .interrupted(let signal):
-            StandardError.print(
-                "tally: \(signal): the demo was not finished, so there is no verdict")
-            throw ExitCode(130)
+            StandardError.print("tally: \(signal): interrupted, no verdict")
+            return 130
         case .failed(let error):
-            throw UsageError(reaching: error)
+            throw UsageError(connecting: error)
         case .finished(let verdict):
             print(json ? try verdict.json : verdict.text)
-            guard verdict.passes else { throw ExitCode(1) }
+            // The page may keep the process running, and standard output may be a file.
+            fflush(nil)
+            return verdict.passes ? 0 : 1
         }
     }
 }
@@ -186,21 +237,29 @@ extension Verdict {
     }
 
     fileprivate var text: String {
-        var lines = ["", "verdict: \(passes ? "pass" : "fail")", ""]
+        var lines = ["verdict: \(passes ? "pass" : "fail")", ""]
         for rule in rules {
             lines.append("  \(rule.holds ? "holds " : "BROKEN")  \(rule.rule)")
             lines.append("          \(rule.detail)")
         }
         lines.append("")
         lines.append(
-            "\(playsCounted) of \(playsProduced) plays of \(videos) videos counted in "
-                + "\(seconds.rounded(to: 3)) s, \(Int(playsPerSecond)) a second; "
+            "\(playsCounted) of \(counted(playsProduced, "play")) of \(counted(videos, "video")) "
+                + "counted in \(seconds.rounded(to: 3)) s (\(Int(playsPerSecond)) per second), "
                 + "\(playsRejected) rejected")
         lines.append(
-            "\(calls) calls where \(plannerCalls) would do, "
-                + "\(callsRatio.rounded(to: 3)) times that; \(emptySlots) places in them empty")
+            "\(counted(calls, "call")), \(callsRatio.rounded(to: 3)) times the minimum of "
+                + "\(plannerCalls), with \(counted(emptySlots, "unused slot"))")
         lines.append(
-            "the latest play \(worstLatenessMilliseconds) ms after it was due; broker: \(broker)")
+            "immediate plays: median \(p50ImmediateMilliseconds) ms, "
+                + "99% within \(p99ImmediateMilliseconds) ms, "
+                + "maximum \(worstImmediateMilliseconds) ms from receipt to call")
+        if let schedulingDelayMilliseconds {
+            lines.append(
+                "scheduling delay: the processor's thread waited "
+                    + "\(schedulingDelayMilliseconds) ms in total for a CPU")
+        }
+        lines.append("broker: \(broker)")
         return lines.joined(separator: "\n")
     }
 }

@@ -1,28 +1,36 @@
 import LivePage
+import NSQClient
 import NSQWire
 import PlayCounts
+import TallyBasics
 import UVLoop
 
-/// One run of the demo: producer and processor on a thread each, and the logs of what was sent and
-/// of what the client was told, from which the verdict is drawn.
+/// One run of the demo: the producer and the processor run on one thread each. The verdict compares
+/// the log of sent plays with the log of the client's calls.
 struct DemoRun {
     var plays: PlayGenerator
     var nsqd: SocketAddress
+    /// The options of the connections to the nsqd.
+    var client = ClientOptions()
     var topic: TopicName
     var store: PlayStore
-    /// Plays a second; 0 is as fast as they are taken.
+    /// The number of plays per second; 0 means as fast as possible.
     var rate: Double
     /// `embedded`, or the address of the broker.
     var broker: String
     var progress: Progress
-    /// What shows the run as it goes, if anything does.
+    /// The page that shows the run, if there is one.
     var page: LivePage?
-    /// How long immediate plays may wait for others.
+    /// How long an immediate play may wait for others.
     var coalesce: Duration
-    /// What the store held before, and what the client knew of it.
+    /// The longest time without progress; after that the run ends with a verdict of fail.
+    var maxStandstill = Duration.seconds(30)
+    /// The counters by which a standstill is detected.
+    let counters = DemoCounters()
+    /// The counts in the store before the run, with the totals that were published.
     private let countsBefore: [PlayStore.StoredCount]
 
-    /// What the store knows its client by.
+    /// The name of the demo's client in the store.
     static let client = "demo"
 
     init(
@@ -37,8 +45,8 @@ struct DemoRun {
         self.broker = broker
         self.progress = progress
         self.coalesce = coalesce
-        _ = try store.serve([Self.client])
-        countsBefore = try store.load()
+        _ = try store.registerClients([Self.client])
+        countsBefore = try store.loadCounts()
     }
 
     enum Outcome {
@@ -47,96 +55,105 @@ struct DemoRun {
         case interrupted(String)
     }
 
-    /// What the two threads and the signals have to tell.
+    /// The events of the two threads, the signals and the watch for a standstill.
     enum Event: Sendable {
-        case produced(Production)
-        case processed(Processing)
+        case subscribed
+        case produced(DemoProduction)
+        case processed(DemoProcessing)
         case failed(any Error)
         case interrupted(String)
+        case standstill(String)
     }
 
-    /// Runs until all plays are counted, or something fails, or a signal comes.
-    func outcome(unless signals: StopSignals) async throws -> Outcome {
+    /// Runs until all plays are counted, a part fails, a signal arrives, or there is no progress.
+    ///
+    /// - Parameter interruption: returns the name of the first signal, or `nil` if there is none.
+    func run(until interruption: Task<String?, Never>) async throws -> Outcome {
         let (events, continuation) = AsyncStream.makeStream(of: Event.self)
-        let threads = [
-            try start(Processing.run, "processor", continuation),
-            // It is the load, and must not take the time of those that bear it.
-            try start(Production.run, "producer", niceness: 10, continuation),
+        let processor = try DemoThread(named: "processor")
+        processor.start(DemoProcessing.run, of: self, continuation)
+        // The load generator has a lower priority than the processor and the broker.
+        let producer = try DemoThread(named: "producer", niceness: 10)
+        let watches = [
+            Task {
+                if let name = await interruption.value { continuation.yield(.interrupted(name)) }
+            },
+            Task {
+                guard let reason = await counters.standstill(after: maxStandstill) else { return }
+                continuation.yield(.standstill(reason))
+                for thread in [processor, producer] { thread.reportLogs() }
+            },
         ]
-        let watch = Task {
-            if let name = await signals.next() { continuation.yield(.interrupted(name)) }
+        let ending = await ending(of: events) {
+            // The channel must exist before the plays are sent: if the topic has another channel,
+            // the plays are dispatched to that one only.
+            producer.start(DemoProduction.run, of: self, continuation)
         }
-        let ending = await ending(of: events)
-        watch.cancel()
-        for thread in threads {
-            thread.stop()
-            thread.join()
-        }
-        // Not before: with many videos, what the verdict needs and what the processor had are a lot.
+        for watch in watches { watch.cancel() }
+        for thread in [processor, producer] { await thread.stop() }
+        // The verdict is computed after the threads have ended, because with many videos both the
+        // verdict and the processor need much memory.
         return switch ending {
-        case .complete(let production, let processing):
-            .finished(verdict(production, processing))
+        case .complete(let production, let processing, let standstill):
+            .finished(verdict(production, processing, standstill))
         case .failed(let error): .failed(error)
         case .interrupted(let signal): .interrupted(signal)
         }
     }
 
-    private func start(
-        _ part: @escaping @Sendable (DemoRun, Loop, @escaping (Event) -> Void) throws -> Void,
-        _ name: String, niceness: Int32 = 0,
-        _ continuation: AsyncStream<Event>.Continuation
-    ) throws -> LoopThread {
-        let thread = try LoopThread(name: name, niceness: niceness)
-        thread.door.submit { loop in
-            do {
-                try part(self, loop) { continuation.yield($0) }
-            } catch {
-                continuation.yield(.failed(error))
-            }
-        }
-        return thread
-    }
-
     private enum Ending {
-        case complete(Production, Processing)
+        case complete(DemoProduction, DemoProcessing, standstill: String?)
         case failed(any Error)
         case interrupted(String)
     }
 
-    private func ending(of events: AsyncStream<Event>) async -> Ending {
-        var production: Production?
-        var processing: Processing?
+    private func ending(
+        of events: AsyncStream<Event>, produce: () -> Void
+    ) async -> Ending {
+        var production: DemoProduction?
+        var processing: DemoProcessing?
+        var standstill: String?
+        var isProducing = false
         for await event in events {
             switch event {
+            case .subscribed:
+                if !isProducing { produce() }
+                isProducing = true
             case .produced(let part): production = part
             case .processed(let part): processing = part
+            case .standstill(let reason):
+                standstill = reason
+                if !isProducing { production = DemoProduction(sent: []) }
             case .failed(let error): return .failed(error)
             case .interrupted(let signal): return .interrupted(signal)
             }
             if let production, let processing {
-                return .complete(production, processing)
+                return .complete(production, processing, standstill: standstill)
             }
         }
         return .interrupted("stopped")
     }
 
     private func verdict(
-        _ production: Production, _ processing: Processing
+        _ production: DemoProduction, _ processing: DemoProcessing, _ standstill: String?
     ) -> Verdict {
         var bounds = Verdict.Bounds()
         bounds.coalesce = coalesce
         return Verdict(
             produced: PlayLog(of: plays, at: production.sent), received: processing.received,
-            calls: processing.calls,
+            batches: processing.batches, calls: processing.calls,
             of: Verdict.Run(
                 plannerCalls: processing.plannerCalls, rejected: processing.rejected,
-                duration: processing.lastFinished - (production.sent.first ?? .start),
-                broker: broker,
-                countsBefore: countsBefore), bounds: bounds)
+                duration: max(
+                    .zero,
+                    processing.lastFinished - (production.sent.first ?? processing.lastFinished)),
+                broker: broker, countsBefore: countsBefore,
+                schedulingDelay: processing.schedulingDelay, standstill: standstill),
+            bounds: bounds)
     }
 
-    /// What earlier runs have left unpublished, which is due at once.
-    func leftOver(at now: Instant) -> [CountChange] {
+    /// Returns the counts that earlier runs did not publish, which must be published at once.
+    func unpublishedCounts(at now: MonotonicInstant) -> [CountChange] {
         countsBefore.filter { $0.count != $0.published }.map {
             CountChange(videoID: $0.videoID, count: $0.count, arrival: now, isImmediate: true)
         }

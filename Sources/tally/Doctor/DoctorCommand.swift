@@ -3,32 +3,42 @@ import BrokerCore
 import Foundation
 import NSQBroker
 import NSQWire
+import TallyBasics
 
-/// `tally doctor`: looks after a data path while no broker works with it.
+/// `tally doctor`: checks, exports or imports a data path while no broker uses it.
 struct DoctorCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "doctor",
-        abstract: "Checks a data path, takes messages out of it, or moves one of nsqd's in.",
+        abstract: "Checks a data path, exports its messages, or imports the data path of an nsqd.",
         discussion: """
-            Without --import nothing is changed. The exit status is 0 if all is well (a record that \
-            was cut short at the end is: nobody was told that it was written), 1 if something is \
-            damaged, and 2 if nothing can be said: no such folder, no journal in it, or a broker \
-            works with it.
+            Without --import the data path is only read. The exit status is 0 if it is healthy \
+            (an incomplete record at the end is normal after a crash: it was never acknowledged), \
+            1 if it is damaged, and 2 if it cannot be checked: there is no such folder, it has no \
+            journal, or a broker uses it.
 
-            --import reads what nsqd 1.x keeps in its data path and fills another folder, which it \
-            makes if need be: topics and channels, which of them are paused, and the messages of \
-            each, with their timestamps and attempts. IDs are new; what stood in the queues of two \
-            channels is two messages. Should it be killed, empty the folder and begin again.
+            --import reads the data path of an nsqd 1.x and writes another folder, which is created \
+            if missing: topics and channels, whether they are paused, and their messages with \
+            timestamps and attempts. Message IDs change, and a message that is queued in two \
+            channels becomes two messages. After an interrupted import, empty the folder and \
+            start again. A broker that is started in the data path of an nsqd imports it by itself.
 
-            EXAMPLES
-              tally doctor messages
-              tally doctor messages --json | jq '.damages'
-              tally doctor messages --export=orders | wc -l
-              tally doctor messages --export=orders --format=frames >orders
-              tally doctor --import=/var/lib/nsqd messages
-            """)
+            --export-nsqd writes a data path for an nsqd 1.x, with the same parts. The folder must \
+            be empty or missing. Deferred messages are due at once.
+            """
+                + HelpText.examples(
+                    #"""
+                    tally nsqd --tcp-address=127.0.0.1:4150 --data-path=messages & sleep 1
+                    tally produce --nsqd-tcp-address=127.0.0.1:4150 --plays=1000
+                    kill $!; wait
+                    tally doctor messages
+                    tally doctor messages --json | jq .damages
+                    tally doctor messages --export=plays | wc -l
+                    tally doctor messages --export=plays --format=frames >plays
+                    tally doctor messages --export-nsqd=nsqd-messages
+                    tally doctor --import=nsqd-messages imported
+                    """#))
 
-    @Argument(help: "The folder that --data-path names.")
+    @Argument(help: "The data path of a broker.")
     var dataPath: String
 
     @Flag(help: "Print one JSON object.")
@@ -36,41 +46,49 @@ struct DoctorCommand: AsyncParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "Print this topic's messages that are not finished by all channels, once each.",
+            "Print the messages of this topic that some channel has not finished, each once.",
             valueName: "topic"),
         transform: TopicName.init(flag:))
     var export: TopicName?
 
     @Option(
-        help: "Only those that this channel has not finished.",
+        help: "With --export: only messages that this channel has not finished.",
         transform: ChannelName.init(flag:))
     var channel: ChannelName?
 
     @Option(
         help: ArgumentHelp(
-            "lines: a message a line; if one holds a newline, nothing is printed. frames: each with "
-                + "its size before it (4 bytes, big-endian), as in MPUB."))
+            "lines: one message per line, an error if a message contains a newline; frames: each "
+                + "message after its size (4 bytes, big-endian), as in MPUB."))
     var format: DoctorExport.Format?
 
     @Option(
         name: .customLong("import"),
         help: ArgumentHelp(
-            "Fill the data path with what a real nsqd, which has been stopped, has left here.",
+            "Import this data path of a stopped nsqd into DATA-PATH.",
             valueName: "nsqd-data-path"))
     var source: String?
 
+    @Option(
+        name: .customLong("export-nsqd"),
+        help: ArgumentHelp(
+            "Write the unfinished messages to this folder as the data path of an nsqd.",
+            valueName: "folder"))
+    var nsqdFolder: String?
+
     func validate() throws {
-        if json, export != nil || source != nil {
-            throw ValidationError("--json is for the check alone")
-        }
-        if export != nil, source != nil {
-            throw ValidationError("--export and --import are two things")
+        let modes = [
+            ("--json", json), ("--export", export != nil), ("--export-nsqd", nsqdFolder != nil),
+            ("--import", source != nil),
+        ].filter(\.1).map(\.0)
+        guard modes.count <= 1 else {
+            throw ValidationError("\(modes[0]) and \(modes[1]) cannot be combined")
         }
         if let source, Self.folder(source) == Self.folder(dataPath) {
-            throw ValidationError("--import fills another folder than it reads")
+            throw ValidationError("--import cannot read and write the same folder")
         }
         if export == nil, channel != nil || format != nil {
-            throw ValidationError("--channel and --format go with --export")
+            throw ValidationError("--channel and --format need --export")
         }
     }
 
@@ -84,7 +102,7 @@ struct DoctorCommand: AsyncParsableCommand {
             if let source {
                 isHealthy = try await DoctorImport.run(from: source, into: dataPath)
             } else {
-                isHealthy = try look()
+                isHealthy = try check()
             }
         } catch {
             StandardError.print("Error: \(error)")
@@ -93,11 +111,20 @@ struct DoctorCommand: AsyncParsableCommand {
         guard isHealthy else { throw ExitCode(1) }
     }
 
-    private func look() throws -> Bool {
-        let inspection = try JournalInspection(of: dataPath, at: .present)
+    private func check() throws -> Bool {
+        let inspection = try JournalInspection(of: dataPath, at: .now)
         if let export {
             try DoctorExport(format: format ?? .lines).run(inspection, export, channel)
             for damage in inspection.report.damages { StandardError.print("\(damage)") }
+        } else if let nsqdFolder {
+            let report = try NSQDExport.run(inspection, into: nsqdFolder)
+            for damage in inspection.report.damages { StandardError.print("\(damage)") }
+            print(
+                """
+                exported \(counted(report.topics, "topic")), \(counted(report.channels, "channel")) \
+                and \(counted(report.messages, "message")); start nsqd with
+                nsqd --data-path=\(nsqdFolder)
+                """)
         } else {
             let report = DoctorReport(dataPath, inspection)
             print(json ? try report.json : report.text)
@@ -106,15 +133,15 @@ struct DoctorCommand: AsyncParsableCommand {
     }
 }
 
-extension Moment {
-    /// Now, as a broker's loop would tell.
-    fileprivate static var present: Moment {
+extension Timestamp {
+    /// The current time of both clocks, as a broker's loop reads it.
+    fileprivate static var now: Timestamp {
         func nanoseconds(_ clock: clockid_t) -> Int64 {
             var time = timespec()
             clock_gettime(clock, &time)
             return Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec)
         }
-        return Moment(
+        return Timestamp(
             monotonic: nanoseconds(CLOCK_MONOTONIC), wall: nanoseconds(CLOCK_REALTIME))
     }
 }

@@ -4,7 +4,7 @@ import Glibc
 import NSQBroker
 import NSQWire
 
-/// Prints the messages of a topic that are not finished.
+/// Prints the unfinished messages of a topic.
 struct DoctorExport {
     enum Format: String, ExpressibleByArgument, CaseIterable {
         case lines, frames
@@ -12,12 +12,13 @@ struct DoctorExport {
 
     let format: Format
 
-    /// - Throws: if there is no such topic, if it cannot be read, or if it is to be lines and a
-    ///   message is none: then before anything is printed.
+    /// - Throws: `MessageLogError` if the topic is unknown or cannot be read. With the format
+    ///   `lines`, a message that contains a newline is also an error, which is thrown before any
+    ///   output.
     func run(
         _ inspection: JournalInspection, _ topic: TopicName, _ channel: ChannelName?
-    ) throws(LedgerError) {
-        if format == .lines { try expectLines(inspection, topic, channel) }
+    ) throws(MessageLogError) {
+        if format == .lines { try checkLines(inspection, topic, channel) }
         var output = BufferedOutput()
         try inspection.readBacklog(of: topic, channel) { body in
             if format == .frames { output.append(bigEndian: UInt32(body.count)) }
@@ -29,32 +30,32 @@ struct DoctorExport {
         if let failure = output.failure { throw failure }
     }
 
-    private func expectLines(
+    private func checkLines(
         _ inspection: JournalInspection, _ topic: TopicName, _ channel: ChannelName?
-    ) throws(LedgerError) {
+    ) throws(MessageLogError) {
         var areLines = true
         try inspection.readBacklog(of: topic, channel) { body in
             areLines = !body.contains(UInt8(ascii: "\n"))
             return areLines
         }
         guard areLines else {
-            throw LedgerError("a message holds a newline: it takes --format=frames")
+            throw MessageLogError("a message contains a newline (pass --format=frames)")
         }
     }
 }
 
-/// Standard output in large writes.
+/// Collects output and writes it to standard output in large blocks.
 private struct BufferedOutput {
     private var bytes: [UInt8] = []
-    private(set) var failure: LedgerError?
+    private(set) var failure: MessageLogError?
 
-    private static let mostBytes = 1 << 20
+    private static let maxBytes = 1 << 20
 
     mutating func append(bigEndian size: UInt32) { bytes.append(bigEndian: size) }
 
     mutating func append(_ more: some Collection<UInt8>) {
         bytes += more
-        if bytes.count >= Self.mostBytes { flush() }
+        if bytes.count >= Self.maxBytes { flush() }
     }
 
     mutating func flush() {
@@ -62,7 +63,8 @@ private struct BufferedOutput {
         while !left.isEmpty, failure == nil {
             let written = left.withUnsafeBytes { write(STDOUT_FILENO, $0.baseAddress, $0.count) }
             if written < 0, errno != EINTR {
-                failure = LedgerError("cannot print: \(String(cString: strerror(errno)))")
+                failure = MessageLogError(
+                    "cannot write to standard output: \(String(cString: strerror(errno)))")
             }
             left = left.dropFirst(max(0, written))
         }

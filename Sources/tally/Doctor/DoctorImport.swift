@@ -1,8 +1,9 @@
 import NSQBroker
+import TallyBasics
 
-/// Fills a data path with what a real nsqd has left.
+/// Imports the data path of a real nsqd.
 enum DoctorImport {
-    /// - Returns: `false` if something could not be read.
+    /// - Returns: `true` if the import found no damage in the data path.
     static func run(from source: String, into dataPath: String) async throws -> Bool {
         let progress = Progress()
         progress.begin([Progress.Row("imported", of: nil)])
@@ -17,8 +18,8 @@ enum DoctorImport {
         for damage in report.damages { StandardError.print("damaged: \(damage)") }
         print(
             """
-            imported \(report.topics) topics, \(report.channels) channels, and \
-            \(report.messages) messages; start with
+            imported \(counted(report.topics, "topic")), \(counted(report.channels, "channel")) and \
+            \(counted(report.messages, "message")); start the broker with
             tally nsqd --data-path=\(dataPath)
             """)
         return report.damages.isEmpty

@@ -2,8 +2,9 @@ import BrokerCore
 import Foundation
 import NSQBroker
 import NSQWire
+import TallyBasics
 
-/// What a data path was found to hold, for people and for programs.
+/// The contents of a data path, as text and as JSON.
 struct DoctorReport: Encodable {
     private var dataPath: String
     private var healthy: Bool
@@ -11,7 +12,9 @@ struct DoctorReport: Encodable {
     private var records: Int
     private var messages: Int
     private var tornBytes: Int
+    /// The first damaged ranges.
     private var damages: [Damage]
+    private var damageCount: Int
     private var topics: [Topic]
 
     private struct File: Encodable {
@@ -53,6 +56,7 @@ struct DoctorReport: Encodable {
                 file: JournalFile.name(of: $0.file), start: $0.range.lowerBound,
                 end: $0.range.upperBound, what: $0.what)
         }
+        damageCount = inspection.report.damageCount
         topics = inspection.topics.map { topic in
             Topic(
                 name: topic.name.text, paused: topic.isPaused, depth: topic.depth,
@@ -74,43 +78,49 @@ struct DoctorReport: Encodable {
     }
 
     var text: String {
-        var lines = files.map { Self.row([$0.name, "\($0.bytes) bytes"], widths: [24, 18]) }
-        lines.append("\(records) records, \(messages) messages")
+        var lines = files.map { Self.row([$0.name, counted($0.bytes, "byte")], widths: [24, 18]) }
+        lines.append("\(counted(records, "record")), \(counted(messages, "message"))")
         if tornBytes > 0 {
-            lines.append("cut short at the end: \(tornBytes) bytes, which no broker takes for any")
+            lines.append(
+                "incomplete record at the end: \(counted(tornBytes, "byte")), ignored by brokers")
         }
-        if !topics.isEmpty { lines += ["", Self.head] + topics.flatMap(Self.rows) }
+        if !topics.isEmpty { lines += ["", Self.header] + topics.flatMap(Self.rows) }
         lines.append("")
         lines += damages.map { "damaged: \($0.file), bytes \($0.start) to \($0.end): \($0.what)" }
+        if damageCount > damages.count {
+            lines.append("and \(counted(damageCount - damages.count, "more damaged range"))")
+        }
         lines.append(
             healthy
-                ? "healthy" : "damaged in \(damages.count) places; a broker reads all but these")
+                ? "healthy"
+                : "damaged in \(counted(damageCount, "place")); brokers skip the damaged records")
         return lines.joined(separator: "\n")
     }
 
     private static let widths = [40, 12, 18, 12]
-    private static let head = row(
+    private static let header = row(
         ["topic, channels", "depth", "delivered before", "deferred"], widths: widths)
 
     private static func rows(_ topic: Topic) -> [String] {
-        [row([topic.name + mark(topic.paused), "\(topic.depth)"], widths: widths)]
+        [row([topic.name + pausedMark(topic.paused), "\(topic.depth)"], widths: widths)]
             + topic.channels.map {
                 row(
                     [
-                        "  " + $0.name + mark($0.paused), "\($0.depth)", "\($0.deliveredBefore)",
+                        "  " + $0.name + pausedMark($0.paused), "\($0.depth)",
+                        "\($0.deliveredBefore)",
                         "\($0.deferred)",
                     ], widths: widths)
             }
     }
 
-    private static func mark(_ isPaused: Bool) -> String { isPaused ? " (paused)" : "" }
+    private static func pausedMark(_ isPaused: Bool) -> String { isPaused ? " (paused)" : "" }
 
-    /// The first cell to the left, the others to the right.
+    /// Aligns the first cell to the left and the others to the right.
     private static func row(_ cells: [String], widths: [Int]) -> String {
-        zip(cells, widths).enumerated().map { place, cell in
+        zip(cells, widths).enumerated().map { index, cell in
             let (text, width) = cell
             let padding = String(repeating: " ", count: max(1, width - text.count))
-            return place == 0 ? text + padding : padding + text
+            return index == 0 ? text + padding : padding + text
         }.joined()
     }
 }

@@ -1,7 +1,7 @@
 import NSQWire
 
-/// What NSQ's rules make of messages, told as simply as can be: for each channel, which message
-/// is in which state. Who gets a message is not foretold; that whoever got it might have it is.
+/// A simple model of NSQ: the state of each message in each channel. It does not predict the consumer
+/// of a message, but checks that the consumer was allowed to receive it.
 struct Model {
     struct Message {
         var state = State.waiting(since: 0)
@@ -9,7 +9,7 @@ struct Model {
     }
 
     enum State: Equatable {
-        /// In the queue, since so many turns.
+        /// The message is queued since the iteration of this number.
         case waiting(since: Int)
         case deferred(until: Int64)
         case inFlight(client: Int, since: Int64, until: Int64)
@@ -21,7 +21,7 @@ struct Model {
         var messageCount = 0
         var requeueCount = 0
         var timeoutCount = 0
-        /// Of those delivered in this turn, the one that had waited for the shortest time.
+        /// The latest queue entry among the messages that were delivered in this iteration.
         var latestTaken = 0
 
         func count(_ matches: (State) -> Bool) -> Int {
@@ -35,7 +35,7 @@ struct Model {
 
     struct Topic {
         var channels: [ChannelName: Channel] = [:]
-        /// What no channel has yet; a deferred message with its due time.
+        /// The messages that no channel has yet, deferred ones with their deadline.
         var held: [(number: Int, due: Int64?)] = []
         var isPaused = false
         var messageCount = 0
@@ -62,7 +62,7 @@ struct Model {
     let memoryQueueSize: Int
     let maxTimeout: Int64
     var now: Int64 = 0
-    var turn = 0
+    var iteration = 0
 
     // MARK: Publishing
 
@@ -81,7 +81,7 @@ struct Model {
             var channel = channel
             channel.messageCount += topic.held.count
             for number in plain.prefix(max(0, room)) {
-                channel.messages[number] = Message(state: .waiting(since: turn))
+                channel.messages[number] = Message(state: .waiting(since: iteration))
             }
             for case (let number, let due?) in topic.held {
                 channel.messages[number] = Message(state: .deferred(until: due))
@@ -117,10 +117,10 @@ struct Model {
 
     mutating func leave(_ client: Int) {
         guard let gone = clients.removeValue(forKey: client) else { return }
-        change(gone) { [turn] channel in
+        change(gone) { [iteration] channel in
             for (number, message) in channel.messages {
                 if case .inFlight(client, _, _) = message.state {
-                    channel.messages[number]!.state = .waiting(since: turn)
+                    channel.messages[number]!.state = .waiting(since: iteration)
                 }
             }
         }
@@ -136,7 +136,7 @@ struct Model {
 
     func channel(of client: Client) -> Channel? { topics[client.topic]?.channels[client.channel] }
 
-    /// The numbers of what it has in flight.
+    /// The numbers of the messages in flight to the client.
     func held(by id: Int) -> [Int] {
         guard let client = clients[id], let channel = channel(of: client) else { return [] }
         return channel.messages.filter {
@@ -146,7 +146,7 @@ struct Model {
 
     // MARK: Messages
 
-    /// - Returns: why FIN, REQ or TOUCH of a message fails, if it does.
+    /// - Returns: why FIN, REQ or TOUCH of a message fails; `nil` if it succeeds.
     func refusal(of number: Int, by id: Int) -> Refusal? {
         guard case .inFlight(let owner, _, _) = channel(of: clients[id]!)?.messages[number]?.state
         else { return .notInFlight }
@@ -158,9 +158,9 @@ struct Model {
     }
 
     mutating func requeue(_ number: Int, by id: Int, until due: Int64?) {
-        change(clients[id]!) { [turn] channel in
+        change(clients[id]!) { [iteration] channel in
             channel.messages[number]!.state =
-                due.map { .deferred(until: $0) } ?? .waiting(since: turn)
+                due.map { .deferred(until: $0) } ?? .waiting(since: iteration)
             channel.requeueCount += 1
         }
     }
@@ -174,18 +174,18 @@ struct Model {
         }
     }
 
-    /// What is due by now waits for a delivery.
+    /// Queues the messages that are due.
     mutating func expire() {
         for topic in topics.keys {
             for channel in topics[topic]!.channels.keys {
-                topics[topic]!.channels[channel]!.expire(at: now, turn: turn)
+                topics[topic]!.channels[channel]!.expire(at: now, iteration: iteration)
             }
         }
     }
 
-    /// A client was sent a message.
+    /// Records a delivery.
     ///
-    /// - Returns: what is wrong with that, if anything is.
+    /// - Returns: why the delivery is wrong; `nil` if it is right.
     mutating func deliver(_ number: Int, attempts: Int, to id: Int) -> String? {
         guard let client = clients[id] else { return "client \(id) should have been hung up on" }
         guard let channel = channel(of: client), let message = channel.messages[number] else {
@@ -209,18 +209,19 @@ struct Model {
 }
 
 extension Model.Channel {
-    fileprivate mutating func expire(at now: Int64, turn: Int) {
+    fileprivate mutating func expire(at now: Int64, iteration: Int) {
         for (number, message) in messages {
             switch message.state {
             case .deferred(let due) where due <= now: break
             case .inFlight(_, _, let due) where due <= now: timeoutCount += 1
             default: continue
             }
-            messages[number]!.state = .waiting(since: turn)
+            messages[number]!.state = .waiting(since: iteration)
         }
     }
 
-    /// Whether something was delivered in this turn before what had waited longer.
+    /// Returns `true` if a message was delivered in this iteration before one that was queued
+    /// earlier.
     mutating func takeOvertaking() -> Bool {
         defer { latestTaken = 0 }
         return latestTaken > 0

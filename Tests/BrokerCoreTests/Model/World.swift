@@ -1,21 +1,22 @@
 import BrokerCore
 import NSQWire
+import TallyBasics
 import TestKit
 
-/// A broker and the model of what it should do, driven through the same events at random.
+/// A broker and the model of its behaviour, which receive the same random events.
 final class World {
     let broker: TestBroker
     var model: Model
     private var random: SeededGenerator
-    /// Several events may fall into one turn. Then a full channel may drop others than the model
-    /// does, and is not part of such a world.
+    /// An iteration may have several events. Then a full channel may drop other messages than the
+    /// model, so such a world has no ephemeral channel.
     private let mixesTurns: Bool
 
     private var producer: TestClient
     private var clients: [Int: TestClient] = [:]
     private var lastClient = 0
     private var lastMessage = 0
-    /// As they were first seen: the ID and the time of a message never change.
+    /// The messages at their first delivery. Their ID and timestamp never change.
     private var seen: [Int: TestMessage] = [:]
     private(set) var failure: String?
     private(set) var deliveries = 0
@@ -35,7 +36,7 @@ final class World {
         model = Model(memoryQueueSize: queueSize, maxTimeout: 2_000_000_000)
         model.now = broker.now.monotonic
         producer = broker.client()
-        broker.afterTurn = { [unowned self] in compareTurn() }
+        broker.afterIteration = { [unowned self] in compareIteration() }
     }
 
     // MARK: Events
@@ -45,9 +46,9 @@ final class World {
         if chance(0.3) {
             pass(.milliseconds(Int.random(in: 1...(chance(0.1) ? 3_000 : 200), using: &random)))
         } else {
-            broker.turn { for _ in 0..<events { event() } }
+            broker.iteration { for _ in 0..<events { event() } }
         }
-        // What was due before there was somebody to tell.
+        // Some timers were due before the first client.
         broker.pass(.zero)
         expectNobodyWaits()
     }
@@ -108,7 +109,7 @@ final class World {
 
     private func someClient() -> (Int, TestClient)? {
         clients.sorted { $0.key < $1.key }.filter {
-            !$0.value.isHungUp && model.clients[$0.key] != nil
+            !$0.value.isDisconnected && model.clients[$0.key] != nil
         }
         .randomElement(using: &random)
     }
@@ -121,7 +122,7 @@ final class World {
         model.clients[id]!.ready = count
     }
 
-    /// FIN, REQ or TOUCH of some of what a client has, and now and then of what it has not.
+    /// Sends FIN, REQ or TOUCH for some messages of a client, and sometimes for messages of others.
     private func settle() {
         guard let (id, client) = someClient() else { return }
         let own = model.held(by: id).sorted().shuffled(using: &random)
@@ -184,7 +185,7 @@ final class World {
         return model.topics[topic]?.channels[channel] == nil ? nil : (topic, channel)
     }
 
-    /// Pauses are short: more often than not it ends one.
+    /// Pauses or unpauses; pauses are short because unpausing is more likely.
     private func pause() {
         let isPaused = chance(0.3)
         if chance(0.5), let (topic, channel) = someChannel() {
@@ -226,7 +227,8 @@ final class World {
         }
     }
 
-    /// Whoever is not heard here for two intervals is given up: that happens, too.
+    /// Sends NOP for some clients. The broker closes the connections of clients without data for two
+    /// intervals.
     private func everybodyAlive() {
         producer.send(.nop)
         for (_, client) in clients.sorted(by: { $0.key < $1.key }) where chance(0.9) {
@@ -236,18 +238,18 @@ final class World {
 
     private func pass(_ duration: Duration) {
         broker.pass(duration)
-        // Nobody publishes but the producer; it must not be given up.
+        // The connection of the only producer must stay open.
         producer.send(.nop)
     }
 
     // MARK: Comparing
 
-    /// What came in this turn must be what the model allows.
-    private func compareTurn() {
+    /// Checks the messages of this iteration against the model.
+    private func compareIteration() {
         model.now = broker.now.monotonic
-        model.turn += 1
+        model.iteration += 1
         model.expire()
-        for (id, client) in clients.sorted(by: { $0.key < $1.key }) where client.isHungUp {
+        for (id, client) in clients.sorted(by: { $0.key < $1.key }) where client.isDisconnected {
             model.leave(id)
             clients[id] = nil
         }
@@ -288,7 +290,7 @@ final class World {
         }
     }
 
-    /// Nothing waits that somebody could have.
+    /// Checks that no message is queued while a consumer is ready for it.
     private func expectNobodyWaits() {
         for (id, client) in model.clients where client.ready > 0 {
             guard let channel = model.channel(of: client), !channel.isPaused, channel.depth > 0,
@@ -298,7 +300,7 @@ final class World {
         }
     }
 
-    /// The broker counts what the model counts.
+    /// Checks the broker's counters against the model's.
     func expectSameCounts() {
         let statistics = broker.statistics
         if Set(statistics.topics.map(\.name)) != Set(model.topics.keys) {
@@ -334,15 +336,15 @@ final class World {
 
     // MARK: The end
 
-    /// Ends every pause and finishes every message there is: nothing may be left.
+    /// Ends all pauses and finishes all messages, and checks that none is left.
     func finishEverything() {
-        broker.turn {
+        broker.iteration {
             while someClient() != nil { leave() }
             for topic in Self.topics where model.topics[topic] != nil { goOn(topic) }
         }
         for _ in 1...30 {
             pass(.seconds(1))
-            broker.turn {
+            broker.iteration {
                 for (id, client) in clients {
                     let numbers = model.held(by: id)
                     client.finish(numbers.map { seen[$0]! })
@@ -360,7 +362,7 @@ final class World {
         expect(broker.core.memoryBytes.used, 0, "memory in use when all is done")
     }
 
-    /// Unpauses a topic and its channels, and gives each of them a consumer.
+    /// Unpauses a topic and its channels, and adds a consumer to each of them.
     private func goOn(_ topic: TopicName) {
         broker.control { $0.pauseTopic(topic, false, at: $1) }
         model.pauseTopic(topic, false)

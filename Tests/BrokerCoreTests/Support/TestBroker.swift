@@ -1,18 +1,20 @@
 import BrokerCore
 import NSQWire
+import TallyBasics
 
-/// A broker whose clock is the test's, and the clients that speak to it.
+/// A broker with a clock that the test advances, and its clients.
 ///
-/// Every call on it or on a client is a turn of its own, unless several stand in one ``turn(_:)``.
+/// Every call of it or of a client is a loop iteration of its own, except the calls inside of
+/// ``iteration(_:)``.
 final class TestBroker {
     let core: Broker
-    private(set) var now = Moment.start
+    private(set) var now = Timestamp.start
     private var clients: [SessionID: TestClient] = [:]
-    private var isInTurn = false
-    /// Answers at once; without one, questions stay open.
-    var authorizationServer: ((AuthorizationQuestion) -> Authorization?)?
-    /// Called when a turn has ended and everybody has read what came.
-    var afterTurn: () -> Void = {}
+    private var isInIteration = false
+    /// Responds to authorization requests at once; without it, requests stay pending.
+    var authorizationServer: ((AuthorizationRequest) -> Authorization?)?
+    /// Is called after each iteration, when all clients have read their messages.
+    var afterIteration: () -> Void = {}
 
     init(_ options: BrokerOptions = BrokerOptions()) {
         core = Broker(options: options, at: .start)
@@ -26,31 +28,31 @@ final class TestBroker {
 
     // MARK: Clients
 
-    /// A client that has connected and said nothing.
-    func stranger() -> TestClient {
+    /// A client that has connected and sent nothing.
+    func connectedClient() -> TestClient {
         let session = core.connect(from: "10.0.0.1:5000", host: "10.0.0.1", at: now)
         let client = TestClient(session, of: self)
         clients[session.id] = client
         return client
     }
 
-    /// A client that has said the magic.
+    /// A client that has sent the protocol magic.
     func client() -> TestClient {
-        let client = stranger()
+        let client = connectedClient()
         client.send(Array(Command.magic.bytes))
         return client
     }
 
-    /// A client with a subscription, and messages if there are any.
+    /// A client with a subscription. It has received messages if there are any.
     func consumer(
         of channel: ChannelName = .count, _ topic: TopicName = .plays, ready: Int = 0,
         identify configure: (inout Identify) -> Void = { _ in }
     ) -> TestClient {
         let client = client()
-        var wishes = Identify()
-        configure(&wishes)
-        turn {
-            if wishes != Identify() { client.identify(wishes) }
+        var request = Identify()
+        configure(&request)
+        iteration {
+            if request != Identify() { client.identify(request) }
             client.send(.subscribe(topic, channel))
             if ready > 0 { client.send(.ready(count: ready)) }
         }
@@ -58,22 +60,22 @@ final class TestBroker {
         return client
     }
 
-    // MARK: Turns
+    // MARK: Iterations
 
-    /// Everything in `body` is one turn of whoever drives the core.
-    func turn<Result>(_ body: () throws -> Result) rethrows -> Result {
-        guard !isInTurn else { return try body() }
-        isInTurn = true
+    /// Makes all calls in `body` in one loop iteration.
+    func iteration<Result>(_ body: () throws -> Result) rethrows -> Result {
+        guard !isInIteration else { return try body() }
+        isInIteration = true
         defer {
-            endTurn()
-            isInTurn = false
-            afterTurn()
+            endIteration()
+            isInIteration = false
+            afterIteration()
         }
         return try body()
     }
 
-    private func endTurn() {
-        while case let sessions = core.endTurn(at: now), !sessions.isEmpty {
+    private func endIteration() {
+        while case let sessions = core.endIteration(at: now), !sessions.isEmpty {
             for session in sessions { clients[session.id]?.flush() }
         }
     }
@@ -82,25 +84,25 @@ final class TestBroker {
 
     // MARK: Time
 
-    /// Lets time pass, with a tick at every moment the core asked for.
+    /// Advances the clock, with a tick at each deadline of the broker.
     func pass(_ duration: Duration) {
         let end = now + duration
         while let due = core.nextDeadline, due <= end.monotonic {
             let wait = max(0, due - now.monotonic)
             now = now + .nanoseconds(wait)
-            turn { core.tick(at: now) }
+            iteration { core.tick(at: now) }
         }
         now = end
-        turn {}
+        iteration {}
     }
 
-    /// Lets time pass without a tick: the core hears of it with whatever comes next.
+    /// Advances the clock without a tick.
     func passUnnoticed(_ duration: Duration) { now = now + duration }
 
     // MARK: Control
 
     @discardableResult
-    func control(_ action: (Broker, Moment) -> Bool) -> Bool { turn { action(core, now) } }
+    func control(_ action: (Broker, Timestamp) -> Bool) -> Bool { iteration { action(core, now) } }
 
     // MARK: Statistics
 
@@ -115,8 +117,8 @@ final class TestBroker {
     }
 }
 
-extension Moment {
-    static let start = Moment(monotonic: 5_000_000_000_000, wall: 1_700_000_000_000_000_000)
+extension Timestamp {
+    static let start = Timestamp(monotonic: 5_000_000_000_000, wall: 1_700_000_000_000_000_000)
 }
 
 extension TopicName {

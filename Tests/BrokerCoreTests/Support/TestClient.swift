@@ -2,24 +2,24 @@ import BrokerCore
 import NSQWire
 import Testing
 
-/// One client: sends command bytes, and gathers the frames it is sent.
+/// One client: sends commands, and collects the frames that it receives.
 ///
-/// It does with its session what the broker's edge does: hands over again what was not taken,
-/// with what comes behind it, and not before there is enough.
+/// Like the TCP layer, it passes the bytes that were not consumed to the broker again, with those
+/// that follow them, once there are enough.
 final class TestClient {
     let session: Session
     private unowned let broker: TestBroker
     private var unsent: [UInt8] = []
     private var decoder = FrameDecoder()
 
-    /// What has come and was not asked for yet.
+    /// The frames that the test has not fetched yet.
     private(set) var received: [Received] = []
-    /// The broker has hung up.
-    private(set) var isHungUp = false
-    /// A client that does not read leaves everything in its outbox.
+    /// The broker has closed the connection.
+    private(set) var isDisconnected = false
+    /// A client that does not read leaves all bytes in its outbox.
     var isReading = true
-    /// Told of every frame, besides.
-    var whenFrameComes: (ReceivedFrame) -> Void = { _ in }
+    /// Is called with every frame.
+    var onFrame: (ReceivedFrame) -> Void = { _ in }
 
     init(_ session: Session, of broker: TestBroker) {
         self.session = session
@@ -29,31 +29,31 @@ final class TestClient {
     // MARK: Sending
 
     func send(_ bytes: [UInt8]) {
-        guard !isHungUp else { return }
-        broker.turn {
+        guard !isDisconnected else { return }
+        broker.iteration {
             unsent += bytes
             guard unsent.count >= session.neededBytes else { return }
-            // Memory of just this size, so that the address sanitizer sees a read beyond it.
+            // The buffer has no spare bytes, so that the address sanitizer detects a read beyond it.
             let exact = UnsafeMutableRawBufferPointer.allocate(
                 byteCount: unsent.count, alignment: 1)
             defer { exact.deallocate() }
             exact.copyBytes(from: unsent)
             let taken = broker.core.receive(Bytes(exact), from: session, at: broker.now)
             unsent.removeFirst(taken)
-            askForAuthorization()
+            requestAuthorization()
         }
     }
 
-    private func askForAuthorization() {
-        guard let question = session.question, let server = broker.authorizationServer
+    private func requestAuthorization() {
+        guard let request = session.authorizationRequest, let server = broker.authorizationServer
         else { return }
-        authorize(server(question))
+        authorize(server(request))
     }
 
-    /// The authorization server has answered; what the client has sent meanwhile is looked at.
+    /// Passes the authorization server's response to the broker, and then the client's unsent bytes.
     func authorize(_ answer: Authorization?) {
-        broker.turn {
-            broker.core.hasAnswer(answer, for: session, at: broker.now)
+        broker.iteration {
+            broker.core.completeAuthorization(answer, for: session, at: broker.now)
             send([UInt8]())
         }
     }
@@ -74,10 +74,10 @@ final class TestClient {
         send(bytes)
     }
 
-    func identify(_ wishes: Identify) { send(.identify, body: wishes.json) }
+    func identify(_ request: Identify) { send(.identify, body: request.json) }
 
     func publish(_ bodies: String..., to topic: TopicName = .plays) {
-        broker.turn {
+        broker.iteration {
             for body in bodies { send(.publish(topic), body: Array(body.utf8)) }
         }
     }
@@ -106,18 +106,18 @@ final class TestClient {
         send(messages.map { .requeue($0.id, afterMilliseconds: milliseconds) })
     }
 
-    /// The client sends no more, and reads on until the broker hangs up.
+    /// Ends the client's input; the client reads until the broker closes the connection.
     func end() {
-        broker.turn {
+        broker.iteration {
             unsent.withUnsafeBytes { broker.core.endInput($0, from: session, at: broker.now) }
         }
-        if !isHungUp { leave() }
+        if !isDisconnected { leave() }
     }
 
-    /// The client ends the connection.
+    /// Disconnects the client.
     func leave() {
-        broker.turn {
-            isHungUp = true
+        broker.iteration {
+            isDisconnected = true
             broker.core.disconnect(session, at: broker.now)
             broker.left(self)
         }
@@ -125,12 +125,12 @@ final class TestClient {
 
     // MARK: Receiving
 
-    /// Reads all that waits in the outbox, a few pieces and not always whole ones at a time.
+    /// Reads all bytes of the outbox, a few pieces and not always whole ones at a time.
     func flush() {
         guard isReading else { return }
         while !session.outbox.isEmpty { receive(atMost: 10_000) }
-        broker.core.hasRoomAgain(session)
-        if session.isEnded, !isHungUp { leave() }
+        broker.core.resumeDelivery(to: session)
+        if session.isEnded, !isDisconnected { leave() }
     }
 
     private func receive(atMost limit: Int) {
@@ -142,26 +142,26 @@ final class TestClient {
         do throws(FrameError) {
             try decoder.feed(bytes) { frame in
                 received.append(Received(frame))
-                whenFrameComes(frame)
+                onFrame(frame)
             }
         } catch {
-            Issue.record("the broker sent what is no frame: \(error)")
+            Issue.record("the broker sent an invalid frame: \(error)")
         }
     }
 
-    /// Begins to read again.
+    /// Resumes reading.
     func readAgain() {
         isReading = true
-        broker.turn { flush() }
+        broker.iteration { flush() }
     }
 
-    /// Everything that came since the last call.
+    /// The frames since the last call.
     func take() -> [Received] {
         defer { received = [] }
         return received
     }
 
-    /// The messages that came since the last call; answers stay for ``take()``.
+    /// The messages since the last call. Responses stay for ``take()``.
     func takeMessages() -> [TestMessage] {
         defer { received.removeAll { $0.message != nil } }
         return received.compactMap(\.message)
@@ -172,7 +172,7 @@ final class TestClient {
     func forgetAnswers() { received.removeAll { $0.message == nil } }
 }
 
-/// A frame as a test sees it.
+/// A decoded frame.
 enum Received: Equatable, CustomStringConvertible {
     case response(String)
     case error(String)
@@ -217,7 +217,7 @@ struct TestMessage: Equatable {
 
     var text: String { String(decoding: body, as: UTF8.self) }
 
-    /// The same message at its first delivery.
+    /// The same message with an attempt count of 1.
     var atFirst: TestMessage {
         var first = self
         first.attempts = 1

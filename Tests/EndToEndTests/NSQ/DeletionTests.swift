@@ -2,36 +2,39 @@ import Foundation
 import TestKit
 import Testing
 
-/// Topics that go while others work with them: with our daemon, or the nsqd that `NSQD_PROGRAM`
-/// names. There a command may find the topic half gone; with ours it comes before or after.
-@Suite(.timeLimit(.minutes(5))) struct `While topics are deleted` {
+/// Deletes topics that are in use, with our broker or the nsqd of `NSQD_PROGRAM`. In nsqd a command can
+/// see a partially deleted topic; in our broker it runs before or after the deletion.
+@Suite(.timeLimit(.minutes(15))) struct `While topics are deleted` {
     private static let commands: [(line: String, body: [UInt8])] = [
         ("PUB plays", Array("play".utf8)), ("DPUB plays 0", Array("play".utf8)),
         ("MPUB plays", BlockingClient.batch(["play", "play"])),
     ]
 
     @Test(arguments: commands)
-    func `publishers are answered OK, or that it is exiting`(line: String, body: [UInt8]) throws {
-        let stage = try Stage()
+    func `publishers receive OK or an error that the topic is exiting`(line: String, body: [UInt8])
+        throws
+    {
+        let daemon = try TestDaemon()
         let verb = line.prefix { $0 != " " }
-        let deletions = Deletions(on: stage)
-        var publisher = try stage.client()
+        let deletions = Deletions(on: daemon)
+        var publisher = try daemon.client()
         while !deletions.areDone {
             let answer = try publisher.ask(line, body)
             guard answer != "OK" else { continue }
             #expect(RunningNSQD.isForeign && answer == "E_\(verb)_FAILED \(verb) failed exiting")
             #expect(throws: BlockingClient.Closed.self) { try publisher.message(timeout: 10) }
-            publisher = try stage.client()
+            publisher = try daemon.client()
         }
-        #expect(try stage.client().ask(line, body) == "OK", "the topic can be made anew")
-        #expect(stage.nsqd.stop())
+        #expect(try daemon.client().ask(line, body) == "OK", "the topic can be made anew")
+        #expect(daemon.nsqd.stop())
     }
 
-    @Test func `publishers over HTTP are answered OK, or that it is exiting`() throws {
-        let stage = try Stage()
-        let deletions = Deletions(on: stage)
-        let request = "POST /pub?topic=plays HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nplay"
-        let publisher = try HTTPConnection(to: stage)
+    @Test func `HTTP publishers receive OK or an error that the topic is exiting`() throws {
+        let daemon = try TestDaemon()
+        let deletions = Deletions(on: daemon)
+        let request =
+            "POST /pub?topic=plays HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4\r\n\r\nplay"
+        let publisher = try HTTPConnection(to: daemon)
         while !deletions.areDone {
             publisher.send(request)
             let answer = try publisher.answer()
@@ -39,36 +42,36 @@ import Testing
             #expect(RunningNSQD.isForeign && answer.status == 503)
             #expect(answer.body == #"{"message":"EXITING"}"#)
         }
-        #expect(stage.nsqd.stop())
+        #expect(daemon.nsqd.stop())
     }
 
-    @Test func `consumers are hung up on, and may come again`() throws {
-        let stage = try Stage()
+    @Test func `consumers are disconnected and can reconnect`() throws {
+        let daemon = try TestDaemon()
         for _ in 0..<20 {
-            let consumers = try (0..<3).map { try stage.consumer(of: "plays", "c\($0)", ready: 9) }
-            try stage.publish("play")
+            let consumers = try (0..<3).map { try daemon.consumer(of: "plays", "c\($0)", ready: 9) }
+            try daemon.publish("play")
             for consumer in consumers { #expect(try consumer.next().body == "play") }
-            try stage.act("/topic/delete")
+            try daemon.act("/topic/delete")
             for consumer in consumers {
                 #expect(throws: BlockingClient.Closed.self) { try consumer.message(timeout: 10) }
             }
         }
-        #expect(try stage.topic() == nil)
-        #expect(stage.nsqd.stop())
+        #expect(try daemon.topic() == nil)
+        #expect(daemon.nsqd.stop())
     }
 }
 
-/// A topic, deleted again and again by a thread of its own.
-// SAFETY: the flag is behind the lock.
+/// Deletes a topic repeatedly on a thread of its own.
+// SAFETY: a lock protects the flag.
 private final class Deletions: @unchecked Sendable {
     private let lock = NSLock()
     private var isDone = false
 
     var areDone: Bool { lock.withLock { isDone } }
 
-    init(on stage: Stage) {
+    init(on daemon: TestDaemon) {
         Thread.detachNewThread { [self] in
-            for _ in 0..<300 { _ = try? stage.ask("POST", "/topic/delete?topic=plays") }
+            for _ in 0..<300 { _ = try? daemon.ask("POST", "/topic/delete?topic=plays") }
             lock.withLock { isDone = true }
         }
     }

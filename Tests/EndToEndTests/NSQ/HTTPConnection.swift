@@ -2,11 +2,11 @@ import Foundation
 import TestKit
 import Testing
 
-/// A connection to a daemon's HTTP door, byte by byte as the test has it.
+/// A raw connection to a broker's HTTP address.
 final class HTTPConnection {
     struct Answer {
         var status: Int
-        /// The lines behind the first, in lower case.
+        /// The header lines, in lower case.
         var headers: [String]
         var body: String
     }
@@ -17,11 +17,13 @@ final class HTTPConnection {
     private var input: [UInt8] = []
     private var isClosed = false
 
-    init(to stage: Stage) throws { descriptor = try connectedSocket(to: stage.nsqd.httpAddress) }
+    init(to daemon: TestDaemon) throws {
+        descriptor = try connectedSocket(to: daemon.nsqd.httpAddress)
+    }
 
     deinit { close(descriptor) }
 
-    /// What the other side does not want to read any more is left unsent.
+    /// Sends bytes; stops if the peer has closed the connection.
     func send(_ text: String) {
         var rest = Array(text.utf8)[...]
         while !rest.isEmpty {
@@ -33,7 +35,7 @@ final class HTTPConnection {
         }
     }
 
-    /// The next answer; its body is what it says its length is, or else all that comes.
+    /// Reads a response. Without Content-Length, its body ends with the connection.
     func answer() throws -> Answer {
         let separator = Array("\r\n\r\n".utf8)
         while input.firstRange(of: separator) == nil {
@@ -57,13 +59,13 @@ final class HTTPConnection {
             status: status, headers: headers, body: String(decoding: body, as: UTF8.self))
     }
 
-    /// Nothing more comes, and then the end.
+    /// Returns `true` if the connection ends without further bytes.
     func ends() -> Bool {
         while read(timeout: 10) {}
         return isClosed && input.isEmpty
     }
 
-    /// - Returns: whether something has come.
+    /// - Returns: `true` if bytes arrived.
     private func read(timeout: TimeInterval) -> Bool {
         var state = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
         guard !isClosed, poll(&state, 1, Int32(timeout * 1000)) == 1 else { return false }

@@ -1,11 +1,11 @@
 import TestKit
 import Testing
 
-/// What becomes of options: with our daemon, or the nsqd that `NSQD_PROGRAM` names.
-@Suite struct `An option` {
-    @Test func `that is not named has nsqd's default`() throws {
+/// The options of our broker, or of the nsqd of `NSQD_PROGRAM`.
+@Suite struct `The configuration endpoint` {
+    @Test func `returns nsqd's default for every option`() throws {
         let nsqd = try RunningNSQD()
-        let stage = Stage(nsqd)
+        let daemon = TestDaemon(nsqd)
         for (option, value) in [
             ("mem_queue_size", "10000"), ("max_bytes_per_file", "104857600"),
             ("sync_every", "2500"), ("sync_timeout", "2000000000"),
@@ -25,26 +25,26 @@ import Testing
             ("statsd_udp_packet_size", "508"), ("statsd_mem_stats", "true"),
             ("statsd_exclude_ephemeral", "false"), ("https_address", "0.0.0.0:4152"),
         ] {
-            let answer = try stage.ask("GET", "/config/\(option)")
+            let answer = try daemon.ask("GET", "/config/\(option)")
             #expect(answer.hasSuffix("\r\n\r\n\(value)"), "\(option)")
         }
         #expect(nsqd.stop())
     }
 
-    @Test func `is a duration or a boolean as Go spells it`() throws {
+    @Test func `returns durations and booleans in Go's format`() throws {
         let nsqd = try RunningNSQD([
             "-msg-timeout=1m30s", "--max-msg-timeout", "1.5h", "-output-buffer-timeout", "300ms",
             "--sync-timeout=1h1m1s", "-deflate=F", "--snappy=0", "-statsd-mem-stats=FALSE",
             "-statsd-exclude-ephemeral", "-max-rdy-count", "0x10",
         ])
-        let stage = Stage(nsqd)
+        let daemon = TestDaemon(nsqd)
         for (option, value) in [
             ("msg_timeout", "90000000000"), ("max_msg_timeout", "5400000000000"),
             ("output_buffer_timeout", "300000000"), ("sync_timeout", "3661000000000"),
             ("deflate", "false"), ("snappy", "false"), ("statsd_mem_stats", "false"),
             ("statsd_exclude_ephemeral", "true"), ("max_rdy_count", "16"),
         ] {
-            let answer = try stage.ask("GET", "/config/\(option)")
+            let answer = try daemon.ask("GET", "/config/\(option)")
             #expect(answer.hasSuffix("\r\n\r\n\(value)"), "\(option)")
         }
         #expect(nsqd.stop())

@@ -2,27 +2,27 @@ import Foundation
 import TestKit
 import Testing
 
-/// What outlives the daemon, over sockets: with ours, or the nsqd that `NSQD_PROGRAM` names.
-@Suite(.timeLimit(.minutes(5))) struct `After a restart` {
+/// Restarts over sockets, with our broker or the nsqd of `NSQD_PROGRAM`.
+@Suite(.timeLimit(.minutes(15))) struct `After a restart` {
     private let folder: TemporaryFolder
 
     init() throws { folder = try TemporaryFolder() }
 
-    private func start() throws -> Stage { try Stage(dataPath: folder.url.path) }
+    private func start() throws -> TestDaemon { try TestDaemon(dataPath: folder.url.path) }
 
-    private func stop(_ stage: Stage, _ signal: Int32 = SIGTERM) throws {
+    private func stop(_ daemon: TestDaemon, _ signal: Int32 = SIGTERM) throws {
         RunningNSQD.waitUntilItHearsSignals()
-        stage.nsqd.process.send(signal)
-        #expect(stage.nsqd.process.status(timeout: 20) == 0)
+        daemon.nsqd.process.send(signal)
+        #expect(daemon.nsqd.process.status(timeout: 20) == 0)
     }
 
     @Test(arguments: [SIGTERM, SIGINT])
-    func `messages are back as they were, with what was in flight counted`(signal: Int32) throws {
-        let stage = try start()
-        let consumer = try stage.consumer(ready: 1)
-        try stage.publish("in flight", "waiting")
+    func `messages are restored and in-flight deliveries count as attempts`(signal: Int32) throws {
+        let daemon = try start()
+        let consumer = try daemon.consumer(ready: 1)
+        try daemon.publish("in flight", "waiting")
         let before = try consumer.next()
-        try stop(stage, signal)
+        try stop(daemon, signal)
         #expect(throws: BlockingClient.Closed.self) { try consumer.message(timeout: 10) }
 
         let next = try start()
@@ -38,21 +38,20 @@ import Testing
         try stop(next)
     }
 
-    @Test func `what was finished or deleted stays away, and ephemeral ones are forgotten`() throws
-    {
-        let stage = try start()
-        try stage.publish("kept", "done")
-        let consumer = try stage.consumer(ready: 2)
+    @Test func `finished, deleted and ephemeral messages are not restored`() throws {
+        let daemon = try start()
+        try daemon.publish("kept", "done")
+        let consumer = try daemon.consumer(ready: 2)
         for message in try consumer.next(2) where message.body == "done" {
             try consumer.tell("FIN", message)
         }
         try consumer.settle()
-        for topic in ["gone", "brief#ephemeral"] { try stage.act("/topic/create", topic: topic) }
-        try stage.act("/channel/create", channel: "brief#ephemeral")
-        try stage.act("/channel/create", channel: "gone")
-        try stage.act("/channel/delete", channel: "gone")
-        try stage.act("/topic/delete", topic: "gone")
-        try stop(stage)
+        for topic in ["gone", "brief#ephemeral"] { try daemon.act("/topic/create", topic: topic) }
+        try daemon.act("/channel/create", channel: "brief#ephemeral")
+        try daemon.act("/channel/create", channel: "gone")
+        try daemon.act("/channel/delete", channel: "gone")
+        try daemon.act("/topic/delete", topic: "gone")
+        try stop(daemon)
 
         let next = try start()
         #expect(try next.topic("gone") == nil)
@@ -62,16 +61,16 @@ import Testing
         try stop(next)
     }
 
-    @Test func `pauses are as they were, also after a kill`() throws {
-        let stage = try start()
-        for topic in ["plays", "other"] { try stage.act("/topic/create", topic: topic) }
-        for channel in ["counts", "more"] { try stage.act("/channel/create", channel: channel) }
-        try stage.act("/topic/pause", topic: "other")
-        try stage.act("/channel/pause", channel: "counts")
-        try stage.act("/channel/pause", channel: "more")
-        try stage.act("/channel/unpause", channel: "more")
-        stage.nsqd.process.send(SIGKILL)
-        #expect(stage.nsqd.process.status(timeout: 20) == -SIGKILL)
+    @Test func `topics and channels are paused as before, even after SIGKILL`() throws {
+        let daemon = try start()
+        for topic in ["plays", "other"] { try daemon.act("/topic/create", topic: topic) }
+        for channel in ["counts", "more"] { try daemon.act("/channel/create", channel: channel) }
+        try daemon.act("/topic/pause", topic: "other")
+        try daemon.act("/channel/pause", channel: "counts")
+        try daemon.act("/channel/pause", channel: "more")
+        try daemon.act("/channel/unpause", channel: "more")
+        daemon.nsqd.process.send(SIGKILL)
+        #expect(daemon.nsqd.process.status(timeout: 20) == -SIGKILL)
 
         let next = try start()
         #expect(try next.topic("other")?.paused == true)
@@ -81,15 +80,15 @@ import Testing
         try stop(next)
     }
 
-    /// nsqd forgets what they were deferred to.
-    @Test func `deferred messages are there`() throws {
-        let stage = try start()
-        let client = try stage.consumer(ready: 1)
+    /// nsqd does not store the time until which messages are deferred.
+    @Test func `deferred messages are restored`() throws {
+        let daemon = try start()
+        let client = try daemon.consumer(ready: 1)
         #expect(try client.ask("DPUB plays 1500", Array("deferred".utf8)) == "OK")
-        try stage.publish("requeued")
+        try daemon.publish("requeued")
         try client.tell("REQ", try client.next(), " 1500")
         try client.settle()
-        try stop(stage)
+        try stop(daemon)
 
         let next = try start()
         let messages = try next.consumer(ready: 2).next(2)
@@ -98,11 +97,11 @@ import Testing
         try stop(next)
     }
 
-    @Test func `a data path that another has, or that is not there, ends the start with 1`() throws
-    {
-        let stage = try start()
+    @Test func `a locked or missing data path makes the broker exit with 1`() throws {
+        let daemon = try start()
         let executable = RunningNSQD.named ?? BuiltProcess.tally
-        for path in [folder.url.path, folder.url.path + "/none"] {
+        // A missing folder in an existing one is created by the built binary, unlike by nsqd.
+        for path in [folder.url.path, folder.url.path + "/none/none"] {
             let second = try BuiltProcess(
                 (RunningNSQD.isForeign ? [] : ["nsqd"])
                     + ["-tcp-address=127.0.0.1:0", "-http-address=127.0.0.1:0"]
@@ -112,13 +111,13 @@ import Testing
             #expect(last.contains("FATAL: failed to instantiate nsqd - "))
             #expect(last.contains("data-path"), "\(last)")
         }
-        try stop(stage)
+        try stop(daemon)
     }
 
-    @Test func `a topic has what it keeps for its first channel`() throws {
-        let stage = try start()
-        try stage.publish("a", "b")
-        try stop(stage)
+    @Test func `a topic without channels still has its messages`() throws {
+        let daemon = try start()
+        try daemon.publish("a", "b")
+        try stop(daemon)
 
         let next = try start()
         #expect(try next.topic()?.depth == 2)

@@ -2,43 +2,43 @@ import Foundation
 import TestKit
 import Testing
 
-/// What is pushed by UDP: with our daemon, or the nsqd that `NSQD_PROGRAM` names, which panics if
-/// the interval is no longer than a second.
-@Suite(.timeLimit(.minutes(5))) struct `A statsd` {
+/// Statsd over UDP, with our broker or the nsqd of `NSQD_PROGRAM`, which panics if the interval is at
+/// most a second.
+@Suite(.timeLimit(.minutes(15))) struct `Statsd metrics` {
     private let statsd: DatagramReceiver
 
     init() throws { statsd = try DatagramReceiver() }
 
-    private func start(every interval: String, _ flags: String...) throws -> Stage {
+    private func start(every interval: String, _ flags: String...) throws -> TestDaemon {
         let common = [
             "--statsd-address=\(statsd.address)", "--statsd-interval=\(interval)",
             "--statsd-prefix=here", "--statsd-mem-stats=false",
         ]
-        return Stage(try RunningNSQD(common + flags))
+        return TestDaemon(try RunningNSQD(common + flags))
     }
 
-    @Test func `is told over the interval but for its last second, in small datagrams`() throws {
+    @Test func `are spread over the interval except its last second in small datagrams`() throws {
         let beginning = Date()
-        let stage = try start(every: "3s", "--statsd-udp-packet-size=70")
-        for number in 0..<10 { try stage.act("/topic/create", topic: "t\(number)") }
+        let daemon = try start(every: "3s", "--statsd-udp-packet-size=70")
+        for number in 0..<10 { try daemon.act("/topic/create", topic: "t\(number)") }
         let last = /topic\.t9\.backend_depth:0/
         try #require(statsd.datagrams(upTo: last) != nil)
         #expect(-beginning.timeIntervalSinceNow >= 3, "the first after an interval")
-        // There may have been one before all topics were there; this one is whole.
+        // The first push may precede some topics; this one is complete.
         let push = try #require(statsd.datagrams(upTo: last))
         #expect(push.count == 20)
         #expect(push.allSatisfy { $0.text.utf8.count <= 70 && $0.text.hasSuffix("\n") })
         #expect(push.map(\.text).joined().split(separator: "\n").count == 40)
-        // 20 datagrams in 2 s; who is told may be kept waiting itself.
+        // 20 datagrams in 2 s; the receiver may be delayed by the machine.
         let duration = try #require(push.last).date.timeIntervalSince(push[0].date)
         #expect(duration > 1, "\(duration) s")
-        #expect(stage.nsqd.stop())
+        #expect(daemon.nsqd.stop())
     }
 
-    @Test func `is told of latencies where they are asked for, and counts anew each time`() throws {
-        let stage = try start(every: "1500ms", "--e2e-processing-latency-percentile=1,0.99,0.5")
-        let consumer = try stage.consumer(ready: 1)
-        try stage.publish("play")
+    @Test func `include latencies if configured, and counters restart each time`() throws {
+        let daemon = try start(every: "1500ms", "--e2e-processing-latency-percentile=1,0.99,0.5")
+        let consumer = try daemon.consumer(ready: 1)
+        try daemon.publish("play")
         try consumer.tell("FIN", consumer.next())
         try consumer.settle()
         let text = try told(upTo: /plays\.channel\.counts\.e2e_processing_latency_50:/)
@@ -53,7 +53,7 @@ import Testing
         #expect(text.contains("here.topic.plays.channel.counts.clients:1|g\n"))
         let next = try told(upTo: /plays\.channel\.counts\.message_count:0\|c/)
         #expect(next.contains("here.topic.plays.message_bytes:0|c\n"))
-        #expect(stage.nsqd.stop())
+        #expect(daemon.nsqd.stop())
     }
 
     private func told(upTo text: some RegexComponent) throws -> String {

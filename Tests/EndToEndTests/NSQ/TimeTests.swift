@@ -2,13 +2,13 @@ import Foundation
 import TestKit
 import Testing
 
-/// Timeouts and deferrals, over sockets: with our daemon, or the nsqd that `NSQD_PROGRAM` names,
-/// which is up to five seconds late in a channel that is new.
-@Suite(.timeLimit(.minutes(5))) struct `In its time a message` {
-    @Test func `that nobody finished comes again, and may be finished then`() throws {
-        let stage = try Stage()
-        try stage.publish("play")
-        let consumer = try stage.consumer(ready: 1, #""msg_timeout":1000"#)
+/// Timeouts and delays over sockets, with our broker or the nsqd of `NSQD_PROGRAM`, which can be five
+/// seconds late in a new channel.
+@Suite(.timeLimit(.minutes(15))) struct `A message with a timeout or delay` {
+    @Test func `is redelivered after its timeout and can then be finished`() throws {
+        let daemon = try TestDaemon()
+        try daemon.publish("play")
+        let consumer = try daemon.consumer(ready: 1, #""msg_timeout":1000"#)
         let first = try consumer.next()
         let second = try consumer.next()
         #expect(first.attempts == 1 && second.attempts == 2)
@@ -16,37 +16,37 @@ import Testing
         #expect(second.timestampNanoseconds == first.timestampNanoseconds)
         try consumer.tell("FIN", first)
         try consumer.settle()
-        let channel = try #require(try stage.channel())
+        let channel = try #require(try daemon.channel())
         #expect(channel.timeoutCount == 1 && channel.requeueCount == 0)
         #expect(channel.inFlightCount == 0 && channel.depth == 0)
-        #expect(stage.nsqd.stop())
+        #expect(daemon.nsqd.stop())
     }
 
-    @Test func `that has timed out is no longer in flight, or another's`() throws {
-        let stage = try Stage("--msg-timeout=1s")
-        try stage.publish("play")
-        let slow = try stage.consumer(ready: 1)
+    @Test func `cannot be finished by its former consumer after the timeout`() throws {
+        let daemon = try TestDaemon("--msg-timeout=1s")
+        try daemon.publish("play")
+        let slow = try daemon.consumer(ready: 1)
         let message = try slow.next()
         try slow.send(Array("RDY 0\n".utf8))
-        #expect(try stage.becomes { try stage.channel()?.depth == 1 })
+        #expect(try daemon.becomes { try daemon.channel()?.depth == 1 })
         for (verb, rest) in [("FIN", ""), ("REQ", " 0"), ("TOUCH", "")] {
             let complaint = try slow.complaint(verb, message, rest)
             #expect(complaint.hasPrefix("E_\(verb)_FAILED \(verb) "))
             #expect(complaint.hasSuffix(" failed ID not in flight"))
         }
-        let quick = try stage.consumer(ready: 1, #""msg_timeout":60000"#)
+        let quick = try daemon.consumer(ready: 1, #""msg_timeout":60000"#)
         #expect(try quick.next().attempts == 2)
         for (verb, rest) in [("FIN", ""), ("REQ", " 0"), ("TOUCH", "")] {
             let complaint = try slow.complaint(verb, message, rest)
             #expect(complaint.hasSuffix(" failed client does not own message"))
         }
-        #expect(stage.nsqd.stop())
+        #expect(daemon.nsqd.stop())
     }
 
-    @Test func `stays with who touches it, up to the longest timeout`() throws {
-        let stage = try Stage("--max-msg-timeout=3s")
-        try stage.publish("play")
-        let consumer = try stage.consumer(ready: 1, #""msg_timeout":1500"#)
+    @Test func `stays in flight while it is touched, up to the maximum timeout`() throws {
+        let daemon = try TestDaemon("--max-msg-timeout=3s")
+        try daemon.publish("play")
+        let consumer = try daemon.consumer(ready: 1, #""msg_timeout":1500"#)
         let message = try consumer.next()
         let start = Date()
         var again: BlockingClient.Message?
@@ -57,76 +57,76 @@ import Testing
         let time = -start.timeIntervalSinceNow
         #expect(time >= 2.9 && time < 15, "\(time) s")
         #expect(again?.attempts == 2)
-        #expect(try stage.channel()?.timeoutCount == 1)
-        #expect(stage.nsqd.stop())
+        #expect(try daemon.channel()?.timeoutCount == 1)
+        #expect(daemon.nsqd.stop())
     }
 
-    @Test func `that is deferred comes not before, by REQ or by DPUB`() throws {
-        let stage = try Stage()
-        let consumer = try stage.consumer(ready: 2)
+    @Test func `is not delivered before the delay of REQ or DPUB has passed`() throws {
+        let daemon = try TestDaemon()
+        let consumer = try daemon.consumer(ready: 2)
         let start = Date()
         #expect(try consumer.ask("DPUB plays 1500", Array("deferred".utf8)) == "OK")
-        try stage.publish("play")
+        try daemon.publish("play")
         let play = try consumer.next()
         #expect(play.body == "play")
         try consumer.tell("REQ", play, " 1500")
         try consumer.settle()
-        let channel = try #require(try stage.channel())
+        let channel = try #require(try daemon.channel())
         #expect(channel.deferredCount == 2 && channel.depth == 0 && channel.inFlightCount == 0)
         #expect(channel.requeueCount == 1 && channel.messageCount == 2)
         let messages = try consumer.next(2)
         #expect(-start.timeIntervalSinceNow >= 1.5)
         #expect(messages.map { "\($0.body) \($0.attempts)" }.sorted() == ["deferred 1", "play 2"])
-        #expect(stage.nsqd.stop())
+        #expect(daemon.nsqd.stop())
     }
 
-    @Test func `that waits for its time is in the way of none`() throws {
-        let stage = try Stage()
-        let consumer = try stage.consumer(ready: 1)
+    @Test func `does not delay other messages while it is deferred`() throws {
+        let daemon = try TestDaemon()
+        let consumer = try daemon.consumer(ready: 1)
         #expect(try consumer.ask("DPUB plays 3600000", [0]) == "OK")
-        try stage.publish("a", "b")
+        try daemon.publish("a", "b")
         for body in ["a", "b"] {
             let message = try consumer.next()
             #expect(message.body == body)
             try consumer.tell("FIN", message)
         }
-        #expect(stage.nsqd.stop())
+        #expect(daemon.nsqd.stop())
     }
 
-    /// Ours gives it on at once; nsqd when it would have timed out.
-    @Test func `whose consumer leaves comes to another`() throws {
-        let stage = try Stage("--msg-timeout=2s")
-        try stage.publish("play")
-        var leaving: BlockingClient? = try stage.consumer(ready: 1)
+    /// Our broker redelivers it at once, nsqd after its timeout.
+    @Test func `is redelivered to another consumer after a disconnect`() throws {
+        let daemon = try TestDaemon("--msg-timeout=2s")
+        try daemon.publish("play")
+        var leaving: BlockingClient? = try daemon.consumer(ready: 1)
         let first = try #require(try leaving?.next())
-        let other = try stage.consumer(ready: 1)
+        let other = try daemon.consumer(ready: 1)
         let start = Date()
         leaving = nil
         let second = try other.next()
         #expect(second.id == first.id && second.attempts == 2)
-        let channel = try #require(try stage.channel())
-        #expect(channel.requeueCount == 0, "nobody said REQ")
+        let channel = try #require(try daemon.channel())
+        #expect(channel.requeueCount == 0, "nobody printed REQ")
         #expect(RunningNSQD.isForeign || -start.timeIntervalSinceNow < 2)
-        #expect(stage.nsqd.stop())
+        #expect(daemon.nsqd.stop())
     }
 
-    /// nsqd begins to count when there is a channel, ours when it was published.
-    @Test func `that is deferred waits for a channel, too`() throws {
-        let stage = try Stage()
-        #expect(try stage.client().ask("DPUB plays 1000", Array("play".utf8)) == "OK")
-        #expect(try stage.topic()?.depth == 1 && stage.topic()?.messageCount == 1)
-        // That nothing happens meanwhile is all there is to see.
+    /// In nsqd the delay starts when the channel is created, in our broker when the message is published.
+    @Test func `is deferred from publishing even if the channel is created later`() throws {
+        let daemon = try TestDaemon()
+        #expect(try daemon.client().ask("DPUB plays 1000", Array("play".utf8)) == "OK")
+        #expect(try daemon.topic()?.depth == 1 && daemon.topic()?.messageCount == 1)
+        // There is nothing to observe during this time.
         Thread.sleep(forTimeInterval: 1.1)
         let start = Date()
-        #expect(try stage.consumer(ready: 1).next().body == "play")
+        #expect(try daemon.consumer(ready: 1).next().body == "play")
         #expect(-start.timeIntervalSinceNow >= 0.99 || !RunningNSQD.isForeign)
-        #expect(stage.nsqd.stop())
+        #expect(daemon.nsqd.stop())
     }
 
-    @Test func `that is requeued stands behind those that wait`() throws {
-        let stage = try Stage()
-        try stage.publish("a", "b", "c")
-        let consumer = try stage.consumer(ready: 1)
+    @Test func `is requeued behind the waiting messages`() throws {
+        let daemon = try TestDaemon()
+        try daemon.publish("a", "b", "c")
+        let consumer = try daemon.consumer(ready: 1)
         var bodies: [String] = []
         for _ in 0..<3 {
             let message = try consumer.next()
@@ -137,6 +137,6 @@ import Testing
         #expect(bodies == ["a", "b", "c"])
         let last = try consumer.next()
         #expect(last.body == "a" && last.attempts == 2)
-        #expect(stage.nsqd.stop())
+        #expect(daemon.nsqd.stop())
     }
 }

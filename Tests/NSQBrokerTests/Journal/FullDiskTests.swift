@@ -3,18 +3,18 @@ import NSQBroker
 import NSQWire
 import Testing
 
-@Suite struct `A broker whose disk is full` {
+@Suite struct `A broker with a full disk` {
     private let body = String(repeating: "x", count: 50_000)
 
-    /// Publishes until it is refused.
+    /// Publishes until a publish is rejected.
     ///
-    /// - Returns: how many were accepted.
+    /// - Returns: the number of accepted messages.
     private func fill(_ broker: JournaledBroker, expecting reason: String) -> Int {
         var count = 0
         while count < 1_000 {
             let publisher = broker.client()
             publisher.publish("\(count) \(body)")
-            let answer = publisher.heard()
+            let answer = publisher.received()
             guard answer == ["OK"] else {
                 #expect(answer == ["E_PUB_FAILED PUB failed \(reason)"])
                 return count
@@ -34,52 +34,54 @@ import Testing
         return (broker, count)
     }
 
-    @Test func `has room for notes, and takes messages again when others are finished`() throws {
+    @Test func `can log finished messages and then accepts new ones`() throws {
         let (broker, count) = try full(8 << 20)
         let consumer = broker.consumer()
-        let messages = consumer.heard().dropFirst()
+        let messages = consumer.received().dropFirst()
         #expect(messages.count == count)
         consumer.finish(messages)
-        broker.pass(.seconds(11))
-        broker.tryAgain()
+        broker.advanceTime(by: .seconds(11))
+        broker.retryAfterFailure()
         broker.finishSyncs()
         #expect(broker.journal.failure == nil)
         broker.publish("after")
-        #expect(consumer.heard() == ["after"])
-        // What was finished is noted, and does not come again.
+        #expect(consumer.received() == ["after"])
+        // The finished messages are logged, so they are not redelivered.
         #expect(try JournaledBroker(on: broker.disk).delivered() == ["after"])
     }
 
-    @Test func `is ill as long as no message fits, though notes are written`() throws {
+    @Test func `stays unhealthy while no message fits, even though other records are written`()
+        throws
+    {
         let (broker, count) = try full(8 << 20)
         let consumer = broker.consumer(ready: 2)
-        let messages = consumer.heard().dropFirst()
+        let messages = consumer.received().dropFirst()
         for _ in 1...3 {
-            #expect(broker.journal.failure == LedgerError(MemoryDisk.full))
-            broker.tryAgain()
+            #expect(broker.journal.failure == MessageLogError(MemoryDisk.full))
+            broker.retryAfterFailure()
             broker.finishSyncs()
         }
         consumer.finish(messages)
-        #expect(broker.journal.failure == LedgerError(MemoryDisk.full))
+        #expect(broker.journal.failure == MessageLogError(MemoryDisk.full))
         #expect(broker.health.count == 1)
         #expect(try JournaledBroker(on: broker.disk).delivered().count == count - 2)
     }
 
-    /// Others have taken what was set aside for them.
-    @Test func `takes messages again, though there was no room even for a note`() throws {
+    /// Other programs have used up the reserved space.
+    @Test func `accepts messages again after a time when no record could be written`() throws {
         let (broker, count) = try full(8 << 20)
         let consumer = broker.consumer()
-        let messages = consumer.heard().dropFirst()
+        let messages = consumer.received().dropFirst()
         #expect(messages.count == count)
         broker.disk.failing = [.write: MemoryDisk.full]
         consumer.finish(messages)
-        broker.pass(.seconds(11))
-        broker.tryAgain()
+        broker.advanceTime(by: .seconds(11))
+        broker.retryAfterFailure()
         broker.finishSyncs()
-        #expect(broker.journal.failure == LedgerError(MemoryDisk.full))
+        #expect(broker.journal.failure == MessageLogError(MemoryDisk.full))
         broker.disk.failing = [:]
         for _ in 1...2 {
-            broker.tryAgain()
+            broker.retryAfterFailure()
             broker.finishSyncs()
         }
         #expect(broker.journal.failure == nil)
@@ -87,7 +89,7 @@ import Testing
         #expect(try JournaledBroker(on: broker.disk).delivered() == ["after"])
     }
 
-    @Test func `delivers all that was accepted after it was started again`() throws {
+    @Test func `delivers all accepted messages after a restart`() throws {
         let (broker, count) = try full(8 << 20)
         let next = try JournaledBroker(on: broker.disk)
         #expect(next.report.damages == [])
@@ -105,7 +107,7 @@ import Testing
         for count in 0..<1_000 {
             let publisher = broker.client()
             publisher.publish("\(count) \(body)")
-            let answer = publisher.heard()
+            let answer = publisher.received()
             guard answer == ["OK"] else {
                 #expect(answer == ["E_PUB_FAILED PUB failed \(Self.reason)"])
                 return (broker, count)
@@ -115,50 +117,50 @@ import Testing
         return (broker, 0)
     }
 
-    @Test func `refuses messages before they would go beyond it, and keeps the others`() throws {
+    @Test func `rejects messages that would exceed the limit and keeps the others`() throws {
         let (broker, count) = try full()
         #expect(broker.journal.usedBytes <= Self.bound)
         #expect(broker.journal.usedBytes > Self.bound - 2 * body.utf8.count)
-        #expect(broker.journal.failure == LedgerError(Self.reason))
+        #expect(broker.journal.failure == MessageLogError(Self.reason))
         let next = try JournaledBroker(on: broker.disk) { $0.maxDiskBytes = Self.bound }
         #expect(next.delivered().count == count)
     }
 
-    @Test func `stays ill until there is room`() throws {
+    @Test func `stays unhealthy until there is space`() throws {
         let (broker, _) = try full()
         let consumer = broker.consumer(ready: 2)
-        consumer.finish(consumer.heard().dropFirst())
+        consumer.finish(consumer.received().dropFirst())
         for _ in 1...3 {
-            broker.tryAgain()
+            broker.retryAfterFailure()
             broker.finishSyncs()
-            #expect(broker.journal.failure == LedgerError(Self.reason))
+            #expect(broker.journal.failure == MessageLogError(Self.reason))
         }
     }
 
-    /// Its files are shorter than the bound, however long they may be.
-    @Test func `takes messages again when others are finished`() throws {
+    /// Its files are shorter than the limit, whatever their maximum length is.
+    @Test func `accepts messages again after others are finished`() throws {
         let (broker, count) = try full()
         let consumer = broker.consumer()
-        let messages = consumer.heard().dropFirst()
+        let messages = consumer.received().dropFirst()
         #expect(messages.count == count)
         consumer.finish(messages)
-        broker.tryAgain()
+        broker.retryAfterFailure()
         broker.finishSyncs()
-        broker.tryAgain()
+        broker.retryAfterFailure()
         #expect(broker.journal.failure == nil)
         #expect(broker.journal.usedBytes < Self.bound / 2)
         broker.publish("after")
     }
 
-    @Test func `takes messages again, though one is never finished`() throws {
+    @Test func `accepts messages again although one is never finished`() throws {
         let (broker, count) = try full()
         let consumer = broker.consumer()
-        let messages = consumer.heard().dropFirst()
+        let messages = consumer.received().dropFirst()
         #expect(messages.count == count)
         consumer.finish(messages.dropFirst())
         for _ in 1...20 {
-            broker.pass(.seconds(5))
-            broker.tryAgain()
+            broker.advanceTime(by: .seconds(5))
+            broker.retryAfterFailure()
             broker.finishSyncs()
         }
         #expect(broker.journal.failure == nil)

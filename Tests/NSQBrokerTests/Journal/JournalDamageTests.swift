@@ -5,21 +5,21 @@ import Transport
 
 @testable import NSQBroker
 
-/// Three messages, each written by itself, and what of them comes back.
-@Suite struct `A journal that is damaged` {
+/// Tests with three messages in separate records, of which some are damaged.
+@Suite struct `A damaged journal` {
     private let disk = MemoryDisk()
-    /// Where the record of each message lies.
+    /// The range of each message's record.
     private let places: [Range<Int>]
 
     init() throws {
         try JournaledBroker(on: disk).publish("one", "two", "three")
-        places = try disk.places(of: .published, in: 1)
+        places = try disk.recordRanges(of: .published, in: 1)
         #expect(places.count == 3)
-        // The reserve behind them is of no interest, and long.
+        // The reserved space after the records would make the test slow.
         disk.contents[1]!.removeLast(disk.contents[1]!.count - places[2].upperBound)
     }
 
-    @Test func `loses the record that a bit of is flipped, and says where that is`() throws {
+    @Test func `loses only the record with a flipped bit, and reports its range`() throws {
         let sound = disk.contents[1]!
         let payload = places[1].lowerBound + JournalFormat.recordHeaderBytes
         let header = try #require(disk.header(at: places[1].lowerBound, of: 1))
@@ -27,13 +27,13 @@ import Transport
             disk.contents[1] = sound
             disk.contents[1]![offset] ^= 1 << UInt8(offset % 8)
             let broker = try JournaledBroker(on: disk)
-            let what = offset < payload ? "no record" : "a damaged record"
+            let what = offset < payload ? "no valid record" : "a damaged record"
             #expect(broker.report.damages == [.init(file: 1, range: places[1], what: what)])
             #expect(broker.delivered() == ["one", "three"])
         }
     }
 
-    @Test func `has all its records, whichever bit of a file's header is flipped`() throws {
+    @Test func `keeps all records when any bit of the file header is flipped`() throws {
         let sound = disk.contents[1]!
         for offset in 0..<JournalFormat.fileHeaderBytes {
             disk.contents[1] = sound
@@ -46,8 +46,8 @@ import Transport
         }
     }
 
-    /// What a write leaves that comes to the disk in part, with good ones behind it.
-    @Test func `is read on behind the rags of a record`() throws {
+    /// A power failure can lose the end of one write and keep the next write.
+    @Test func `is read past a partly written record`() throws {
         let sound = disk.contents[1]!
         for kept in 0..<places[1].count where sound[places[1].lowerBound + kept] != 0 {
             disk.contents[1] = sound
@@ -60,7 +60,7 @@ import Transport
         }
     }
 
-    @Test func `gives up nothing but the end that was not wholly written`() throws {
+    @Test func `loses only the torn tail`() throws {
         let sound = disk.contents[1]!
         let header = try #require(disk.header(at: places[2].lowerBound, of: 1))
         let whole = header.offset + JournalFormat.recordHeaderBytes + header.payloadBytes
@@ -74,7 +74,7 @@ import Transport
         }
     }
 
-    @Test func `is written to behind the last whole record`() throws {
+    @Test func `is appended to after the last complete record`() throws {
         disk.contents[1]!.removeLast(20)
         try JournaledBroker(on: disk).publish("four")
         let broker = try JournaledBroker(on: disk)
@@ -83,8 +83,8 @@ import Transport
         #expect(broker.delivered() == ["one", "two", "four"])
     }
 
-    /// The system brings what it writes to the disk in any order.
-    @Test func `gives up an end whose beginning was not written`() throws {
+    /// The system may write the end of a record before its start.
+    @Test func `discards a torn tail whose start is missing`() throws {
         let start = places[2].lowerBound
         for offset in start..<start + JournalFormat.recordHeaderBytes {
             disk.contents[1]![offset] = 0
@@ -95,8 +95,8 @@ import Transport
         #expect(broker.delivered() == ["one", "two"])
     }
 
-    /// A write that failed was cut, and others came in its place; then the power failed.
-    @Test func `is not hidden by an earlier header that its place has kept`() throws {
+    /// A failed write was truncated and replaced by other records, and then the power failed.
+    @Test func `is read past an old header at the offset of a damaged record`() throws {
         let salt = try #require(disk.header(at: places[1].lowerBound, of: 1)?.salt)
         disk.put(
             RecordHeader(
@@ -108,8 +108,8 @@ import Transport
         #expect(broker.delivered() == ["one", "three"])
     }
 
-    /// Somebody knows where their message will lie, and that the disk will damage it.
-    @Test func `takes no record for its own that does not know the file's salt`() throws {
+    /// A malicious publisher predicts the offset of a message and a disk error there.
+    @Test func `ignores a record without the file's salt`() throws {
         let first = try #require(disk.header(at: places[0].lowerBound, of: 1))
         disk.put(
             RecordHeader(
@@ -117,51 +117,55 @@ import Transport
                 payloadChecksum: first.payloadChecksum, salt: first.salt &+ 1, file: 1,
                 offset: first.offset))
         let broker = try JournaledBroker(on: disk)
-        #expect(broker.report.damages == [.init(file: 1, range: places[0], what: "no record")])
+        #expect(
+            broker.report.damages == [.init(file: 1, range: places[0], what: "no valid record")])
         #expect(broker.delivered() == ["two", "three"])
     }
 
-    /// Somebody publishes what they have read from a journal.
-    @Test func `takes no record within a message for one of its own`() throws {
+    /// A publisher sends bytes of a journal as a message.
+    @Test func `ignores a record inside a message`() throws {
         let record = Array(disk.contents[1]![places[0]])
         let broker = try JournaledBroker(on: disk)
         var bytes: [UInt8] = []
         Command.publish(.plays).append(body: record, to: &bytes)
-        broker.client().say(bytes)
+        broker.client().send(bytes)
         broker.publish("five")
 
-        let holder = try #require(try disk.places(of: .published, in: 1).dropLast().last)
+        let holder = try #require(try disk.recordRanges(of: .published, in: 1).dropLast().last)
         let inner = try #require(Array(disk.contents[1]![holder]).firstRange(of: record))
-        #expect(inner.lowerBound % JournalFormat.alignment == 0, "where records are looked for")
+        #expect(
+            inner.lowerBound % JournalFormat.alignment == 0,
+            "at an offset where the scanner searches")
         disk.contents[1]![holder.lowerBound] ^= 1
         let next = try JournaledBroker(on: disk)
-        #expect(next.report.damages == [.init(file: 1, range: holder, what: "no record")])
+        #expect(next.report.damages == [.init(file: 1, range: holder, what: "no valid record")])
         #expect(next.delivered() == ["one", "two", "three", "five"])
     }
 
-    @Test func `is refused if a newer tally wrote it, and left as it is`() throws {
-        var header = Array(JournalFormat.fileHeader(number: 1, salt: 0, remains: 0).dropLast(4))
+    @Test func `of a newer format version is rejected and stays unchanged`() throws {
+        var header = Array(JournalFormat.fileHeader(number: 1, salt: 0, recycledEnd: 0).dropLast(4))
         header[8] += 1
         header.append(little: header.withUnsafeBytes { CRC32C.checksum($0) })
         disk.contents[1]!.replaceSubrange(0..<64, with: header)
         let before = disk.contents
-        let refusal = LedgerError(
-            "journal.000001.log was written by a newer tally (its format is "
-                + "\(JournalFormat.version + 1), this one reads up to \(JournalFormat.version))")
+        let refusal = MessageLogError(
+            "journal.000001.log was written by a newer version of tally (its format version is "
+                + "\(JournalFormat.version + 1), this program reads up to \(JournalFormat.version))"
+        )
         #expect(throws: refusal) { try JournaledBroker(on: disk) }
         #expect(disk.contents == before)
     }
 
     @Test(arguments: [MemoryDisk.Call.list, .read])
-    func `is refused and left as it is if it cannot be read`(call: MemoryDisk.Call) throws {
+    func `that cannot be read is rejected and stays unchanged`(call: MemoryDisk.Call) throws {
         let before = disk.contents
         disk.failing = [call: MemoryDisk.broken]
-        #expect(throws: LedgerError(MemoryDisk.broken)) { try JournaledBroker(on: disk) }
+        #expect(throws: MessageLogError(MemoryDisk.broken)) { try JournaledBroker(on: disk) }
         #expect(disk.contents == before)
     }
 
-    /// A broker that ended as it had begun a file.
-    @Test func `has no fault in a file without a byte, and goes on in another`() throws {
+    /// A broker that was killed right after it created a file leaves this state.
+    @Test func `accepts an empty last file and begins a new one`() throws {
         disk.contents[2] = []
         let broker = try JournaledBroker(on: disk)
         #expect(broker.report.damages == [])
@@ -172,7 +176,7 @@ import Transport
         #expect(next.delivered() == ["one", "two", "three", "four"])
     }
 
-    @Test func `that is a file without a byte is as good as none`() throws {
+    @Test func `of one empty file counts as no journal`() throws {
         disk.contents = [1: []]
         let broker = try JournaledBroker(on: disk)
         #expect(broker.report.damages == [])
@@ -180,8 +184,8 @@ import Transport
         #expect(try JournaledBroker(on: disk).delivered() == ["again"])
     }
 
-    /// After a power cut a file may have its length, and nothing in it.
-    @Test func `has a fault in a file of zeros, and goes on in another`() throws {
+    /// After a power failure a file may consist of zeros.
+    @Test func `reports a file of zeros as damaged and begins a new one`() throws {
         disk.contents[2] = [UInt8](repeating: 0, count: 4096)
         let broker = try JournaledBroker(on: disk)
         #expect(
@@ -193,7 +197,7 @@ import Transport
 }
 
 extension MemoryDisk {
-    /// The header that stands there, if one does.
+    /// The valid header at `offset`, if there is one.
     func header(at offset: Int, of file: UInt32) -> RecordHeader? {
         contents[file]!.withUnsafeBytes {
             RecordHeader(
@@ -201,21 +205,21 @@ extension MemoryDisk {
         }
     }
 
-    /// Puts a header where it says that it stands.
+    /// Writes a header at its own offset.
     func put(_ header: RecordHeader) {
         contents[header.file]!.withUnsafeMutableBytes {
             header.write(to: $0.baseAddress! + header.offset)
         }
     }
 
-    /// Where the records of a kind lie, in a file in which nothing is damaged.
-    func places(of kind: RecordKind, in file: UInt32) throws -> [Range<Int>] {
-        var places: [Range<Int>] = []
+    /// The ranges of all records of a kind in an undamaged file.
+    func recordRanges(of kind: RecordKind, in file: UInt32) throws -> [Range<Int>] {
+        var ranges: [Range<Int>] = []
         var offset = JournalFormat.fileHeaderBytes
         while offset < contents[file]!.count, let header = header(at: offset, of: file) {
-            if header.kind == kind { places.append(offset..<header.end) }
-            offset = header.end
+            if header.kind == kind { ranges.append(offset..<header.endOffset) }
+            offset = header.endOffset
         }
-        return places
+        return ranges
     }
 }

@@ -3,18 +3,18 @@ import Testing
 
 @testable import NSQBroker
 
-/// See `Fixtures/journal/README.md`; that a broker delivers what they hold is an end-to-end test.
-@Suite struct `The fixtures of the journal` {
+/// Tests of the files in `Fixtures/journal`, see its README. An end-to-end test delivers their messages.
+@Suite struct `The journal fixtures` {
     private static let folder = URL(filePath: #filePath).deletingLastPathComponent()
         .appending(path: "../../../Fixtures/journal").standardized
 
-    @Test func `have one for each version up to this one's`() throws {
+    @Test func `contain a file for each format version`() throws {
         let names = try FileManager.default.contentsOfDirectory(atPath: Self.folder.path)
         let versions = (1...JournalFormat.version).map { "v\($0)" }
         #expect(Set(names).isSuperset(of: versions))
     }
 
-    @Test func `hold every kind of record`() throws {
+    @Test func `contain every kind of record`() throws {
         let disk = MemoryDisk()
         let folder = Self.folder.appending(component: "v1")
         for name in try FileManager.default.contentsOfDirectory(atPath: folder.path) {
@@ -23,12 +23,14 @@ import Testing
                 try Data(contentsOf: folder.appending(component: name)))
         }
         let kinds: [RecordKind] = [
-            .topics, .published, .deferred, .moved, .movedDeferred, .topicCreated, .topicDeleted,
-            .topicPaused, .topicEmptied, .handedOver, .topicHeld, .topicStarted, .channelCreated,
-            .channelDeleted, .channelPaused, .channelEmptied, .finished, .delivered, .returned,
+            .topics, .published, .deferred, .relocated, .relocatedDeferred, .topicCreated,
+            .topicDeleted,
+            .topicPaused, .topicEmptied, .dispatched, .topicHeld, .topicStarted, .channelCreated,
+            .channelDeleted, .channelPaused, .channelEmptied, .finished, .delivered,
+            .deliveriesUpdated,
         ]
         for kind in kinds {
-            let places = try disk.contents.keys.flatMap { try disk.places(of: kind, in: $0) }
+            let places = try disk.contents.keys.flatMap { try disk.recordRanges(of: kind, in: $0) }
             #expect(!places.isEmpty, "\(kind)")
         }
     }

@@ -4,19 +4,19 @@ import Testing
 
 @testable import NSQBroker
 
-@Suite struct `The journal's format` {
-    @Test func `knows a record by its place`() {
+@Suite struct `The journal format` {
+    @Test func `accepts a record only at its own file and offset`() {
         let bytes = header(file: 3, offset: 640)
         bytes.withUnsafeBytes {
             #expect(RecordHeader($0, salt: 9, file: 3, offset: 640)?.payloadBytes == 100)
-            // What lay there before, and what lies in a message.
+            // An older record at the offset, and bytes inside a message.
             #expect(RecordHeader($0, salt: 9, file: 3, offset: 648) == nil)
             #expect(RecordHeader($0, salt: 9, file: 4, offset: 640) == nil)
             #expect(RecordHeader($0, salt: 8, file: 3, offset: 640) == nil)
         }
     }
 
-    @Test func `finds every bit of a record's header that has changed`() {
+    @Test func `detects each changed bit of a record header`() {
         let bytes = header(file: 3, offset: 640)
         for bit in 0..<8 * bytes.count {
             var changed = bytes
@@ -27,10 +27,10 @@ import Testing
         }
     }
 
-    @Test func `refuses a newer version, and takes no damage for one`() {
-        var bytes = JournalFormat.fileHeader(number: 2, salt: 9, remains: 5 << 32)
-        #expect(check(bytes, number: 2) == .sound(salt: 9, remains: 5 << 32))
-        #expect(check(bytes, number: 3) == .earlier)
+    @Test func `rejects a newer version and distinguishes it from damage`() {
+        var bytes = JournalFormat.fileHeader(number: 2, salt: 9, recycledEnd: 5 << 32)
+        #expect(check(bytes, number: 2) == .valid(salt: 9, recycledEnd: 5 << 32))
+        #expect(check(bytes, number: 3) == .ofRecycledFile)
         #expect(check(bytes, number: 1) == .damaged)
         bytes[8] ^= 0x40
         #expect(check(bytes, number: 2) == .damaged)
@@ -43,7 +43,7 @@ import Testing
         bytes.withUnsafeBytes { JournalFormat.check(fileHeader: $0, number: number) }
     }
 
-    @Test func `names files so that they sort`() {
+    @Test func `gives files names that sort by number`() {
         #expect(JournalFile.name(of: 7) == "journal.000007.log")
         #expect(JournalFile.number(in: "journal.000007.log") == 7)
         #expect(JournalFile.number(in: "journal.1000007.log") == 1_000_007)

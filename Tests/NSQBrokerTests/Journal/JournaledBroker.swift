@@ -1,21 +1,22 @@
 import BrokerCore
 import NSQBroker
 import NSQWire
+import TallyBasics
 import Testing
 
-/// A broker with a journal on a disk in memory. Every call is a turn of its own.
+/// A broker with a journal on an in-memory disk. Each call is a loop iteration of its own.
 final class JournaledBroker {
     let disk: MemoryDisk
     let journal: Journal
     let core: Broker
     let report: JournalReport
-    private(set) var now: Moment
-    /// What the journal has said of its health.
-    private(set) var health: [LedgerError?] = []
+    private(set) var now: Timestamp
+    /// All values passed to ``Journal/onHealth``.
+    private(set) var health: [MessageLogError?] = []
 
-    /// One that finds on the disk what there is.
+    /// Recovers from the contents of `disk`.
     init(
-        on disk: MemoryDisk = MemoryDisk(), at now: Moment = .start,
+        on disk: MemoryDisk = MemoryDisk(), at now: Timestamp = .start,
         _ configure: (inout Journal.Options) -> Void = { _ in }
     ) throws {
         self.disk = disk
@@ -23,57 +24,57 @@ final class JournaledBroker {
         var options = Journal.Options()
         configure(&options)
         journal = Journal(on: disk, options)
-        core = Broker(ledger: journal, at: now)
+        core = Broker(messageLog: journal, at: now)
         report = try journal.recover(into: core, at: now)
         journal.onHealth = { [unowned self] in health.append($0) }
         journal.onSync = { [unowned self] write, error in
             if let error {
-                core.syncFailed(upTo: write, error, at: self.now)
+                core.didFailSync(upTo: write, error, at: self.now)
             } else {
-                core.synced(upTo: write, at: self.now)
+                core.didSync(upTo: write, at: self.now)
             }
         }
     }
 
-    // MARK: Turns
+    // MARK: Loop iterations
 
-    /// More rounds than a turn of these tests can take.
-    private static let mostRounds = 100
+    /// The maximum number of rounds of a loop iteration in these tests.
+    private static let maxRounds = 100
 
-    func turn(_ body: () -> Void = {}) {
+    func runIteration(_ body: () -> Void = {}) {
         body()
-        for _ in 1...Self.mostRounds {
-            let sessions = core.endTurn(at: now)
-            for session in sessions where session.isEnded && !session.awaitsAnswers {
+        for _ in 1...Self.maxRounds {
+            let sessions = core.endIteration(at: now)
+            for session in sessions where session.isEnded && !session.hasPendingResponses {
                 core.disconnect(session, at: now)
             }
             guard !sessions.isEmpty else { return }
         }
-        Issue.record("the turn does not end")
+        Issue.record("the loop iteration does not end")
     }
 
-    /// Every sync that was asked for comes to its end.
-    func finishSyncs(_ error: LedgerError? = nil) {
-        turn { disk.finishSyncs(error) }
+    /// Completes all pending syncs.
+    func finishSyncs(_ error: MessageLogError? = nil) {
+        runIteration { disk.finishSyncs(error) }
     }
 
-    /// What the timer of a data path does.
-    func tryAgain() {
-        turn {
-            journal.tryAgain()
+    /// Does the same as the timer of a data path.
+    func retryAfterFailure() {
+        runIteration {
+            journal.retryAfterFailure()
             journal.sync()
         }
     }
 
-    /// Lets time pass, with a tick at every moment the core asked for.
-    func pass(_ duration: Duration) {
+    /// Advances the time, with a tick at each deadline of the broker.
+    func advanceTime(by duration: Duration) {
         let end = now + duration
         while let due = core.nextDeadline, due <= end.monotonic {
             now = now + .nanoseconds(max(0, due - now.monotonic))
-            turn { core.tick(at: now) }
+            runIteration { core.tick(at: now) }
         }
         now = end
-        turn()
+        runIteration()
     }
 
     // MARK: Clients
@@ -84,28 +85,28 @@ final class JournaledBroker {
         of channel: ChannelName = .count, _ topic: TopicName = .plays, ready: Int = 2_500
     ) -> JournaledClient {
         let client = client()
-        client.say(.subscribe(topic, channel), .ready(count: ready))
+        client.send(.subscribe(topic, channel), .ready(count: ready))
         return client
     }
 
-    /// Publishes each body in a turn of its own.
+    /// Publishes each body in a loop iteration of its own.
     func publish(_ bodies: String..., to topic: TopicName = .plays) {
         let client = client()
         for body in bodies {
             client.publish(body, to: topic)
-            #expect(client.heard() == ["OK"])
+            #expect(client.received() == ["OK"])
         }
     }
 
-    /// What a new consumer is given.
+    /// The bodies that a new consumer receives.
     func delivered(
         to channel: ChannelName = .count, of topic: TopicName = .plays
     ) -> [String] {
-        Array(consumer(of: channel, topic).heard().dropFirst())
+        Array(consumer(of: channel, topic).received().dropFirst())
     }
 }
 
-/// A client that hears all that it is told, when it is asked what it has heard.
+/// A client whose responses and messages are read on demand.
 final class JournaledClient {
     let session: Session
     private unowned let broker: JournaledBroker
@@ -115,45 +116,45 @@ final class JournaledClient {
     init(of broker: JournaledBroker) {
         self.broker = broker
         session = broker.core.connect(from: "10.0.0.1:5000", host: "10.0.0.1", at: broker.now)
-        say(Array(Command.magic.bytes))
+        send(Array(Command.magic.bytes))
     }
 
-    var isHungUp: Bool { session.isEnded && !session.awaitsAnswers }
+    var isClosed: Bool { session.isEnded && !session.hasPendingResponses }
 
-    func say(_ bytes: [UInt8]) {
-        broker.turn {
+    func send(_ bytes: [UInt8]) {
+        broker.runIteration {
             _ = bytes.withUnsafeBytes {
                 broker.core.receive($0, from: session, at: broker.now)
             }
         }
     }
 
-    func say(_ commands: Command...) {
+    func send(_ commands: Command...) {
         var bytes: [UInt8] = []
         for command in commands { command.append(to: &bytes) }
-        say(bytes)
+        send(bytes)
     }
 
-    /// Publishes all bodies in one turn, each by a command of its own.
+    /// Publishes all bodies in one loop iteration, each with its own command.
     func publish(_ bodies: String..., to topic: TopicName = .plays) {
         var bytes: [UInt8] = []
         for body in bodies { Command.publish(topic).append(body: Array(body.utf8), to: &bytes) }
-        say(bytes)
+        send(bytes)
     }
 
-    /// The answers and bodies that came since the last time, without heartbeats.
-    func heard() -> [String] {
-        broker.turn()
-        var heard: [String] = []
-        while case let bytes = takeAll(), !bytes.isEmpty {
-            try? decoder.feed(bytes) { heard.append(text(of: $0)) }
-            heard.removeAll { $0 == "_heartbeat_" }
-            broker.turn { broker.core.hasRoomAgain(session) }
+    /// Returns the responses and bodies received since the last call, without heartbeats.
+    func received() -> [String] {
+        broker.runIteration()
+        var received: [String] = []
+        while case let bytes = readAll(), !bytes.isEmpty {
+            try? decoder.feed(bytes) { received.append(text(of: $0)) }
+            received.removeAll { $0 == "_heartbeat_" }
+            broker.runIteration { broker.core.resumeDelivery(to: session) }
         }
-        return heard
+        return received
     }
 
-    private func takeAll() -> [UInt8] {
+    private func readAll() -> [UInt8] {
         var bytes: [UInt8] = []
         session.outbox.drain { bytes += $0 }
         return bytes
@@ -168,20 +169,20 @@ final class JournaledClient {
         return body
     }
 
-    /// Finishes messages whose bodies it has heard.
+    /// Finishes received messages with these bodies.
     func finish(_ bodies: some Collection<String>) {
         var bytes: [UInt8] = []
         FinishLine.append(bodies.map { ids[$0]! }, to: &bytes)
-        say(bytes)
+        send(bytes)
     }
 
     func requeue(_ body: String, afterMilliseconds delay: Int = 0) {
-        say(.requeue(ids[body]!, afterMilliseconds: delay))
+        send(.requeue(ids[body]!, afterMilliseconds: delay))
     }
 }
 
-extension Moment {
-    static let start = Moment(monotonic: 5_000_000_000_000, wall: 1_700_000_000_000_000_000)
+extension Timestamp {
+    static let start = Timestamp(monotonic: 5_000_000_000_000, wall: 1_700_000_000_000_000_000)
 }
 
 extension TopicName {

@@ -2,59 +2,58 @@ import BrokerCore
 import NSQBroker
 import NSQWire
 
-/// A journal's files in memory, on a disk of a size that can be chosen, whose calls fail as they are
-/// told to. Syncs are done when the test says so.
+/// An in-memory disk with a configurable size and failures. Tests complete its syncs.
 final class MemoryDisk: JournalDisk {
     enum Call { case list, create, write, read, reserve, truncate, remove }
 
     var contents: [UInt32: [UInt8]] = [:]
-    /// What all files may take.
+    /// The maximum size in bytes of all files.
     var capacity = Int.max
-    /// Calls that fail, and what the system says to them.
+    /// The calls that fail, with their error text.
     var failing: [Call: String] = [:]
-    /// How much of a write comes to the disk before it fails.
+    /// The number of bytes that a failing write stores.
     var bytesBeforeFailure = 0
 
-    /// What stood in the files that were removed, if others are to be made of them.
-    var spares: [[UInt8]]?
+    /// The contents of removed files; `nil` if files are not recycled.
+    var recycled: [[UInt8]]?
 
     private(set) var syncs: [Sync] = []
 
     struct Sync {
         var files: [UInt32]
-        var done: (LedgerError?) -> Void
+        var done: (MessageLogError?) -> Void
     }
 
     static let full = "No space left on device"
     static let broken = "Input/output error"
 
-    /// Every sync that was asked for comes to its end.
-    func finishSyncs(_ error: LedgerError? = nil) {
+    /// Completes all pending syncs.
+    func finishSyncs(_ error: MessageLogError? = nil) {
         while !syncs.isEmpty { syncs.removeFirst().done(error) }
     }
 
-    private func expectWell(_ call: Call) throws(LedgerError) {
-        if let reason = failing[call] { throw LedgerError(reason) }
+    private func failIfRequested(_ call: Call) throws(MessageLogError) {
+        if let reason = failing[call] { throw MessageLogError(reason) }
     }
 
-    /// What the file may be long at most.
-    private func room(for file: UInt32) -> Int {
+    /// The maximum length of the file in bytes.
+    private func maxLength(of file: UInt32) -> Int {
         capacity - contents.reduce(0) { $0 + ($1.key == file ? 0 : $1.value.count) }
     }
 
     // MARK: Files
 
-    func files() throws(LedgerError) -> [JournalFile] {
-        try expectWell(.list)
+    func files() throws(MessageLogError) -> [JournalFile] {
+        try failIfRequested(.list)
         return contents.map { JournalFile(number: $0.key, byteCount: $0.value.count) }
     }
 
-    var remains: Int { spares?.last?.count ?? 0 }
+    var nextFileRecycledEnd: Int { recycled?.last?.count ?? 0 }
 
-    func create(_ file: UInt32, beginning slices: [Bytes]) throws(LedgerError) {
-        try expectWell(.create)
-        contents[file] = spares?.popLast() ?? []
-        do throws(LedgerError) {
+    func create(_ file: UInt32, startingWith slices: [Bytes]) throws(MessageLogError) {
+        try failIfRequested(.create)
+        contents[file] = recycled?.popLast() ?? []
+        do throws(MessageLogError) {
             try write(slices, to: file, at: 0)
         } catch {
             try? remove(file)
@@ -62,26 +61,26 @@ final class MemoryDisk: JournalDisk {
         }
     }
 
-    func remove(_ file: UInt32) throws(LedgerError) {
-        try expectWell(.remove)
-        if let content = contents.removeValue(forKey: file) { spares?.append(content) }
+    func remove(_ file: UInt32) throws(MessageLogError) {
+        try failIfRequested(.remove)
+        if let content = contents.removeValue(forKey: file) { recycled?.append(content) }
     }
 
-    var spareBytes: Int { spares?.reduce(0) { $0 + $1.count } ?? 0 }
+    var recycledFileBytes: Int { recycled?.reduce(0) { $0 + $1.count } ?? 0 }
 
-    func giveBackSpares() {
-        if spares != nil { spares = [] }
+    func removeRecycledFiles() {
+        if recycled != nil { recycled = [] }
     }
 
     // MARK: Bytes
 
-    func write(_ slices: [Bytes], to file: UInt32, at offset: Int) throws(LedgerError) {
+    func write(_ slices: [Bytes], to file: UInt32, at offset: Int) throws(MessageLogError) {
         let bytes = slices.flatMap { Array($0) }
-        let fitting = min(bytes.count, room(for: file) - offset)
+        let fitting = min(bytes.count, maxLength(of: file) - offset)
         let isBroken = failing[.write] != nil
         put(bytes.prefix(isBroken ? min(fitting, bytesBeforeFailure) : fitting), offset, file)
-        try expectWell(.write)
-        guard fitting == bytes.count else { throw LedgerError(Self.full) }
+        try failIfRequested(.write)
+        guard fitting == bytes.count else { throw MessageLogError(Self.full) }
     }
 
     private func put(_ bytes: ArraySlice<UInt8>, _ offset: Int, _ file: UInt32) {
@@ -97,25 +96,25 @@ final class MemoryDisk: JournalDisk {
 
     func read(
         _ file: UInt32, at offset: Int, into buffer: UnsafeMutableRawBufferPointer
-    ) throws(LedgerError) -> Int {
-        try expectWell(.read)
+    ) throws(MessageLogError) -> Int {
+        try failIfRequested(.read)
         let part = contents[file]!.dropFirst(offset).prefix(buffer.count)
         buffer.copyBytes(from: part)
         return part.count
     }
 
-    func reserve(_ end: Int, in file: UInt32) throws(LedgerError) {
-        try expectWell(.reserve)
-        guard end <= room(for: file) else { throw LedgerError(Self.full) }
+    func reserve(_ end: Int, in file: UInt32) throws(MessageLogError) {
+        try failIfRequested(.reserve)
+        guard end <= maxLength(of: file) else { throw MessageLogError(Self.full) }
         lengthen(file, to: end)
     }
 
-    func truncate(_ file: UInt32, to end: Int) throws(LedgerError) {
-        try expectWell(.truncate)
+    func truncate(_ file: UInt32, to end: Int) throws(MessageLogError) {
+        try failIfRequested(.truncate)
         contents[file] = Array(contents[file]!.prefix(end))
     }
 
-    func sync(_ files: [UInt32], _ done: @escaping (LedgerError?) -> Void) {
+    func sync(_ files: [UInt32], _ done: @escaping (MessageLogError?) -> Void) {
         syncs.append(Sync(files: files, done: done))
     }
 }

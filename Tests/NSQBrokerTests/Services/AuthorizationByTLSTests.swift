@@ -22,9 +22,9 @@ import UVLoop
         return try await HTTPProbe.start { $0 = options }
     }
 
-    /// Takes the question, and says that it is to be asked by TLS.
+    /// Accepts a request and responds that TLS is required.
     ///
-    /// - Returns: the question's first line.
+    /// - Returns: the first line of the request.
     private func refuse(_ answer: String? = nil) throws -> String? {
         let call = try server.accept()
         let request = call.receiveRequest()
@@ -32,12 +32,12 @@ import UVLoop
         return request.head.first
     }
 
-    /// As nsqd words it where it is the server.
+    /// nsqd's own response if it requires TLS.
     private func notice(of server: BlockingListener) -> String {
         #"{"message": "TLS_REQUIRED", "https_port": \#(server.address.port)}"#
     }
 
-    @Test func `is asked the same by TLS, at the port it names`() async throws {
+    @Test func `receives the same request over TLS at the port of its response`() async throws {
         let nsqd = try await start(trusting: certificates.authority)
         let client = try RawClient(to: nsqd.tcpAddress)
         client.tell("AUTH", body: "a secret&more")
@@ -61,7 +61,9 @@ import UVLoop
         await nsqd.stop()
     }
 
-    @Test func `is not told the secret there if it is not to be trusted`() async throws {
+    @Test func `does not receive the secret over TLS if its certificate is not trusted`()
+        async throws
+    {
         let nsqd = try await start(trusting: certificates.stranger.certificate)
         let client = try RawClient(to: nsqd.tcpAddress)
         client.tell("AUTH", body: "secret")
@@ -75,7 +77,7 @@ import UVLoop
         await nsqd.stop()
     }
 
-    @Test func `has refused when it answers so by TLS, too`() async throws {
+    @Test func `refuses the client if it responds 403 over TLS, too`() async throws {
         let nsqd = try await start(trusting: certificates.authority)
         let client = try RawClient(to: nsqd.tcpAddress)
         client.tell("AUTH", body: "secret")
@@ -84,17 +86,17 @@ import UVLoop
         _ = try call.receiveRequest()
         call.answer(notice(of: secureServer), status: 403)
         #expect(client.answer() == "E_AUTH_FAILED AUTH failed")
-        #expect(!server.isCalled && !secureServer.isCalled, "nobody asks a third time")
+        #expect(!server.isCalled && !secureServer.isCalled, "the broker sends no third request")
         await nsqd.stop()
     }
 
-    /// `PORT` stands for one where somebody listens.
+    /// `PORT` is replaced by the port of a listening server.
     @Test(arguments: [
         "", "{}", "PORT", #"{"https_port":0}"#, #"{"https_port":65536}"#,
         #"{"https_port":"PORT"}"#, #"[{"https_port":PORT}]"#, #"{"here":{"https_port":PORT}}"#,
         #"see "https_port": PORT"#,
     ])
-    func `has refused if it names no port`(answer: String) async throws {
+    func `refuses the client if its response contains no port`(answer: String) async throws {
         let nsqd = try await start(trusting: certificates.authority)
         let client = try RawClient(to: nsqd.tcpAddress)
         client.tell("AUTH", body: "secret")

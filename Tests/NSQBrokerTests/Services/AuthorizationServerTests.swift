@@ -19,15 +19,16 @@ import UVLoop
     init() throws { server = try BlockingListener() }
 
     private func start(
-        _ addresses: [String]? = nil, _ change: (inout ServerOptions) -> Void = { _ in }
+        _ addresses: [String]? = nil, clock: Loop.Clock = .system,
+        _ change: (inout ServerOptions) -> Void = { _ in }
     ) async throws -> HTTPProbe {
         var services = ServerOptions()
         services.auth.httpAddresses = addresses ?? [server.address.description]
         change(&services)
-        return try await HTTPProbe.start { $0 = services }
+        return try await HTTPProbe.start(clock: clock) { $0 = services }
     }
 
-    @Test func `is asked with a client's secret, and its answer holds`() async throws {
+    @Test func `receives the client's secret, and its response grants permissions`() async throws {
         let nsqd = try await start()
         let client = try RawClient(to: nsqd.tcpAddress)
         client.tell("AUTH", body: "a secret&more")
@@ -54,8 +55,10 @@ import UVLoop
         await nsqd.stop()
     }
 
-    @Test func `is asked again when its answer is too old, and then that one holds`() async throws {
-        let nsqd = try await start()
+    @Test func `receives a new request after the permissions expire, and the new response applies`()
+        async throws
+    {
+        let nsqd = try await start(clock: .manual)
         let client = try RawClient(to: nsqd.tcpAddress)
         client.tell("AUTH", body: "secret")
         let call = try server.accept()
@@ -64,19 +67,21 @@ import UVLoop
         #expect(client.answer().contains("amy"))
         client.tell("PUB plays", body: "play")
         #expect(client.answer() == "OK")
-        // The time to live counts whole seconds, and its end is not to be seen.
-        try await Task.sleep(for: .milliseconds(1100))
+        // The permissions expire after one second.
+        try await nsqd.advance(by: .milliseconds(1100))
         client.tell("PUB plays", body: "play")
         let second = try server.accept()
         _ = second.receiveRequest()
         second.answer(Self.grant.replacingOccurrences(of: "publish", with: "subscribe"))
         #expect(client.answer() == #"E_UNAUTHORIZED AUTH failed for PUB on "plays" """#)
         #expect(client.socket.receiveAll() == [])
+        // The close timeout of the connection runs on the manual clock, too.
+        try await nsqd.advance(by: .seconds(1))
         await nsqd.stop()
     }
 
-    @Test func `is not asked about a consumer that is in, nor about HTTP`() async throws {
-        let nsqd = try await start()
+    @Test func `receives no request for a subscribed consumer or for HTTP`() async throws {
+        let nsqd = try await start(clock: .manual)
         let client = try RawClient(to: nsqd.tcpAddress)
         client.ask("IDENTIFY", body: #"{"heartbeat_interval":60000}"#)
         client.tell("AUTH", body: "secret")
@@ -85,8 +90,8 @@ import UVLoop
         call.answer(Self.grant.replacing(#""ttl":60"#, with: #""ttl":1"#))
         #expect(client.answer().contains("amy"))
         client.ask("SUB plays count")
-        // The time to live counts whole seconds, and its end is not to be seen.
-        try await Task.sleep(for: .milliseconds(1100))
+        // The permissions expire after one second.
+        try await nsqd.advance(by: .milliseconds(1100))
         #expect(try nsqd.post("/pub?topic=plays", "play").body == "OK")
         client.tell("RDY 1")
         let message = client.message()
@@ -98,7 +103,7 @@ import UVLoop
     }
 
     @Test(.ours("1.3.0 has no such flag, and puts a second ? into such a URL"))
-    func `is asked by POST, at a URL of its own`() async throws {
+    func `receives a POST request at the configured URL`() async throws {
         let nsqd = try await start(["http://\(server.address)/who?v=1"]) {
             $0.auth.requestMethod = "post"
         }
@@ -116,7 +121,7 @@ import UVLoop
         await nsqd.stop()
     }
 
-    @Test func `is one of several, of which those that fail are passed over`() async throws {
+    @Test func `is used when other authorization servers fail`() async throws {
         let nsqd = try await start(["127.0.0.1:1", server.address.description, "ftp://x"])
         let client = try RawClient(to: nsqd.tcpAddress)
         client.tell("AUTH", body: "secret")
@@ -127,9 +132,11 @@ import UVLoop
         await nsqd.stop()
     }
 
-    /// Ours stands for a server that requires TLS: what it says there is no authorization.
+    /// The test's server requires TLS, so its plain response grants nothing.
     @Test(arguments: ["http", "https"])
-    func `is asked by TLS if it says so, and if it is to be trusted`(scheme: String) async throws {
+    func `receives a request over TLS if it requires that and is trusted`(scheme: String)
+        async throws
+    {
         let certificates = try TestCertificates()
         var around = ServerOptions()
         around.tls.requirement = .everywhere
@@ -143,7 +150,7 @@ import UVLoop
             options.tls.rootCAFile =
                 trusts ? certificates.authority : certificates.stranger.certificate
             options.tls.minVersion = .tls12
-            var outcome: Result<HTTPAnswer, HTTPClientError>?
+            var outcome: Result<HTTPClientResponse, HTTPClientError>?
             HTTPClient(options, on: loop)
                 .ask(try #require(Authorizer.url(of: "\(scheme)://\(address)/ping"))) {
                     outcome = $0
@@ -164,7 +171,7 @@ import UVLoop
     }
 
     @Test(arguments: [(500, "{}"), (200, "nonsense"), (200, #"{"ttl":0}"#)])
-    func `that has no answer leaves the client outside`(
+    func `refuses the client if its response is unusable`(
         status: Int, body: String
     ) async throws {
         let nsqd = try await start()
@@ -178,7 +185,7 @@ import UVLoop
         await nsqd.stop()
     }
 
-    @Test func `keeps nobody else waiting`() async throws {
+    @Test func `delays no other client`() async throws {
         let nsqd = try await start { $0.httpClient.requestTimeout = .milliseconds(300) }
         let waiting = try RawClient(to: nsqd.tcpAddress)
         waiting.tell("AUTH", body: "secret")
@@ -190,7 +197,7 @@ import UVLoop
     }
 
     @Test(arguments: [nil, "snappy"])
-    func `is told of TLS and a certificate's name`(compression: String?) async throws {
+    func `receives the client's TLS state and certificate name`(compression: String?) async throws {
         let certificates = try TestCertificates()
         let nsqd = try await start {
             $0.tls.certificateFile = certificates.server.certificate
@@ -198,15 +205,15 @@ import UVLoop
             $0.tls.clientAuthPolicy = "require"
         }
         var trust = TLSClientOptions()
-        trust.trust = .anybody
+        trust.trust = .anyone
         trust.certificateFile = certificates.client.certificate
         trust.keyFile = certificates.client.key
-        var wishes = Identify()
-        wishes.featureNegotiation = true
-        wishes.tls = true
-        wishes.snappy = compression == "snappy"
+        var settings = Identify()
+        settings.featureNegotiation = true
+        settings.tls = true
+        settings.snappy = compression == "snappy"
         let client = try LayeredClient(nsqd.tcpAddress.description)
-        let negotiated = try client.identify(wishes, trusting: trust)
+        let negotiated = try client.identify(settings, trusting: trust)
         #expect(negotiated.authRequired)
         try client.send("AUTH\n\0\0\0\u{6}secretPUB plays\n\0\0\0\u{4}play")
         let call = try server.accept()

@@ -1,7 +1,7 @@
 import Glibc
 import UVLoop
 
-/// A socket that waits for others to connect: the far end of what the broker calls.
+/// A listening socket with blocking calls, for servers that the broker connects to.
 final class BlockingListener {
     private let descriptor: Int32
     let address: SocketAddress
@@ -22,7 +22,7 @@ final class BlockingListener {
         var size = socklen_t(MemoryLayout<sockaddr_in>.size)
         let descriptor = descriptor
         let status = withUnsafeMutablePointer(to: &place) { place in
-            // SAFETY: a sockaddr_in is what AF_INET's sockaddr is.
+            // SAFETY: the address of an AF_INET socket has the layout of sockaddr_in.
             place.withMemoryRebound(to: sockaddr.self, capacity: 1) { place in
                 bind(descriptor, place, size) | listen(descriptor, 16)
                     | getsockname(descriptor, place, &size)
@@ -34,14 +34,14 @@ final class BlockingListener {
 
     deinit { close(descriptor) }
 
-    /// Waits for somebody to connect, at most ten seconds.
+    /// Accepts a connection, and waits at most ten seconds for it.
     func accept() throws -> BlockingSocket {
         let accepted = Glibc.accept(descriptor, nil, nil)
         guard accepted >= 0 else { throw NobodyCame() }
         return BlockingSocket(accepted)
     }
 
-    /// Somebody has connected whom nobody has accepted yet.
+    /// `true` if a connection waits to be accepted.
     var isCalled: Bool {
         var state = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
         return poll(&state, 1, 0) == 1
@@ -49,20 +49,20 @@ final class BlockingListener {
 }
 
 extension BlockingSocket {
-    /// Nothing more has come by now.
+    /// `true` if no byte waits to be read.
     var hasNothing: Bool {
         var state = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
         return poll(&state, 1, 0) == 0
     }
 
-    /// The next line, without its end; what came so far if the other side ends.
+    /// Receives the next line without its end, or the rest if the peer closes its side.
     func receiveLine() -> String {
         var line: [UInt8] = []
         while let byte = receive(1).first, byte != UInt8(ascii: "\n") { line.append(byte) }
         return String(decoding: line, as: UTF8.self)
     }
 
-    /// An HTTP request's head, line by line, and its body.
+    /// Receives an HTTP request: the lines of its head, and its body.
     func receiveRequest() -> (head: [String], body: String) {
         var head: [String] = []
         while case let line = receiveLine().replacing("\r", with: ""), !line.isEmpty {
@@ -73,7 +73,7 @@ extension BlockingSocket {
         return (head, String(decoding: body, as: UTF8.self))
     }
 
-    /// Answers it; the other side is told that no other request is taken.
+    /// Responds, and announces that the connection closes.
     func answer(_ body: String, status: Int = 200) {
         let head = "HTTP/1.1 \(status) Whatever\r\nContent-Length: \(body.utf8.count)\r\n"
         send(Array((head + "Connection: close\r\n\r\n" + body).utf8))

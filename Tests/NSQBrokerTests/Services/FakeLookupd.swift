@@ -2,7 +2,7 @@ import Foundation
 import NSQWire
 import UVLoop
 
-/// An nsqlookupd that says what the test wants, when it wants it.
+/// An nsqlookupd whose responses a test controls.
 final class FakeLookupd {
     let tcp: BlockingListener
     let http: BlockingListener
@@ -12,9 +12,9 @@ final class FakeLookupd {
         http = try BlockingListener()
     }
 
-    /// Takes a broker's connection as far as its IDENTIFY.
+    /// Accepts a broker's connection and responds to its IDENTIFY.
     ///
-    /// - Parameter hasHTTP: whether the broker can ask it for channels; nsqd waits for the answer.
+    /// - Parameter hasHTTP: `true` if the broker can request channels; nsqd waits for the response.
     func greet(
         hasHTTP: Bool = true
     ) throws -> (connection: LookupConnection, identity: [String: Any]) {
@@ -31,8 +31,8 @@ final class FakeLookupd {
         return (connection, json as? [String: Any] ?? [:])
     }
 
-    /// Takes the question for the channels of `topic`. Of others it knows nothing: whether it is
-    /// asked about them depends on when the broker has read who it is.
+    /// Accepts the request for the channels of `topic`. Requests for other topics get 404; whether
+    /// they are sent depends on when the broker reads the response to IDENTIFY.
     func question(about topic: String) throws -> BlockingSocket {
         while true {
             let question = try http.accept()
@@ -52,7 +52,7 @@ struct LookupConnection {
         socket.send(bytes + Array(text.utf8))
     }
 
-    /// The next command, which gets its `OK`.
+    /// Receives the next command and responds `OK`.
     func command() -> String {
         let line = socket.receiveLine()
         answer("OK")

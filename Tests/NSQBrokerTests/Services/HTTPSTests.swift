@@ -37,11 +37,11 @@ import UVLoop
         return client
     }
 
-    @Test func `serves the same as without, and many requests on a connection`() async throws {
+    @Test func `serves the same responses, and many requests per connection`() async throws {
         let nsqd = try await start()
         let client = try connect(to: nsqd)
         for number in 1...3 {
-            try client.send("POST /pub?topic=plays HTTP/1.1\r\nHost: x\r\n")
+            try client.send("POST /pub?topic=plays HTTP/1.1\r\nHost: localhost\r\n")
             try client.send("Content-Length: 4\r\n\r\nplay")
             #expect(try client.text(upTo: "\r\n\r\nOK").hasPrefix("HTTP/1.1 200"))
             #expect(try nsqd.topic("plays")?["message_count"] as? Int == number)
@@ -52,18 +52,19 @@ import UVLoop
         await nsqd.stop()
     }
 
-    @Test func `answers all that came before its client has ended`() async throws {
+    @Test func `responds to all requests that precede the end of the input`() async throws {
         let folder = try TemporaryFolder()
         let nsqd = try await start { $0.disk.dataPath = folder.url.path }
         let client = try connect(to: nsqd)
-        let request = "POST /pub?topic=plays HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nplay"
+        let request =
+            "POST /pub?topic=plays HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4\r\n\r\nplay"
         try client.end(with: request + request + request)
         #expect(try client.textToTheEnd().split(separator: "HTTP/1.1 200 OK").count == 3)
         #expect(try nsqd.topic("plays")?["message_count"] as? Int == 3)
         await nsqd.stop()
     }
 
-    @Test func `sends large answers whole, and takes large bodies`() async throws {
+    @Test func `sends large responses and receives large bodies`() async throws {
         let nsqd = try await start()
         let client = try connect(to: nsqd)
         for number in 0..<300 {
@@ -75,24 +76,26 @@ import UVLoop
         #expect(answer.contains("a-topic-with-a-rather-long-name-299"))
         let body = String(repeating: "x", count: 1_000_000)
         try client.send(
-            "POST /pub?topic=large HTTP/1.1\r\nHost: x\r\nContent-Length: \(body.count)\r\n\r\n\(body)"
+            "POST /pub?topic=large HTTP/1.1\r\nHost: localhost\r\nContent-Length: \(body.count)\r\n\r\n\(body)"
         )
         #expect(try client.text(upTo: "\r\n\r\nOK").hasPrefix("HTTP/1.1 200"))
         #expect(try nsqd.topic("large")?["message_bytes"] as? Int == body.count)
         await nsqd.stop()
     }
 
-    @Test func `answers who says that nothing more will come`() async throws {
+    @Test func `responds to a client that has sent close_notify`() async throws {
         let nsqd = try await start()
         let client = try connect(to: nsqd)
-        try client.send("GET /ping HTTP/1.1\r\nHost: x\r\n\r\n")
+        try client.send("GET /ping HTTP/1.1\r\nHost: localhost\r\n\r\n")
         try client.end()
         #expect(try client.text(upTo: "\r\n\r\nOK").hasPrefix("HTTP/1.1 200"))
         #expect(client.isClosed())
         await nsqd.stop()
     }
 
-    @Test func `lets in only clients whose certificate will do`() async throws {
+    @Test func `accepts only clients with a valid certificate if certificates are required`()
+        async throws
+    {
         let nsqd = try await start(clientAuth: .requireVerified)
         let client = try connect(to: nsqd, as: certificates.client)
         try client.send("GET /ping HTTP/1.0\r\n\r\n")
@@ -107,7 +110,7 @@ import UVLoop
         await nsqd.stop()
     }
 
-    @Test func `goes without it where TLS is required of TCP alone`() async throws {
+    @Test func `leaves plain HTTP available if only TCP requires TLS`() async throws {
         let nsqd = try await start { $0.tls.requirement = .exceptHTTP }
         #expect(try nsqd.post("/pub?topic=plays", "play").body == "OK")
         let client = try RawClient(to: nsqd.tcpAddress)
@@ -118,15 +121,15 @@ import UVLoop
         await nsqd.stop()
     }
 
-    @Test func `is shown with each client that has it`() async throws {
+    @Test func `appears in the statistics of each client`() async throws {
         let nsqd = try await start()
-        var wishes = Identify()
-        wishes.featureNegotiation = true
-        wishes.tls = true
+        var settings = Identify()
+        settings.featureNegotiation = true
+        settings.tls = true
         let client = try LayeredClient(nsqd.tcpAddress.description)
         var trust = TLSClientOptions()
         trust.trust = .authorities(file: certificates.authority)
-        _ = try client.identify(wishes, trusting: trust)
+        _ = try client.identify(settings, trusting: trust)
         try client.send("SUB plays count\n")
         #expect(try client.text() == "OK")
         let stats = (try nsqd.channel("plays", "count")?["clients"] as? [[String: Any]])?.first
@@ -137,7 +140,7 @@ import UVLoop
     }
 
     @Test(.ours("it says 400 in plain HTTP before"))
-    func `hangs up on what is no TLS`() async throws {
+    func `closes connections that do not use TLS`() async throws {
         let nsqd = try await start()
         let socket = try BlockingSocket(to: try #require(nsqd.httpsAddress))
         socket.send(Array("GET /ping HTTP/1.0\r\n\r\n".utf8))
@@ -147,7 +150,7 @@ import UVLoop
         await nsqd.stop()
     }
 
-    @Test func `is all there is where TLS is required`() async throws {
+    @Test func `is the only HTTP if TLS is required`() async throws {
         let nsqd = try await start { $0.tls.requirement = .everywhere }
         let port = try #require(nsqd.httpsAddress).port
         for target in ["/ping", "/nowhere", "/stats"] {

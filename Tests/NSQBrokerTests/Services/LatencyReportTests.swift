@@ -14,7 +14,7 @@ import Testing
         client.ask("PUB other", body: "the FIN has come when this is answered")
     }
 
-    @Test func `is there as JSON, as text and for Prometheus`() async throws {
+    @Test func `is included in JSON, text and Prometheus output`() async throws {
         var options = ServerOptions()
         options.latency.percentiles = [1, 0.99]
         let nsqd = try await HTTPProbe.start { $0 = options }
@@ -37,7 +37,7 @@ import Testing
         await nsqd.stop()
     }
 
-    @Test func `is not there unless it is asked for`() async throws {
+    @Test func `is not included unless percentiles are configured`() async throws {
         let nsqd = try await HTTPProbe.startOwn()
         try finishOne(on: nsqd)
         let stats = try nsqd.get("/stats?format=json").body
@@ -46,7 +46,7 @@ import Testing
         await nsqd.stop()
     }
 
-    @Test func `of the loop's turns is counted in buckets`() async throws {
+    @Test func `of loop iterations is counted in buckets`() async throws {
         let nsqd = try await HTTPProbe.startOwn()
         for _ in 0..<5 { _ = try nsqd.get("/ping") }
         let lines = try nsqd.get("/metrics").body.split(separator: "\n")

@@ -20,26 +20,27 @@ import Testing
     }
 
     private mutating func identify() throws {
-        _ = conversation.next()
+        _ = conversation.nextCommand()
         _ = try take(#"{"http_port":4161,"broadcast_address":"l"}"#)
     }
 
     private mutating func nextText() -> String? {
-        conversation.next().map { String(decoding: $0, as: UTF8.self) }
+        conversation.nextCommand().map { String(decoding: $0, as: UTF8.self) }
     }
 
-    @Test mutating func `begins with who we are, as nsqd spells it`() {
+    @Test mutating func `begins with IDENTIFY in nsqd's format`() {
         let json =
             #"{"broadcast_address":"b","hostname":"h","http_port":4151,"tcp_port":4150,"#
             + #""version":"1.3.0"}"#
         #expect(nextText() == "  V1IDENTIFY\n\0\0\0\u{5b}" + json)
         #expect(json.utf8.count == 0x5b)
-        #expect(conversation.next() == nil, "before the answer there is nothing more to say")
+        #expect(conversation.nextCommand() == nil, "before the answer there is nothing more to say")
     }
 
-    @Test mutating func `goes on with all there is, and then with changes, one at a time`() throws {
-        _ = conversation.next()
-        try conversation.say(.register(TopicName("early")!))
+    @Test mutating func `registers all topics, and then each change, one command at a time`() throws
+    {
+        _ = conversation.nextCommand()
+        try conversation.enqueue(.register(TopicName("early")!))
         let outcomes = try take(#"{"http_port":4161,"broadcast_address":"l","other":[1]}"#)
         guard case .identified(let answer)? = outcomes.first else {
             Issue.record("not identified")
@@ -47,37 +48,37 @@ import Testing
         }
         #expect(answer.httpPort == 4161)
         #expect(answer.broadcastAddress == "l")
-        try conversation.say(.register(plays, ChannelName("count")!))
+        try conversation.enqueue(.register(plays, ChannelName("count")!))
         #expect(nextText() == "REGISTER plays\n", "what came early is in what there is")
-        #expect(conversation.next() == nil)
+        #expect(conversation.nextCommand() == nil)
         #expect(try take("OK") == [])
         #expect(nextText() == "REGISTER plays count\n")
     }
 
-    @Test mutating func `reads answers that come in pieces`() throws {
-        _ = conversation.next()
+    @Test mutating func `parses responses that arrive in pieces`() throws {
+        _ = conversation.nextCommand()
         for byte in frame("{}").dropLast() {
             #expect(try conversation.receive([byte]) { [] } == [])
         }
         #expect(try conversation.receive([UInt8(ascii: "}")]) { [] }.count == 1)
     }
 
-    @Test mutating func `goes on after a refusal, and says which it was`() throws {
+    @Test mutating func `continues after a refusal and reports the refused command`() throws {
         try identify()
-        _ = conversation.next()
-        try conversation.say(.ping)
+        _ = conversation.nextCommand()
+        try conversation.enqueue(.ping)
         #expect(
             try take("E_BAD_TOPIC no") == [.refused(.register(plays), answer: "E_BAD_TOPIC no")])
         #expect(nextText() == "PING\n")
     }
 
     @Test(arguments: ["E_INVALID", "[]", "x"])
-    mutating func `ends when it is not known who answers`(answer: String) throws {
-        _ = conversation.next()
+    mutating func `fails if the response to IDENTIFY is malformed`(answer: String) throws {
+        _ = conversation.nextCommand()
         #expect(throws: LookupConversation.Failure.self) { try take(answer) }
     }
 
-    @Test mutating func `ends at an answer nobody asked for, or that is no answer`() throws {
+    @Test mutating func `fails at a response without a command or with an invalid size`() throws {
         try identify()
         #expect(throws: LookupConversation.Failure.self) { try take("OK") }
         #expect(throws: LookupConversation.Failure.self) {
@@ -88,10 +89,12 @@ import Testing
         }
     }
 
-    @Test mutating func `ends rather than keep changes without bound`() throws {
+    @Test mutating func `fails when too many changes are queued`() throws {
         try identify()
         #expect(throws: LookupConversation.Failure.self) {
-            for _ in 0...LookupConversation.maxWaiting { try conversation.say(.register(plays)) }
+            for _ in 0...LookupConversation.maxQueuedChanges {
+                try conversation.enqueue(.register(plays))
+            }
         }
     }
 }

@@ -1,5 +1,5 @@
 import Foundation
-import NSQBroker
+@testable import NSQBroker
 import NSQWire
 import TestKit
 import Testing
@@ -12,17 +12,17 @@ import UVLoop
     init() throws { lookupd = try FakeLookupd() }
 
     private func start(
-        _ change: (inout ServerOptions) -> Void = { _ in }
+        clock: Loop.Clock = .system, _ change: (inout ServerOptions) -> Void = { _ in }
     ) async throws -> HTTPProbe {
         var services = ServerOptions()
-        // A test may be kept waiting itself.
-        services.lookup.patience = .seconds(300)
+        // A busy machine may delay the test itself.
+        services.lookup.timeout = .seconds(300)
         services.lookup.tcpAddresses = [lookupd.tcp.address.description]
         change(&services)
-        return try await HTTPProbe.start { $0 = services }
+        return try await HTTPProbe.start(clock: clock) { $0 = services }
     }
 
-    @Test func `says where it listens, and what it has from then on`() async throws {
+    @Test func `registers its addresses and every new topic and channel`() async throws {
         let nsqd = try await start { $0.addresses.broadcast = "here" }
         let (connection, identity) = try lookupd.greet(hasHTTP: false)
         #expect(identity["tcp_port"] as? Int == nsqd.tcpAddress.port)
@@ -41,21 +41,45 @@ import UVLoop
         _ = try nsqd.post("/topic/delete?topic=plays")
         #expect(Set(connection.commands(2)) == ["UNREGISTER plays", "UNREGISTER plays count"])
         await nsqd.stop()
-        #expect(connection.socket.receiveAll() == [], "it leaves without a word")
+        #expect(connection.socket.receiveAll() == [], "the broker closes without a command")
     }
 
-    @Test func `says every 15 seconds that it is there`() async throws {
-        let nsqd = try await start()
+    @Test(.ours("a new topic waits for what it asks there"))
+    func `requests the channels of at most 16 topics at once`() async throws {
+        let nsqd = try await start { $0.httpClient.requestTimeout = .seconds(300) }
         let connection = try lookupd.greet().connection
-        let start = ContinuousClock.now
-        try await Task.sleep(for: .seconds(12))
-        // A machine with more to do may find it there already.
-        #expect(connection.socket.hasNothing || ContinuousClock.now - start > .seconds(14))
+        // A later command shows that the broker has read the response to IDENTIFY.
+        _ = try nsqd.post("/topic/create?topic=first")
+        _ = connection.command()
+        for number in 1...20 { _ = try nsqd.post("/topic/create?topic=t\(number)") }
+        var questions: [BlockingSocket] = []
+        while questions.count < Lookup.maxLookups { questions.append(try lookupd.http.accept()) }
+        #expect(try nsqd.get("/ping").body == "OK")
+        #expect(!lookupd.http.isCalled)
+        for _ in 1...4 {
+            questions.removeFirst().answer(#"{"channels":[]}"#)
+            questions.append(try lookupd.http.accept())
+        }
+        #expect(try nsqd.get("/ping").body == "OK")
+        #expect(!lookupd.http.isCalled)
+        for question in questions { question.answer(#"{"channels":[]}"#) }
+        await nsqd.stop()
+    }
+
+    @Test func `sends a PING every 15 seconds`() async throws {
+        let nsqd = try await start(clock: .manual)
+        let connection = try lookupd.greet().connection
+        var elapsedSeconds = 0
+        while connection.socket.hasNothing {
+            try await nsqd.advance(by: .seconds(1))
+            elapsedSeconds += 1
+        }
+        #expect(elapsedSeconds >= 14)
         #expect(connection.command() == "PING")
         await nsqd.stop()
     }
 
-    @Test func `announces the ports it is told to`() async throws {
+    @Test func `registers the configured broadcast ports`() async throws {
         let nsqd = try await start {
             $0.addresses.broadcastTCPPort = 1
             $0.addresses.broadcastHTTPPort = 2
@@ -67,7 +91,7 @@ import UVLoop
         await nsqd.stop()
     }
 
-    @Test func `hears of what was there before the start`() async throws {
+    @Test func `registers topics that existed before the start`() async throws {
         let folder = try TemporaryFolder()
         let before = try await HTTPProbe.start { $0.disk.dataPath = folder.url.path }
         for topic in ["alone", "plays"] { _ = try before.post("/topic/create?topic=\(topic)") }
@@ -76,7 +100,7 @@ import UVLoop
         let nsqd = try await start { $0.disk.dataPath = folder.url.path }
         let connection = try lookupd.greet(hasHTTP: false).connection
         var wanted: Set = ["REGISTER alone", "REGISTER plays count"]
-        // nsqd says some of it twice, and a topic with channels by itself as well.
+        // nsqd repeats some registrations, and registers topics with channels separately, too.
         for _ in 0..<(HTTPProbe.isForeign ? 6 : 2) where !wanted.isEmpty {
             wanted.remove(connection.command())
         }
@@ -85,7 +109,7 @@ import UVLoop
     }
 
     @Test(.ours("it says some of it twice, and in no order"))
-    func `tells all it has once more when the connection was lost`() async throws {
+    func `registers everything again after the connection was lost`() async throws {
         let nsqd = try await start()
         let first = try lookupd.greet().connection
         _ = try nsqd.post("/topic/create?topic=alone")
@@ -101,7 +125,7 @@ import UVLoop
     }
 
     @Test(.ours("a new topic waits for what it asks there"))
-    func `waits for no answer of an nsqlookupd that is stuck`() async throws {
+    func `does not wait for a blocked nsqlookupd`() async throws {
         let nsqd = try await start()
         let connection = try lookupd.greet().connection
         let producer = try RawClient(to: nsqd.tcpAddress)
@@ -110,7 +134,7 @@ import UVLoop
         let consumer = try RawClient(to: nsqd.tcpAddress)
         consumer.ask("SUB topic1 count")
         #expect(ContinuousClock.now - start < .seconds(60), "less than an answer may take")
-        // It was sent one command, and no other before the answer to that.
+        // The broker sends no second command before the response to the first.
         #expect(connection.socket.receiveLine() == "REGISTER topic1")
         #expect(connection.socket.hasNothing)
         connection.answer("OK")
@@ -118,9 +142,34 @@ import UVLoop
         await nsqd.stop()
     }
 
-    @Test(.ours("its patience is a second, and it tries anew every 15"))
-    func `gives up an nsqlookupd that is stuck, and tries anew`() async throws {
-        let nsqd = try await start { $0.lookup.patience = .milliseconds(50) }
+    @Test(.ours("nsqd has a timeout of 1 s and retries every 15 s"))
+    func `reconnects after the shortest delay once an attempt has succeeded`() async throws {
+        let nsqd = try await start(clock: .manual)
+        // Each failure doubles the delay before the next attempt.
+        for _ in 1...5 {
+            try lookupd.tcp.accept().end()
+            try await advance(nsqd, untilCalledWithin: .seconds(15))
+        }
+        try lookupd.greet().connection.socket.end()
+        try await advance(nsqd, untilCalledWithin: .milliseconds(250))
+        await nsqd.stop()
+    }
+
+    /// Advances the broker's clock until it connects again.
+    private func advance(_ nsqd: HTTPProbe, untilCalledWithin limit: Duration) async throws {
+        // The broker has read the end of its connection when it answers this request.
+        _ = try nsqd.get("/ping")
+        var elapsed = Duration.zero
+        while !lookupd.tcp.isCalled, elapsed < limit {
+            try await nsqd.advance(by: .milliseconds(10))
+            elapsed += .milliseconds(10)
+        }
+        #expect(lookupd.tcp.isCalled)
+    }
+
+    @Test(.ours("nsqd has a timeout of 1 s and retries every 15 s"))
+    func `reconnects to a blocked nsqlookupd after the timeout`() async throws {
+        let nsqd = try await start { $0.lookup.timeout = .milliseconds(50) }
         for _ in 1...3 {
             let socket = try lookupd.tcp.accept()
             #expect(String(decoding: socket.receiveAll(), as: UTF8.self).hasPrefix("  V1IDENTIFY"))
@@ -129,12 +178,12 @@ import UVLoop
     }
 
     @Test(.ours("it lets the clients wait as well"))
-    func `keeps the first messages of a topic until it knows of channels elsewhere`()
+    func `holds the first messages of a topic until it has the channels of other brokers`()
         async throws
     {
         let nsqd = try await start()
         let connection = try lookupd.greet().connection
-        // The answer to IDENTIFY has been taken once there is a command behind it.
+        // A later command shows that the broker has read the response to IDENTIFY.
         _ = try nsqd.post("/topic/create?topic=first")
         _ = connection.command()
 
@@ -153,7 +202,8 @@ import UVLoop
         await nsqd.stop()
     }
 
-    @Test func `gives channels elsewhere their messages after a restart, too`() async throws {
+    @Test func `dispatches messages to the channels of other brokers after a restart`() async throws
+    {
         let folder = try TemporaryFolder()
         let nsqd = try await start { $0.disk.dataPath = folder.url.path }
         let connection = try lookupd.greet().connection
@@ -175,7 +225,7 @@ import UVLoop
         await next.stop()
     }
 
-    @Test func `hands over without an answer when the time for it is up`() async throws {
+    @Test func `dispatches messages when the channel request times out`() async throws {
         let nsqd = try await start { $0.httpClient.requestTimeout = .milliseconds(200) }
         let connection = try lookupd.greet().connection
         _ = try nsqd.post("/topic/create?topic=first")
@@ -188,7 +238,7 @@ import UVLoop
         await nsqd.stop()
     }
 
-    @Test func `turns to others when it is told to over HTTP`() async throws {
+    @Test func `connects to another nsqlookupd when its addresses change over HTTP`() async throws {
         let nsqd = try await start { $0.lookup.tcpAddresses = [] }
         let path = "/config/nsqlookupd_tcp_addresses"
         let addresses = #"["\#(lookupd.tcp.address)","127.0.0.1:1","nonsense"]"#
@@ -201,7 +251,7 @@ import UVLoop
 
     /// `NSQLOOKUPD` names the program.
     @Test(.enabled(if: ProcessInfo.processInfo.environment["NSQLOOKUPD"] != nil))
-    func `is found through a real one`() async throws {
+    func `is found through a real nsqlookupd`() async throws {
         let program = ProcessInfo.processInfo.environment["NSQLOOKUPD"]!
         let process = try BuiltProcess(
             ["--tcp-address=127.0.0.1:0", "--http-address=127.0.0.1:0"],

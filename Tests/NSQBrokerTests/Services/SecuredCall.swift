@@ -2,16 +2,16 @@ import Glibc
 import TestKit
 import Transport
 
-/// An HTTPS server's end of a connection: takes one request through TLS.
+/// The server side of an HTTPS connection with one request.
 final class SecuredCall {
     private let socket: BlockingSocket
     private let layers: LayeredStream
 
     struct Ended: Error {}
 
-    /// Shakes hands, with a certificate to show.
+    /// Performs the handshake with a certificate.
     ///
-    /// - Throws: if the other side does not trust it.
+    /// - Throws: an error if the peer does not trust the certificate.
     init(on socket: BlockingSocket, as identity: TestCertificates.Identity) throws {
         self.socket = socket
         let options = TLSServerOptions(
@@ -20,7 +20,7 @@ final class SecuredCall {
         while !layers.isEstablished { try receive() }
     }
 
-    /// A request's head, line by line; it has no body.
+    /// Receives the lines of a request's head; the request has no body.
     func receiveRequest() throws -> [String] {
         while !text.hasSuffix("\r\n\r\n") { try receive() }
         return text.split(separator: "\r\n").map(String.init)

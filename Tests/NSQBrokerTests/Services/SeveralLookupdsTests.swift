@@ -14,16 +14,16 @@ import UVLoop
 
     private func start() async throws -> HTTPProbe {
         var options = ServerOptions()
-        // A test may be kept waiting itself.
-        options.lookup.patience = .seconds(300)
+        // A busy machine may delay the test itself.
+        options.lookup.timeout = .seconds(300)
         options.lookup.tcpAddresses = [first, second].map(\.tcp.address.description)
         return try await HTTPProbe.start { $0 = options }
     }
 
-    /// Takes both connections, until it is certain that each is told of what happens and asked about
-    /// a new topic: a command about a change shows that what stands before it was read.
+    /// Accepts both connections, and returns when each is fully registered: a command about a change
+    /// shows that the broker has read the earlier responses.
     ///
-    /// nsqd goes from one to the other, and gives up who does not answer within a second.
+    /// nsqd connects to one after the other, and disconnects after a second without a response.
     private func greetBoth(_ nsqd: HTTPProbe, haveHTTP: Bool) throws -> [LookupConnection] {
         let client = try RawClient(to: nsqd.tcpAddress)
         client.ask("PUB early", body: "play")
@@ -34,14 +34,14 @@ import UVLoop
         }
         client.tell("SUB early own")
         var commands = connections.map { $0.command() }
-        // nsqd may say it once more.
+        // nsqd may repeat the registration.
         if commands.first == "REGISTER early" { commands = connections.map { $0.command() } }
         #expect(commands == ["REGISTER early own", "REGISTER early own"])
         return connections
     }
 
-    /// Subscribes and publishes, which brings a topic into being. nsqd says `OK` only when all whom
-    /// it asks have answered.
+    /// Subscribes and publishes, which creates a topic. nsqd responds `OK` only after all channel
+    /// requests have ended.
     private func use(_ topic: String, of nsqd: HTTPProbe) throws -> RawClient {
         let client = try RawClient(to: nsqd.tcpAddress)
         client.tell("SUB \(topic) own")
@@ -49,7 +49,7 @@ import UVLoop
         return client
     }
 
-    /// The topic has these channels, and each its own copy of the message.
+    /// Expects these channels of the topic, and a copy of the message in each.
     private func expect(_ channels: [String], of topic: String, in nsqd: HTTPProbe) throws {
         let known = try nsqd.topic(topic)?["channels"] as? [[String: Any]] ?? []
         #expect(known.compactMap { $0["channel_name"] as? String } == channels)
@@ -61,7 +61,7 @@ import UVLoop
         }
     }
 
-    @Test func `are each told of every topic and channel`() async throws {
+    @Test func `each receive every topic and channel`() async throws {
         let nsqd = try await start()
         let connections = try greetBoth(nsqd, haveHTTP: false)
         for (request, command) in [
@@ -77,7 +77,7 @@ import UVLoop
         for connection in connections { #expect(connection.socket.receiveAll() == []) }
     }
 
-    @Test func `are all asked at once for the channels of a new topic, which gets all of them`()
+    @Test func `receive concurrent channel requests, and a new topic gets all channels`()
         async throws
     {
         let nsqd = try await start()
@@ -96,7 +96,7 @@ import UVLoop
     }
 
     @Test(arguments: [404, 500])
-    func `are of use when one of them has no answer`(status: Int) async throws {
+    func `provide channels when one of them fails`(status: Int) async throws {
         let nsqd = try await start()
         let connections = try greetBoth(nsqd, haveHTTP: true)
         let client = try use("plays", of: nsqd)
@@ -111,7 +111,7 @@ import UVLoop
         await nsqd.stop()
     }
 
-    @Test func `are told when one of them has gone`() async throws {
+    @Test func `receive changes after one of them has disconnected`() async throws {
         let nsqd = try await start()
         let connections = try greetBoth(nsqd, haveHTTP: false)
         connections[0].socket.end()

@@ -1,5 +1,6 @@
 import Foundation
 import NSQWire
+import TallyBasics
 import TestKit
 import Testing
 import UVLoop
@@ -8,7 +9,7 @@ import UVLoop
 @testable import NSQBroker
 
 /// NSQ, “nsqd”, statsd.
-@Suite struct `What a statsd is told` {
+@Suite struct `A statsd report` {
     private var options = StatsdOptions()
 
     init() { options.sendsMemory = false }
@@ -21,7 +22,7 @@ import UVLoop
     private func statistics(
         _ topic: String = "plays", messages: Int = 0, channels: [String] = []
     ) -> BrokerStatistics {
-        let broker = Broker(at: Moment(monotonic: 0, wall: 1 << 60))
+        let broker = Broker(at: Timestamp(monotonic: 0, wall: 1 << 60))
         broker.createTopic(TopicName(topic)!, at: broker.startedAt)
         for channel in channels {
             _ = broker.createChannel(
@@ -35,7 +36,7 @@ import UVLoop
         return broker.statistics(at: broker.startedAt)
     }
 
-    @Test func `is every number of topics and channels, by host`() {
+    @Test func `contains all counters of topics and channels with the host in the prefix`() {
         var report = StatsdReport(options, host: "a.b-c:4151")
         let told = lines(
             report.datagrams(of: statistics(messages: 2, channels: ["count"]), memory: []))
@@ -55,7 +56,7 @@ import UVLoop
                 ].map { "nsq.a_b-c_4151.\($0)" })
     }
 
-    @Test func `counts from the last time on, and says 0, too`() {
+    @Test func `contains the differences to the previous report, including 0`() {
         var report = StatsdReport(options, host: "h:1")
         _ = report.datagrams(of: statistics(messages: 2), memory: [])
         let more = lines(report.datagrams(of: statistics(messages: 5), memory: []))
@@ -64,7 +65,7 @@ import UVLoop
         #expect(none.contains("nsq.h_1.topic.plays.message_count:0|c"))
     }
 
-    @Test func `fills datagrams with whole lines`() {
+    @Test func `packs whole lines into datagrams`() {
         var options = options
         options.packetBytes = 70
         options.prefix = "n"
@@ -80,7 +81,7 @@ import UVLoop
         #expect(report.datagrams(of: statistics(), memory: []).count == 4)
     }
 
-    @Test func `is memory, too, and nothing ephemeral if so wished`() {
+    @Test func `includes memory and excludes ephemeral topics if configured`() {
         var options = options
         options.sendsMemory = true
         options.excludesEphemeral = true
@@ -96,13 +97,13 @@ import UVLoop
         #expect(none.isEmpty)
     }
 
-    @Test func `comes in datagrams, once in an interval`() async throws {
+    @Test func `is sent in datagrams once per interval`() async throws {
         let statsd = try DatagramReceiver()
         var services = ServerOptions()
         services.addresses.broadcast = "here"
         services.addresses.broadcastHTTPPort = 7
         services.statsd.address = statsd.address.replacing("127.0.0.1", with: "localhost")
-        // Long, or the socket is full of datagrams before a machine with more to do looks at it.
+        // A short interval could fill the socket buffer before a busy machine reads it.
         services.statsd.interval = .seconds(2)
         let nsqd = try await HTTPProbe.start { $0 = services }
         _ = try nsqd.post("/pub?topic=plays", "play")
@@ -114,7 +115,7 @@ import UVLoop
     }
 
     @Test(.ours("an interval of a second at most ends it in a panic"))
-    func `is nothing that the broker waits for, if nobody is there`() async throws {
+    func `does not delay the broker if there is no statsd`() async throws {
         var services = ServerOptions()
         services.statsd.address = "127.0.0.1:1"
         services.statsd.interval = .milliseconds(20)

@@ -12,20 +12,20 @@ import UVLoop
     init() throws { certificates = try TestCertificates() }
 
     private func start(
-        _ change: (inout ServerOptions) -> Void = { _ in }
+        clock: Loop.Clock = .system, _ change: (inout ServerOptions) -> Void = { _ in }
     ) async throws -> HTTPProbe {
         var options = ServerOptions()
         options.tls.certificateFile = certificates.server.certificate
         options.tls.keyFile = certificates.server.key
         change(&options)
-        return try await HTTPProbe.start { $0 = options }
+        return try await HTTPProbe.start(clock: clock) { $0 = options }
     }
 
-    private var wishes: Identify {
-        var wishes = Identify()
-        wishes.featureNegotiation = true
-        wishes.tls = true
-        return wishes
+    private var settings: Identify {
+        var settings = Identify()
+        settings.featureNegotiation = true
+        settings.tls = true
+        return settings
     }
 
     private func trust(as identity: TestCertificates.Identity? = nil) -> TLSClientOptions {
@@ -36,11 +36,11 @@ import UVLoop
         return trust
     }
 
-    /// Whether a client that trusts so may publish.
+    /// Returns `true` if a client with this trust can publish.
     private func mayPublish(on nsqd: HTTPProbe, _ trust: TLSClientOptions) throws -> Bool {
         let client = try LayeredClient(nsqd.tcpAddress.description)
         do {
-            _ = try client.identify(wishes, trusting: trust)
+            _ = try client.identify(settings, trusting: trust)
             try client.publish([1], to: "plays")
             return try client.text() == "OK"
         } catch {
@@ -48,33 +48,33 @@ import UVLoop
         }
     }
 
-    @Test func `is kept beyond the five seconds that there are for the handshake`() async throws {
-        let nsqd = try await start()
+    @Test func `stays connected after the five seconds of the handshake timeout`() async throws {
+        let nsqd = try await start(clock: .manual)
         let client = try LayeredClient(nsqd.tcpAddress.description)
-        var wishes = wishes
-        // A machine with more to do wakes the test late, and a heartbeat is not what it is about.
-        wishes.heartbeatInterval = 60_000
-        _ = try client.identify(wishes, trusting: trust())
-        try await Task.sleep(for: .milliseconds(5_500))
+        var settings = settings
+        // No heartbeat must precede the response.
+        settings.heartbeatInterval = 60_000
+        _ = try client.identify(settings, trusting: trust())
+        try await nsqd.advance(by: .milliseconds(5_500))
         try client.publish([1], to: "plays")
         #expect(try client.text() == "OK")
         await nsqd.stop()
     }
 
-    @Test func `is no older than it may be`() async throws {
+    @Test func `has at least the minimum version`() async throws {
         let nsqd = try await start { $0.tls.minVersion = .tls13 }
         #expect(try mayPublish(on: nsqd, trust()))
         var old = trust()
         old.maxVersion = .tls12
         #expect(try !mayPublish(on: nsqd, old))
         await nsqd.stop()
-        let patient = try await start()
-        #expect(try mayPublish(on: patient, old))
-        await patient.stop()
+        let other = try await start()
+        #expect(try mayPublish(on: other, old))
+        await other.stop()
     }
 
     @Test(arguments: [TLSServerOptions.ClientAuth.require, .requireVerified])
-    func `that asks for certificates is asked of everybody`(
+    func `requires certificates of all clients if configured`(
         policy: TLSServerOptions.ClientAuth
     ) async throws {
         let nsqd = try await start {
@@ -94,14 +94,16 @@ import UVLoop
     }
 
     @Test(arguments: ["deflate", "snappy"])
-    func `is shown with what else a client has asked for`(compression: String) async throws {
+    func `appears in the statistics with the other negotiated settings`(compression: String)
+        async throws
+    {
         let nsqd = try await start()
         let client = try LayeredClient(nsqd.tcpAddress.description)
-        var wishes = wishes
-        wishes.deflate = compression == "deflate"
-        wishes.snappy = compression == "snappy"
-        wishes.sampleRate = 42
-        _ = try client.identify(wishes, trusting: trust())
+        var settings = settings
+        settings.deflate = compression == "deflate"
+        settings.snappy = compression == "snappy"
+        settings.sampleRate = 42
+        _ = try client.identify(settings, trusting: trust())
         try client.send("SUB plays count\n")
         #expect(try client.text() == "OK")
         let stats = (try nsqd.channel("plays", "count")?["clients"] as? [[String: Any]])?.first

@@ -1,0 +1,84 @@
+import TallyBasics
+
+/// Flushes of the message log, and the publish responses that depend on them.
+extension Broker {
+    /// Writes all records since the last flush to the message log. If the flush fails, the
+    /// unwritten messages are removed as if they had not been published, and their publishers
+    /// receive an error. If the flush succeeds, the publishers receive their responses now, or
+    /// after the sync if ``MessageLog/respondsAfterSync`` is `true`.
+    ///
+    /// - Returns: `false` if the flush has failed.
+    @discardableResult
+    func flushLog() -> Bool {
+        let log = context.log
+        guard log.isEnabled, let messageLog = log.messageLog else { return true }
+        for channel in context.pending.drainRecordingChannels() { channel.drainRecords() }
+        let topics = context.pending.drainUnflushedTopics()
+        for topic in topics { topic.appendUnflushed() }
+        guard log.needsFlush else { return true }
+        do throws(MessageLogError) {
+            let number = try messageLog.flush()
+            log.didFlush()
+            for topic in topics { topic.didFlush() }
+            let isSynced = pendingPublishes.didFlush(number)
+            if isSynced || !messageLog.respondsAfterSync {
+                pendingPublishes.complete(upTo: number, nil)
+            }
+            return true
+        } catch {
+            for topic in topics { topic.rollBack() }
+            pendingPublishes.refuse(error)
+            return false
+        }
+    }
+
+    /// Flushes the message log if it does not contain all messages of the topic.
+    func flushLog(ifUnflushed topic: Topic) {
+        if topic.isUnflushed { flushLog() }
+    }
+
+    /// Completes the publishes of a synced flush.
+    ///
+    /// - Parameter number: the number of the last flush whose records are durable.
+    package func didSync(upTo number: UInt64, at now: Timestamp) {
+        context.setTime(now)
+        pendingPublishes.complete(upTo: number, nil)
+    }
+
+    /// Completes the publishes of a flush whose sync has failed with an error: their records may be
+    /// lost.
+    ///
+    /// - Parameter number: the number of the last flush whose sync has failed.
+    package func didFailSync(upTo number: UInt64, _ error: MessageLogError, at now: Timestamp) {
+        context.setTime(now)
+        pendingPublishes.complete(upTo: number, error)
+    }
+
+    /// Calls `completion` once all changes made before this call are as durable as an acknowledged
+    /// publish.
+    ///
+    /// `completion` runs during ``endIteration(at:)`` or ``didSync(upTo:at:)``, and must not call
+    /// the broker. The argument of `completion` is the error of a failed flush or sync.
+    package func whenDurable(_ completion: @escaping (MessageLogError?) -> Void) {
+        guard context.log.messageLog != nil else { return completion(nil) }
+        context.log.requestFlush()
+        pendingPublishes.add(completion)
+    }
+
+    /// Relocates one segment to the end of the message log if this releases disk space.
+    ///
+    /// - Returns: `true` if a segment was relocated, so that another one may follow.
+    func relocateSegment() -> Bool {
+        guard let messageLog = context.log.messageLog else { return false }
+        let neededBytes = topics.values.reduce(0) { $0 + ($1.isDurable ? $1.neededBytes : 0) }
+        guard let serial = messageLog.segmentToRelocate(neededBytes: neededBytes), flushLog() else {
+            return false
+        }
+        for topic in topics.values {
+            guard let segment = topic.segments[serial: serial] else { continue }
+            topic.relocate(segment)
+            return flushLog()
+        }
+        return false
+    }
+}

@@ -1,0 +1,358 @@
+import NSQWire
+import TallyBasics
+
+/// An implementation of NSQ's semantics. A broker executes the commands of clients and fills the
+/// outboxes of their sessions. The broker has no I/O, clock or thread; the caller passes the time.
+///
+/// In each loop iteration, the caller makes any number of calls such as ``receive(_:from:at:)``,
+/// and then calls ``endIteration(at:)``, which delivers messages and returns the sessions with data
+/// to send.
+package final class Broker {
+    package let options: BrokerOptions
+    /// The time at which the broker was started.
+    package let startedAt: Timestamp
+    let context: BrokerContext
+    let pendingPublishes: PendingPublishes
+
+    private(set) var topics: [TopicName: Topic] = [:]
+    private var channelsByNumber: [UInt64: Channel] = [:]
+    private var lastChannelNumber: UInt64 = 0
+    private var sessions: [SessionID: Session] = [:]
+    private var lastSessionID: SessionID = 0
+    private var maintenance = MaintenanceSchedule()
+
+    /// `true` once the broker is stopping and accepts no more messages.
+    package private(set) var isStopping = false
+
+    /// `true` if new topics hold their messages until ``startTopic(_:with:at:)``, because the topic
+    /// may have channels in other brokers that should receive the messages.
+    package var holdsNewTopics = false
+
+    /// Creates a broker.
+    ///
+    /// - Parameter messageLog: the log that stores durable topics and channels; `nil` keeps
+    ///   everything in memory.
+    package init(
+        options: BrokerOptions = BrokerOptions(), messageLog: (any MessageLog)? = nil,
+        at now: Timestamp
+    ) {
+        self.options = options
+        startedAt = now
+        context = BrokerContext(options: options, messageLog: messageLog, now: now)
+        pendingPublishes = PendingPublishes(context)
+    }
+
+    deinit {
+        // Breaks the reference cycles between sessions, channels, topics and the context.
+        context.pending.removeAll()
+        for session in sessions.values {
+            session.unsubscribe()
+            session.releaseTopic()
+        }
+    }
+
+    // MARK: Connections
+
+    /// All connected sessions.
+    var allSessions: some Collection<Session> { sessions.values }
+
+    /// The number of connected clients.
+    package var connectionCount: Int { sessions.count }
+
+    /// Creates the session of a client that has connected.
+    ///
+    /// - Parameters:
+    ///   - address: the client's address, with its port.
+    ///   - host: the client's address, without its port. The host is also the client's name until
+    ///     IDENTIFY.
+    package func connect(from address: String, host: String, at now: Timestamp) -> Session {
+        lastSessionID += 1
+        let session = Session(
+            id: lastSessionID, address: address, host: host, options: options, now: now)
+        sessions[session.id] = session
+        // The timer ends a client that never sends the protocol magic.
+        scheduleHeartbeatTimer(of: session)
+        return session
+    }
+
+    /// Ends the session of a client that has disconnected, and requeues the messages that were in
+    /// flight to the client.
+    package func disconnect(_ session: Session, at now: Timestamp) {
+        context.setTime(now)
+        session.end()
+        session.releaseTopic()
+        guard sessions.removeValue(forKey: session.id) != nil,
+            let channel = session.subscription.channel
+        else { return }
+        channel.removeConsumer(session)
+        if channel.name.isEphemeral, channel.consumers.count == 0, !channel.isDeleted {
+            delete(channel)
+        }
+    }
+
+    /// Executes the complete commands that a client has sent.
+    ///
+    /// - Returns: the number of consumed bytes. The caller passes the remaining bytes again,
+    ///   followed by newly received bytes, once there are at least ``Session/neededBytes`` bytes.
+    package func receive(_ bytes: Bytes, from session: Session, at now: Timestamp) -> Int {
+        context.setTime(now)
+        var offset = 0
+        session.beginInput()
+        while !session.isEnded, !session.isWaiting,
+            parseCommand(bytes, at: &offset, from: session)
+        {}
+        return session.isEnded ? bytes.count : offset
+    }
+
+    /// Parses and executes one command, or a series of consecutive FINs.
+    ///
+    /// - Returns: `false` if the command cannot be executed yet, because it is incomplete or waits
+    ///   for an authorization.
+    private func parseCommand(_ bytes: Bytes, at offset: inout Int, from session: Session) -> Bool {
+        guard session.phase != .awaitingMagic else {
+            return parseMagic(bytes, at: &offset, from: session)
+        }
+        if let channel = session.subscription.channel,
+            channel.finishRun(bytes, at: &offset, by: session) > 0
+        {
+            session.didReceiveData(at: context.now.monotonic)
+        }
+        var end = offset
+        switch CommandLine.next(in: bytes, at: &end) {
+        case .incomplete: return false
+        case .tooLong:
+            closeConnection(of: session, reason: .lineTooLong)
+            return true
+        case .line(let line):
+            session.didReceiveData(at: context.now.monotonic)
+            return execute(line, bytes, &offset, end, session)
+        }
+    }
+
+    /// Parses the protocol magic. A wrong magic ends the session.
+    ///
+    /// - Returns: `false` if the magic is incomplete.
+    private func parseMagic(_ bytes: Bytes, at offset: inout Int, from session: Session) -> Bool {
+        guard bytes.count >= Command.magicBytes else { return false }
+        guard bytes.prefix(Command.magicBytes).elementsEqual(Command.magic.bytes) else {
+            fail(session, ProtocolError(bare: .badProtocol))
+            return true
+        }
+        offset = Command.magicBytes
+        session.didReceiveMagic()
+        session.didReceiveData(at: context.now.monotonic)
+        startHeartbeats(of: session)
+        return true
+    }
+
+    /// Executes one command, and advances `offset` past it.
+    ///
+    /// - Parameters:
+    ///   - offset: the byte offset of the command line in `bytes`.
+    ///   - end: the byte offset after the command line.
+    /// - Returns: `false` if the body is incomplete or the command waits for an authorization.
+    private func execute(
+        _ line: CommandLine, _ bytes: Bytes, _ offset: inout Int, _ end: Int, _ session: Session
+    ) -> Bool {
+        do throws(ProtocolError) {
+            try session.checkIsAllowed(line)
+            var body = BodyReader(bytes: bytes, commandStart: offset, offset: end)
+            guard try execute(line, &body, session) else {
+                session.awaitInput(body.neededBytes)
+                return false
+            }
+            session.didExecuteCommand()
+            offset = body.offset
+        } catch {
+            fail(session, error)
+            offset = end
+        }
+        return true
+    }
+
+    /// Sends an error to the client, and closes the connection afterwards if the error is fatal.
+    func fail(_ session: Session, _ error: ProtocolError) {
+        session.send(Frame.bytes(.error, error.data))
+        if error.isFatal { session.end() }
+        context.events.append(.clientFailed(session.id, error))
+        context.pending.add(session)
+    }
+
+    /// Closes the connection without an error frame.
+    func closeConnection(of session: Session, reason: CloseReason) {
+        session.end()
+        context.events.append(.connectionClosed(session.id, reason: reason))
+        context.pending.add(session)
+    }
+
+    /// Sends a response frame with `data`.
+    func respond(to session: Session, _ data: some Collection<UInt8>) {
+        session.send(Frame.bytes(.response, data))
+        context.pending.add(session)
+    }
+
+    func respondOK(to session: Session) {
+        session.sendOK()
+        context.pending.add(session)
+    }
+
+    // MARK: Time
+
+    /// The time on the monotonic clock, in nanoseconds, at which the caller must call
+    /// ``tick(at:)``; `nil` without a pending timer.
+    package var nextDeadline: Int64? { context.nextDeadline }
+
+    /// Executes the timers that are due.
+    package func tick(at now: Timestamp) {
+        context.setTime(now)
+        while let timer = context.popDueTimer() {
+            switch timer {
+            case .session(let id): sessions[id].map(heartbeatTimerFired)
+            case .channel(let number): channelsByNumber[number]?.timerFired()
+            case .maintenance: runMaintenance()
+            }
+        }
+    }
+
+    private func heartbeatTimerFired(_ session: Session) {
+        session.timerFired()
+        guard session.nextHeartbeatCheck != nil else { return }
+        let now = context.now.monotonic
+        if let reason = session.closeReason(at: now) {
+            return closeConnection(of: session, reason: reason)
+        }
+        if session.isHeartbeatDue(at: now) {
+            respond(to: session, Frame.heartbeat.bytes)
+            session.restartHeartbeats(at: now)
+        }
+        scheduleHeartbeatTimer(of: session)
+    }
+
+    /// Starts heartbeats, or restarts them with a new interval.
+    func startHeartbeats(of session: Session) {
+        session.restartHeartbeats(at: context.now.monotonic)
+        scheduleHeartbeatTimer(of: session)
+    }
+
+    private func scheduleHeartbeatTimer(of session: Session) {
+        guard let deadline = session.nextHeartbeatCheck, session.insertTimer(deadline) else {
+            return
+        }
+        context.schedule(.session(session.id), deadline: deadline)
+    }
+
+    private func runMaintenance() {
+        let now = context.now.monotonic
+        maintenance.begin()
+        if maintenance.shouldReclaim(at: now) {
+            for topic in topics.values { topic.reclaimMemory() }
+        }
+        if maintenance.shouldMarkIdle(at: now) { context.slabs.markIdle() }
+        let hasMoreIdleSlabs = context.slabs.releaseIdle()
+        let hasMoreSegments = relocateSegment()
+        scheduleMaintenance(isUrgent: hasMoreIdleSlabs || hasMoreSegments)
+    }
+
+    /// Schedules maintenance, unless the broker has no message log and no memory to release.
+    private func scheduleMaintenance(isUrgent: Bool = false) {
+        guard context.log.messageLog != nil || !context.slabs.isEmpty,
+            let deadline = maintenance.schedule(isUrgent: isUrgent, at: context.now.monotonic)
+        else { return }
+        context.schedule(.maintenance, deadline: deadline)
+    }
+
+    // MARK: End of a loop iteration
+
+    /// Flushes the message log, and dispatches and delivers messages. At the end of each loop
+    /// iteration, the caller repeats this call until it returns no session.
+    ///
+    /// - Returns: the sessions that have new data to send, or whose connection must be closed.
+    package func endIteration(at now: Timestamp) -> [Session] {
+        context.setTime(now)
+        flushLog()
+        for topic in context.pending.drainTopics() { topic.dispatch() }
+        for channel in context.pending.drainChannels() { channel.deliver() }
+        flushLog()
+        scheduleMaintenance()
+        return context.pending.drainSessions()
+    }
+
+    /// Returns the events since the last call, and removes them.
+    package func drainEvents() -> [BrokerEvent] { context.events.drain() }
+
+    /// Resumes the delivery to a session after its outbox was emptied.
+    package func resumeDelivery(to session: Session) {
+        guard let channel = session.subscription.channel, session.endHoldBack() else { return }
+        context.pending.add(channel)
+    }
+
+    /// Refuses all further messages.
+    package func stop() { isStopping = true }
+
+    /// The size in bytes of all slabs that hold messages (`used`), and of all spare slabs
+    /// (`spare`).
+    package var memoryBytes: (used: Int, spare: Int) {
+        (context.slabs.usedBytes, context.slabs.spareBytes)
+    }
+
+    // MARK: Topics and channels
+
+    /// Returns the topic of this name, and creates it if necessary.
+    func topic(_ name: TopicName) -> Topic {
+        if let topic = topics[name] { return topic }
+        let topic = Topic(name: name, firstOrdinal: context.firstOrdinal(), context)
+        topics[name] = topic
+        if topic.isDurable { context.log.append(.topicCreated(name)) }
+        if holdsNewTopics {
+            topic.holdMessages()
+            if topic.isDurable { context.log.append(.topicHeld(name)) }
+        }
+        context.events.append(.topicCreated(name))
+        return topic
+    }
+
+    /// Returns the channel of this name, and creates it if necessary.
+    func channel(_ name: ChannelName, of topic: Topic) -> Channel {
+        if let channel = topic.channel(name) { return channel }
+        // After the flush, the new channel receives only messages that the topic has not dispatched
+        // yet.
+        flushLog(ifUnflushed: topic)
+        lastChannelNumber += 1
+        let channel = Channel(name: name, number: lastChannelNumber, topic: topic, context)
+        channelsByNumber[channel.number] = channel
+        topic.addChannel(channel)
+        if channel.isDurable { context.log.append(.channelCreated(topic.name, name)) }
+        context.events.append(.channelCreated(topic.name, name))
+        return channel
+    }
+
+    /// Deletes a channel with its messages, and closes the connections of its consumers. Deleting
+    /// the last channel of an ephemeral topic deletes the topic as well.
+    func delete(_ channel: Channel) {
+        let topic = channel.topic
+        flushLog(ifUnflushed: topic)
+        topic.dispatch()
+        remove(channel, of: topic)
+        if topic.name.isEphemeral, topic.channels.isEmpty { delete(topic) }
+    }
+
+    private func remove(_ channel: Channel, of topic: Topic) {
+        topic.removeChannel(channel)
+        channelsByNumber[channel.number] = nil
+        for session in channel.consumers.sessions {
+            closeConnection(of: session, reason: .channelDeleted)
+        }
+        if channel.isDurable { context.log.append(.channelDeleted(topic.name, channel.name)) }
+        context.events.append(.channelDeleted(topic.name, channel.name))
+    }
+
+    /// Deletes a topic with its channels.
+    func delete(_ topic: Topic) {
+        guard topics.removeValue(forKey: topic.name) != nil else { return }
+        flushLog(ifUnflushed: topic)
+        for channel in topic.sortedChannels { remove(channel, of: topic) }
+        topic.delete()
+        if topic.isDurable { context.log.append(.topicDeleted(topic.name)) }
+        context.events.append(.topicDeleted(topic.name))
+    }
+}

@@ -1,0 +1,263 @@
+import NSQWire
+import TallyBasics
+
+/// A channel: one copy of a topic's message stream, which the channel's consumers share. The
+/// channel delivers each message to one consumer.
+///
+/// A message is ahead of the cursor (``ChannelCursor``), or in flight, waiting for a redelivery or
+/// deferred (``DeliveryTracker``), or settled (``ChannelSegment``).
+package final class Channel: PendingItem {
+    package let name: ChannelName
+    /// A number that distinguishes this channel from a deleted channel with the same name.
+    let number: UInt64
+    /// The topic, which owns this channel.
+    unowned let topic: Topic
+    let context: BrokerContext
+    /// The distribution of message latencies; `nil` if they are not measured.
+    let latency: LatencyWindow?
+    var pendingMark = PendingMark()
+
+    let consumers = ConsumerRotation()
+    let segments = ChannelSegmentTable()
+    let cursor = ChannelCursor()
+    let deliveries = DeliveryTracker()
+    /// The records that are not in the message log yet; `nil` if the channel is not durable.
+    private let log: ChannelLogBuffer?
+    private var timers = PendingTimers()
+
+    private(set) var isPaused = false
+    private(set) var isDeleted = false
+    /// The number of messages that the channel received since the broker's start.
+    private(set) var messageCount = 0
+
+    init(name: ChannelName, number: UInt64, topic: Topic, _ context: BrokerContext) {
+        self.name = name
+        self.number = number
+        self.topic = topic
+        self.context = context
+        latency =
+            context.options.latencyPercentiles.isEmpty
+            ? nil
+            : LatencyWindow(length: context.options.latencyWindow, at: context.now.monotonic)
+        log = topic.isDurable && !name.isEphemeral ? ChannelLogBuffer() : nil
+    }
+
+    /// `true` if the message log contains the channel's state.
+    var isDurable: Bool { log != nil }
+
+    /// The number of messages that can be delivered now: those ahead of the cursor and those that
+    /// wait for a redelivery.
+    var depth: Int { cursor.depth + deliveries.waitingCount }
+
+    /// Pauses the channel if `isPaused` is `true`, and unpauses it otherwise.
+    func pause(_ isPaused: Bool) {
+        self.isPaused = isPaused
+        context.pending.add(self)
+    }
+
+    // MARK: Incoming messages
+
+    /// Accepts dispatched messages. An ephemeral channel discards the messages that exceed its
+    /// queue.
+    func accept(_ ordinals: Range<Int>) {
+        messageCount += ordinals.count
+        var accepted = ordinals
+        if name.isEphemeral {
+            accepted = ordinals.prefix(max(0, context.options.memoryQueueSize - depth))
+            discard(accepted.upperBound..<ordinals.upperBound)
+        }
+        guard !accepted.isEmpty else { return }
+        cursor.append(accepted)
+        context.pending.add(self)
+    }
+
+    /// Accepts one deferred message.
+    ///
+    /// - Parameters:
+    ///   - index: the message's index in `segment`.
+    ///   - deadline: the time of the message's delivery on the monotonic clock, in nanoseconds.
+    func accept(_ segment: Segment, _ index: Int, deferredUntil deadline: Int64) {
+        guard let number = segments.number(serial: segment.serial) else { return }
+        messageCount += 1
+        let id =
+            context.log.isReplaying
+            ? deliveries.recoverDeferred(index: index, segmentNumber: number, until: deadline)
+            : deliveries.addDeferred(index: index, segmentNumber: number, until: deadline)
+        segments[number]!.setState(id, of: index)
+        context.pending.add(self)
+    }
+
+    /// Settles dispatched messages that the channel does not receive.
+    ///
+    /// - Parameter ordinals: the last ordinals that the topic has assigned.
+    func discard(_ ordinals: Range<Int>) {
+        for number in segments.numbers.reversed() {
+            guard let segment = segments[number]?.segment, !segment.isDeferred else { continue }
+            guard segment.endOrdinal > ordinals.lowerBound else { break }
+            let overlap = segment.ordinals.clamped(to: ordinals)
+            if !overlap.isEmpty { settle(overlap.count, in: number) }
+        }
+    }
+
+    /// Settles one deferred message that the channel does not receive.
+    func discardDeferred(in segment: Segment) {
+        segments.number(serial: segment.serial).map { settle(1, in: $0) }
+    }
+
+    /// Resets ``messageCount``, which must not count recovered messages.
+    func endRecoveryOfCounts() { messageCount = 0 }
+
+    // MARK: Segments
+
+    func didCompact(_ segment: Segment) { segments[segment]?.compact() }
+
+    func releaseIfDone(_ segment: Segment) {
+        segments.number(serial: segment.serial).map { releaseIfDone($0) }
+    }
+
+    /// Releases the segment with the number `number` if the channel no longer needs it.
+    func releaseIfDone(_ number: Int) {
+        if let segment = segments.removeIfDone(number) { topic.release(segment) }
+    }
+
+    /// Settles `count` messages of the segment with the number `number`, and releases the segment
+    /// if the channel no longer needs it.
+    func settle(_ count: Int, in number: Int) {
+        if let segment = segments.settle(count, in: number) { topic.release(segment) }
+    }
+
+    /// Settles one message that has no delivery.
+    func settleMessage(_ index: Int, in number: Int) {
+        let segment = segments[number]!
+        segment.setState(ChannelSegment.settled, of: index)
+        recordFinished(index..<index + 1, of: segment.segment)
+        settle(1, in: number)
+    }
+
+    /// Returns the indexes of a segment's messages that have a delivery in this channel.
+    ///
+    /// - Parameters:
+    ///   - segment: the segment to search.
+    ///   - limit: the maximum number of indexes.
+    /// - Returns: `nil` if the channel has more than `limit` unfinished messages in the segment, or
+    ///   if some of them are ahead of the cursor.
+    func unfinished(in segment: Segment, atMost limit: Int) -> [Int]? {
+        guard let channelSegment = segments[segment] else { return [] }
+        guard channelSegment.unsettledCount <= limit else { return nil }
+        let indexes = channelSegment.deliveredIndexes
+        return indexes.count == channelSegment.unsettledCount ? indexes : nil
+    }
+
+    /// Returns `true` if the channel has not started to deliver the segment's messages and the
+    /// first of them is not the next message of the cursor, or if it does not need the segment.
+    func isFarFrom(_ segment: Segment) -> Bool {
+        guard let channelSegment = segments[segment] else { return true }
+        guard channelSegment.isUntouched else { return false }
+        guard let next = cursor.ahead.first?.lowerBound else { return true }
+        return !segment.ordinals.contains(next)
+    }
+
+    /// Marks unreadable messages as settled, so that the channel no longer waits for them. This
+    /// method does so for messages that are ahead of the cursor. An unreadable message that has a
+    /// delivery, as each deferred message has, is settled when it is redelivered.
+    ///
+    /// - Parameter indexes: the indexes of the unreadable messages in `segment`.
+    func lose(_ indexes: Range<Int>, of segment: Segment) {
+        guard !segment.isDeferred, let number = segments.number(serial: segment.serial),
+            let channelSegment = segments[number]
+        else { return }
+        let ordinals =
+            segment.firstOrdinal + indexes.lowerBound..<segment.firstOrdinal + indexes.upperBound
+        for index in cursor.remove(ordinals).joined().map({ $0 - segment.firstOrdinal })
+        where channelSegment.state(of: index) == ChannelSegment.untouched {
+            channelSegment.setState(ChannelSegment.settled, of: index)
+            recordFinished(index..<index + 1, of: segment)
+            channelSegment.settle(1)
+        }
+        releaseIfDone(number)
+    }
+
+    /// Discards all messages.
+    func empty() {
+        for segment in segments.removeAll() { topic.release(segment) }
+        cursor.removeAll()
+        deliveries.removeAll()
+        for session in consumers.sessions { session.didEmptyChannel() }
+        topic.addSegments(to: self)
+        context.pending.add(self)
+    }
+
+    func delete() {
+        isDeleted = true
+        for segment in segments.removeAll() { topic.release(segment) }
+    }
+
+    // MARK: Timers
+
+    func timerFired() {
+        timers.removeFired()
+        let now = context.now.monotonic
+        deliveries.queueDueDeferred(at: now, behind: cursor.acceptedCount)
+        while let slot = deliveries.reclaimTimedOut(at: now, behind: cursor.acceptedCount) {
+            let session = consumers[slot]
+            precondition(session != nil, "a consumer that leaves has no messages in flight")
+            session!.didReclaim()
+        }
+        context.pending.add(self)
+    }
+
+    /// Schedules the channel's timer for the earliest deadline of a message in flight or deferred.
+    func scheduleTimer() {
+        if let deadline = deliveries.nextCheck { scheduleTimer(deadline) }
+    }
+
+    func scheduleTimer(_ deadline: Int64) {
+        guard timers.insert(deadline) else { return }
+        context.schedule(.channel(number), deadline: deadline)
+    }
+
+    // MARK: Log records
+
+    @inline(__always)
+    func recordDelivered(_ indexes: Range<Int>, of segment: Segment) {
+        openLog()?.appendDelivered(indexes, of: segment.serial)
+    }
+
+    @inline(__always)
+    func recordFinished(_ indexes: Range<Int>, of segment: Segment) {
+        openLog()?.appendFinished(indexes, of: segment.serial)
+    }
+
+    /// Records the messages that a series of plain FINs has finished.
+    ///
+    /// - Parameter commands: the bytes of the FIN commands.
+    func recordFinished(_ commands: Bytes) { openLog()?.appendFinished(commands) }
+
+    /// Records the number of attempts of a delivery, and its deferral.
+    ///
+    /// - Parameters:
+    ///   - id: the ID of the delivery.
+    ///   - deadline: the end of the deferral on the wall clock, in nanoseconds; 0 without a
+    ///     deferral.
+    func recordUpdated(_ id: Int32, deferredUntil deadline: Int64) {
+        guard let log = openLog() else { return }
+        let delivery = deliveries[id]
+        log.appendUpdated(
+            DeliveryRecord(
+                serial: segments[delivery.segmentNumber]!.segment.serial,
+                index: Int(delivery.index), attempts: delivery.attempts, due: deadline))
+    }
+
+    /// Returns the buffer for log records. Adds the channel to the pending work if the buffer is
+    /// empty.
+    private func openLog() -> ChannelLogBuffer? {
+        if let log, log.isEmpty { context.pending.addRecording(self) }
+        return log
+    }
+
+    /// Moves the buffered records to the message log. The records of a deleted channel are
+    /// discarded.
+    func drainRecords() {
+        if isDeleted { log?.removeAll() } else { log?.drain(to: context.log, topic.name, name) }
+    }
+}

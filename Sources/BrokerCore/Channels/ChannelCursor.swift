@@ -1,0 +1,84 @@
+import DequeModule
+import TallyBasics
+
+/// The position of a channel in its topic's message stream.
+final class ChannelCursor {
+    /// The ordinals of the messages that the channel has not delivered yet. Usually there is a
+    /// single range, which ends at the last dispatched message; messages that a full ephemeral
+    /// channel discarded leave gaps.
+    private(set) var ahead = Deque<Range<Int>>()
+    /// The first range of ``ahead``, which must not be empty.
+    var firstRange: Range<Int> { ahead[0] }
+
+    private var segmentNumber = 0
+
+    /// The number of accepted messages since the last restart of the cursor. A requeued message
+    /// stores this count as its position in the queue.
+    private(set) var acceptedCount: Int64 = 0
+    /// The number of accepted messages that the cursor has passed.
+    private(set) var passedCount: Int64 = 0
+
+    /// The number of messages ahead of the cursor.
+    var depth: Int { Int(acceptedCount - passedCount) }
+
+    func append(_ ordinals: Range<Int>) {
+        acceptedCount += Int64(ordinals.count)
+        if let last = ahead.indices.last, ahead[last].upperBound == ordinals.lowerBound {
+            ahead[last] = ahead[last].lowerBound..<ordinals.upperBound
+        } else {
+            ahead.append(ordinals)
+        }
+    }
+
+    /// Advances the cursor to `ordinal`, which is in the first range or at its end.
+    func advance(to ordinal: Int) {
+        let range = ahead[0]
+        passedCount += Int64(ordinal - range.lowerBound)
+        if ordinal == range.upperBound {
+            ahead.removeFirst()
+        } else {
+            ahead[0] = ordinal..<range.upperBound
+        }
+    }
+
+    /// Returns the segment of the first message ahead of the cursor, with the segment's number in
+    /// `table`.
+    func locate(in table: ChannelSegmentTable) -> (number: Int, segment: ChannelSegment) {
+        let ordinal = ahead[0].lowerBound
+        var number = max(segmentNumber, table.firstNumber)
+        while true {
+            if let found = table[number], !found.segment.isDeferred,
+                ordinal < found.segment.endOrdinal
+            {
+                segmentNumber = number
+                return (number, found)
+            }
+            number += 1
+        }
+    }
+
+    /// Removes lost messages.
+    ///
+    /// - Returns: the ordinals in `lost` that were ahead of the cursor.
+    func remove(_ lost: Range<Int>) -> [Range<Int>] {
+        let removed = ahead.remove(lost)
+        acceptedCount -= removed.reduce(0) { $0 + Int64($1.count) }
+        return removed
+    }
+
+    /// Discards all messages ahead of the cursor.
+    func removeAll() {
+        ahead.removeAll()
+        passedCount = acceptedCount
+    }
+
+    /// Replaces the messages ahead of the cursor after recovery.
+    ///
+    /// - Parameter ranges: the ordinals of the messages, in ascending order.
+    func restart(at ranges: Deque<Range<Int>>) {
+        ahead = ranges
+        passedCount = 0
+        acceptedCount = ranges.reduce(0) { $0 + Int64($1.count) }
+        segmentNumber = 0
+    }
+}

@@ -1,0 +1,88 @@
+import DequeModule
+import NSQWire
+
+/// Publishes whose responses wait for a flush or a sync of the message log.
+final class PendingPublishes {
+    private let context: BrokerContext
+    /// The sessions with pending publish responses.
+    private var sessions: [Session] = []
+    /// The sessions with publishes since the last flush.
+    private var unflushedSessions: [Session] = []
+    // INVARIANT: the flush numbers of the waiters are ascending.
+    private var waiters = Deque<Waiter>()
+    private var unflushedWaiterCount = 0
+    /// The number of the last synced flush.
+    private var lastSynced: UInt64 = 0
+
+    private struct Waiter {
+        var flush: UInt64
+        var completion: (MessageLogError?) -> Void
+    }
+
+    init(_ context: BrokerContext) { self.context = context }
+
+    /// Adds a publish whose response is sent after the next flush.
+    func add(_ verb: Verb, by session: Session) {
+        if !session.hasPendingResponses { sessions.append(session) }
+        if !session.hasUnflushedPublishes { unflushedSessions.append(session) }
+        session.sendAfterFlush(verb)
+    }
+
+    /// Adds a completion handler that is called after the next flush.
+    func add(_ completion: @escaping (MessageLogError?) -> Void) {
+        waiters.append(Waiter(flush: PendingResponses.nextFlush, completion: completion))
+        unflushedWaiterCount += 1
+    }
+
+    /// Assigns a number to the publishes and completion handlers of a successful flush.
+    ///
+    /// - Parameter number: the number of the flush.
+    /// - Returns: `true` if the flush is already synced, because the flush had nothing to write.
+    func didFlush(_ number: UInt64) -> Bool {
+        for session in unflushedSessions { session.didFlush(number) }
+        unflushedSessions.removeAll(keepingCapacity: true)
+        for index in waiters.indices.suffix(unflushedWaiterCount) { waiters[index].flush = number }
+        unflushedWaiterCount = 0
+        return number <= lastSynced
+    }
+
+    /// Sends the responses to all publishes up to a flush, and calls the completion handlers.
+    ///
+    /// - Parameters:
+    ///   - number: the number of the last completed flush.
+    ///   - failure: the error of the flushes; `nil` if they succeeded.
+    func complete(upTo number: UInt64, _ failure: MessageLogError?) {
+        if failure == nil { lastSynced = max(lastSynced, number) }
+        complete(sessions) { $0.sendResponses(upTo: number, failure) }
+        completeWaiters(waiters.prefix { $0.flush <= number }.count, failure)
+    }
+
+    /// Refuses the publishes of a failed flush, and calls its completion handlers with the error.
+    func refuse(_ failure: MessageLogError) {
+        complete(unflushedSessions) { $0.refusePublishes(failure) }
+        unflushedSessions.removeAll(keepingCapacity: true)
+        let unflushed = Array(waiters.suffix(unflushedWaiterCount))
+        waiters.removeLast(unflushedWaiterCount)
+        unflushedWaiterCount = 0
+        for waiter in unflushed { waiter.completion(failure) }
+    }
+
+    private func complete(_ sessions: [Session], _ sendResponses: (Session) -> ProtocolError?) {
+        for session in sessions {
+            let byteCount = session.outbox.byteCount
+            if let error = sendResponses(session) {
+                context.events.append(.clientFailed(session.id, error))
+            }
+            // A session without new output is not added, because the server calls
+            // `endIteration(at:)` until it returns no session.
+            if session.outbox.byteCount > byteCount { context.pending.add(session) }
+        }
+        self.sessions.removeAll { !$0.hasPendingResponses }
+    }
+
+    private func completeWaiters(_ count: Int, _ failure: MessageLogError?) {
+        let due = Array(waiters.prefix(count))
+        waiters.removeFirst(count)
+        for waiter in due { waiter.completion(failure) }
+    }
+}

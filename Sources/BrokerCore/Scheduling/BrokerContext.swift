@@ -1,0 +1,87 @@
+import NSQWire
+import TallyBasics
+
+/// The state that the topics, channels and sessions of one broker share: the current time, the
+/// options, the log, the timers and the pending work.
+final class BrokerContext {
+    let options: BrokerOptions
+    let slabs: SlabPool
+    let log: LogWriter
+    let pending = PendingWork()
+    let events = EventBuffer()
+    /// The time that the caller has passed to the current call.
+    private(set) var now: Timestamp
+    private var timers = DeadlineQueue<BrokerTimer>()
+    private var random: SplitMix64
+    private var lastSerial: UInt64 = 0
+
+    init(options: BrokerOptions, messageLog: (any MessageLog)?, now: Timestamp) {
+        self.options = options
+        slabs = SlabPool(maxSpareBytes: options.maxSpareBytes)
+        log = LogWriter(messageLog)
+        self.now = now
+        random = SplitMix64(seed: options.seed)
+    }
+
+    func setTime(_ now: Timestamp) { self.now = now }
+
+    /// Returns the time on the monotonic clock at which the wall clock reaches `wall`, if neither
+    /// clock jumps. Both times are in nanoseconds.
+    func monotonic(atWall wall: Int64) -> Int64 {
+        now.monotonic.addingSaturated(wall.subtractingSaturated(now.wall))
+    }
+
+    /// Returns the time on the wall clock when the monotonic clock reaches `monotonic`, if neither
+    /// clock jumps. Both times are in nanoseconds.
+    func wall(atMonotonic monotonic: Int64) -> Int64 {
+        now.wall.addingSaturated(monotonic.subtractingSaturated(now.monotonic))
+    }
+
+    // MARK: Timers
+
+    var timerCount: Int { timers.count }
+    var nextDeadline: Int64? { timers.nextDeadline }
+
+    /// Schedules a timer.
+    ///
+    /// - Parameter deadline: the timer's time on the monotonic clock, in nanoseconds.
+    func schedule(_ timer: BrokerTimer, deadline: Int64) {
+        timers.insert(timer, deadline: deadline)
+    }
+
+    func popDueTimer() -> BrokerTimer? { timers.popDue(at: now.monotonic) }
+
+    // MARK: Serial numbers of segments
+
+    /// Returns the serial number of a new segment. The number is greater than all earlier serial
+    /// numbers, and at least the wall clock time in units of 2^16 nanoseconds.
+    func nextSerial() -> UInt64 {
+        lastSerial = max(lastSerial + 1, UInt64(clamping: now.wall) >> 16)
+        return lastSerial
+    }
+
+    /// Makes all new serial numbers greater than that of a recovered segment.
+    func reserveSerial(_ serial: UInt64) { lastSerial = max(lastSerial, serial) }
+
+    /// Returns the first ordinal of a new topic.
+    ///
+    /// With a message log, the ordinal derives from the wall clock, so that it is greater than all
+    /// ordinals of a deleted topic with the same name. During recovery the first ordinal is 0,
+    /// because the recovered messages supply the ordinals.
+    func firstOrdinal() -> Int {
+        log.isEnabled ? Int(clamping: nextSerial() << 16) : 0
+    }
+
+    // MARK: Sampling
+
+    /// Returns a random number from 0 to 99.
+    func randomPercent() -> Int { Int(random.next() % 100) }
+}
+
+/// The purpose of a timer.
+enum BrokerTimer {
+    case session(SessionID)
+    /// A timer of a channel, with the channel's number.
+    case channel(UInt64)
+    case maintenance
+}

@@ -1,0 +1,62 @@
+import HeapModule
+
+/// A priority queue of elements by deadline. Elements with the same deadline keep the order of
+/// their insertion.
+///
+/// An element stays in the queue until its deadline. The caller must therefore check that a due
+/// element is still valid.
+struct DeadlineQueue<Element> {
+    private struct Entry: Comparable {
+        var deadline: Int64
+        var number: Int
+        var element: Element
+
+        static func < (one: Entry, other: Entry) -> Bool {
+            (one.deadline, one.number) < (other.deadline, other.number)
+        }
+        static func == (one: Entry, other: Entry) -> Bool { one.number == other.number }
+    }
+
+    private var heap = Heap<Entry>()
+    private var insertedCount = 0
+
+    var count: Int { heap.count }
+    var nextDeadline: Int64? { heap.min?.deadline }
+
+    /// The element with the earliest deadline.
+    var first: (element: Element, deadline: Int64)? { heap.min.map { ($0.element, $0.deadline) } }
+
+    mutating func insert(_ element: Element, deadline: Int64) {
+        insertedCount += 1
+        heap.insert(Entry(deadline: deadline, number: insertedCount, element: element))
+    }
+
+    /// Removes and returns the earliest element if its deadline has passed.
+    mutating func popDue(at now: Int64) -> Element? {
+        guard let first = heap.min, first.deadline <= now else { return nil }
+        return heap.removeMin().element
+    }
+
+    mutating func removeAll() { heap = Heap() }
+}
+
+/// The deadlines of one session's or channel's scheduled timers that have not fired.
+///
+/// A timer is scheduled only if it is earlier than all pending timers. Without this rule, the timer
+/// queue would collect thousands of superfluous entries with late deadlines.
+struct PendingTimers {
+    // INVARIANT: the deadlines are strictly descending, so that the last one is the earliest.
+    private var deadlines: [Int64] = []
+
+    /// Adds a deadline if it is earlier than all pending ones.
+    ///
+    /// - Returns: `true` if the caller must schedule a timer for `deadline`.
+    mutating func insert(_ deadline: Int64) -> Bool {
+        guard deadline < deadlines.last ?? .max else { return false }
+        deadlines.append(deadline)
+        return true
+    }
+
+    /// Removes the timer that has fired.
+    mutating func removeFired() { deadlines.removeLast() }
+}

@@ -1,0 +1,76 @@
+/// The sessions, channels and topics that one loop iteration has changed.
+///
+/// A command only adds objects to these lists. At the end of the iteration, the broker processes
+/// each object once, so that all messages for a connection are sent with one write.
+final class PendingWork {
+    /// Sessions that have data to send, or whose connection must be closed.
+    private var sessions = PendingList<Session>()
+    /// Channels that may have messages to deliver.
+    private var channels = PendingList<Channel>()
+    /// Topics that may have messages to dispatch.
+    private var topics = PendingList<Topic>()
+    private var recordingChannels: [Channel] = []
+    private var unflushedTopics: [Topic] = []
+
+    func add(_ session: Session) { sessions.insert(session) }
+
+    @inline(__always)
+    func add(_ channel: Channel) { channels.insert(channel) }
+
+    @inline(__always)
+    func add(_ topic: Topic) { topics.insert(topic) }
+
+    /// Adds a channel with buffered log records. The caller adds each channel only once.
+    func addRecording(_ channel: Channel) { recordingChannels.append(channel) }
+
+    /// Adds a topic whose messages are not in the message log yet. The caller adds each topic only
+    /// once.
+    func addUnflushed(_ topic: Topic) { unflushedTopics.append(topic) }
+
+    func drainSessions() -> [Session] { sessions.drain() }
+    func drainChannels() -> [Channel] { channels.drain() }
+    func drainTopics() -> [Topic] { topics.drain() }
+
+    func drainRecordingChannels() -> [Channel] {
+        defer { recordingChannels.removeAll(keepingCapacity: true) }
+        return recordingChannels
+    }
+
+    func drainUnflushedTopics() -> [Topic] {
+        defer { unflushedTopics.removeAll(keepingCapacity: true) }
+        return unflushedTopics
+    }
+
+    func removeAll() {
+        _ = (drainSessions(), drainChannels(), drainTopics())
+        _ = (drainRecordingChannels(), drainUnflushedTopics())
+    }
+}
+
+/// An object that can be in a ``PendingList``.
+protocol PendingItem: AnyObject {
+    var pendingMark: PendingMark { get set }
+}
+
+/// A mark on an object that is in a ``PendingList``. Only the list changes the mark.
+struct PendingMark {
+    fileprivate var isSet = false
+}
+
+/// A list of objects without duplicates.
+struct PendingList<Item: PendingItem> {
+    private var items: [Item] = []
+
+    @inline(__always)
+    mutating func insert(_ item: Item) {
+        guard !item.pendingMark.isSet else { return }
+        item.pendingMark.isSet = true
+        items.append(item)
+    }
+
+    mutating func drain() -> [Item] {
+        defer { items.removeAll(keepingCapacity: true) }
+        for item in items { item.pendingMark.isSet = false }
+        return items
+    }
+}

@@ -1,0 +1,91 @@
+import DequeModule
+import TallyBasics
+
+/// Recovery of a topic from the message log.
+///
+/// Segments are not sealed or released before ``endRecovery()``, because relocated messages follow
+/// the records of their deliveries in the log.
+extension Topic {
+    func recover(_ messages: RecoveredMessages) {
+        let (segment, isNew) = segments.recovered(messages, context.slabs)
+        if isNew {
+            for channel in channels { channel.addRecovered(segment) }
+        }
+        let found = segment.recover(messages.run.indexes, byteCount: messages.byteCount)
+        guard !found.isEmpty else { return }
+        switch messages.kind {
+        case .published: recoverPublished(upTo: segment.endOrdinal)
+        case .relocated(let dispatchedEnd):
+            recoverRelocated(found, of: segment, dispatchedEnd: dispatchedEnd)
+        case .deferred(let deadlines), .relocatedDeferred(let deadlines):
+            for index in found.joined() {
+                let position = index - messages.run.first
+                guard position < deadlines.count, deadlines[position] != 0 else { continue }
+                let deadline = deadlines[position]
+                undispatched.addDeferred(segment, index, until: context.monotonic(atWall: deadline))
+            }
+            dispatch()
+        }
+    }
+
+    private func recoverRelocated(
+        _ found: [Range<Int>], of segment: Segment, dispatchedEnd: Int
+    ) {
+        undispatched.recoverDispatched(upTo: min(segment.endOrdinal, dispatchedEnd))
+        for indexes in found {
+            let first = segment.firstOrdinal + indexes.lowerBound
+            let end = min(segment.firstOrdinal + indexes.upperBound, dispatchedEnd)
+            for channel in channels where first < end { channel.accept(first..<end) }
+        }
+        recoverPublished(upTo: segment.endOrdinal)
+    }
+
+    private func recoverPublished(upTo end: Int) {
+        undispatched.recoverPublished(upTo: end)
+        log?.recoverPublished(upTo: undispatched.publishedEnd)
+        dispatch()
+    }
+
+    /// Replays a dispatch to channels that are not durable: these channels had received all
+    /// messages of the topic.
+    func recoverDispatched() {
+        undispatched.recoverDispatched(upTo: undispatched.publishedEnd)
+        _ = undispatched.removeDeferred(first: undispatched.deferred.count)
+    }
+
+    /// Dispatches deferred messages for which a channel has a record, and all earlier deferred
+    /// messages.
+    ///
+    /// - Parameter indexes: the indexes of the messages in `segment`.
+    func dispatchRecoveredDeferred(_ indexes: Range<Int>, in segment: Segment) {
+        let last = undispatched.deferred.lastIndex {
+            $0.segment === segment && indexes.contains($0.index)
+        }
+        if let last { dispatch(undispatched.removeDeferred(first: last + 1)) }
+    }
+
+    /// Ends the recovery: dispatches messages, seals all segments and counts lost messages.
+    func endRecovery() {
+        dispatch()
+        let ordinals = undispatched.ordinals
+        undispatched.setLostCount(ordinals.count - foundCount(in: ordinals))
+        for segment in segments.all { segment.seal() }
+        for channel in channels { channel.endRecovery() }
+        for segment in segments.all {
+            segment.endRecovery()
+            removeIfUnneeded(segment)
+        }
+    }
+
+    /// Returns the number of ordinals for which recovery has found a message.
+    private func foundCount(in ordinals: Range<Int>) -> Int {
+        segments.all.lazy.filter { !$0.isDeferred }.reduce(0) { sum, segment in
+            let shared = segment.ordinals.clamped(to: ordinals)
+            guard !shared.isEmpty else { return sum }
+            let indexes =
+                shared.lowerBound - segment.firstOrdinal..<shared.upperBound - segment.firstOrdinal
+            return sum + indexes.count
+                - segment.missing.reduce(0) { $0 + $1.clamped(to: indexes).count }
+        }
+    }
+}

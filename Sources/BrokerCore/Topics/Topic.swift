@@ -1,0 +1,302 @@
+import DequeModule
+import NSQWire
+import TallyBasics
+
+/// A stream of messages. The topic owns the segments that contain the messages; each of its
+/// channels reads the segments with its own cursor.
+///
+/// Messages are undispatched (``UndispatchedMessages``) until the end of the loop iteration, and as
+/// long as the topic is paused or has no channel. Deferred messages are stored in separate
+/// segments, so that the ordinals in the other segments have no gaps.
+package final class Topic: PendingItem {
+    package let name: TopicName
+    private let nameBytes: [UInt8]
+    private let isEphemeral: Bool
+    let context: BrokerContext
+    var pendingMark = PendingMark()
+
+    let segments = TopicSegments()
+    let undispatched: UndispatchedMessages
+    /// The topic's part of the message log; `nil` if the topic is not durable.
+    let log: DurableTopicLog?
+    private var channelTable = TopicChannels()
+    /// `true` if the message log does not contain all messages of the durable topic.
+    private(set) var isUnflushed = false
+
+    private(set) var isPaused = false
+    private(set) var isDeleted = false
+    /// `true` if the topic holds its messages until its channels in other brokers are known.
+    private(set) var awaitsChannels = false
+    private(set) var counts = MessageCounts()
+
+    /// Creates an empty topic.
+    ///
+    /// - Parameter firstOrdinal: the ordinal of the first message, which must be greater than all
+    ///   ordinals of a deleted topic with the same name, because the log may have lost the deletion
+    ///   but not the messages.
+    init(name: TopicName, firstOrdinal: Int, _ context: BrokerContext) {
+        self.name = name
+        self.context = context
+        nameBytes = Array(name.text.utf8)
+        isEphemeral = name.isEphemeral
+        undispatched = UndispatchedMessages(firstOrdinal: firstOrdinal)
+        log = (name.isEphemeral ? nil : context.log.messageLog).map {
+            DurableTopicLog(
+                topic: name, messageLog: $0, firstOrdinal: firstOrdinal, context)
+        }
+    }
+
+    /// `true` if the message log contains the topic's messages.
+    var isDurable: Bool { log != nil }
+
+    /// The number of messages that were not dispatched yet.
+    var depth: Int { undispatched.count }
+
+    /// The slab size of all messages published since the broker's start, in bytes.
+    private var storedBytes: Int {
+        counts.bytes + counts.messages * Segment.byteCount(bodyBytes: 0)
+    }
+
+    /// Returns `true` if `bytes` are the UTF-8 bytes of the topic's name.
+    @inline(__always)
+    func isNamed(_ bytes: Bytes) -> Bool { bytes.elementsEqual(nameBytes) }
+
+    // MARK: Channels
+
+    /// The topic's channels, in no particular order.
+    var channels: [Channel] { channelTable.all }
+
+    /// The topic's channels in the order of their names.
+    var sortedChannels: [Channel] { channelTable.sorted }
+
+    /// `true` if the message log contains the state of at least one channel.
+    var hasDurableChannel: Bool { channelTable.containsDurable }
+
+    func channel(_ name: ChannelName) -> Channel? { channelTable[name] }
+
+    /// Adds a channel. The first channel receives all messages that the topic holds. A later
+    /// channel receives only messages published after its creation.
+    func addChannel(_ channel: Channel) {
+        dispatch()
+        channelTable.insert(channel)
+        addSegments(to: channel)
+        context.pending.add(self)
+    }
+
+    func removeChannel(_ channel: Channel) {
+        channelTable.remove(channel)
+        channel.delete()
+    }
+
+    // MARK: Publishing
+
+    /// Publishes one message.
+    func publish(_ body: Bytes) {
+        count(1, bytes: body.count)
+        guard capacity(for: 1) > 0 else { return }
+        let timestamp = context.now.wall
+        if segments.tail?.append(body, timestampNanoseconds: timestamp) != true {
+            roll(forBodyBytes: body.count).append(body, timestampNanoseconds: timestamp)
+        }
+        undispatched.didPublish(upTo: segments.tail!.endOrdinal)
+    }
+
+    /// Publishes `count` messages of an MPUB body, whose sizes have been checked.
+    func publish(_ count: Int, from batch: Bytes) {
+        self.count(count, bytes: batch.count - 4 * count)
+        var offset = 0
+        var left = capacity(for: count)
+        while left > 0 {
+            if let tail = segments.tail {
+                tail.append(
+                    from: batch, at: &offset, left: &left, timestampNanoseconds: context.now.wall)
+                undispatched.didPublish(upTo: tail.endOrdinal)
+            }
+            guard left > 0 else { return }
+            _ = roll(forBodyBytes: Int(batch.bigEndian(at: offset, as: Int32.self)))
+        }
+    }
+
+    /// Publishes a message that is deferred until `deadline` on the monotonic clock, in
+    /// nanoseconds.
+    func publish(_ body: Bytes, deferredUntil deadline: Int64) {
+        count(1, bytes: body.count)
+        guard capacity(for: 1) > 0 else { return }
+        let timestamp = context.now.wall
+        if segments.deferredTail?.append(body, timestampNanoseconds: timestamp) != true {
+            if let tail = segments.deferredTail { seal(tail) }
+            open(forBodyBytes: body.count, isDeferred: true)
+                .append(body, timestampNanoseconds: timestamp)
+        }
+        let segment = segments.deferredTail!
+        undispatched.addDeferred(segment, segment.count - 1, until: deadline)
+    }
+
+    /// Counts published messages and the bytes of their bodies.
+    private func count(_ messages: Int, bytes: Int) {
+        counts.messages += messages
+        counts.bytes += bytes
+        context.pending.add(self)
+        if isDurable, !isUnflushed {
+            isUnflushed = true
+            context.pending.addUnflushed(self)
+        }
+    }
+
+    /// Returns how many of `count` messages are accepted. As in nsqd, an ephemeral topic that holds
+    /// its messages discards the messages that exceed its queue.
+    @inline(__always)
+    private func capacity(for count: Int) -> Int {
+        guard isEphemeral, holdsMessages else { return count }
+        return min(count, max(0, context.options.memoryQueueSize - depth))
+    }
+
+    /// Seals the tail segment and opens a new one.
+    private func roll(forBodyBytes bodyBytes: Int) -> Segment {
+        if let tail = segments.tail { seal(tail) }
+        return open(forBodyBytes: bodyBytes, isDeferred: false)
+    }
+
+    private func open(forBodyBytes bodyBytes: Int, isDeferred: Bool) -> Segment {
+        let segment = segments.open(
+            forBodyBytes: bodyBytes, isDeferred: isDeferred,
+            firstOrdinal: undispatched.publishedEnd, context)
+        for channel in channels { channel.segments.append(segment, settledCount: 0) }
+        return segment
+    }
+
+    // MARK: Segments
+
+    /// Seals a segment, so that no more messages are appended to it.
+    func seal(_ segment: Segment) {
+        segment.seal()
+        log?.didSeal(segment)
+        for channel in channels { channel.releaseIfDone(segment) }
+        removeIfUnneeded(segment)
+    }
+
+    /// Removes a channel's reference to a segment.
+    func release(_ segment: Segment) {
+        segment.removeReference()
+        removeIfUnneeded(segment)
+    }
+
+    func removeIfUnneeded(_ segment: Segment) {
+        guard segment.isSealed, segment.referenceCount == 0, segment.undispatchedCount == 0,
+            segment.isDeferred || segment.endOrdinal <= undispatched.dispatchedEnd
+                || segment.count == 0
+        else { return }
+        log?.release(segment)
+        segments.remove(segment)
+    }
+
+    /// Adds to a channel every segment that contains undispatched messages or is not sealed.
+    func addSegments(to channel: Channel) {
+        for segment in segments.all {
+            let count = undispatched.count(in: segment)
+            guard count > 0 || !segment.isSealed else { continue }
+            channel.segments.append(segment, settledCount: segment.count - count)
+        }
+    }
+
+    /// Reclaims the unused memory of the topic and its channels.
+    func reclaimMemory() {
+        let recentBytes = segments.adaptSlabSize(storedBytes: storedBytes)
+        for tail in segments.tails { closeIfUnneeded(tail, recentBytes: recentBytes) }
+        for segment in segments.all where segment.isSealed { compact(segment) }
+        for channel in channels { channel.deliveries.releaseUnusedMemory() }
+    }
+
+    // MARK: Message log
+
+    /// Appends the messages published since the last flush to the log.
+    func appendUnflushed() {
+        log?.append(segments.tails, counts, deadlines: undispatched.undurableDeadlines)
+    }
+
+    /// Marks all messages as durable after a successful flush.
+    func didFlush() {
+        isUnflushed = false
+        guard let log,
+            log.didFlush(segments.tails, counts, publishedEnd: undispatched.publishedEnd)
+        else { return }
+        log.trimMemory(isFarAhead)
+    }
+
+    /// Removes the messages published since the last flush, which the log has failed to write.
+    func rollBack() {
+        isUnflushed = false
+        guard let log else { return }
+        let refused = log.rollBack(segments.tails, &counts)
+        guard !refused.isEmpty else { return }
+        undispatched.removeUndurable(from: log.durableEnd)
+        for segment in refused.reversed() {
+            segment.removeUndurable()
+            removeIfEmpty(segment)
+        }
+    }
+
+    /// Removes a segment that a rollback has emptied: its first ordinal would not match the next
+    /// message. Also releases a sealed segment that is no longer needed.
+    private func removeIfEmpty(_ segment: Segment) {
+        guard segment.count == 0 || segment.isSealed else { return }
+        segments.closeTail(segment)
+        guard segment.isSealed else { return seal(segment) }
+        for channel in channels { channel.releaseIfDone(segment) }
+        removeIfUnneeded(segment)
+    }
+
+    /// Reads a segment's messages from the log into memory.
+    ///
+    /// - Returns: `false` if the log cannot be read now.
+    func pageIn(_ segment: Segment) -> Bool {
+        // The trimming comes first, because it must not release the segment that is read.
+        log!.trimMemory(isFarAhead)
+        guard let gaps = log!.pageIn(segment) else { return false }
+        for gap in gaps {
+            for channel in channels { channel.lose(gap, of: segment) }
+        }
+        return true
+    }
+
+    /// Returns `true` if no channel reads the segment soon.
+    private func isFarAhead(_ segment: Segment) -> Bool {
+        channels.allSatisfy { $0.isFarFrom(segment) }
+    }
+
+    // MARK: Control
+
+    func pause(_ isPaused: Bool) {
+        // Messages published before the pause are still dispatched to the channels.
+        dispatch()
+        self.isPaused = isPaused
+        context.pending.add(self)
+    }
+
+    /// Holds all messages until ``start()``.
+    func holdMessages() { awaitsChannels = true }
+
+    func start() { awaitsChannels = false }
+
+    /// Discards the messages that were not dispatched yet.
+    func empty() {
+        dispatch()
+        if let discarded = undispatched.dispatch(upTo: dispatchableEnd) {
+            for channel in channels { channel.discard(discarded) }
+        }
+        undispatched.resetLostCount()
+        for message in undispatched.removeDeferred(requiresDurable: isDurable) {
+            for channel in channels { channel.discardDeferred(in: message.segment) }
+        }
+        for segment in segments.all { removeIfUnneeded(segment) }
+    }
+
+    func delete() {
+        isDeleted = true
+        for channel in channels { removeChannel(channel) }
+        // A producer's session can retain the topic. The segments' memory is released now.
+        for segment in segments.all { log?.release(segment) }
+        segments.removeAll()
+        undispatched.removeAllDeferred()
+    }
+}

@@ -1,0 +1,135 @@
+import DequeModule
+
+/// The messages of a topic that were not dispatched to its channels yet.
+///
+/// The topic's messages have consecutive ordinals, except deferred messages, which have none.
+final class UndispatchedMessages {
+    /// The ordinal after the last published message.
+    private(set) var publishedEnd: Int
+    /// The ordinal after the last dispatched message.
+    private(set) var dispatchedEnd: Int
+    /// The number of undispatched ordinals whose messages recovery has not found.
+    private(set) var lostCount = 0
+    /// The deferred messages, in the order in which they were published.
+    private(set) var deferred = Deque<DeferredMessage>()
+
+    /// A message that is deferred until `deadline` on the monotonic clock, in nanoseconds.
+    struct DeferredMessage {
+        var segment: Segment
+        var index: Int
+        var deadline: Int64
+
+        /// `true` if the message log contains the message.
+        var isDurable: Bool { index < segment.durableCount }
+    }
+
+    init(firstOrdinal: Int) {
+        publishedEnd = firstOrdinal
+        dispatchedEnd = firstOrdinal
+    }
+
+    var count: Int { publishedEnd - dispatchedEnd - lostCount + deferred.count }
+
+    /// The ordinals of undispatched messages.
+    var ordinals: Range<Int> { dispatchedEnd..<max(dispatchedEnd, publishedEnd) }
+
+    // MARK: Publishing
+
+    @inline(__always)
+    func didPublish(upTo end: Int) { publishedEnd = end }
+
+    func addDeferred(_ segment: Segment, _ index: Int, until deadline: Int64) {
+        segment.addUndispatched()
+        deferred.append(DeferredMessage(segment: segment, index: index, deadline: deadline))
+    }
+
+    /// Removes the messages that the message log has failed to write.
+    ///
+    /// - Parameter end: the ordinal after the last message in the log.
+    func removeUndurable(from end: Int) {
+        publishedEnd = end
+        while let last = deferred.last, !last.isDurable {
+            last.segment.removeUndispatched()
+            deferred.removeLast()
+        }
+    }
+
+    /// The deadlines of the deferred messages that the message log does not contain yet, on the
+    /// monotonic clock in nanoseconds, in the order in which the messages were published.
+    var undurableDeadlines: [Int64] {
+        var deadlines: [Int64] = []
+        for message in deferred.reversed() {
+            guard !message.isDurable else { break }
+            deadlines.append(message.deadline)
+        }
+        return deadlines.reversed()
+    }
+
+    // MARK: Dispatching
+
+    /// Marks the messages below `end` as dispatched.
+    ///
+    /// - Returns: the ordinals of these messages; `nil` if all were dispatched before.
+    func dispatch(upTo end: Int) -> Range<Int>? {
+        guard dispatchedEnd < end else { return nil }
+        defer { dispatchedEnd = end }
+        return dispatchedEnd..<end
+    }
+
+    /// Resets the number of lost messages after all undispatched messages were dispatched or
+    /// discarded.
+    func resetLostCount() { lostCount = 0 }
+
+    /// Removes deferred messages from the start of the list.
+    ///
+    /// - Parameter requiresDurable: `true` stops at the first message that the message log does not
+    ///   contain; `false` removes all.
+    /// - Returns: the removed messages.
+    func removeDeferred(requiresDurable: Bool) -> [DeferredMessage] {
+        guard !deferred.isEmpty else { return [] }
+        let end = requiresDurable ? deferred.firstIndex { !$0.isDurable } : nil
+        return removeDeferred(first: end ?? deferred.count)
+    }
+
+    func removeDeferred(first count: Int) -> [DeferredMessage] {
+        defer { deferred.removeFirst(count) }
+        for message in deferred.prefix(count) { message.segment.removeUndispatched() }
+        return Array(deferred.prefix(count))
+    }
+
+    func removeAllDeferred() { deferred.removeAll() }
+
+    // MARK: Segments
+
+    /// Returns the deadlines of the segment's undispatched deferred messages on the monotonic clock
+    /// in nanoseconds, by message index.
+    func deadlines(in segment: Segment) -> [Int: Int64] {
+        guard segment.undispatchedCount > 0 else { return [:] }
+        let messages = deferred.lazy.filter { $0.segment === segment }
+        return Dictionary(uniqueKeysWithValues: messages.map { ($0.index, $0.deadline) })
+    }
+
+    /// Returns the indexes of the segment's undispatched messages.
+    func indexes(in segment: Segment) -> Set<Int> {
+        if segment.isDeferred {
+            return Set(deadlines(in: segment).keys)
+        }
+        guard segment.endOrdinal > dispatchedEnd else { return [] }
+        return Set(max(0, dispatchedEnd - segment.firstOrdinal)..<segment.count)
+    }
+
+    /// Returns the number of the segment's undispatched messages.
+    func count(in segment: Segment) -> Int {
+        segment.isDeferred
+            ? segment.undispatchedCount
+            : min(segment.count, max(0, segment.endOrdinal - dispatchedEnd))
+    }
+
+    // MARK: Recovery
+
+    func recoverPublished(upTo end: Int) { publishedEnd = max(publishedEnd, end) }
+
+    func recoverDispatched(upTo end: Int) { dispatchedEnd = max(dispatchedEnd, end) }
+
+    func setLostCount(_ count: Int) { lostCount = count }
+}

@@ -1,0 +1,29 @@
+import HTTP
+
+/// A browser that is connected to `/events`, and its cursor in the ``EventLog``.
+final class EventSubscriber: HTTPBodySource {
+    private unowned let server: PageServer
+    private var body: HTTPBodyStream?
+    /// The number of the last event that the server sent to this browser; `nil` if the browser
+    /// needs the whole state first.
+    var cursor: Int?
+    /// `true` if the connection was idle for the keep-alive interval, and a comment must be sent.
+    var needsKeepAlive = false
+
+    init(of server: PageServer, at cursor: Int?) {
+        self.server = server
+        self.cursor = cursor
+    }
+
+    /// Sends new events, unless a write is still in progress.
+    func resume() { body?.resume() }
+
+    func bodyDidStart(_ body: HTTPBodyStream) { self.body = body }
+
+    func nextChunk() -> HTTPChunk? { server.nextPiece(for: self) }
+
+    func bodyDidEnd() {
+        body = nil
+        server.remove(self)
+    }
+}

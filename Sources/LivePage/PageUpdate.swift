@@ -1,0 +1,108 @@
+import PlayCounts
+import TallyBasics
+
+/// The changes in the processor since the page's last update.
+///
+/// The size is bounded: beyond `maxCalls` calls, an update has only the last total of each video
+/// and the sums of the calls. A page that is far behind then shows the correct totals without the
+/// individual calls.
+struct PageUpdate: Sendable {
+    /// The sums and totals of calls beyond `maxCalls`.
+    struct SkippedCalls: Sendable {
+        var calls = 0
+        var immediateCalls = 0
+        /// The number of videos summed over all skipped calls.
+        var videos = 0
+        /// The last total of each video. `updated` is in milliseconds on the monotonic clock.
+        var totals = VideoTable()
+    }
+
+    fileprivate(set) var calls: [(call: Call, instant: MonotonicInstant)] = []
+    fileprivate(set) var skipped = SkippedCalls()
+    /// AMB
+    fileprivate(set) var counted = 0
+    /// The number of videos with a committed total that is not published yet.
+    fileprivate(set) var waitingVideos = 0
+    /// The number of calls in an offline plan, which has all arrivals in advance.
+    fileprivate(set) var plannedCalls = 0
+    fileprivate(set) var isEmpty = true
+
+    static let maxCalls = 4_096
+}
+
+/// Collects the processor's calls and commits until the page removes them.
+///
+/// The queue itself computes the minimum number of calls and the waiting videos at each commit. The
+/// page could compute them later only from all commits, which would need as much memory as the
+/// store.
+struct UpdateQueue: Sendable {
+    private var update = PageUpdate()
+    private var minimumCalls: MinimumCalls
+    /// The totals that are committed and not published yet.
+    private var waiting: [VideoID: Int] = [:]
+
+    init(of settings: PageSettings) {
+        minimumCalls = MinimumCalls(
+            videosPerCall: settings.videosPerCall, freshness: settings.freshness,
+            coalesce: settings.coalesce)
+    }
+
+    var isEmpty: Bool { update.isEmpty }
+
+    /// Appends a call that a client accepted.
+    mutating func append(_ call: Call, at instant: MonotonicInstant) {
+        update.isEmpty = false
+        for video in call.videos {
+            if let count = waiting[video.count.videoID], count <= video.count.count {
+                waiting[video.count.videoID] = nil
+            }
+        }
+        guard update.calls.count == PageUpdate.maxCalls else {
+            return update.calls.append((call, instant))
+        }
+        update.skipped.calls += 1
+        update.skipped.immediateCalls += call.isImmediate ? 1 : 0
+        update.skipped.videos += call.videos.count
+        for video in call.videos {
+            update.skipped.totals.update(
+                VideoTable.Row(video, of: call, updated: instant.milliseconds))
+        }
+    }
+
+    /// Appends a commit.
+    ///
+    /// - Parameter counted: plays counted since the processor started.
+    mutating func append(_ changes: [CountChange], at instant: MonotonicInstant, counted: Int) {
+        update.isEmpty = false
+        update.counted = counted
+        minimumCalls.add(changes, at: instant)
+        for change in changes { waiting[change.videoID] = change.count }
+    }
+
+    /// Returns the collected update, and starts a new one.
+    mutating func removeUpdate() -> PageUpdate {
+        var removed = PageUpdate()
+        swap(&removed, &update)
+        update.counted = removed.counted
+        removed.waitingVideos = waiting.count
+        removed.plannedCalls = minimumCalls.totalCalls
+        return removed
+    }
+}
+
+extension Call {
+    /// Returns `true` if the call contains a video that had to be published immediately.
+    var isImmediate: Bool { videos.contains(where: \.isImmediate) }
+}
+
+extension VideoTable.Row {
+    init(_ video: Call.Video, of call: Call, updated: Int64) {
+        self.init(
+            videoID: video.count.videoID, count: video.count.count, updated: updated,
+            call: UInt32(truncatingIfNeeded: call.number), isImmediate: video.isImmediate)
+    }
+}
+
+extension MonotonicInstant {
+    var milliseconds: Int64 { nanoseconds / 1_000_000 }
+}

@@ -1,0 +1,59 @@
+import HTTP
+import Logging
+import Transport
+import UVLoop
+
+/// The HTTP side of a broker: one server with listeners for HTTP and HTTPS.
+final class HTTPAPI {
+    // The broker server owns this object and outlives it.
+    private unowned let server: BrokerServer
+    private let routes: HTTPRoutes
+    /// `nil` until the first listener is added.
+    private var httpServer: HTTPServer?
+    /// The bound addresses. `nil` if there is no listener, or if it listens on a Unix-domain
+    /// socket.
+    private(set) var address: SocketAddress?
+    private(set) var tlsAddress: SocketAddress?
+    /// The durations of the loop's iterations since the first listener was added.
+    private(set) var iterationDurations = PrometheusHistogram()
+
+    init(of server: BrokerServer) {
+        self.server = server
+        routes = HTTPRoutes(of: server)
+    }
+
+    var isListening: Bool { httpServer != nil }
+    var connectionCount: Int { httpServer?.connectionCount ?? 0 }
+
+    /// Listens for HTTPS if `tls` is set, else for HTTP.
+    ///
+    /// - Returns: the address that the listener is bound to.
+    func listen(at endpoint: Endpoint, tls: TLSContext? = nil) throws(UVError) -> Endpoint {
+        let bound = try startedServer().listen(at: endpoint, tls: tls)
+        if tls == nil { address = bound.tcpAddress } else { tlsAddress = bound.tcpAddress }
+        server.logger.info("\(tls == nil ? "HTTP" : "HTTPS"): listening on \(bound)")
+        return bound
+    }
+
+    private func startedServer() -> HTTPServer {
+        if let httpServer { return httpServer }
+        let httpServer = HTTPServer(serving: routes, on: server.loop)
+        httpServer.limit = (server.options.httpConnectionLimit, .failure(.tooManyConnections))
+        self.httpServer = httpServer
+        server.loop.measureIterations { [weak self] in
+            self?.iterationDurations.add(nanoseconds: $0)
+        }
+        return httpServer
+    }
+
+    /// Closes the listeners at once, and each connection after its pending responses.
+    ///
+    /// - Parameter done: runs once, when the last connection has closed.
+    func stop(_ done: @escaping () -> Void) {
+        guard let httpServer else { return done() }
+        httpServer.stop { [weak self] in
+            self?.httpServer = nil
+            done()
+        }
+    }
+}

@@ -1,0 +1,143 @@
+import BrokerCore
+import NSQWire
+
+/// The decoded payload of a journal record.
+enum JournalRecord {
+    case topics([TopicSnapshot])
+    case change(LogRecord)
+    /// Consecutive messages: their description, and their frames.
+    case messages(RecoveredMessages, Bytes)
+
+    init?(_ kind: RecordKind, _ payload: Bytes) {
+        var reader = PayloadReader(payload)
+        guard let record = reader.record(kind) else { return nil }
+        self = record
+    }
+}
+
+/// A decoder for a payload with a valid checksum. The decoder still checks each length and count,
+/// so that no payload can cause a read beyond the payload's end.
+private struct PayloadReader {
+    private let bytes: Bytes
+    private var offset = 0
+
+    init(_ bytes: Bytes) { self.bytes = bytes }
+
+    mutating func record(_ kind: RecordKind) -> JournalRecord? {
+        switch kind {
+        case .topics: topics().map { .topics($0) }
+        case .published, .deferred, .relocated, .relocatedDeferred: messages(kind)
+        case .topicCreated: topic().map { .change(.topicCreated($0)) }
+        case .topicDeleted: topic().map { .change(.topicDeleted($0)) }
+        case .topicEmptied: topic().map { .change(.topicEmptied($0)) }
+        case .dispatched: topic().map { .change(.dispatched($0)) }
+        case .topicHeld: topic().map { .change(.topicHeld($0)) }
+        case .topicStarted: topic().map { .change(.topicStarted($0)) }
+        case .topicPaused: pausedTopic()
+        default: channelChange(kind)
+        }
+    }
+
+    private mutating func pausedTopic() -> JournalRecord? {
+        guard let topic = topic(), let flag = flag() else { return nil }
+        return .change(.topicPaused(topic, flag))
+    }
+
+    private mutating func channelChange(_ kind: RecordKind) -> JournalRecord? {
+        guard let topic = topic(), let channel = channel() else { return nil }
+        switch kind {
+        case .channelCreated: return .change(.channelCreated(topic, channel))
+        case .channelDeleted: return .change(.channelDeleted(topic, channel))
+        case .channelEmptied: return .change(.channelEmptied(topic, channel))
+        case .channelPaused: return flag().map { .change(.channelPaused(topic, channel, $0)) }
+        case .finished: return .change(.finished(topic, channel, runs()))
+        case .delivered: return .change(.delivered(topic, channel, runs()))
+        case .deliveriesUpdated: return .change(.deliveriesUpdated(topic, channel, deliveries()))
+        default: return nil
+        }
+    }
+
+    private mutating func messages(_ kind: RecordKind) -> JournalRecord? {
+        guard let topic = topic(), let serial = number(UInt64.self),
+            let firstOrdinal = number(Int64.self), let first = number(UInt32.self),
+            let count = number(UInt32.self), Int(first) + Int(count) <= Segment.maxCount,
+            let recordKind = messageKind(kind, count: Int(count))
+        else { return nil }
+        let frames = bytes.view(offset..<bytes.count)
+        let messages = RecoveredMessages(
+            topic: topic, run: RecordRun(serial: serial, first: Int(first), count: Int(count)),
+            firstOrdinal: Int(firstOrdinal), byteCount: frames.count, kind: recordKind)
+        return .messages(messages, frames)
+    }
+
+    private mutating func messageKind(_ kind: RecordKind, count: Int) -> MessageRecordKind? {
+        switch kind {
+        case .deferred: dues(count).map { .deferred($0) }
+        case .relocatedDeferred: dues(count).map { .relocatedDeferred($0) }
+        case .relocated: number(Int64.self).map { .relocated(dispatchedEnd: Int($0)) }
+        default: .published
+        }
+    }
+
+    private mutating func dues(_ count: Int) -> [Int64]? {
+        guard bytes.count - offset >= 8 * count else { return nil }
+        return (0..<count).map { _ in number(Int64.self)! }
+    }
+
+    private mutating func topics() -> [TopicSnapshot]? {
+        guard let count = number(UInt32.self) else { return nil }
+        var topics: [TopicSnapshot] = []
+        for _ in 0..<count {
+            guard let name = topic(), let isPaused = flag(), let channels = number(UInt32.self)
+            else { return nil }
+            var topic = TopicSnapshot(name: name, isPaused: isPaused, channels: [])
+            for _ in 0..<channels {
+                guard let name = channel(), let isPaused = flag() else { return nil }
+                topic.channels.append(.init(name: name, isPaused: isPaused))
+            }
+            topics.append(topic)
+        }
+        return topics
+    }
+
+    private mutating func runs() -> [RecordRun] {
+        var runs: [RecordRun] = []
+        while let serial = number(UInt64.self), let first = number(UInt32.self),
+            let count = number(UInt32.self)
+        {
+            runs.append(RecordRun(serial: serial, first: Int(first), count: Int(count)))
+        }
+        return runs
+    }
+
+    private mutating func deliveries() -> [DeliveryRecord] {
+        var deliveries: [DeliveryRecord] = []
+        while let serial = number(UInt64.self), let index = number(UInt32.self),
+            let attempts = number(UInt32.self), let due = number(Int64.self)
+        {
+            deliveries.append(
+                DeliveryRecord(
+                    serial: serial, index: Int(index),
+                    attempts: UInt16(truncatingIfNeeded: attempts), due: due))
+        }
+        return deliveries
+    }
+
+    private mutating func flag() -> Bool? { number(UInt8.self).map { $0 != 0 } }
+
+    private mutating func topic() -> TopicName? { name().flatMap { TopicName($0) } }
+
+    private mutating func channel() -> ChannelName? { name().flatMap { ChannelName($0) } }
+
+    private mutating func name() -> String? {
+        guard let count = number(UInt8.self), bytes.count - offset >= count else { return nil }
+        defer { offset += Int(count) }
+        return String(decoding: bytes.view(offset..<offset + Int(count)), as: UTF8.self)
+    }
+
+    private mutating func number<T: FixedWidthInteger & BitwiseCopyable>(_ type: T.Type) -> T? {
+        guard bytes.count - offset >= MemoryLayout<T>.size else { return nil }
+        defer { offset += MemoryLayout<T>.size }
+        return bytes.little(at: offset, as: type)
+    }
+}

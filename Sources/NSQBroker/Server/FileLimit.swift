@@ -1,0 +1,32 @@
+import Glibc
+
+/// The limit of open file descriptors of the process, from which the limits of connections are
+/// derived.
+package enum FileLimit {
+    /// The smallest limit with which a broker starts: its loops, listeners and journal need about
+    /// half of it.
+    package static let minimum = 32
+
+    /// Raises the soft limit, which is usually 1,024, to the hard limit.
+    package static func raise() {
+        guard var limit = limits, limit.rlim_cur < limit.rlim_max else { return }
+        limit.rlim_cur = limit.rlim_max
+        _ = setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+    }
+
+    /// The soft limit.
+    package static var current: Int {
+        Int(clamping: limits?.rlim_cur ?? 1024)
+    }
+
+    /// The number of descriptors that are divided among clients. The others are kept for the
+    /// journal, whose open files are bounded by ``OpenFiles``, for the broker's own requests, and
+    /// for listeners and loops.
+    package static var forConnections: Int { max(current / 2, current - 192) }
+
+    private static var limits: rlimit? {
+        var limit = rlimit()
+        let status = getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+        return status == 0 ? limit : nil
+    }
+}

@@ -1,0 +1,122 @@
+import Logging
+import UVLoop
+
+extension Consumer {
+    /// Requests the next message, in the order of their arrival.
+    ///
+    /// - Returns: the message; `nil` after ``stop()``.
+    /// - Throws: `CancellationError` if the task is canceled.
+    public func next() async throws -> Delivery? {
+        guard let message = try await queue.next() else { return nil }
+        return Delivery(message, self)
+    }
+
+    /// Processes messages with a handler, until the consumer is stopped or the task is canceled.
+    ///
+    /// - A message is finished when its handler returns.
+    /// - When the handler throws, the message is delivered again after the delay of `retry`, or after
+    ///   the delay of a thrown ``Requeue``. After the last attempt, and when the handler throws
+    ///   ``GiveUp``, the message is given up: `onGivenUp` runs, and then the message is finished.
+    /// - While a handler runs, the consumer restarts the message's timeout, up to nsqd's
+    ///   `--max-msg-timeout`.
+    /// - Failures slow the consumer down, see ``Options/backoffMultiplier``. A ``Requeue`` is no failure.
+    ///
+    /// When the task is canceled, running handlers are canceled, messages whose handlers then throw
+    /// are requeued without a delay, and the method throws `CancellationError`.
+    ///
+    /// - Parameters:
+    ///   - concurrency: the maximum number of handlers that run at the same time, 1 by default.
+    ///   - retry: when and how often a failed message is delivered again.
+    ///   - onGivenUp: receives a message that is given up, and the reason. If it throws, the message is
+    ///     delivered again. By default, the message and the reason are logged as an error.
+    ///   - handle: processes a message.
+    public func run(
+        concurrency: Int = 1, retry: RetryPolicy = RetryPolicy(),
+        onGivenUp: (@Sendable (Message, any Error) async throws -> Void)? = nil,
+        _ handle: @escaping @Sendable (Message) async throws -> Void
+    ) async throws {
+        engine.submit { $0?.keepsMessagesAlive = true }
+        let handler = MessageHandler(
+            consumer: self, retry: retry, handle: handle, giveUp: onGivenUp ?? logGivenUp)
+        try await withThrowingTaskGroup { group in
+            for _ in 0..<max(1, concurrency) {
+                group.addTask {
+                    while let message = try await self.queue.next() {
+                        await handler.process(message)
+                    }
+                }
+            }
+            try await group.waitForAll()
+        }
+        try Task.checkCancellation()
+    }
+
+    private func logGivenUp(_ message: Message, _ error: any Error) {
+        logger.error("message \(message.id) given up after attempt \(message.attempts): \(error)")
+    }
+}
+
+/// Processes single messages for ``Consumer/run(concurrency:retry:onGivenUp:_:)``.
+private struct MessageHandler: Sendable {
+    let consumer: Consumer
+    let retry: RetryPolicy
+    let handle: @Sendable (Message) async throws -> Void
+    let giveUp: @Sendable (Message, any Error) async throws -> Void
+
+    /// Calls the handler, and finishes, requeues or gives up the message.
+    func process(_ message: Message) async {
+        // A message beyond the last attempt was never answered, for example because its process
+        // crashed.
+        if retry.maxAttempts > 0, message.attempts > retry.maxAttempts {
+            return await abandon(message, TooManyAttempts(attempts: message.attempts - 1))
+        }
+        do {
+            try await handle(message)
+            consumer.finish(message)
+            record(isSuccess: true)
+        } catch let requeue as Requeue {
+            consumer.requeue(message, after: requeue.delay)
+        } catch  where Task.isCancelled {
+            consumer.requeue(message)
+        } catch let error as GiveUp {
+            record(isSuccess: false)
+            await abandon(message, error)
+        } catch {
+            record(isSuccess: false)
+            guard !retry.isExhausted(after: message.attempts) else {
+                return await abandon(message, error)
+            }
+            let delay = retry.delay(after: message.attempts)
+            consumer.logger.warning(
+                "message \(message.id) failed in attempt \(message.attempts), again in \(delay): \(error)"
+            )
+            consumer.requeue(message, after: delay)
+        }
+    }
+
+    private func abandon(_ message: Message, _ error: any Error) async {
+        do {
+            try await giveUp(message, error)
+            consumer.finish(message)
+        } catch {
+            consumer.logger.error("giving up message \(message.id) failed: \(error)")
+            consumer.requeue(message, after: retry.delay(after: message.attempts))
+        }
+    }
+
+    private func record(isSuccess: Bool) {
+        consumer.engine.submit { $0?.recordOutcome(isSuccess: isSuccess) }
+    }
+}
+
+extension Consumer: DeliveryAnswers {
+    /// Restarts the timeout of a message (`TOUCH`), up to nsqd's `--max-msg-timeout` in total.
+    public func touch(_ message: Message) {
+        engine.submit { $0?.touch(message) }
+    }
+
+    func requeueUnanswered(_ message: Message) {
+        logger.warning("message \(message.id) was neither finished nor requeued; requeuing it")
+        requeue(message)
+    }
+}

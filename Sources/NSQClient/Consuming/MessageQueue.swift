@@ -1,0 +1,217 @@
+import DequeModule
+import UVLoop
+
+/// The received messages that no task has taken yet, between the loop's thread and the tasks.
+///
+/// The queue is bounded because nsqd sends no more messages than the consumer's max-in-flight. When
+/// nsqd has requeued messages, because they timed out or their connection ended, they leave the queue:
+/// nsqd delivers them again.
+final class MessageQueue: Sendable {
+    private enum Waiter {
+        case message(CheckedContinuation<Message?, any Error>)
+        case batch(CheckedContinuation<MessageBatch?, any Error>)
+
+        func resume(throwing error: any Error) {
+            switch self {
+            case .message(let continuation): continuation.resume(throwing: error)
+            case .batch(let continuation): continuation.resume(throwing: error)
+            }
+        }
+
+        func finish() {
+            switch self {
+            case .message(let continuation): continuation.resume(returning: nil)
+            case .batch(let continuation): continuation.resume(returning: nil)
+            }
+        }
+    }
+
+    private struct State {
+        var batches: Deque<MessageBatch> = []
+        /// The index in the first batch of the next message.
+        var nextIndex = 0
+        /// The waiting tasks in the order of their requests.
+        var waiters: Deque<(number: Int, waiter: Waiter)> = []
+        var lastNumber = 0
+        var hasDemand = false
+        var isFinished = false
+
+        mutating func popMessage() -> Message? {
+            guard let batch = batches.first else { return nil }
+            let message = batch[nextIndex]
+            nextIndex += 1
+            if nextIndex == batch.count {
+                batches.removeFirst()
+                nextIndex = 0
+            }
+            return message
+        }
+
+        /// Removes and returns the first batch of which no message was taken.
+        mutating func popBatch() -> MessageBatch? {
+            guard nextIndex > 0 else { return batches.popFirst() }
+            return batches.count > 1 ? batches.remove(at: 1) : nil
+        }
+
+        /// Removes the batches for which `isLost` returns `true`.
+        mutating func removeBatches(where isLost: (MessageBatch) -> Bool) {
+            if let first = batches.first, isLost(first) { nextIndex = 0 }
+            batches.removeAll(where: isLost)
+        }
+
+        /// Removes all messages.
+        mutating func removeAll() -> [Message] {
+            var messages: [Message] = []
+            while let message = popMessage() { messages.append(message) }
+            return messages
+        }
+    }
+
+    private let state = LockedValue(State())
+    private let onDemandChange: @Sendable ([Message]) -> Void
+
+    /// Creates an empty queue without demand.
+    ///
+    /// - Parameter onDemandChange: runs after each change of ``hasDemand``, with the messages that no
+    ///   task has taken. The calls of several threads may overtake each other, so read the property.
+    init(_ onDemandChange: @escaping @Sendable ([Message]) -> Void) {
+        self.onDemandChange = onDemandChange
+    }
+
+    /// Becomes `true` when a task requests a message, and `false` when the last requesting task is
+    /// canceled. It stays `true` between two requests.
+    var hasDemand: Bool { state.withLock { $0.hasDemand } }
+
+    /// Adds messages.
+    ///
+    /// - Returns: `false` if no task requests messages; the caller keeps the batch.
+    func append(_ batch: MessageBatch) -> Bool {
+        var served: [() -> Void] = []
+        let isAccepted = state.withLock { state in
+            guard state.hasDemand, !state.isFinished else { return false }
+            state.batches.append(batch)
+            while let first = state.waiters.first?.waiter, let serve = Self.serve(first, &state) {
+                state.waiters.removeFirst()
+                served.append(serve)
+            }
+            return true
+        }
+        for serve in served { serve() }
+        return isAccepted
+    }
+
+    /// Removes the messages of a connection that nsqd has requeued.
+    ///
+    /// - Parameters:
+    ///   - connection: the serial number of the connection.
+    ///   - serial: the serial number of the oldest batch that is still in flight; `nil` if the
+    ///     connection has ended.
+    func removeLost(of connection: Int, before serial: Int?) {
+        state.withLock { state in
+            state.removeBatches {
+                $0.connection == connection && $0.serial < serial ?? .max
+            }
+        }
+    }
+
+    private static func serve(_ waiter: Waiter, _ state: inout State) -> (() -> Void)? {
+        switch waiter {
+        case .message(let continuation):
+            state.popMessage().map { message in { continuation.resume(returning: message) } }
+        case .batch(let continuation):
+            state.popBatch().map { batch in { continuation.resume(returning: batch) } }
+        }
+    }
+
+    /// Returns the next message; `nil` after ``finish()``.
+    ///
+    /// - Throws: `CancellationError` if the task is canceled.
+    func next() async throws -> Message? {
+        try await request({ $0.popMessage() }, Waiter.message)
+    }
+
+    /// Returns the next batch of which no message was taken; `nil` after ``finish()``.
+    ///
+    /// - Throws: `CancellationError` if the task is canceled.
+    func nextBatch() async throws -> MessageBatch? {
+        try await request({ $0.popBatch() }, Waiter.batch)
+    }
+
+    /// Ends the demand for messages, as the cancellation of a request does.
+    func endDemand() {
+        let rest: [Message]? = state.withLock { state in
+            guard state.hasDemand, state.waiters.isEmpty else { return nil }
+            state.hasDemand = false
+            return state.removeAll()
+        }
+        if let rest { onDemandChange(rest) }
+    }
+
+    /// Ends all requests.
+    ///
+    /// - Returns: the messages that no task has taken.
+    func finish() -> [Message] {
+        let (waiters, rest) = state.withLock { state in
+            state.isFinished = true
+            state.hasDemand = false
+            defer { state.waiters = [] }
+            return (state.waiters.map(\.waiter), state.removeAll())
+        }
+        for waiter in waiters { waiter.finish() }
+        return rest
+    }
+
+    private func request<Element: Sendable>(
+        _ pop: @escaping @Sendable (inout State) -> Element?,
+        _ waiter: @escaping @Sendable (CheckedContinuation<Element?, any Error>) -> Waiter
+    ) async throws -> Element? {
+        guard !Task.isCancelled else {
+            endDemand()
+            throw CancellationError()
+        }
+        let number = state.withLock { state in
+            state.lastNumber += 1
+            return state.lastNumber
+        }
+        return try await withTaskCancellationHandler {
+            try await withCheckedThrowingContinuation { continuation in
+                enqueue(continuation, number, pop, waiter)
+                // The handler below may have run before the waiter was stored.
+                if Task.isCancelled { cancel(number) }
+            }
+        } onCancel: {
+            cancel(number)
+        }
+    }
+
+    private func enqueue<Element: Sendable>(
+        _ continuation: CheckedContinuation<Element?, any Error>, _ number: Int,
+        _ pop: @Sendable (inout State) -> Element?,
+        _ waiter: @Sendable (CheckedContinuation<Element?, any Error>) -> Waiter
+    ) {
+        var isFirst = false
+        let (element, isWaiting): (Element?, Bool) = state.withLock { state in
+            guard !state.isFinished else { return (nil, false) }
+            isFirst = !state.hasDemand
+            state.hasDemand = true
+            // Earlier requests are served first.
+            if state.waiters.isEmpty, let element = pop(&state) { return (element, false) }
+            state.waiters.append((number, waiter(continuation)))
+            return (nil, true)
+        }
+        if !isWaiting { continuation.resume(returning: element) }
+        if isFirst { onDemandChange([]) }
+    }
+
+    private func cancel(_ number: Int) {
+        let waiter = state.withLock { state -> Waiter? in
+            guard let index = state.waiters.firstIndex(where: { $0.number == number }) else {
+                return nil
+            }
+            return state.waiters.remove(at: index).waiter
+        }
+        guard let waiter else { return }
+        waiter.resume(throwing: CancellationError())
+        endDemand()
+    }
+}

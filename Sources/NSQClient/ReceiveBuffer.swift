@@ -1,0 +1,17 @@
+/// Memory that a connection reads frames into. Each batch retains the buffer of its messages.
+///
+/// A connection writes only after the bytes of existing batches, so the bytes of a batch never
+/// change, and any thread can read them.
+final class ReceiveBuffer: @unchecked Sendable {
+    // SAFETY: (of `@unchecked Sendable`) the pointer never changes, and the bytes of a batch never
+    // change.
+    let memory: UnsafeMutableRawBufferPointer
+
+    init(byteCount: Int) {
+        memory = .allocate(byteCount: byteCount, alignment: 16)
+    }
+
+    deinit {
+        memory.deallocate()
+    }
+}

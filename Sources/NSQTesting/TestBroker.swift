@@ -1,0 +1,238 @@
+import Logging
+import NSQBroker
+import NSQClient
+import UVLoop
+
+/// A broker for one test, and the clients of the test.
+///
+/// ``withBroker(_:clock:_:)`` starts it and stops it. Any NSQ client can connect to ``tcpAddress``.
+public final class TestBroker: Sendable {
+    /// The clock of a test broker and of its clients.
+    public enum Clock: Sendable {
+        /// Time passes as usual.
+        case system
+        /// Time passes only in ``TestBroker/advance(by:)``. A message timeout of a minute or a delay of
+        /// an hour then takes milliseconds.
+        case manual
+    }
+
+    /// The address that clients connect to, as `host:port`. It stays the same after
+    /// ``restart()``.
+    public let tcpAddress: String
+    /// The clock of the broker and of its clients.
+    public let clock: Clock
+
+    private struct State {
+        var broker: EmbeddedBroker
+        var consumers: [Consumer] = []
+        var producers: [Producer] = []
+    }
+
+    private let configuration: EmbeddedBroker.Configuration
+    private let state: LockedValue<State>
+
+    /// The maximum part of the time that passes at once.
+    private static let step = Duration.seconds(1)
+
+    init(_ configuration: EmbeddedBroker.Configuration, clock: Clock) async throws {
+        let broker = try await EmbeddedBroker.start(configuration, clock: clock.loopClock)
+        self.clock = clock
+        tcpAddress = broker.tcpAddress
+        var configuration = configuration
+        configuration.tcpAddress = broker.tcpAddress
+        self.configuration = configuration
+        state = LockedValue(State(broker: broker))
+    }
+
+    /// The running broker, for administration, such as
+    /// `broker.embedded.pauseChannel("counts", of: "plays")`. ``restart()`` replaces it.
+    public var embedded: EmbeddedBroker { state.withLock { $0.broker } }
+
+    // MARK: Clients
+
+    /// Creates a consumer of the broker, which uses the broker's clock, logs nothing below errors, and
+    /// is stopped with the broker.
+    ///
+    /// - Throws: `NSQError` if a name is invalid.
+    public func consumer(
+        topic: String, channel: String, options: Consumer.Options = .init()
+    ) throws(NSQError) -> Consumer {
+        let consumer = try Consumer(
+            topic: topic, channel: channel, nsqds: [tcpAddress], options: options,
+            logger: Logger(quiet: "nsq.consumer"), clock: clock.loopClock)
+        state.withLock { $0.consumers.append(consumer) }
+        return consumer
+    }
+
+    /// Creates a producer of the broker, as ``consumer(topic:channel:options:)`` does.
+    ///
+    /// - Throws: `NSQError` if the process has no file descriptors or threads left.
+    public func producer(options: Producer.Options = .init()) throws(NSQError) -> Producer {
+        let producer = try Producer(
+            nsqds: [tcpAddress], options: options, logger: Logger(quiet: "nsq.producer"),
+            clock: clock.loopClock)
+        state.withLock { $0.producers.append(producer) }
+        return producer
+    }
+
+    // MARK: Time
+
+    /// Lets time pass for the broker and for the clients that it has created. The time passes in steps
+    /// of at most a second, and between two steps all of them process what they have received.
+    ///
+    /// - Precondition: the broker has a manual clock.
+    public func advance(by duration: Duration) async {
+        precondition(
+            clock == .manual, "only the time of a broker with a manual clock can be advanced")
+        var rest = max(duration, .zero)
+        repeat {
+            let step = min(rest, Self.step)
+            rest -= step
+            await advanceOnce(by: step)
+        } while rest > .zero
+        // Work that became due in the last step.
+        await advanceOnce(by: .zero)
+    }
+
+    private func advanceOnce(by step: Duration) async {
+        let (broker, consumers, producers) = state.withLock {
+            ($0.broker, $0.consumers, $0.producers)
+        }
+        await broker.advance(by: step)
+        // The first call on a loop runs beside the reading of its sockets, the second one after it.
+        for _ in 0..<2 {
+            for consumer in consumers { await consumer.advance(by: .zero) }
+            for producer in producers { await producer.advance(by: .zero) }
+            await broker.advance(by: .zero)
+        }
+        for consumer in consumers { await consumer.advance(by: step) }
+        for producer in producers { await producer.advance(by: step) }
+    }
+
+    // MARK: Observation
+
+    /// Returns the current counters of the broker.
+    public func statistics() async -> EmbeddedBroker.Statistics { await embedded.statistics() }
+
+    /// Returns the counters of a channel; `nil` if there is no such channel.
+    public func channel(
+        _ channel: String, of topic: String
+    ) async -> EmbeddedBroker.Statistics.Channel? {
+        let topic = await statistics().topics.first { $0.name == topic }
+        return topic?.channels.first { $0.name == channel }
+    }
+
+    /// Waits until the counters fulfil a condition.
+    ///
+    /// - Parameters:
+    ///   - description: what the test waits for, for the error.
+    ///   - timeout: the maximum wait in real time, 60 s by default.
+    ///   - condition: returns `true` when the wait is over.
+    /// - Throws: ``TimedOut`` after the timeout; `CancellationError` if the task is canceled.
+    public func wait(
+        until description: String, timeout: Duration = .seconds(60),
+        _ condition: (EmbeddedBroker.Statistics) -> Bool
+    ) async throws {
+        let deadline = ContinuousClock.now + timeout
+        while true {
+            let statistics = await statistics()
+            if condition(statistics) { return }
+            guard ContinuousClock.now < deadline else {
+                throw TimedOut(condition: description, statistics: statistics)
+            }
+            try await Task.sleep(for: .milliseconds(1))
+        }
+    }
+
+    /// Waits until a channel has no message left: none that waits, none in flight, and none deferred.
+    ///
+    /// - Throws: ``TimedOut`` after the timeout; `CancellationError` if the task is canceled.
+    public func waitUntilDrained(
+        _ channel: String, of topic: String, timeout: Duration = .seconds(60)
+    ) async throws {
+        try await wait(until: "channel \(channel) of \(topic) is drained", timeout: timeout) {
+            guard let topic = $0.topics.first(where: { $0.name == topic }), topic.depth == 0,
+                let channel = topic.channels.first(where: { $0.name == channel })
+            else { return false }
+            return channel.depth + channel.inFlightCount + channel.deferredCount == 0
+        }
+    }
+
+    /// Receives the next messages of a topic in a channel of its own, and finishes them. The channel
+    /// receives the messages that are published after ``record(_:)``.
+    public struct Recording: Sendable {
+        fileprivate let consumer: Consumer
+
+        /// Waits for the next messages.
+        ///
+        /// - Parameter count: how many messages to wait for.
+        /// - Returns: their bodies in the order of their arrival; fewer if the broker has stopped.
+        /// - Throws: `CancellationError` if the task is canceled.
+        public func next(_ count: Int = 1) async throws -> [[UInt8]] {
+            var bodies: [[UInt8]] = []
+            while bodies.count < count, let delivery = try await consumer.next() {
+                bodies.append(delivery.body)
+                delivery.finish()
+            }
+            return bodies
+        }
+    }
+
+    /// Records the messages that are published to a topic from now on.
+    ///
+    /// - Throws: `NSQError` or `EmbeddedBroker.AdministrationError` if the name is invalid.
+    public func record(_ topic: String) async throws -> Recording {
+        let channel = "recording-\(UInt64.random(in: .min ... .max))"
+        try await embedded.createChannel(channel, of: topic)
+        return Recording(consumer: try consumer(topic: topic, channel: channel))
+    }
+
+    // MARK: Faults
+
+    /// Closes the connections of all clients at once, without sending what is pending. Clients
+    /// reconnect, and the messages in flight are delivered again.
+    public func disconnectClients() async { await embedded.disconnectClients() }
+
+    /// Stops the broker and starts it again at the same address. Topics, channels and messages survive
+    /// only if the configuration has a data path.
+    ///
+    /// - Throws: the error of the start.
+    public func restart() async throws {
+        await embedded.stop()
+        let broker = try await EmbeddedBroker.start(configuration, clock: clock.loopClock)
+        state.withLock { $0.broker = broker }
+    }
+
+    func stop() async {
+        let (broker, consumers, producers) = state.withLock {
+            ($0.broker, $0.consumers, $0.producers)
+        }
+        // A client waits for its broker, whose time may stand still.
+        await broker.stop()
+        for consumer in consumers { await consumer.abandon() }
+        for producer in producers { await producer.abandon() }
+    }
+}
+
+/// A condition that was not fulfilled in time.
+public struct TimedOut: Error, CustomStringConvertible, Sendable {
+    /// What the test waited for.
+    public let condition: String
+    /// The last counters of the broker.
+    public let statistics: EmbeddedBroker.Statistics
+
+    /// A message for the test's output.
+    public var description: String { "timed out waiting until \(condition); last: \(statistics)" }
+}
+
+extension TestBroker.Clock {
+    fileprivate var loopClock: Loop.Clock { self == .manual ? .manual : .system }
+}
+
+extension Logger {
+    /// A logger that logs errors only.
+    init(quiet label: String) {
+        self.init(label: label)
+        logLevel = .error
+    }
+}

@@ -1,0 +1,214 @@
+import TallyBasics
+
+/// Decides when the processor commits its batches, and repeats failed commits. It does no I/O.
+///
+/// At most one commit is in progress. Plays that arrive meanwhile form the next batch. A batch with
+/// an immediate play is committed at once. Any other batch waits for more plays, because a commit
+/// costs as much as thousands of plays and nobody needs these counts earlier: it is committed when
+/// it is as large as half of the messages that nsqd may have in flight, and after
+/// `Settings.batchDelay` at the latest.
+struct CommitStateMachine<Delivery> {
+    typealias Settings = PlayProcessor.Settings
+
+    /// The content of one transaction.
+    struct Commit {
+        let changes: [CountChange]
+        let fingerprints: DeduplicationWindow.Addition
+        /// The counts that each client accepted since the last commit.
+        let accepted: [ClientNumber: [PlayCount]]
+    }
+
+    /// An instruction to the driver.
+    enum Action {
+        /// Starts a commit, and then reports ``commitSucceeded(at:)`` or ``commitFailed(at:)``.
+        case commit(Commit)
+        /// Starts a commit again that has failed.
+        case retryCommit(Commit)
+        /// Enqueues committed counts for publication to the clients.
+        case publish([CountChange])
+        /// Finishes the messages of the committed batch.
+        case finish([Delivery])
+    }
+
+    /// Received messages that are committed together.
+    private struct Batch {
+        var deliveries: [Delivery] = []
+        var messages = 0
+        var counted = 0
+        var duplicates = 0
+        /// The latest time at which the commit starts, unless another commit is in progress.
+        var dueAt: MonotonicInstant?
+        /// Whether the batch is large enough to be committed before `dueAt`.
+        var isFull = false
+    }
+
+    private struct PendingCommit {
+        let commit: Commit
+        let batch: Batch
+    }
+
+    private enum State {
+        case idle
+        case committing(PendingCommit)
+        case waitingToRetry(PendingCommit, until: MonotonicInstant)
+        case committed(PendingCommit)
+        case published([Delivery])
+    }
+
+    /// The numbers of messages by outcome. Plays are included when they are committed.
+    private(set) var statistics = PlayProcessor.Statistics()
+
+    private let settings: Settings
+    private var counter: PlayCounter
+    private var deduplication: DeduplicationWindow
+    private var batch = Batch()
+    private var state = State.idle
+    private var accepted: [ClientNumber: [PlayCount]] = [:]
+    private var recordsAcceptedAt: MonotonicInstant?
+    /// The time of an empty commit, which shows whether the store still works.
+    private var probesAt: MonotonicInstant
+    private var backoff: Backoff
+
+    init(
+        counter: PlayCounter, deduplication: DeduplicationWindow, settings: Settings,
+        at now: MonotonicInstant
+    ) {
+        self.settings = settings
+        self.counter = counter
+        self.deduplication = deduplication
+        probesAt = now + settings.storeProbeInterval
+        backoff = Backoff(
+            from: settings.minStoreRetryDelay, upTo: settings.maxStoreRetryDelay,
+            jitterSeed: settings.jitterSeed)
+    }
+
+    /// Whether no commit is in progress and the last one is finished.
+    var isIdle: Bool { if case .idle = state { true } else { false } }
+
+    /// Whether the last commit has failed and is not started again yet.
+    var isWaitingToRetry: Bool { if case .waitingToRetry = state { true } else { false } }
+
+    /// Whether there are accepted counts that no commit contains yet.
+    var hasAccepted: Bool { !accepted.isEmpty }
+
+    /// The time at which the driver must request actions again if no event occurs before.
+    func nextDeadline(isStopping: Bool) -> MonotonicInstant? {
+        switch state {
+        case .idle:
+            let probe = isStopping ? nil : probesAt
+            return [batch.dueAt, recordsAcceptedAt, probe].compactMap(\.self).min()
+        case .waitingToRetry(_, let retry): return retry
+        // The driver requests actions when the commit ends.
+        case .committing, .committed, .published: return nil
+        }
+    }
+
+    // MARK: Events
+
+    /// Counts one play into the open batch.
+    ///
+    /// - Returns: `true` if the play was counted, `false` if it is a duplicate.
+    mutating func count(
+        _ play: Play, _ fingerprint: Fingerprint, at now: MonotonicInstant
+    ) -> Bool {
+        guard deduplication.insert(fingerprint) else {
+            batch.duplicates += 1
+            return false
+        }
+        batch.counted += 1
+        counter.count(play, arrival: now)
+        return true
+    }
+
+    /// Counts one rejected message.
+    mutating func reject(_ reason: Rejection) {
+        statistics.rejected[reason, default: 0] += 1
+    }
+
+    /// Adds a delivery to the open batch. Its plays must be counted before.
+    ///
+    /// - Parameters:
+    ///   - messages: the number of messages in the delivery.
+    ///   - limit: the number of messages from which the batch waits for no more.
+    mutating func append(
+        _ delivery: Delivery, messages: Int, limit: Int, at now: MonotonicInstant
+    ) {
+        batch.deliveries.append(delivery)
+        batch.dueAt = batch.dueAt ?? now + settings.batchDelay
+        batch.messages += messages
+        batch.isFull = batch.messages >= limit
+    }
+
+    /// Adds the counts of an accepted call to the next commit. If no batch is received, that commit
+    /// starts after `acceptanceRecordDelay`, so that it rarely delays the next batch.
+    mutating func callAccepted(
+        by client: ClientNumber, _ counts: [PlayCount], at now: MonotonicInstant
+    ) {
+        accepted[client, default: []].append(contentsOf: counts)
+        recordsAcceptedAt = now + settings.acceptanceRecordDelay
+    }
+
+    mutating func commitSucceeded(at now: MonotonicInstant) {
+        guard case .committing(let commit) = state else { return }
+        statistics.counted += commit.batch.counted
+        statistics.duplicates += commit.batch.duplicates
+        state = .committed(commit)
+        probesAt = now + settings.storeProbeInterval
+        backoff.reset()
+    }
+
+    /// Keeps the batch to commit it again after a delay. Its messages are not finished meanwhile.
+    mutating func commitFailed(at now: MonotonicInstant) {
+        guard case .committing(let commit) = state else { return }
+        state = .waitingToRetry(commit, until: now + backoff.nextDelay())
+    }
+
+    /// Ends the delay after a failed commit.
+    mutating func endRetryDelay(at now: MonotonicInstant) {
+        guard case .waitingToRetry(let commit, _) = state else { return }
+        state = .waitingToRetry(commit, until: now)
+    }
+
+    // MARK: Actions
+
+    /// Returns the next action, or `nil` if the driver has to wait for an event or the deadline.
+    ///
+    /// - Parameter isStopping: `true` if no batch may wait for more messages.
+    mutating func nextAction(at now: MonotonicInstant, isStopping: Bool) -> Action? {
+        switch state {
+        case .committing: return nil
+        case .waitingToRetry(let commit, let retry):
+            guard retry <= now else { return nil }
+            state = .committing(commit)
+            return .retryCommit(commit.commit)
+        case .committed(let commit):
+            state = .published(commit.batch.deliveries)
+            return .publish(commit.commit.changes)
+        case .published(let deliveries):
+            state = .idle
+            return .finish(deliveries)
+        case .idle:
+            let isRecordDue = recordsAcceptedAt.map { $0 <= now } ?? false
+            let isProbeDue = !isStopping && probesAt <= now
+            guard isRecordDue || isProbeDue || isBatchDue(at: now, isStopping) else { return nil }
+            return .commit(startCommit(at: now))
+        }
+    }
+
+    private func isBatchDue(at now: MonotonicInstant, _ isStopping: Bool) -> Bool {
+        guard let dueAt = batch.dueAt else { return false }
+        return isStopping || batch.isFull || counter.hasImmediateChange || dueAt <= now
+    }
+
+    /// Starts a commit of the open batch and the accepted counts, which may both be empty.
+    mutating func startCommit(at now: MonotonicInstant) -> Commit {
+        let commit = Commit(
+            changes: counter.removeChanges(), fingerprints: deduplication.removeAddition(at: now),
+            accepted: accepted)
+        state = .committing(PendingCommit(commit: commit, batch: batch))
+        batch = Batch()
+        accepted = [:]
+        recordsAcceptedAt = nil
+        return commit
+    }
+}

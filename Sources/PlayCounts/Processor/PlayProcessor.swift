@@ -1,0 +1,296 @@
+import Logging
+import NSQClient
+import NSQWire
+import TallyBasics
+import UVLoop
+
+/// Consumes plays from a channel, counts them, and publishes the counts to clients.
+///
+/// It runs on a loop's thread and performs the actions of its ``PlayProcessorStateMachine``.
+package final class PlayProcessor {
+    /// The messages of one read from a connection, which are finished together.
+    private struct Delivery {
+        let messages: MessageBatch
+        /// The indices of rejected messages.
+        let rejected: Set<Int>
+    }
+
+    private let loop: Loop
+    private let settings: Settings
+    private let consumer: ConsumerEngine
+    private let rejects: RejectedPlays
+    private let store: PlayStore
+    private let publishers: [ClientPublisher]
+    private let fingerprinter: Fingerprinter
+    private let logger: Logger
+    private let timer: Timer
+    private var timerDeadline: MonotonicInstant?
+    private var machine: PlayProcessorStateMachine<Delivery>
+    private var isPerformingActions = false
+    /// Whether ``handleIterationEnd()`` will be called in this iteration.
+    private var awaitsIterationEnd = false
+    /// The error of the last commit; `nil` if it has succeeded.
+    private var storeError: StoreError?
+    private let maxInFlight: Int
+    private var stopCompletions: [() -> Void] = []
+
+    /// Receives the events of the processor.
+    package var observer = Observer()
+
+    /// Called when the processor has ended because of the store: another processor has opened it,
+    /// or it did not work until the end of a stop. NSQ redelivers the unfinished messages.
+    package var onFailure: (StoreError) -> Void = { _ in }
+
+    /// Called when the processor has ended for any reason.
+    package var onEnd: () -> Void = {}
+
+    /// The numbers of messages since the start.
+    package var statistics: Statistics { machine.commits.statistics }
+
+    /// Creates a processor that loads its totals from a store.
+    ///
+    /// - Throws: `StoreError` if the store cannot be read.
+    package init(
+        on loop: Loop, consumer: ConsumerEngine, rejects: RejectedPlays, store: PlayStore,
+        clients: [Client], settings: Settings = Settings(), logger: Logger
+    ) throws(StoreError) {
+        self.loop = loop
+        self.settings = settings
+        self.consumer = consumer
+        self.rejects = rejects
+        self.store = store
+        self.logger = logger
+        timer = Timer(on: loop)
+        let counter = PlayCounter(try store.loadTotals(), realtimeBelow: settings.realtimeBelow)
+        let window = try store.loadDeduplicationWindow(settings.deduplication, at: loop.instant)
+        fingerprinter = try store.loadFingerprinter()
+        machine = PlayProcessorStateMachine(
+            counter: counter, deduplication: window, settings: settings, at: loop.instant)
+        maxInFlight = consumer.maxInFlight
+        let numbers = try store.registerClients(clients.filter(\.isRemembered).map(\.name))
+        var publishers: [ClientPublisher] = []
+        for (index, client) in clients.enumerated() {
+            let number = client.isRemembered ? numbers[client.name] : nil
+            publishers.append(
+                ClientPublisher(
+                    to: client, number: number,
+                    unpublished: try number.map(store.unpublishedCounts) ?? [], on: loop,
+                    settings: settings, jitterSeed: settings.jitterSeed &+ UInt64(index),
+                    logger: logger))
+        }
+        self.publishers = publishers
+        for publisher in publishers {
+            publisher.onAccepted = { [weak self, unowned publisher] in
+                self?.callAccepted($0, by: publisher)
+            }
+            publisher.onRoundEnd = { [weak self] in self?.performActions() }
+        }
+    }
+
+    /// Starts to consume, and publishes the counts that an earlier run left unpublished.
+    package func start() {
+        consumer.onBatch = { [weak self] in self?.receive($0) }
+        consumer.start()
+        for publisher in publishers { publisher.publishDueCalls() }
+        updateTimer()
+    }
+
+    /// Stops consuming, then commits, publishes and finishes the received messages.
+    ///
+    /// - Parameter completion: called after the last message is finished, or when the store has
+    ///   failed, or after `stopTimeout`. No play is lost in any of these cases: NSQ redelivers
+    ///   unfinished messages, and unpublished counts stay in the store.
+    package func stop(_ completion: @escaping () -> Void) {
+        guard machine.isActive else { return completion() }
+        stopCompletions.append(completion)
+        guard machine.stop(at: loop.instant) else { return }
+        for publisher in publishers { publisher.endRetryPause() }
+        consumer.stop { [weak self] in
+            self?.machine.consumerStopped()
+            self?.performActions()
+        }
+        updateTimer()
+    }
+
+    // MARK: Events
+
+    private func receive(_ messages: MessageBatch) {
+        guard machine.isActive else { return }
+        let now = loop.instant
+        var rejected: Set<Int> = []
+        let source = fingerprinter.source(nsqd: messages.nsqd.description, topic: consumer.topic)
+        var index = 0
+        messages.forEachReceived { message in
+            do throws(Rejection) {
+                try checkAttempts(of: message)
+                let play = try Play(parsing: message.body.bytes, limits: settings.limits)
+                count(play, fingerprinter.fingerprint(of: play, in: message, from: source), now)
+            } catch {
+                machine.reject(error)
+                observer.rejected(error)
+                rejected.insert(index)
+                reject(message, messages[index], from: messages.nsqd, error)
+            }
+            index += 1
+        }
+        machine.append(
+            Delivery(messages: messages, rejected: rejected), messages: messages.count,
+            limit: max(1, consumer.leastReady / 2), at: now)
+        guard !awaitsIterationEnd else { return }
+        awaitsIterationEnd = true
+        loop.callAtIterationEnd(self)
+    }
+
+    /// Publishes a rejected message, and finishes it after that, whatever happens to the batch.
+    private func reject(
+        _ received: ReceivedMessage, _ message: Message, from nsqd: SocketAddress,
+        _ reason: Rejection
+    ) {
+        rejects.publish(received, message, from: nsqd, reason) { [weak self] isFinished in
+            if let self, isFinished { observer.finished(1, loop.instant) }
+        }
+    }
+
+    private func checkAttempts(of message: ReceivedMessage) throws(Rejection) {
+        guard settings.maxAttempts > 0 else { return }
+        if message.attempts > settings.maxAttempts { throw .tooManyAttempts }
+    }
+
+    private func count(_ play: Play, _ fingerprint: Fingerprint, _ now: MonotonicInstant) {
+        if machine.count(play, fingerprint, at: now) {
+            observer.counted(play, now)
+        } else {
+            observer.duplicate(play, now)
+        }
+    }
+
+    private func callAccepted(_ call: Call, by publisher: ClientPublisher) {
+        observer.accepted(publisher.client.name, call, loop.instant)
+        guard let number = publisher.number, machine.isActive else { return }
+        machine.callAccepted(by: number, call.counts, at: loop.instant)
+        updateTimer()
+    }
+
+    private func commitEnded(_ result: Result<Void, StoreError>) {
+        switch result {
+        case .success:
+            machine.commitSucceeded(at: loop.instant)
+            if storeError != nil { storeRecovered() }
+        case .failure(let error):
+            machine.commitFailed(isFatal: !error.isTransient, at: loop.instant)
+            if storeError == nil { storeFailed(error) }
+            storeError = error
+        }
+        performActions()
+    }
+
+    /// Lets nsqd deliver no more messages until a commit succeeds.
+    private func storeFailed(_ error: StoreError) {
+        defer { observer.storeChanged(error) }
+        guard error.isTransient, machine.isActive else { return }
+        logger.error("\(error); plays wait in NSQ until the store works")
+        consumer.maxInFlight = 0
+    }
+
+    private func storeRecovered() {
+        storeError = nil
+        logger.warning("store '\(store.path)' works again")
+        consumer.maxInFlight = maxInFlight
+        observer.storeChanged(nil)
+    }
+
+    // MARK: Actions
+
+    /// Performs actions until the state machine returns none. An event that occurs during an action
+    /// only changes the state machine, and the loop below performs the actions that result.
+    private func performActions() {
+        guard !isPerformingActions else { return }
+        isPerformingActions = true
+        while let action = machine.nextAction(
+            at: loop.instant, areClientsIdle: publishers.allSatisfy(\.isIdle))
+        {
+            perform(action)
+        }
+        isPerformingActions = false
+        updateTimer()
+    }
+
+    private func perform(_ action: PlayProcessorStateMachine<Delivery>.Action) {
+        switch action {
+        case .batch(let action): perform(action)
+        case .abandonConsumer: consumer.abandon()
+        case .flushClients: for publisher in publishers { publisher.flush() }
+        case .stopPublishing: for publisher in publishers { publisher.stop() }
+        case .close(let hasFailed): close(hasFailed: hasFailed)
+        }
+    }
+
+    private func perform(_ action: CommitStateMachine<Delivery>.Action) {
+        switch action {
+        case .commit(let commit):
+            observer.commitStarted()
+            start(commit)
+        case .retryCommit(let commit): start(commit)
+        case .publish(let changes):
+            observer.committed(changes, loop.instant)
+            for publisher in publishers { publisher.publish(changes) }
+        case .finish(let deliveries): for delivery in deliveries { finish(delivery) }
+        }
+    }
+
+    private func start(_ commit: CommitStateMachine<Delivery>.Commit) {
+        let mailbox = loop.mailbox
+        let processor = LoopBound(self, on: loop)
+        store.commit(commit.changes, counted: commit.fingerprints, published: commit.accepted) {
+            result in
+            mailbox.submit { processor.removeValue(on: $0)?.commitEnded(result) }
+        }
+    }
+
+    /// Finishes the plays of a delivery. Its rejected messages are finished after their publish.
+    private func finish(_ delivery: Delivery) {
+        let messages = delivery.messages
+        let rejected = delivery.rejected
+        if rejected.isEmpty {
+            consumer.finish(messages)
+        } else {
+            for index in messages.indices where !rejected.contains(index) {
+                consumer.finish(messages[index])
+            }
+        }
+        guard messages.count > rejected.count else { return }
+        observer.finished(messages.count - rejected.count, loop.instant)
+    }
+
+    private func close(hasFailed: Bool) {
+        timer.close()
+        for publisher in publishers { publisher.close() }
+        rejects.close()
+        if hasFailed {
+            consumer.abandon()
+            if let storeError { onFailure(storeError) }
+        }
+        logger.info("\(statistics)")
+        onEnd()
+        let completions = stopCompletions
+        stopCompletions = []
+        for completion in completions { completion() }
+    }
+
+    private func updateTimer() {
+        guard machine.isActive, machine.nextDeadline != timerDeadline else { return }
+        timerDeadline = machine.nextDeadline
+        guard let timerDeadline else { return timer.stop() }
+        timer.start(after: max(.zero, timerDeadline - loop.instant)) { [weak self] in
+            self?.timerDeadline = nil
+            self?.performActions()
+        }
+    }
+}
+
+extension PlayProcessor: IterationEndHandler {
+    package func handleIterationEnd() {
+        awaitsIterationEnd = false
+        performActions()
+    }
+}

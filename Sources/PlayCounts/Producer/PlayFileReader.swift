@@ -1,0 +1,115 @@
+import Glibc
+import UVLoop
+
+/// Reads the messages of a file for a producer on a loop. A thread of its own reads the file, so that
+/// a pipe without data does not block the loop.
+///
+/// At most one chunk of the file is in memory that is not split into lines yet.
+package final class PlayFileReader {
+    private var file: PlayFile
+    private let thread: LoopThread
+    private let interruption: ReadInterruption
+    private let loop: Loop
+    private var isReading = false
+    private var isStopped = false
+    private var failure: PlayFileError?
+
+    /// Called on the loop when ``next()`` may return a message again, after it has returned `nil`.
+    package var onReady: () -> Void = {}
+
+    /// Whether ``next()`` will return no further message.
+    package private(set) var hasEnded = false
+    /// Whether the end of the file was read.
+    package var isAtEnd: Bool { file.isAtEnd }
+    /// The number of bytes of an incomplete line, after the reader was stopped.
+    package var incompleteBytes: Int { file.pendingBytes }
+
+    /// - Throws: `UVError` if the process has no file descriptors or threads left.
+    package init(_ file: consuming PlayFile, on loop: Loop) throws(UVError) {
+        self.file = file
+        self.loop = loop
+        interruption = try ReadInterruption()
+        thread = try LoopThread(name: "play reader")
+    }
+
+    /// Returns the next message. Returns `nil` at the end, and while no complete line has been read.
+    package func next() throws(PlayFileError) -> [UInt8]? {
+        if let line = try file.nextBuffered() { return line }
+        if let failure { throw failure }
+        if file.isAtEnd || isStopped && !isReading {
+            hasEnded = true
+        } else if !isReading {
+            startReading()
+        }
+        return nil
+    }
+
+    /// Reads no more of the file. Complete lines that were read are still returned.
+    package func stop() {
+        isStopped = true
+        interruption.interrupt()
+    }
+
+    private func startReading() {
+        isReading = true
+        let reader = LoopBound(self, on: loop)
+        let (chunks, interruption, mailbox) = (file.chunks, interruption, loop.mailbox)
+        thread.mailbox.submit { _ in
+            let result: Result<[UInt8]?, PlayFileError>
+            do throws(PlayFileError) {
+                result = .success(
+                    interruption.waitForInput(of: chunks.descriptor) ? try chunks.read() : nil)
+            } catch {
+                result = .failure(error)
+            }
+            mailbox.submit { reader.removeValue(on: $0)?.didRead(result) }
+        }
+    }
+
+    /// - Parameter result: the chunk, or `nil` if the reader was stopped before.
+    private func didRead(_ result: Result<[UInt8]?, PlayFileError>) {
+        isReading = false
+        switch result {
+        case .success(let chunk?): file.append(chunk)
+        case .success(nil): break
+        case .failure(let error): failure = error
+        }
+        onReady()
+    }
+}
+
+/// Ends the wait for the input of a file from another thread. What arrives afterwards stays unread.
+private final class ReadInterruption: Sendable {
+    private let reading: Int32
+    private let writing: Int32
+
+    init() throws(UVError) {
+        var ends: [Int32] = [0, 0]
+        guard pipe(&ends) == 0 else { throw UVError(code: -errno) }
+        for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
+        (reading, writing) = (ends[0], ends[1])
+    }
+
+    deinit {
+        close(reading)
+        close(writing)
+    }
+
+    func interrupt() {
+        var byte: UInt8 = 0
+        // The pipe is empty, so the write neither blocks nor fails.
+        _ = write(writing, &byte, 1)
+    }
+
+    /// Blocks until the file has input or ends, which a read then returns without blocking.
+    ///
+    /// - Returns: `false` after an interruption.
+    func waitForInput(of descriptor: Int32) -> Bool {
+        var files = [
+            pollfd(fd: reading, events: Int16(POLLIN), revents: 0),
+            pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0),
+        ]
+        while poll(&files, 2, -1) < 0, errno == EINTR {}
+        return files[0].revents == 0
+    }
+}

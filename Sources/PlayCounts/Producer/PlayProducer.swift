@@ -1,0 +1,235 @@
+import NSQClient
+import NSQWire
+import TallyBasics
+import UVLoop
+
+/// Publishes plays to an nsqd in batches, at full speed or at a given rate.
+///
+/// It runs on a loop's thread. At most `maxBatchesInFlight` batches are unacknowledged at a time,
+/// which bounds the memory for any number of plays.
+///
+/// After a lost connection, the failed batches are published again, up to `maxRetries` times. A
+/// batch that was sent before is published again only if each of its plays has an ID, so that the
+/// processor recognizes duplicates. If the first connection attempt fails, publishing fails at
+/// once.
+package final class PlayProducer {
+    /// The settings of a producer.
+    package struct Settings: Sendable {
+        /// The number of plays per second; 0 means no limit.
+        package var rate = 0.0
+        /// The maximum number of plays in one MPUB.
+        package var playsPerBatch = 200
+        /// The size in bytes from which a batch gets no more plays. nsqd accepts bodies of 5 MiB
+        /// and messages of 1 MiB by default.
+        package var bytesPerBatch = 1 << 20
+        /// The maximum number of MPUBs whose response is pending.
+        package var maxBatchesInFlight = 8
+        /// The maximum number of consecutive failures. With the default delays, 12 failures take
+        /// about 17 s.
+        package var maxRetries = 12
+        /// The first delay before publishing again.
+        package var minRetryDelay = Duration.milliseconds(100)
+        /// The maximum delay before publishing again.
+        package var maxRetryDelay = Duration.seconds(2)
+
+        package init() {}
+    }
+
+    /// Returns the body of the next message, or `nil` if there is none: see ``hasSourceEnded``.
+    package typealias Source = () throws -> [UInt8]?
+
+    private let loop: Loop
+    private let engine: ProducerEngine
+    private let topic: TopicName
+    private let settings: Settings
+    private let source: Source
+    private let rateTimer: Timer
+    private let retryTimer: Timer
+
+    private var startedAt: MonotonicInstant?
+    private var playsRead = 0
+    private var batchesInFlight = 0
+    /// The batches to publish again, oldest first.
+    private var failedBatches: [Batch] = []
+    private var backoff: Backoff
+    private var wasConnected = false
+    private var isAtEnd = false
+    /// Whether the source has no message yet.
+    private var isPaused = false
+    private var ignoresRate = false
+    private var failure: (any Error)?
+    private var completion: ((Result<Int, any Error>) -> Void)?
+
+    /// The number of plays that nsqd has acknowledged.
+    package private(set) var published = 0 {
+        didSet { onProgress(published) }
+    }
+    /// Called with the value of `published` when it changes.
+    package var onProgress: (Int) -> Void = { _ in }
+
+    /// Called when the source has returned `nil`. If it returns `false`, the source may return messages
+    /// later, and its owner then calls ``readAgain()``. The producer publishes the messages that it
+    /// has meanwhile.
+    package var hasSourceEnded: () -> Bool = { true }
+
+    /// The messages of one MPUB, and their encoded form.
+    private struct Batch {
+        var encoded = PublishBatch()
+        var bodies: [[UInt8]] = []
+
+        mutating func append(_ body: [UInt8]) {
+            encoded.append(body)
+            bodies.append(body)
+        }
+
+        /// `true` if each play has an ID, by which a processor recognizes it when it is published
+        /// again.
+        var hasPlayIDs: Bool {
+            bodies.allSatisfy { (try? Play(parsing: $0.span.bytes))?.playID != nil }
+        }
+    }
+
+    /// Creates a producer. ``start(_:)`` begins to publish.
+    ///
+    /// - Parameter source: returns the messages to publish.
+    package init(
+        on loop: Loop, engine: ProducerEngine, topic: TopicName, settings: Settings = Settings(),
+        source: @escaping Source
+    ) {
+        self.loop = loop
+        self.engine = engine
+        self.topic = topic
+        self.settings = settings
+        self.source = source
+        backoff = Backoff(
+            from: settings.minRetryDelay, upTo: settings.maxRetryDelay, jitterSeed: nil)
+        rateTimer = Timer(on: loop)
+        retryTimer = Timer(on: loop)
+    }
+
+    /// Publishes all messages of the source.
+    ///
+    /// - Parameter completion: called once, with the number of published plays or the first error.
+    ///   Plays that were published before an error stay published.
+    package func start(_ completion: @escaping (Result<Int, any Error>) -> Void) {
+        self.completion = completion
+        startedAt = loop.instant
+        publishMore()
+    }
+
+    /// Reads the source again, after it had no message.
+    package func readAgain() {
+        isPaused = false
+        publishMore()
+    }
+
+    /// Publishes the rest of the source without a limit of the rate. The owner has stopped the source,
+    /// so that it ends soon.
+    package func finish() {
+        ignoresRate = true
+        rateTimer.stop()
+        publishMore()
+    }
+
+    private func publishMore() {
+        while failure == nil, failedBatches.isEmpty, !isAtEnd, !isPaused,
+            batchesInFlight < settings.maxBatchesInFlight
+        {
+            let allowed = min(settings.playsPerBatch, allowance)
+            guard allowed > 0 else { return waitForAllowance() }
+            let batch = nextBatch(of: allowed)
+            playsRead += batch.encoded.count
+            if batch.encoded.count > 0 { publish(batch) }
+        }
+        completeIfDone()
+    }
+
+    private func nextBatch(of count: Int) -> Batch {
+        var batch = Batch()
+        do {
+            while batch.encoded.count < count, batch.encoded.byteCount < settings.bytesPerBatch {
+                guard let body = try source() else {
+                    isAtEnd = hasSourceEnded()
+                    isPaused = !isAtEnd
+                    break
+                }
+                batch.append(body)
+            }
+        } catch {
+            failure = error
+        }
+        return batch
+    }
+
+    private func publish(_ batch: Batch) {
+        batchesInFlight += 1
+        engine.publish(batch.encoded, to: topic) { [weak self] error in
+            guard let self else { return }
+            batchesInFlight -= 1
+            if let error {
+                publishFailed(batch, error)
+            } else {
+                backoff.reset()
+                wasConnected = true
+                published += batch.encoded.count
+            }
+            publishMore()
+        }
+    }
+
+    private func completeIfDone() {
+        guard batchesInFlight == 0, failedBatches.isEmpty || failure != nil,
+            isAtEnd || failure != nil, let completion
+        else { return }
+        self.completion = nil
+        rateTimer.close()
+        retryTimer.close()
+        completion(failure.map { .failure($0) } ?? .success(published))
+    }
+
+    // MARK: Failures
+
+    private func publishFailed(_ batch: Batch, _ error: NSQError) {
+        guard failure == nil else { return }
+        guard canRetry(batch, after: error), backoff.failures < settings.maxRetries else {
+            return failure = error
+        }
+        failedBatches.append(batch)
+        // All batches in flight fail together when the connection is lost, so only the first
+        // increases the delay.
+        guard failedBatches.count == 1 else { return }
+        retryTimer.start(after: backoff.nextDelay()) { [weak self] in self?.publishAgain() }
+    }
+
+    private func canRetry(_ batch: Batch, after error: NSQError) -> Bool {
+        switch error.code {
+        case .connectionLost:
+            wasConnected = true
+            return batch.hasPlayIDs
+        case .unreachable: return wasConnected
+        default: return false
+        }
+    }
+
+    private func publishAgain() {
+        let batches = failedBatches
+        failedBatches = []
+        for batch in batches { publish(batch) }
+        publishMore()
+    }
+
+    // MARK: Rate
+
+    /// The number of plays that the rate allows to read now.
+    private var allowance: Int {
+        guard settings.rate > 0, !ignoresRate, let startedAt else { return .max }
+        let seconds = Double((loop.instant - startedAt).nanoseconds) / 1e9
+        return Int(seconds * settings.rate) + 1 - playsRead
+    }
+
+    private func waitForAllowance() {
+        rateTimer.start(after: .nanoseconds(Int64(1e9 / settings.rate))) { [weak self] in
+            self?.publishMore()
+        }
+    }
+}

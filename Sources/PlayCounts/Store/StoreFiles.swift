@@ -1,0 +1,26 @@
+/// The files of an open store: the database and its write-ahead log.
+///
+/// SQLite continues with its open files when they are removed or replaced, and the counts would be
+/// lost at the end of the process. Therefore the files are compared with those at the paths.
+struct StoreFiles: Sendable {
+    private let path: String
+    private let files: [(name: String, identity: FileIdentity?)]
+
+    /// Records the files of a store that was just opened.
+    init(of path: String) {
+        self.path = path
+        files = [path, path + "-wal"].map { ($0, FileIdentity(of: $0)) }
+    }
+
+    /// - Throws: `StoreError` of kind `replaced` if there is no file or another file at a path.
+    func check() throws(StoreError) {
+        for file in files {
+            let now = FileIdentity(of: file.name)
+            guard now != file.identity else { continue }
+            let part = file.name == path ? "" : "has lost its write-ahead log, which "
+            throw StoreError(
+                .replaced, path: path,
+                detail: part + "was \(now == nil ? "removed" : "replaced")")
+        }
+    }
+}

@@ -1,0 +1,114 @@
+import TallyBasics
+
+/// Computes offline how many calls the same batches need at least, to compare it with the number of
+/// calls that ``CallScheduler`` made.
+///
+/// It makes a call only when a deadline is reached, and fills its slots with the videos that have
+/// the earliest deadlines. Unlike the scheduler, it reserves no time for the call itself. All
+/// immediate counts have the same delay, and so have all others, so two FIFO queues yield the
+/// earliest deadline. The scheduler uses a heap instead, so that an error in either one changes the
+/// ratio.
+///
+/// The result is the exact minimum if no video is played again while it is pending. Otherwise, the
+/// minimum depends on which videos fill the free slots. The best are those whose next play is
+/// latest, which is unknown at the time of the call. All videos of a batch have the same deadline,
+/// so a run can choose better ones by chance and make fewer calls. ``fewest(planned:made:)``
+/// accounts for that.
+package struct MinimumCalls {
+    /// The number of calls made so far, without the calls that the pending videos still need.
+    package private(set) var calls = 0
+
+    private let videosPerCall: Int
+    private let freshness: Duration
+    private let coalesce: Duration
+    private var immediate = DeadlineQueue()
+    private var others = DeadlineQueue()
+    private var deadlines: [VideoID: MonotonicInstant] = [:]
+
+    package init(
+        videosPerCall: Int = 20, freshness: Duration = .seconds(60), coalesce: Duration = .zero
+    ) {
+        self.videosPerCall = videosPerCall
+        self.freshness = freshness
+        self.coalesce = min(coalesce, freshness)
+    }
+
+    /// The number of calls including those for the pending videos, if no more batches follow.
+    package var totalCalls: Int {
+        calls + (deadlines.count + videosPerCall - 1) / videosPerCall
+    }
+
+    /// The lower of the computed and the actual number of calls.
+    package static func fewest(planned: Int, made: Int) -> Int { min(planned, made) }
+
+    /// Adds a committed batch. Batches must be added in the order of their commits.
+    package mutating func add(_ changes: [CountChange], at now: MonotonicInstant) {
+        while let deadline = firstDeadline, deadline < now { makeCall() }
+        for change in changes {
+            let delay = change.isImmediate ? coalesce : freshness
+            // A count cannot be published before it is committed.
+            let deadline = max(change.arrival + delay, now)
+            if let earlier = deadlines[change.videoID], earlier <= deadline { continue }
+            deadlines[change.videoID] = deadline
+            if change.isImmediate {
+                immediate.append(change.videoID, deadline)
+            } else {
+                others.append(change.videoID, deadline)
+            }
+        }
+        // A video's immediate play outdates its entry in the other queue, which may be the first
+        // one there.
+        removeOutdatedEntries()
+        while let deadline = firstDeadline, deadline <= now { makeCall() }
+    }
+
+    private var firstDeadline: MonotonicInstant? {
+        guard let first = immediate.first, let other = others.first else {
+            return immediate.first?.deadline ?? others.first?.deadline
+        }
+        return min(first.deadline, other.deadline)
+    }
+
+    private mutating func makeCall() {
+        calls += 1
+        for _ in 0..<videosPerCall {
+            guard let deadline = firstDeadline else { break }
+            let isImmediate = immediate.first?.deadline == deadline
+            let videoID = isImmediate ? immediate.first?.videoID : others.first?.videoID
+            deadlines[videoID!] = nil
+            removeOutdatedEntries()
+        }
+    }
+
+    /// Removes entries from the front of both queues until each first entry is the current one of
+    /// its video.
+    private mutating func removeOutdatedEntries() {
+        while let first = immediate.first, deadlines[first.videoID] != first.deadline {
+            immediate.removeFirst()
+        }
+        while let first = others.first, deadlines[first.videoID] != first.deadline {
+            others.removeFirst()
+        }
+    }
+}
+
+/// A FIFO queue of videos with their deadlines.
+private struct DeadlineQueue {
+    private var entries: [(videoID: VideoID, deadline: MonotonicInstant)] = []
+    private var head = 0
+
+    var first: (videoID: VideoID, deadline: MonotonicInstant)? {
+        head < entries.count ? entries[head] : nil
+    }
+
+    mutating func append(_ videoID: VideoID, _ deadline: MonotonicInstant) {
+        entries.append((videoID, deadline))
+    }
+
+    mutating func removeFirst() {
+        head += 1
+        guard head > entries.count / 2 else { return }
+        entries.removeFirst(head)
+        head = 0
+    }
+}

@@ -1,0 +1,146 @@
+/// An object that can live in a ``LoopHost``.
+package protocol LoopHosted: AnyObject, SendableMetatype {
+    /// Completes the pending work, closes all handles, and calls `done` once, on the loop.
+    func stop(_ done: @escaping () -> Void)
+
+    /// Closes all handles without completing the pending work. The host calls this method when it
+    /// is deallocated before ``LoopHost/stop()``; the default implementation calls ``stop(_:)``.
+    func abandon(_ done: @escaping () -> Void)
+}
+
+extension LoopHosted {
+    package func abandon(_ done: @escaping () -> Void) { stop(done) }
+}
+
+/// An object with a loop thread of its own.
+///
+/// Starting and stopping are asynchronous: no caller blocks a thread of the cooperative pool.
+///
+/// The loop is not a serial executor for actors (SE-0392): libuv calls the objects on a loop, and
+/// the objects call each other, synchronously. A closed loop refuses jobs, and an executor must
+/// accept all jobs.
+package final class LoopHost<Hosted: LoopHosted>: Sendable {
+    private let thread: LoopThread
+    private let hosted: LoopBound<Hosted>
+    private let isStopping = LockedValue(false)
+
+    /// Starts a thread and creates the object on it. Jobs that are submitted later run after the
+    /// creation.
+    ///
+    /// - Parameters:
+    ///   - name: the thread's name.
+    ///   - clock: the clock of the loop's timers.
+    ///   - create: creates the object on its loop.
+    /// - Throws: `UVError` if the process has no file descriptors or threads left.
+    package init(
+        threadName name: String, clock: Loop.Clock = .system,
+        _ create: @escaping @Sendable (Loop) -> Hosted
+    ) throws(UVError) {
+        thread = try LoopThread(name: name, clock: clock)
+        hosted = LoopBound(creatingOn: thread.mailbox, create)
+    }
+
+    /// Starts a thread, creates the object on it, and returns when the object exists.
+    ///
+    /// - Parameters:
+    ///   - name: the thread's name.
+    ///   - niceness: 0 to 19; a higher value lowers the thread's priority, see ``LoopThread``.
+    ///   - clock: the clock of the loop's timers.
+    ///   - create: creates the object on its loop, and returns it with a description, such as its
+    ///     bound address. When the closure throws, the thread ends.
+    package static func start<Description: Sendable>(
+        threadName name: String, niceness: Int32 = 0, clock: Loop.Clock = .system,
+        _ create: @escaping @Sendable (Loop) throws -> (Hosted, Description)
+    ) async throws -> (host: LoopHost, description: Description) {
+        let thread = try LoopThread(name: name, niceness: niceness, clock: clock)
+        do {
+            let (hosted, description) = try await withCheckedThrowingContinuation { continuation in
+                thread.mailbox.submit { loop in
+                    continuation.resume(
+                        with: Result {
+                            let (hosted, description) = try create(loop)
+                            return (LoopBound(hosted, on: loop), description)
+                        })
+                }
+            }
+            return (LoopHost(hosted, on: thread), description)
+        } catch {
+            thread.stop()
+            await thread.join()
+            throw error
+        }
+    }
+
+    private init(_ hosted: LoopBound<Hosted>, on thread: LoopThread) {
+        self.hosted = hosted
+        self.thread = thread
+    }
+
+    deinit {
+        beginStop { $0.abandon($1) }
+    }
+
+    /// Runs `job` on the loop with the object, or with `nil` after the object has stopped.
+    ///
+    /// - Returns: `true` if the job will run, `false` if the loop is closed.
+    @discardableResult
+    package func submit(_ job: @escaping @Sendable (Hosted?) -> Void) -> Bool {
+        hosted.submit(job)
+    }
+
+    /// Runs `body` on the loop with the object.
+    ///
+    /// - Returns: the result of `body`; `nil` after the object has stopped.
+    package func perform<Result: Sendable>(
+        _ body: @escaping @Sendable (Hosted) -> Result
+    ) async -> Result? {
+        await withCheckedContinuation { continuation in
+            let isOpen = submit { continuation.resume(returning: $0.map(body)) }
+            if !isOpen { continuation.resume(returning: nil) }
+        }
+    }
+
+    /// Advances the loop's manual clock, for tests.
+    package func advance(by duration: Duration) async {
+        await withCheckedContinuation { continuation in
+            let isOpen = thread.mailbox.submit { loop in
+                loop.advance(by: duration)
+                continuation.resume()
+            }
+            if !isOpen { continuation.resume() }
+        }
+    }
+
+    /// Stops the object, then its thread, and returns when both have ended. A further call only
+    /// waits.
+    package func stop() async {
+        beginStop { $0.stop($1) }
+        await thread.join()
+    }
+
+    /// Stops the thread without stopping the object, and returns when the thread has ended.
+    package func kill() async {
+        thread.mailbox.submit { [hosted] loop in
+            _ = hosted.removeValue(on: loop)
+            loop.stop()
+        }
+        await thread.join()
+    }
+
+    private func beginStop(
+        _ stop: @escaping @Sendable (Hosted, @escaping () -> Void) -> Void
+    ) {
+        let isFirst = isStopping.withLock { isStopping in
+            defer { isStopping = true }
+            return !isStopping
+        }
+        guard isFirst else { return }
+        thread.mailbox.submit { [hosted, thread] loop in
+            guard let object = hosted.value(on: loop) else { return }
+            stop(object) {
+                _ = hosted.removeValue(on: loop)
+                thread.stop()
+            }
+        }
+    }
+}

@@ -1,0 +1,24 @@
+import UVLoop
+
+/// The counters of a run, which its threads change and the watch for a standstill reads.
+final class DemoCounters: Sendable {
+    private let counters = LockedValue(StandstillDetector.Counters())
+
+    func change(_ body: @Sendable (inout StandstillDetector.Counters) -> Void) {
+        counters.withLock { body(&$0) }
+    }
+
+    /// Waits until the run has made no progress for `limit`.
+    ///
+    /// - Returns: a description of the standstill; `nil` if the task is canceled first.
+    func standstill(after limit: Duration) async -> String? {
+        let clock = ContinuousClock()
+        let start = clock.now
+        var detector = StandstillDetector(limit: limit, at: .zero)
+        while (try? await Task.sleep(for: min(limit / 4, .milliseconds(500)))) != nil {
+            let counters = counters.withLock { $0 }
+            if let text = detector.check(counters, at: clock.now - start) { return text }
+        }
+        return nil
+    }
+}

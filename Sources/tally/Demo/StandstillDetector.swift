@@ -1,0 +1,50 @@
+/// Detects that a run of the demo makes no progress although plays are under way. It reads no
+/// clock.
+struct StandstillDetector {
+    /// The counters of a run.
+    struct Counters: Equatable {
+        /// Whether the processor has subscribed to its channel.
+        var isSubscribed = false
+        /// The number of plays that the producer passed to its connection.
+        var sent = 0
+        /// The number of plays that nsqd has acknowledged.
+        var published = 0
+        /// The number of plays of the run that are counted, published and finished.
+        var counted = 0
+
+        /// Whether the run waits only for the time of the next play.
+        fileprivate var isWaitingForRate: Bool {
+            isSubscribed && sent == published && published == counted
+        }
+    }
+
+    private let limit: Duration
+    private var last = Counters()
+    private var lastChange: Duration
+
+    /// - Parameters:
+    ///   - limit: the longest time without progress.
+    ///   - now: the time since any origin.
+    init(limit: Duration, at now: Duration) {
+        self.limit = limit
+        lastChange = now
+    }
+
+    /// Compares the counters with those of the last call.
+    ///
+    /// - Returns: a description of the standstill once it has lasted for the limit, otherwise
+    ///   `nil`.
+    mutating func check(_ counters: Counters, at now: Duration) -> String? {
+        if counters != last || counters.isWaitingForRate {
+            last = counters
+            lastChange = now
+        }
+        guard now - lastChange >= limit else { return nil }
+        let state =
+            counters.isSubscribed
+            ? "\(counters.sent) plays sent, \(counters.published) acknowledged by nsqd, "
+                + "\(counters.counted) counted"
+            : "nsqd has not answered the subscription"
+        return "no progress for \(limit): \(state)"
+    }
+}

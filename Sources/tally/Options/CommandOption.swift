@@ -1,0 +1,27 @@
+import ArgumentParser
+import Foundation
+
+/// An option or flag of a command, from the definitions that also produce the command's help.
+struct CommandOption: Decodable {
+    private struct Name: Decodable { var name: String }
+    private let kind: String
+    private let names: [Name]?
+    /// `true` if the option can be given several times.
+    let isRepeating: Bool
+
+    /// The long name without dashes; `nil` for a positional argument.
+    var name: String? { kind == "positional" ? nil : names?.last?.name }
+    /// `true` if the option has no value.
+    var isFlag: Bool { kind == "flag" }
+
+    /// Returns all options of a command, including `help` and `version`.
+    static func all(of command: any ParsableCommand.Type) -> [CommandOption] {
+        struct Tool: Decodable {
+            struct Command: Decodable { var arguments: [CommandOption]? }
+            var command: Command
+        }
+        // A test decodes the options of every command.
+        let tool = try? JSONDecoder().decode(Tool.self, from: Data(command._dumpHelp().utf8))
+        return tool?.command.arguments ?? []
+    }
+}

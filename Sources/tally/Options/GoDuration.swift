@@ -1,0 +1,28 @@
+import ArgumentParser
+import NSQBroker
+import NSQWire
+
+/// A duration in Go's syntax, which all of NSQ's flags use: `60s`, `1m30s`, `250ms`, `1.5h`. A
+/// duration longer than ``Limits/longestDuration`` is shortened to that limit.
+///
+/// An option has this type with `transform: GoDuration.init(flag:)`, which explains an invalid value.
+struct GoDuration: CustomStringConvertible, Sendable {
+    let duration: Duration
+    private let text: String
+
+    init?(argument: String) {
+        guard let duration = Duration(goText: argument) else { return nil }
+        self.duration = min(duration, Limits.longestDuration)
+        text = argument
+    }
+
+    /// Parses the value of an option on the command line.
+    init(flag text: String) throws {
+        guard let duration = GoDuration(argument: text) else {
+            throw ValidationError(Duration.remedy(forGoText: text))
+        }
+        self = duration
+    }
+
+    var description: String { text }
+}

@@ -1,0 +1,39 @@
+import ArgumentParser
+import NSQWire
+
+/// Validates option values with the same error texts in all commands.
+extension ParsableArguments {
+    /// - Parameters:
+    ///   - range: the valid values. No sum or product of them in this program overflows.
+    ///   - reason: the origin of a bound that depends on other options.
+    func require(
+        _ flag: String, _ value: Int, in range: ClosedRange<Int>, _ reason: String? = nil
+    ) throws {
+        guard !range.contains(value) else { return }
+        throw ValidationError(
+            "\(flag) must be between \(range.lowerBound) and \(range.upperBound)"
+                + (reason.map { " (\($0))" } ?? "") + ", not \(value)")
+    }
+
+    func require(_ flag: String, _ value: GoDuration, atLeast least: String) throws {
+        guard value.duration < GoDuration(argument: least)!.duration else { return }
+        throw ValidationError("\(flag) must be at least \(least), not \(value)")
+    }
+}
+
+extension TopicName {
+    init(flag text: String) throws { self = try parseName(text, "topic") }
+}
+
+extension ChannelName {
+    init(flag text: String) throws { self = try parseName(text, "channel") }
+}
+
+private func parseName<Name: NSQName>(_ text: String, _ kind: String) throws -> Name {
+    guard let name = Name(text) else {
+        throw ValidationError(
+            "invalid \(kind) name '\(text)': use 1 to 64 of a-z A-Z 0-9 . _ - and an optional "
+                + "#ephemeral suffix")
+    }
+    return name
+}

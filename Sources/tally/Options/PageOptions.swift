@@ -1,0 +1,85 @@
+import ArgumentParser
+import LivePage
+import Logging
+import NSQBroker
+import PlayCounts
+import UVLoop
+
+/// The options for the page.
+struct PageOptions: ParsableArguments {
+    @Option(
+        help: """
+            The address of the page with the counts, as HOST:PORT, or none. Port 0 picks a free \
+            port. Default: 127.0.0.1:4180, or no page if that port is in use.
+            """)
+    var pageAddress: String?
+
+    @Option(
+        help: """
+            A host name under which the page answers, besides localhost and numeric addresses. \
+            Can be repeated.
+            """)
+    var pageHost: [String] = []
+
+    private static let defaultAddress = "127.0.0.1:4180"
+    private static let none = ["none", ""]
+
+    func validate() throws {
+        guard let pageAddress, !Self.none.contains(pageAddress) else { return }
+        guard SocketAddress(argument: pageAddress) != nil else {
+            throw ValidationError(
+                "invalid --page-address '\(pageAddress)': use HOST:PORT, such as \(Self.defaultAddress), or none"
+            )
+        }
+    }
+
+    /// Starts the page.
+    ///
+    /// - Returns: `nil` if the page is disabled, or if its default port is in use, because counting
+    ///   does not need the page.
+    func start(
+        of store: PlayStore, _ settings: PageSettings, logger: Logger
+    ) async throws -> LivePage? {
+        let text = pageAddress ?? Self.defaultAddress
+        guard !Self.none.contains(text) else { return nil }
+        var settings = settings
+        settings.hosts = pageHost
+        do {
+            let page = try await LivePage.start(
+                at: SocketAddress(parsing: text), totals: try store.loadTotals(),
+                settings: settings)
+            logger.info("the counts are shown at \(page.url)")
+            return page
+        } catch let error as UVError {
+            let message = "cannot start the page at \(text): \(error) (pass another --page-address)"
+            guard pageAddress == nil else { throw UsageError(message) }
+            logger.warning("\(message)")
+            return nil
+        }
+    }
+}
+
+extension LivePage {
+    /// Polls the depth of the processor's channel every 500 ms for the page.
+    ///
+    /// - Returns: the polling task, which runs until it is canceled.
+    func startQueuePolling(
+        _ broker: EmbeddedBroker, topic: String, channel: String
+    ) -> Task<Void, Never> {
+        Task {
+            repeat {
+                setQueueState(await broker.statistics().queue(topic: topic, channel: channel))
+            } while (try? await Task.sleep(for: .milliseconds(500))) != nil
+        }
+    }
+}
+
+extension EmbeddedBroker.Statistics {
+    fileprivate func queue(topic: String, channel: String) -> QueueState? {
+        guard let topic = topics.first(where: { $0.name == topic }) else { return nil }
+        let channel = topic.channels.first { $0.name == channel }
+        return QueueState(
+            depth: topic.depth + (channel?.depth ?? 0), inFlight: channel?.inFlightCount ?? 0,
+            deferred: channel?.deferredCount ?? 0)
+    }
+}

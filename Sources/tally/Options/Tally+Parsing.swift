@@ -1,0 +1,34 @@
+import ArgumentParser
+
+extension Tally {
+    /// Parses a command line of any command except `tally nsqd`, which has Go's syntax.
+    ///
+    /// - Parameter words: the arguments after the name of the program.
+    static func parsed(_ words: [String]) throws -> any ParsableCommand {
+        try refuseSingleDashes(words)
+        return try parseAsRoot(words)
+    }
+
+    /// Refuses flags in the form of NSQ's programs, `-flag=value`, with the right form.
+    /// ArgumentParser would read them as several short options.
+    private static func refuseSingleDashes(_ words: [String]) throws {
+        // The broker's flags of these commands are in Go's syntax.
+        guard let command = command(of: words), !acceptsBrokerFlags(command) else { return }
+        for word in words.prefix(while: { $0 != "--" }) {
+            let name = word.dropFirst().prefix { $0 != "=" }
+            guard word.first == "-", name.first?.isLetter == true, name.count > 1 else { continue }
+            let names = CommandOption.all(of: command).compactMap(\.name)
+            let remedy = Suggestion.nearest(to: String(name), in: names)
+                .map { " (did you mean --\($0)?)" }
+            throw ValidationError("unknown option '-\(name)'" + (remedy ?? ""))
+        }
+    }
+
+    private static func command(of words: [String]) -> (any ParsableCommand.Type)? {
+        configuration.subcommands.first { $0.configuration.commandName == words.first }
+    }
+
+    private static func acceptsBrokerFlags(_ command: any ParsableCommand.Type) -> Bool {
+        command == ServeCommand.self || command == BenchCommand.self
+    }
+}

@@ -1,0 +1,104 @@
+import ArgumentParser
+import HTTP
+import LivePage
+import Logging
+import NSQBroker
+import NSQClient
+import PlayCounts
+import UVLoop
+
+/// `tally process`: consumes plays from running nsqds, counts them, and publishes the counts.
+struct ProcessCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "process",
+        abstract: "Consumes plays and publishes their counts, until SIGINT or SIGTERM.",
+        discussion: """
+            Counts are committed to the store before they are published, and published before \
+            their messages are finished. A message that is not a valid play is published to the \
+            topic TOPIC.rejected, together with the reason.
+            """
+                + HelpText.examples(
+                    #"""
+                    tally nsqd --tcp-address=127.0.0.1:4150 --memory-only & nsqd=$!; sleep 1
+                    tally process --nsqd-tcp-address=127.0.0.1:4150 --store=counts.sqlite \
+                      --publish-to=stdout --publish-to=nsq://127.0.0.1:4150/counts &
+                    tally produce --nsqd-tcp-address=127.0.0.1:4150 --plays=1000; sleep 1
+                    tally counts --store=counts.sqlite --top=10
+                    kill $! $nsqd
+                    """#))
+
+    @Option(
+        name: .customLong("nsqd-tcp-address"),
+        help: "The address of an nsqd, as HOST:PORT; repeatable.")
+    var nsqds: [SocketAddress] = []
+
+    @Option(
+        name: .customLong("lookupd-http-address"),
+        help: """
+            The address of an nsqlookupd, as HOST:PORT, that reports the nsqds with the topic; \
+            repeatable.
+            """)
+    var lookupds: [HTTPAddress] = []
+
+    @Option(
+        name: .customLong("nsqd-http-address"),
+        help: """
+            The address of the HTTP API of an nsqd, as HOST:PORT, whose statistics show whether \
+            the channel has consumers with another store; repeatable.
+            """)
+    var nsqdHTTPs: [HTTPAddress] = []
+
+    @OptionGroup(title: "Connections to nsqd, also to nsq:// of --publish-to")
+    var connection: ConnectionOptions
+
+    @OptionGroup(title: "Counting")
+    var options: ProcessorOptions
+
+    @OptionGroup(title: "Page")
+    var pageOptions: PageOptions
+
+    @Option(help: "The log level: debug, info, warn, error or fatal.")
+    var logLevel = LogLevel.info
+
+    func validate() throws {
+        guard !nsqds.isEmpty || !lookupds.isEmpty else {
+            throw ValidationError(
+                "missing --nsqd-tcp-address=HOST:PORT or --lookupd-http-address=HOST:PORT (or run "
+                    + "tally serve, which includes a broker)")
+        }
+    }
+
+    func run() async throws {
+        let logger = LineLog.logger("tally", logLevel)
+        let client = try connection.clientOptions(ofCommand: "process")
+        let signals = try await StopSignals.watch()
+        let store = try PlayStore(.file(options.store))
+        try options.publishing.removeSecrets(from: store)
+        let names = (nsqds.map(\.description) + lookupds.map { "reported by \($0.url.address)" })
+            .joined(separator: ", ")
+        let page = try await pageOptions.start(
+            of: store, options.pageSettings(source: "nsqd at \(names)"), logger: logger)
+        var targets = options.publishing.targets
+        targets.client = client
+        var pipeline = options.pipeline(
+            nsqds: nsqds, lookupds: lookupds.map(\.url), client: client, store: store,
+            logger: logger)
+        pipeline.nsqdHTTPs = nsqdHTTPs.map(\.url)
+        let processor = try await ProcessorHost.start(
+            pipeline, shownBy: page
+        ) { [targets] in try targets.clients(on: $0, logger) }
+        logger.info("counting \(options.topic) from \(names) into \(options.store)")
+        try await processor.run(until: signals, logger: logger)
+        await page?.stop()
+    }
+}
+
+/// The address of an nsqlookupd or of an nsqd's HTTP API, with or without a scheme and a path.
+struct HTTPAddress: ExpressibleByArgument {
+    let url: HTTPURL
+
+    init?(argument: String) {
+        guard let url = try? HTTPURL(lookupd: argument) else { return nil }
+        self.url = url
+    }
+}

@@ -1,0 +1,123 @@
+import ArgumentParser
+import HTTP
+import LivePage
+import Logging
+import NSQBroker
+import NSQClient
+import NSQWire
+import PlayCounts
+import UVLoop
+
+/// `tally serve`: the broker and the processor in one process.
+struct ServeCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "serve",
+        abstract: "Runs the broker and the processor together, until SIGINT or SIGTERM.",
+        discussion: """
+            Accepts every flag of tally nsqd for the broker, in the form --flag=value; see \
+            tally nsqd --help. Listens on loopback addresses unless a flag says otherwise: \
+            127.0.0.1:4150 for NSQ's protocol and 127.0.0.1:4151 for the HTTP API, which is \
+            skipped if its default port is in use. With --tls-required, the processor connects \
+            over TLS with the broker's own certificate. Messages are stored in memory only unless \
+            --data-path is given.
+            """
+                + HelpText.examples(
+                    #"""
+                    tally serve --data-path=messages --store=counts.sqlite & sleep 1
+                    tally produce --nsqd-tcp-address=127.0.0.1:4150 --plays=1000 --rate=500
+                    curl http://127.0.0.1:4180/api/videos
+                    tally counts --store=counts.sqlite --top=10
+                    kill $!
+                    """#))
+
+    @OptionGroup(title: "Counting")
+    var counting: ProcessorOptions
+
+    @OptionGroup(title: "Page")
+    var pageOptions: PageOptions
+
+    @Option(
+        help: """
+            The secret with which the processor authenticates at the broker, if \
+            --auth-http-address is given.
+            """)
+    var nsqdAuthSecret: String?
+
+    @Argument(
+        parsing: .allUnrecognized,
+        help: ArgumentHelp(
+            "Flags of tally nsqd, such as --tcp-address (default: 127.0.0.1:4150).",
+            valueName: "nsqd-flags"))
+    var brokerFlags: [String] = []
+
+    func validate() throws { _ = try parsedFlags() }
+
+    private func parsedFlags() throws -> FlagSet.Parsed {
+        var defaults = BrokerConfiguration.besideProcessorDefaults
+        defaults.addresses.tcp = "127.0.0.1:4150"
+        defaults.addresses.http = "127.0.0.1:4151"
+        defaults.addresses.https = "127.0.0.1:4152"
+        var parsed = try FlagSet(name: "serve", command: Self.self).parse(
+            brokerFlags, over: defaults, of: self)
+        // Counting does not need the HTTP API, so only a requested address must be available.
+        parsed.values.addresses.optional = Set(
+            [
+                ("http-address", defaults.addresses.http),
+                ("https-address", defaults.addresses.https),
+            ]
+            .filter { !parsed.given.contains($0.0) }.map(\.1))
+        return parsed
+    }
+
+    func run() async throws {
+        let configuration = try BrokerConfiguration(try parsedFlags())
+        // The processor connects by TCP and needs a valid address.
+        _ = try SocketAddress(parsing: configuration.options.addresses.tcp)
+        let client = try configuration.ownClientOptions(authSecret: nsqdAuthSecret)
+        let logger = LineLog.logger("tally", configuration.options.log.level)
+        let signals = try await StopSignals.watch()
+        let store = try PlayStore(.file(counting.store))
+        try counting.publishing.removeSecrets(from: store)
+        let broker = try await configuration.startBroker()
+        let address = try SocketAddress(parsing: broker.tcpAddress)
+        let page = try await pageOptions.start(
+            of: store, counting.pageSettings(source: "embedded broker at \(address)"),
+            logger: logger)
+        var targets = counting.publishing.targets
+        targets.client = ClientOptions(ofCommand: "serve")
+        let queuePolling = page?.startQueuePolling(
+            broker, topic: counting.topic.text, channel: counting.channel.text)
+        defer { queuePolling?.cancel() }
+        var pipeline = counting.pipeline(
+            nsqds: [address.reachable], client: client, store: store, logger: logger)
+        // A Unix domain socket is no URL.
+        if let http = broker.httpAddress, let url = try? HTTPURL(lookupd: http) {
+            pipeline.nsqdHTTPs = [url]
+        }
+        let processor = try await ProcessorHost.start(
+            pipeline, shownBy: page
+        ) { [targets] in try targets.clients(on: $0, logger) }
+        logger.info("counting \(counting.topic) into \(counting.store)")
+        logger.info(
+            "to watch: nsq_tail --nsqd-tcp-address=\(address.reachable) --topic=\(counting.topic)")
+        do {
+            try await processor.run(until: signals, outlivesStore: true, logger: logger)
+        } catch {
+            await broker.stop()
+            throw error
+        }
+        await page?.stop()
+        await broker.stop()
+    }
+}
+
+extension SocketAddress {
+    /// The address for a client on this machine: the loopback address instead of a wildcard.
+    var reachable: SocketAddress {
+        switch host {
+        case "0.0.0.0": SocketAddress(host: "127.0.0.1", port: port)
+        case "::": SocketAddress(host: "::1", port: port)
+        default: self
+        }
+    }
+}

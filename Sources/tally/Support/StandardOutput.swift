@@ -1,0 +1,37 @@
+import Glibc
+import Synchronization
+
+/// Prints a line to standard output. This function takes precedence over that of the standard
+/// library in this module, because the latter ignores errors.
+func print(_ line: String) { StandardOutput.print(line) }
+
+/// Writes lines to standard output, and remembers the first error.
+enum StandardOutput {
+    /// The number of the first error; `nil` if all lines were written.
+    private static let failure = Mutex<Int32?>(nil)
+
+    static func print(_ line: String) {
+        var left = Array(line.utf8)[...]
+        left.append(UInt8(ascii: "\n"))
+        failure.withLock { failure in
+            while !left.isEmpty, failure == nil {
+                let count = left.withUnsafeBytes { write(STDOUT_FILENO, $0.baseAddress, $0.count) }
+                if count < 0, errno != EINTR { failure = errno }
+                left = left.dropFirst(max(0, count))
+            }
+        }
+    }
+
+    /// Reports the first error.
+    ///
+    /// - Parameter status: the exit status of the command.
+    /// - Returns: `status` if all lines were written. Otherwise 1 after an error message, or, if the
+    ///   reader has closed the pipe, the status of a process that SIGPIPE ended, without a message.
+    static func reportFailure(endingWith status: Int32) -> Int32 {
+        guard let error = failure.withLock({ $0 }) else { return status }
+        guard error != EPIPE else { return 128 + SIGPIPE }
+        StandardError.print(
+            "Error: cannot write to standard output: \(String(cString: strerror(error)))")
+        return max(1, status)
+    }
+}

@@ -1,0 +1,252 @@
+import BrokerCore
+import NSQWire
+
+/// A simple model of the broker's guarantees: the messages that each channel must, may, or must not
+/// deliver.
+///
+/// A message's copy in a channel is expected once the topic has dispatched it, and must be delivered
+/// once the publish is acknowledged. A copy that a crash may have lost is possible: delivering and
+/// losing it are both correct.
+struct DeliveryChecker {
+    /// The loop iteration in which changes were written; `nil` if they were not. All changes between
+    /// two iterations without failures share a stamp.
+    final class Stamp {
+        var iteration: Int?
+        init(iteration: Int? = nil) { self.iteration = iteration }
+    }
+
+    struct Message {
+        var topic: TopicName
+        var bodyBytes: Int
+        /// The wall-clock time until which the publish is deferred.
+        var due: Int64
+        var stamp: Stamp
+        /// The publish was acknowledged, and no crash or damage can have lost the message since.
+        var mustBeDelivered = false
+        /// The message's record is damaged.
+        var isDamaged = false
+        /// The publish was rejected, so the message must not be delivered before the next restart.
+        var isRefused = false
+        var id: MessageID?
+        var timestamp: Int64 = 0
+    }
+
+    struct Copy {
+        enum State {
+            case expected
+            case possible
+            case gone(Stamp)
+        }
+
+        var state = State.expected
+        /// The attempts of each delivery.
+        var attempts: [(count: UInt16, stamp: Stamp)] = []
+        /// The wall-clock time until which the message is requeued.
+        var notBefore: (due: Int64, stamp: Stamp)?
+
+        var isGone: Bool { if case .gone = state { true } else { false } }
+    }
+
+    struct Channel {
+        var exists = false
+        var isPaused = false
+        /// The stamps of the last creation or deletion, and of the last pause or unpause.
+        var existence: Stamp
+        var pause: Stamp
+        var copies: [Int: Copy] = [:]
+    }
+
+    struct Topic {
+        var isPaused = false
+        var pause: Stamp
+        var channels: [ChannelName: Channel] = [:]
+        /// Messages that are not dispatched yet.
+        var held: [Int] = []
+        /// Messages that may be held, after a crash.
+        var possiblyHeld: Set<Int> = []
+        /// Messages that were discarded before they were dispatched.
+        var discarded: [(number: Int, stamp: Stamp)] = []
+        var all: [Int] = []
+        /// The stamps of all changes of the topic and its channels.
+        var changes: [Stamp] = []
+        /// Damage makes the history of the topic uncertain.
+        var isUncertain = false
+
+        var names: [ChannelName] { channels.keys.sorted().filter { channels[$0]!.exists } }
+    }
+
+    private(set) var messages: [Message?] = [nil]
+    /// The topics named by an MPUB, which may exist although no MPUB was completed.
+    var startedTopics: Set<TopicName> = []
+    var topics: [TopicName: Topic] = [:]
+    /// The stamp of all changes that are not written yet.
+    var stamp = Stamp()
+    let respondsAfterSync: Bool
+
+    // The iterations that survive a power failure.
+    private var syncedUpTo = 0
+    private var neverSynced: [ClosedRange<Int>] = []
+
+    init(respondsAfterSync: Bool) { self.respondsAfterSync = respondsAfterSync }
+
+    var lastMessage: Int { messages.count - 1 }
+
+    subscript(_ number: Int) -> Message {
+        get { messages[number]! }
+        set { messages[number] = newValue }
+    }
+
+    func exists(_ number: Int) -> Bool { number > 0 && number < messages.count }
+
+    // MARK: Writing
+
+    /// Records an iteration without failures, in which all changes were written.
+    mutating func didWrite(in iteration: Int) {
+        stamp.iteration = iteration
+        stamp = Stamp()
+    }
+
+    mutating func didSync(upTo iteration: Int) { syncedUpTo = max(syncedUpTo, iteration) }
+
+    /// Records a failed sync. Changes before it may never be synced.
+    mutating func didFailSync(in iteration: Int) {
+        if syncedUpTo < iteration { neverSynced.append(syncedUpTo + 1...iteration) }
+    }
+
+    func isSynced(_ stamp: Stamp) -> Bool {
+        guard let iteration = stamp.iteration else { return false }
+        return iteration <= syncedUpTo && !neverSynced.contains { $0.contains(iteration) }
+    }
+
+    // MARK: Publishing
+
+    mutating func newMessage(to topic: TopicName, bodyBytes: Int) -> Int {
+        messages.append(Message(topic: topic, bodyBytes: bodyBytes, due: 0, stamp: stamp))
+        return lastMessage
+    }
+
+    /// Records a publish that the broker has processed.
+    mutating func published(_ numbers: [Int], to name: TopicName, due: Int64) {
+        create(name)
+        for number in numbers {
+            self[number].due = due
+            self[number].stamp = stamp
+        }
+        topics[name]!.held += numbers
+        topics[name]!.all += numbers
+    }
+
+    mutating func acknowledged(_ numbers: [Int]) {
+        for number in numbers { self[number].mustBeDelivered = !self[number].isDamaged }
+    }
+
+    mutating func refused(_ numbers: [Int]) {
+        for number in numbers { self[number].isRefused = true }
+    }
+
+    mutating func create(_ name: TopicName) {
+        if topics[name] == nil { topics[name] = Topic(pause: stamp) }
+    }
+
+    /// Dispatches held messages to the channels, as the broker does at the end of an iteration.
+    mutating func dispatch(_ name: TopicName) {
+        guard let topic = topics[name], !topic.isPaused, !topic.names.isEmpty,
+            !topic.held.isEmpty || !topic.possiblyHeld.isEmpty
+        else { return }
+        for channel in topic.names {
+            let isEphemeral = channel.isEphemeral || name.isEphemeral
+            for number in topic.held {
+                topics[name]!.channels[channel]!.copies[number] = Copy(
+                    state: isEphemeral ? .possible : .expected)
+            }
+            for number in topic.possiblyHeld { allow(number, name, channel) }
+        }
+        // Messages for ephemeral channels only are lost at the next crash, once that is logged.
+        if topic.names.allSatisfy(\.isEphemeral) { discardHeld(name) }
+        topics[name]!.held = []
+        topics[name]!.possiblyHeld = []
+    }
+
+    mutating func dispatchAll() {
+        for name in topics.keys { dispatch(name) }
+    }
+
+    /// Allows a message in a channel, unless it was finished there.
+    mutating func allow(_ number: Int, _ topic: TopicName, _ channel: ChannelName) {
+        let copy = topics[topic]!.channels[channel]!.copies[number] ?? Copy()
+        guard !copy.isGone else { return }
+        topics[topic]!.channels[channel]!.copies[number] = copy
+        topics[topic]!.channels[channel]!.copies[number]!.state = .possible
+    }
+
+    // MARK: Topics and channels
+
+    mutating func create(_ channel: ChannelName, of name: TopicName) {
+        create(name)
+        guard topics[name]!.channels[channel]?.exists != true else { return }
+        dispatch(name)
+        topics[name]!.channels[channel] = Channel(exists: true, existence: stamp, pause: stamp)
+        topics[name]!.changes.append(stamp)
+    }
+
+    mutating func delete(_ channel: ChannelName, of name: TopicName) {
+        dispatch(name)
+        guard topics[name]?.channels[channel]?.exists == true else { return }
+        discard(channel, name)
+        topics[name]!.channels[channel]!.exists = false
+        topics[name]!.channels[channel]!.existence = stamp
+        topics[name]!.changes.append(stamp)
+        if name.isEphemeral, topics[name]!.names.isEmpty { topics[name] = nil }
+    }
+
+    mutating func delete(_ name: TopicName) {
+        guard let topic = topics[name] else { return }
+        for channel in topic.names { delete(channel, of: name) }
+        guard topics[name] != nil else { return }
+        discardHeld(name)
+        topics[name]!.isPaused = false
+        topics[name]!.pause = stamp
+        if name.isEphemeral { topics[name] = nil }
+    }
+
+    mutating func empty(_ channel: ChannelName, of name: TopicName) {
+        dispatch(name)
+        discard(channel, name)
+    }
+
+    mutating func empty(_ name: TopicName) {
+        dispatch(name)
+        discardHeld(name)
+    }
+
+    mutating func pause(_ name: TopicName, _ isPaused: Bool) {
+        // The topic may have been created by an incomplete MPUB.
+        create(name)
+        dispatch(name)
+        topics[name]?.isPaused = isPaused
+        topics[name]?.pause = stamp
+        topics[name]?.changes.append(stamp)
+    }
+
+    mutating func pause(_ channel: ChannelName, of name: TopicName, _ isPaused: Bool) {
+        dispatch(name)
+        topics[name]?.channels[channel]?.isPaused = isPaused
+        topics[name]?.channels[channel]?.pause = stamp
+    }
+
+    private mutating func discard(_ channel: ChannelName, _ name: TopicName) {
+        guard let topic = topics[name], let copies = topic.channels[channel]?.copies else { return }
+        for (number, copy) in copies where !copy.isGone {
+            // The topic may still hold the message.
+            if case .possible = copy.state, topic.isPaused { continue }
+            topics[name]!.channels[channel]!.copies[number]!.state = .gone(stamp)
+        }
+    }
+
+    private mutating func discardHeld(_ name: TopicName) {
+        guard let topic = topics[name] else { return }
+        topics[name]!.discarded += (topic.held + topic.possiblyHeld.sorted()).map { ($0, stamp) }
+        topics[name]!.held = []
+        topics[name]!.possiblyHeld = []
+    }
+}

@@ -1,0 +1,141 @@
+import Foundation
+import TestKit
+import Testing
+
+/// A network of its own, in which all ports are free. It requires user and network name spaces, which
+/// some machines do not permit.
+private enum OwnNetwork {
+    static let isPossible = (try? run("true", in: nil).status()) == 0
+
+    /// Runs a script of bash.
+    static func run(_ script: String, in folder: URL?) throws -> BuiltProcess {
+        // The loopback interface of a new network is down. Perl is part of every Debian.
+        let up = #"$r=pack("a16sx22","lo",0x41);socket(S,2,2,0);exit!ioctl(S,0x8914,$r)"#
+        return try BuiltProcess(
+            ["--user", "--map-root-user", "--net", "bash", "-c"]
+                + ["perl -e '\(up)' || exit 99\n\(script)"],
+            executable: URL(filePath: "/usr/bin/unshare"),
+            environment: ["TALLY": BuiltProcess.tally.path], directory: folder)
+    }
+}
+
+@Suite struct `The examples of --help` {
+    private static let commands = [
+        "tally", "demo", "serve", "nsqd", "produce", "process", "counts", "doctor", "bench",
+    ]
+
+    /// The lines of the examples in a help text.
+    private static func examples(of command: String, columns: Int = 80) throws -> [String] {
+        let process = try BuiltProcess(
+            (command == "tally" ? [] : [command]) + ["--help"],
+            environment: ["COLUMNS": "\(columns)"])
+        #expect(process.status() == 0)
+        let stream: BuiltProcess.Stream = command == "nsqd" ? .standardError : .standardOutput
+        let lines = process.lines(of: stream)
+        let start = try #require(lines.firstIndex(of: "EXAMPLES"))
+        return Array(lines[(start + 1)...].prefix { $0.isEmpty || $0.hasPrefix("  ") })
+    }
+
+    @Test(arguments: commands)
+    func `are not wrapped in any terminal`(command: String) throws {
+        let examples = try Self.examples(of: command)
+        #expect(examples.count >= 4)
+        #expect(examples.allSatisfy { $0.count <= 80 && $0.allSatisfy(\.isASCII) })
+        for columns in [-1, 0, 1, 20, 60, 1_000] {
+            #expect(try Self.examples(of: command, columns: columns) == examples)
+        }
+    }
+
+    /// The commands are shortened where their duration is the point: a live demo runs until Ctrl-C,
+    /// and a measurement takes a minute.
+    private static let prelude = #"""
+        tally() {
+            local words=("$@") status
+            case "$*" in
+            *--live*) words=(--signal=INT 3 "$TALLY" "$@") ;;
+            bench*) words=(300 "$TALLY" "$@" --seconds=0.02 --max-messages=200 --rounds=1) ;;
+            *) words=(300 "$TALLY" "$@") ;;
+            esac
+            if [ "$1" = serve ] || [ "$1" = nsqd ] || [ "$1" = process ]; then
+                # The process must be the one that `kill $!` ends.
+                exec "$TALLY" "$@"
+            fi
+            timeout "${words[@]}" || { status=$?; [ $status = 124 ] || fail $status "$*"; }
+        }
+        fail() { echo "FAILED with $1: $2" >&2; }
+        trap 'fail $? "$BASH_COMMAND"' ERR
+        set -o pipefail -o errtrace
+        # On a busy machine a process may need longer to start: waits for a listener (state 0A).
+        sleep() {
+            for _ in {1..600}; do
+                grep -q ' 0A ' /proc/net/tcp /proc/net/tcp6 && break
+                command sleep 0.1
+            done
+            command sleep 5
+        }
+        """#
+
+    @Test(
+        .enabled(if: OwnNetwork.isPossible, "a network name space is needed"),
+        arguments: commands)
+    func `work in an empty folder`(command: String) throws {
+        let folder = try TemporaryFolder()
+        let script = try Self.examples(of: command).joined(separator: "\n")
+        let shell = try OwnNetwork.run("\(Self.prelude)\n\(script)\n", in: folder.url)
+        let status = shell.status(timeout: 600)
+        let errors = shell.lines(of: .standardError)
+        #expect(status == 0)
+        #expect(
+            !errors.contains {
+                $0.contains("FAILED") || $0.hasPrefix("Error: ") || $0.contains("FATAL")
+                    || $0.contains("unknown option") || $0.contains("ignored arguments")
+            }, "\(errors.suffix(20))")
+    }
+}
+
+@Suite struct `Help in a narrow terminal` {
+    @Test(arguments: ["0", "1", "-5", "10", "27", "text", "99999999999999999999"])
+    func `is printed as a whole`(columns: String) throws {
+        for command in [[], ["demo"], ["serve"], ["bench"]] {
+            let process = try BuiltProcess(
+                command + ["--help"], environment: ["COLUMNS": columns])
+            #expect(process.status() == 0)
+            #expect(process.lines(of: .standardOutput).contains("OPTIONS:"))
+        }
+    }
+}
+
+@Suite struct `Progress on a terminal` {
+    /// Runs a demo in a pseudo-terminal, and returns what the terminal receives.
+    private func output(columns: Int, rows: Int = 24, environment: [String: String] = [:]) throws
+        -> String
+    {
+        let size = "stty cols \(columns) rows \(rows)"
+        let process = try BuiltProcess(
+            [
+                "--quiet", "--return", "--command",
+                "\(size); '\(BuiltProcess.tally.path)' demo --tcp-address=127.0.0.1:0 --plays=3000",
+                "/dev/null",
+            ], executable: URL(filePath: "/usr/bin/script"),
+            environment: ["TERM": "xterm", "LC_ALL": "C.UTF-8"].merging(environment) { $1 })
+        #expect(process.status() == 0)
+        return process.lines(of: .standardOutput).joined(separator: "\n")
+    }
+
+    @Test(arguments: [20, 40, 61, 62, 80, 200])
+    func `is narrower than the terminal`(columns: Int) throws {
+        let lines = try output(columns: columns).replacing("\r\n", with: "\n")
+            .replacing(#/\u{1b}\[[0-9;]*[A-Za-z]/#, with: "")
+            .split(whereSeparator: \.isNewline).filter {
+                $0.hasPrefix("  published") || $0.hasPrefix("  count")
+            }
+        #expect(lines.count >= 2)
+        #expect(lines.allSatisfy { $0.count < columns }, "\(lines)")
+    }
+
+    @Test func `is plain text on a terminal that cannot move its cursor`() throws {
+        #expect(!(try output(columns: 80, environment: ["TERM": "dumb"]).contains("\u{1b}")))
+        let ascii = try output(columns: 80, environment: ["LC_ALL": "C"])
+        #expect(ascii.contains("####") && !ascii.contains("█"))
+    }
+}

@@ -1,0 +1,77 @@
+import BrokerCore
+import NSQWire
+import Testing
+
+@testable import NSQBroker
+
+@Suite struct `A journal record` {
+    private static let plays = TopicName("plays")!
+    private static let count = ChannelName("count")!
+
+    static let changes: [LogRecord] = [
+        .topicCreated(plays), .topicDeleted(plays), .topicPaused(plays, true),
+        .topicPaused(plays, false), .topicEmptied(plays), .dispatched(plays),
+        .channelCreated(plays, count), .channelDeleted(plays, count),
+        .channelPaused(plays, count, true), .channelPaused(plays, count, false),
+        .channelEmptied(plays, count),
+        .finished(plays, count, [RecordRun(serial: 7 << 40, first: 65_535, count: 1)]),
+        .delivered(
+            plays, count,
+            [RecordRun(serial: 7, first: 0, count: 12), RecordRun(serial: 8, first: 3, count: 2)]),
+        .deliveriesUpdated(
+            plays, count,
+            [
+                DeliveryRecord(serial: 9, index: 4, attempts: 65_535, due: 0),
+                DeliveryRecord(serial: 9, index: 5, attempts: 2, due: 1_700_000_000_000_000_000),
+            ]),
+    ]
+
+    @Test(arguments: changes)
+    func `is decoded to the encoded change`(change: LogRecord) throws {
+        var writer = PayloadWriter()
+        let kind = writer.append(change)
+        #expect(try read(writer.finish(), kind).change == change)
+    }
+
+    @Test func `is decoded to the encoded topics and channels`() throws {
+        let topics = [
+            TopicSnapshot(name: Self.plays, isPaused: true, channels: []),
+            TopicSnapshot(
+                name: TopicName("likes")!, isPaused: false,
+                channels: [.init(name: Self.count, isPaused: true)]),
+        ]
+        var writer = PayloadWriter()
+        writer.append(topics)
+        guard case .topics(let found) = try read(writer.finish(), .topics) else {
+            Issue.record("another kind")
+            return
+        }
+        #expect(found == topics)
+    }
+
+    @Test(arguments: changes)
+    func `that is truncated is rejected or shorter, and is never read past its end`(
+        change: LogRecord
+    ) {
+        var writer = PayloadWriter()
+        let kind = writer.append(change)
+        let payload = writer.finish()
+        for count in 0..<payload.count {
+            // An allocation of exactly this size lets the address sanitizer detect reads past it.
+            let exact = UnsafeMutableRawBufferPointer.allocate(byteCount: count, alignment: 1)
+            defer { exact.deallocate() }
+            exact.copyBytes(from: payload[..<count])
+            #expect(JournalRecord(kind, Bytes(exact))?.change != change)
+        }
+    }
+
+    private func read(_ payload: [UInt8], _ kind: RecordKind) throws -> JournalRecord {
+        try #require(payload.withUnsafeBytes { JournalRecord(kind, $0) })
+    }
+}
+
+extension JournalRecord {
+    fileprivate var change: LogRecord? {
+        if case .change(let change) = self { change } else { nil }
+    }
+}

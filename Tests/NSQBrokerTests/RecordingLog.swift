@@ -1,0 +1,44 @@
+import Foundation
+import Logging
+
+/// A log handler that stores all lines.
+// SAFETY: the condition guards all state.
+final class RecordingLog: LogHandler, @unchecked Sendable {
+    private let condition = NSCondition()
+    private var said: [String] = []
+
+    var metadata: Logger.Metadata = [:]
+    var logLevel = Logger.Level.info
+
+    subscript(metadataKey key: String) -> Logger.Metadata.Value? {
+        get { nil }
+        set {}
+    }
+
+    func lines(with text: String) -> [String] {
+        condition.withLock { said.filter { $0.contains(text) } }
+    }
+
+    /// Returns `true` if the line is logged within a minute.
+    func waits(for line: String) -> Bool { waits { $0 == line } }
+
+    /// Returns `true` if a line with this text is logged within a minute.
+    func waits(forLineWith text: String) -> Bool { waits { $0.contains(text) } }
+
+    private func waits(_ isExpected: (String) -> Bool) -> Bool {
+        let deadline = Date(timeIntervalSinceNow: 60)
+        return condition.withLock {
+            while !said.contains(where: isExpected) {
+                guard condition.wait(until: deadline) else { return false }
+            }
+            return true
+        }
+    }
+
+    func log(event: LogEvent) {
+        condition.withLock {
+            said.append("\(event.level) \(event.message)")
+            condition.broadcast()
+        }
+    }
+}
