@@ -37,7 +37,13 @@ final class LayeredClient {
         try #require(status == 0)
     }
 
-    deinit { close(descriptor) }
+    deinit { disconnect() }
+
+    /// Closes the connection.
+    func disconnect() {
+        if descriptor >= 0 { close(descriptor) }
+        descriptor = -1
+    }
 
     // MARK: Layers
 
@@ -170,6 +176,13 @@ final class LayeredClient {
     func textToTheEnd() throws -> String {
         try #require(isClosed())
         return String(decoding: layers.plain.bytes, as: UTF8.self)
+    }
+
+    /// `true` if the peer has neither closed the connection nor sent more bytes.
+    var isOpen: Bool {
+        var byte: UInt8 = 0
+        let count = recv(descriptor, &byte, 1, Int32(MSG_PEEK) | Int32(MSG_DONTWAIT))
+        return count == -1 && errno == EAGAIN
     }
 
     /// Receives all decoded bytes until the connection ends.

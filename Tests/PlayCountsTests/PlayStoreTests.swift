@@ -26,6 +26,17 @@ import Testing
         try store.close()
     }
 
+    @Test func `is unlocked when it is closed, even if a child process inherited its descriptors`()
+        async throws
+    {
+        let path = folder.path("counts.sqlite")
+        let store = try PlayStore(.file(path))
+        let inherited = try #require(InheritedDescriptors(of: path))
+        try store.close()
+        try PlayStore(.file(path)).close()
+        withExtendedLifetime(inherited) {}
+    }
+
     @Test func `notices at its opening that it has less history than before`() async throws {
         let path = folder.path("counts.sqlite")
         let backup = folder.path("backup.sqlite")

@@ -150,6 +150,15 @@ enum Files {
         }
     }
 
+    /// Unlocks a folder and closes its descriptor.
+    ///
+    /// Closing alone keeps the lock while a child process has a copy of the descriptor, as it does
+    /// between `fork` and `exec` although the descriptor is closed on `exec`.
+    static func unlockAndClose(_ descriptor: Int32) {
+        flock(descriptor, LOCK_UN)
+        close(descriptor)
+    }
+
     /// Syncs an open file or folder to the disk.
     static func sync(_ descriptor: Int32, _ path: String) throws(MessageLogError) {
         guard fsync(descriptor) == 0 else { throw failure("cannot sync", path) }

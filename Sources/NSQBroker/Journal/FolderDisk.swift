@@ -58,7 +58,7 @@ final class FolderDisk: JournalDisk {
         syncer.join()
         for descriptor in open.removeAll() { Glibc.close(descriptor) }
         recycler.deleteAll()
-        Glibc.close(folder)
+        Files.unlockAndClose(folder)
     }
 
     // MARK: Files

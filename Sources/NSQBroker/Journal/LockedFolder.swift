@@ -36,7 +36,7 @@ final class LockedFolder {
         }
     }
 
-    deinit { close(descriptor) }
+    deinit { Files.unlockAndClose(descriptor) }
 
     /// Returns the names of entries for which `isIncluded` returns `true`, in no particular order.
     func names(where isIncluded: (String) -> Bool) throws(MessageLogError) -> [String] {

@@ -37,11 +37,7 @@ final class StoreLock: Sendable {
                 [EACCES, EPERM, EROFS].contains(errno) ? .readOnly : .cannotOpen
             throw StoreError(kind, path: path, detail: systemErrorText())
         }
-        var lock = flock()
-        lock.l_type = Int16(F_WRLCK)
-        lock.l_whence = Int16(SEEK_SET)
-        lock.l_start = 1 << 62
-        lock.l_len = 1
+        var lock = Self.lock(F_WRLCK)
         guard fcntl(file, Self.setLock, &lock) == 0 || ![EAGAIN, EACCES].contains(errno) else {
             close(file)
             throw StoreError(.inUse, path: path)
@@ -49,6 +45,16 @@ final class StoreLock: Sendable {
         descriptor = LockedValue(file)
         identity = FileIdentity(ofOpen: file)
         Self.locked.withLock { [identity] in _ = $0.insert(identity) }
+    }
+
+    /// The byte that is locked, which is behind those that SQLite locks.
+    private static func lock(_ type: Int32) -> flock {
+        var lock = flock()
+        lock.l_type = Int16(type)
+        lock.l_whence = Int16(SEEK_SET)
+        lock.l_start = 1 << 62
+        lock.l_len = 1
+        return lock
     }
 
     /// Releases the lock. SQLite must have closed the database before.
@@ -59,6 +65,10 @@ final class StoreLock: Sendable {
         }
         guard let file else { return }
         Self.locked.withLock { _ = $0.remove(identity) }
+        // Closing alone keeps the lock while a child process has a copy of the descriptor, as it
+        // does between `fork` and `exec`.
+        var lock = Self.lock(F_UNLCK)
+        _ = fcntl(file, Self.setLock, &lock)
         close(file)
     }
 

@@ -38,6 +38,29 @@ import UVLoop
         #expect(try open().files() == [JournalFile(number: 1, byteCount: 0)])
     }
 
+    @Test func `is unlocked when it is closed, even if a child process inherited the descriptor`()
+        throws
+    {
+        var disk: FolderDisk? = try open()
+        let inherited = try #require(InheritedDescriptors(of: path))
+        #expect(disk != nil)
+        disk = nil
+        #expect(try open().files() == [])
+        withExtendedLifetime(inherited) {}
+    }
+
+    @Test(arguments: [LockedFolder.Lock.shared, .exclusive])
+    func `is unlocked after it was inspected, even if a child process inherited the descriptor`(
+        lock: LockedFolder.Lock
+    ) throws {
+        var inspected: LockedFolder? = try LockedFolder(path, lock)
+        let inherited = try #require(InheritedDescriptors(of: path))
+        #expect(inspected != nil)
+        inspected = nil
+        #expect(try open().files() == [])
+        withExtendedLifetime(inherited) {}
+    }
+
     @Test func `is rejected if the path is missing or not a folder`() throws {
         let missing = folder.path("none")
         #expect(

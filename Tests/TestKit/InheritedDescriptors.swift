@@ -1,0 +1,23 @@
+import Foundation
+import Glibc
+
+/// Copies of descriptors that this process has open, as a child process has them between `fork` and
+/// `exec`, even if the descriptors are closed on `exec`.
+public final class InheritedDescriptors {
+    private let copies: [Int32]
+
+    /// Copies the descriptors that refer to a path.
+    ///
+    /// - Returns: `nil` if no descriptor refers to the path.
+    public init?(of path: String) {
+        let listed = try? FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd")
+        let found = (listed ?? []).compactMap { Int32($0) }.filter {
+            (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/fd/\($0)"))
+                == path
+        }
+        guard !found.isEmpty else { return nil }
+        copies = found.map { dup($0) }
+    }
+
+    deinit { for copy in copies { close(copy) } }
+}
