@@ -35,9 +35,9 @@ extension Broker {
         case .delivered(let topic, let name, let runs):
             guard let channel = existing(name, topic) else { return }
             for run in runs { channel.recoverDelivered(run) }
-        case .deliveriesUpdated(let topic, let name, let deliveries):
+        case .deliveriesUpdated(let topic, let name, let deliveries, let writtenAt):
             guard let channel = existing(name, topic) else { return }
-            for delivery in deliveries { channel.recover(delivery) }
+            for delivery in deliveries { channel.recover(delivery, writtenAt: writtenAt) }
         }
     }
 

@@ -38,7 +38,10 @@ extension Channel {
     }
 
     /// Replays the number of attempts and the deferral of one message.
-    func recover(_ record: DeliveryRecord) {
+    ///
+    /// - Parameter writtenAt: the time of the record on the wall clock, in nanoseconds; `nil` if it
+    ///   is not known.
+    func recover(_ record: DeliveryRecord, writtenAt: Int64?) {
         guard let number = segments.number(serial: record.serial), let segment = segments[number],
             record.index < segment.segment.count
         else { return }
@@ -49,9 +52,10 @@ extension Channel {
             id = deliveries.recover(index: record.index, segmentNumber: number, attempts: 0)
             segment.setState(id, of: record.index)
         }
-        deliveries.updateRecovered(
-            id, attempts: record.attempts,
-            deferredUntil: record.due == 0 ? nil : context.monotonic(atWall: record.due))
+        let deadline =
+            record.due == 0
+            ? nil : context.monotonic(atEndOfDeferral: record.due, startedAt: writtenAt)
+        deliveries.updateRecovered(id, attempts: record.attempts, deferredUntil: deadline)
     }
 
     /// Dispatches messages for which a record of this channel exists. Such a record proves that the

@@ -258,6 +258,7 @@ package final class Channel: PendingItem {
     /// Moves the buffered records to the message log. The records of a deleted channel are
     /// discarded.
     func drainRecords() {
-        if isDeleted { log?.removeAll() } else { log?.drain(to: context.log, topic.name, name) }
+        guard !isDeleted else { return log?.removeAll() ?? () }
+        log?.drain(to: context.log, topic.name, name, at: context.now.wall)
     }
 }

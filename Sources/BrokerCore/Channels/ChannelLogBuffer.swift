@@ -40,9 +40,13 @@ final class ChannelLogBuffer {
     }
 
     /// Moves the buffered records to the message log: deliveries first, then updates, then FINs.
-    func drain(to log: LogWriter, _ topic: TopicName, _ channel: ChannelName) {
+    ///
+    /// - Parameter now: the time on the wall clock, in nanoseconds.
+    func drain(to log: LogWriter, _ topic: TopicName, _ channel: ChannelName, at now: Int64) {
         if !delivered.isEmpty { log.append(.delivered(topic, channel, delivered)) }
-        if !updated.isEmpty { log.append(.deliveriesUpdated(topic, channel, updated)) }
+        if !updated.isEmpty {
+            log.append(.deliveriesUpdated(topic, channel, updated, writtenAt: now))
+        }
         if !finished.isEmpty { log.append(.finished(topic, channel, finished)) }
         removeAll()
     }

@@ -138,8 +138,9 @@ package enum LogRecord: Hashable, Sendable {
     case finished(TopicName, ChannelName, [RecordRun])
     /// The channel has delivered the messages for the first time.
     case delivered(TopicName, ChannelName, [RecordRun])
-    /// The channel has redelivered messages, or requeued them with a delay.
-    case deliveriesUpdated(TopicName, ChannelName, [DeliveryRecord])
+    /// The channel has redelivered messages, or requeued them with a delay, before `writtenAt` on the
+    /// wall clock in nanoseconds; `nil` if the time is not known.
+    case deliveriesUpdated(TopicName, ChannelName, [DeliveryRecord], writtenAt: Int64?)
 }
 
 /// A topic with its channels at the time when a log file was created.
@@ -179,20 +180,27 @@ package struct RecoveredMessages {
     package var byteCount: Int
     /// The reason why the messages were appended.
     package var kind: MessageRecordKind
+    /// The time on the wall clock, in nanoseconds, at which each deferred message was published;
+    /// empty for messages that are not deferred.
+    package var publishTimes: [Int64]
 
     /// Describes consecutive messages of one segment.
     ///
     /// - Parameters:
     ///   - firstOrdinal: the ordinal of the segment's first message.
     ///   - byteCount: the size of the messages in wire form, in bytes.
+    ///   - publishTimes: the time on the wall clock, in nanoseconds, at which each deferred message
+    ///     was published.
     package init(
-        topic: TopicName, run: RecordRun, firstOrdinal: Int, byteCount: Int, kind: MessageRecordKind
+        topic: TopicName, run: RecordRun, firstOrdinal: Int, byteCount: Int,
+        kind: MessageRecordKind, publishTimes: [Int64] = []
     ) {
         self.topic = topic
         self.run = run
         self.firstOrdinal = firstOrdinal
         self.byteCount = byteCount
         self.kind = kind
+        self.publishTimes = publishTimes
     }
 
     var isDeferred: Bool {

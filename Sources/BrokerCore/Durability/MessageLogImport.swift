@@ -88,7 +88,8 @@ package final class MessageLogImport {
                 log.append(.finished(done.topic, other, [run]))
             }
             if !done.updated.isEmpty {
-                log.append(.deliveriesUpdated(done.topic, channel, done.updated))
+                log.append(
+                    .deliveriesUpdated(done.topic, channel, done.updated, writtenAt: nil))
             }
         }
         _ = try log.flush()

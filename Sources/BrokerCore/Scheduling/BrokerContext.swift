@@ -25,10 +25,23 @@ final class BrokerContext {
 
     func setTime(_ now: Timestamp) { self.now = now }
 
-    /// Returns the time on the monotonic clock at which the wall clock reaches `wall`, if neither
-    /// clock jumps. Both times are in nanoseconds.
-    func monotonic(atWall wall: Int64) -> Int64 {
-        now.monotonic.addingSaturated(wall.subtractingSaturated(now.wall))
+    /// Returns the time on the monotonic clock at which a recovered deferral ends. All times are in
+    /// nanoseconds.
+    ///
+    /// The wall clock may have been set back since the deferral began. The time that remains is
+    /// therefore never longer than the whole deferral.
+    ///
+    /// - Parameters:
+    ///   - end: the end of the deferral on the wall clock.
+    ///   - start: the start of the deferral on the wall clock; `nil` if it is not known, so that the
+    ///     deferral counts as the longest one that REQ can request.
+    func monotonic(atEndOfDeferral end: Int64, startedAt start: Int64?) -> Int64 {
+        let remaining = end.subtractingSaturated(now.wall)
+        let whole =
+            start.map { end.subtractingSaturated($0) } ?? options.maxRequeueTimeout.nanoseconds
+        // If the clock was set back during the deferral, the end can be before the start. Its
+        // length is then not known.
+        return now.monotonic.addingSaturated(whole > 0 ? min(remaining, whole) : remaining)
     }
 
     /// Returns the time on the wall clock when the monotonic clock reaches `monotonic`, if neither

@@ -21,8 +21,11 @@ extension Topic {
             for index in found.joined() {
                 let position = index - messages.run.first
                 guard position < deadlines.count, deadlines[position] != 0 else { continue }
-                let deadline = deadlines[position]
-                undispatched.addDeferred(segment, index, until: context.monotonic(atWall: deadline))
+                let times = messages.publishTimes
+                let deadline = context.monotonic(
+                    atEndOfDeferral: deadlines[position],
+                    startedAt: position < times.count ? times[position] : nil)
+                undispatched.addDeferred(segment, index, until: deadline)
             }
             dispatch()
         }

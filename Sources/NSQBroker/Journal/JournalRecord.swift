@@ -52,7 +52,10 @@ private struct PayloadReader {
         case .channelPaused: return flag().map { .change(.channelPaused(topic, channel, $0)) }
         case .finished: return .change(.finished(topic, channel, runs()))
         case .delivered: return .change(.delivered(topic, channel, runs()))
-        case .deliveriesUpdated: return .change(.deliveriesUpdated(topic, channel, deliveries()))
+        case .deliveriesUpdated:
+            let deliveries = deliveries()
+            return .change(
+                .deliveriesUpdated(topic, channel, deliveries, writtenAt: number(Int64.self)))
         default: return nil
         }
     }
@@ -66,8 +69,20 @@ private struct PayloadReader {
         let frames = bytes.view(offset..<bytes.count)
         let messages = RecoveredMessages(
             topic: topic, run: RecordRun(serial: serial, first: Int(first), count: Int(count)),
-            firstOrdinal: Int(firstOrdinal), byteCount: frames.count, kind: recordKind)
+            firstOrdinal: Int(firstOrdinal), byteCount: frames.count, kind: recordKind,
+            publishTimes: kind.isDeferred ? Self.publishTimes(of: frames) : [])
         return .messages(messages, frames)
+    }
+
+    private static func publishTimes(of frames: Bytes) -> [Int64] {
+        var times: [Int64] = []
+        var offset = 0
+        while frames.count - offset >= MessageFrame.bodyOffset {
+            times.append(
+                frames.bigEndian(at: offset + MessageFrame.timestampOffset, as: Int64.self))
+            offset += MessageFrame.byteCount(of: frames, at: offset)
+        }
+        return times
     }
 
     private mutating func messageKind(_ kind: RecordKind, count: Int) -> MessageRecordKind? {
@@ -112,7 +127,9 @@ private struct PayloadReader {
 
     private mutating func deliveries() -> [DeliveryRecord] {
         var deliveries: [DeliveryRecord] = []
-        while let serial = number(UInt64.self), let index = number(UInt32.self),
+        // The record's time after the deliveries is shorter than a delivery.
+        while bytes.count - offset >= PayloadWriter.deliveryBytes,
+            let serial = number(UInt64.self), let index = number(UInt32.self),
             let attempts = number(UInt32.self), let due = number(Int64.self)
         {
             deliveries.append(

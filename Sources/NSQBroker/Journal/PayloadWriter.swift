@@ -5,6 +5,9 @@ import NSQWire
 struct PayloadWriter {
     private(set) var bytes: [UInt8]
 
+    /// The size of one encoded delivery, in bytes.
+    static let deliveryBytes = 24
+
     init(_ bytes: consuming [UInt8] = []) { self.bytes = bytes }
 
     func finish() -> [UInt8] { bytes }
@@ -51,8 +54,8 @@ struct PayloadWriter {
         case .delivered(let topic, let channel, let runs):
             defer { append(runs) }
             return append(topic, channel, as: .delivered)
-        case .deliveriesUpdated(let topic, let channel, let deliveries):
-            defer { append(deliveries) }
+        case .deliveriesUpdated(let topic, let channel, let deliveries, let writtenAt):
+            defer { append(deliveries, writtenAt: writtenAt) }
             return append(topic, channel, as: .deliveriesUpdated)
         }
     }
@@ -103,13 +106,16 @@ struct PayloadWriter {
         }
     }
 
-    private mutating func append(_ deliveries: [DeliveryRecord]) {
+    /// Appends deliveries, and then the time of the record. Earlier versions of tally ignore the
+    /// time, because it is shorter than a delivery; their records have none.
+    private mutating func append(_ deliveries: [DeliveryRecord], writtenAt: Int64?) {
         for delivery in deliveries {
             bytes.append(little: delivery.serial)
             bytes.append(little: UInt32(delivery.index))
             bytes.append(little: UInt32(delivery.attempts))
             bytes.append(little: delivery.due)
         }
+        if let writtenAt { bytes.append(little: writtenAt) }
     }
 
     /// Appends a name after its length in one byte. NSQ limits names to 64 bytes.

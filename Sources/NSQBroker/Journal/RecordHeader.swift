@@ -22,6 +22,9 @@ enum RecordKind: UInt16 {
     case finished = 48
     case delivered = 49
     case deliveriesUpdated = 50
+
+    /// `true` if the record contains deferred messages.
+    var isDeferred: Bool { self == .deferred || self == .relocatedDeferred }
 }
 
 /// The header of a journal record: the 32 bytes before the payload.

@@ -23,7 +23,10 @@ import Testing
             [
                 DeliveryRecord(serial: 9, index: 4, attempts: 65_535, due: 0),
                 DeliveryRecord(serial: 9, index: 5, attempts: 2, due: 1_700_000_000_000_000_000),
-            ]),
+            ], writtenAt: 1_699_999_999_000_000_000),
+        .deliveriesUpdated(
+            plays, count, [DeliveryRecord(serial: 9, index: 4, attempts: 1, due: 0)],
+            writtenAt: nil),
     ]
 
     @Test(arguments: changes)
