@@ -198,7 +198,7 @@ public final class TestBroker: Sendable {
     ///
     /// - Throws: the error of the start.
     public func restart() async throws {
-        await embedded.stop()
+        await stop(embedded)
         let broker = try await EmbeddedBroker.start(configuration, clock: clock.loopClock)
         state.withLock { $0.broker = broker }
     }
@@ -208,9 +208,27 @@ public final class TestBroker: Sendable {
             ($0.broker, $0.consumers, $0.producers)
         }
         // A client waits for its broker, whose time may stand still.
-        await broker.stop()
+        await stop(broker)
         for consumer in consumers { await consumer.abandon() }
         for producer in producers { await producer.abandon() }
+    }
+
+    /// Stops a broker. A manual clock follows the system's meanwhile, because the broker waits for
+    /// a limited time until its clients have closed their connections.
+    private func stop(_ broker: EmbeddedBroker) async {
+        guard clock == .manual else { return await broker.stop() }
+        await withTaskGroup { group in
+            group.addTask { await broker.stop() }
+            group.addTask {
+                let step = Duration.milliseconds(10)
+                while !Task.isCancelled {
+                    await broker.advance(by: step)
+                    try? await Task.sleep(for: step)
+                }
+            }
+            await group.next()
+            group.cancelAll()
+        }
     }
 }
 

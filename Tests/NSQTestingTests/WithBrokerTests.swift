@@ -32,6 +32,22 @@ import Testing
         await producer.stop()
     }
 
+    @Test func `stops while its time stands still and a client keeps its connection`()
+        async throws
+    {
+        let folder = try TemporaryFolder()
+        var configuration = EmbeddedBroker.Configuration()
+        configuration.tcpAddress = folder.path("tcp")
+        configuration.logger.logLevel = .critical
+        let client = try await withBroker(configuration, clock: .manual) { _ in
+            let client = try LocalClient(folder.path("tcp"))
+            client.send("  V2what\n")
+            #expect(client.receive().contains("E_INVALID"))
+            return client
+        }
+        #expect(client.receiveAll() == "")
+    }
+
     @Test func `lets an hour pass at once`() async throws {
         try await withBroker(clock: .manual) { broker in
             try await broker.embedded.createChannel("sent", of: "mails")
