@@ -1,6 +1,6 @@
 /// A part of a streamed response body. All connections that send the chunk share its encoded bytes.
 package final class HTTPChunk {
-    /// The chunk as HTTP/1.1 frames it: length, bytes, line end.
+    /// The chunk in the encoding of HTTP/1.1: length, bytes, line end.
     let framed: UnsafeRawBufferPointer
     /// The bytes without the frame, for HTTP/1.0, which has no chunked encoding.
     package let bytes: UnsafeRawBufferPointer

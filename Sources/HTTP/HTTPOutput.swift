@@ -32,7 +32,7 @@ final class HTTPOutput {
         layers == nil ? write(&writer.buffer) : write(&plain)
     }
 
-    /// Sends the appended bytes and the handshake and alert records of TLS.
+    /// Sends the appended bytes, and any TLS handshake and alert records.
     func flush() -> StreamWriter.Outcome {
         guard !writer.isBlocked else { return .queued }
         layers?.encode(&plain, to: &writer.buffer)

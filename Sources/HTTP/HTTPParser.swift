@@ -115,8 +115,8 @@ final class HTTPParser {
             failure = .headTooLarge
             return 1
         }
-        // The library refuses a second `Content-Length`. For a response, `finishHead` checks that all
-        // are the same.
+        // The library refuses a second `Content-Length`. For a response, the flag is cleared, so that
+        // `finishHead` can accept equal lengths.
         if kind == .responses, isValue { parser.pointee.flags &= ~UInt32(F_CONTENTLENGTH.rawValue) }
         return 0
     }
@@ -150,8 +150,8 @@ final class HTTPParser {
                 major: Int(parser.pointee.http_major), minor: Int(parser.pointee.http_minor)),
             headers: headers,
             bodyLength: isBodyless ? .bytes(0) : bodyLength,
-            // A response with both lengths may come from a server that has lost track of its
-            // connection (RFC 9112, section 6.1).
+            // A response with `Content-Length` and chunks may come from a server that has lost track
+            // of its connection (RFC 9112, section 6.1).
             keepsAlive: http_should_keep_alive(parser) != 0
                 && (lengths.isEmpty || !isChunked || kind == .requests))
         target = []
@@ -163,7 +163,8 @@ final class HTTPParser {
     }
 
     /// Whether a response with this status ends with its head, whatever its header fields say
-    /// (RFC 9112, section 6.3). So does the response to a HEAD request, which the client never sends.
+    /// (RFC 9112, section 6.3). The client sends no HEAD requests, whose responses have no body
+    /// either.
     private static func hasNoBody(_ status: Int) -> Bool {
         status < 200 || status == 204 || status == 304
     }

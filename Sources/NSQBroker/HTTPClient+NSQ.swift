@@ -38,7 +38,8 @@ extension HTTPClient {
     }
 }
 
-/// A TLS context that is created at its first use, because it loads all of the system's authorities.
+/// A TLS context that is created at its first use, because loading the system's certificate
+/// authorities is expensive.
 private final class ClientTLS {
     private let options: TLSClientOptions
     private(set) lazy var context = try? TLSContext(client: options)

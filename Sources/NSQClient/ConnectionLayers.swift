@@ -34,7 +34,7 @@ final class ConnectionLayers {
 
     /// Compresses all following bytes in both directions.
     ///
-    /// - Parameter rest: the bytes after the response that precedes the compression.
+    /// - Parameter rest: the bytes received after the last uncompressed response, already compressed.
     func add(_ compression: any TransportLayer, rest: [UInt8]) {
         rest.withUnsafeBytes { stream.add(compression, rest: $0) }
     }

@@ -31,7 +31,7 @@ public final class TestBroker: Sendable {
     private let configuration: EmbeddedBroker.Configuration
     private let state: LockedValue<State>
 
-    /// The maximum part of the time that passes at once.
+    /// The longest step in which time passes.
     private static let step = Duration.seconds(1)
 
     init(_ configuration: EmbeddedBroker.Configuration, clock: Clock) async throws {
@@ -99,7 +99,7 @@ public final class TestBroker: Sendable {
             ($0.broker, $0.consumers, $0.producers)
         }
         await broker.advance(by: step)
-        // The first call on a loop runs beside the reading of its sockets, the second one after it.
+        // A loop may run the first call before it reads its sockets. It runs the second call after.
         for _ in 0..<2 {
             for consumer in consumers { await consumer.advance(by: .zero) }
             for producer in producers { await producer.advance(by: .zero) }

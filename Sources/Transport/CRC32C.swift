@@ -8,7 +8,7 @@ import CSnappy
 package enum CRC32C {
     /// Returns the checksum of `bytes`.
     package static func checksum(_ bytes: UnsafeRawBufferPointer) -> UInt32 {
-        ~CRC32C.register(~0, bytes)
+        ~CRC32C.updated(~0, bytes)
     }
 
     /// A checksum of bytes that arrive in several parts.
@@ -20,7 +20,7 @@ package enum CRC32C {
 
         /// Adds bytes to the checksum.
         package mutating func update(with bytes: UnsafeRawBufferPointer) {
-            register = CRC32C.register(register, bytes)
+            register = CRC32C.updated(register, bytes)
         }
 
         /// The checksum of all bytes added so far.
@@ -34,19 +34,19 @@ package enum CRC32C {
         return (crc >> 15 | crc << 17) &+ 0xa282_ead8
     }
 
-    private static func register(_ register: UInt32, _ bytes: UnsafeRawBufferPointer) -> UInt32 {
-        guard hasInstruction else { return registerByTables(register, bytes) }
+    private static func updated(_ register: UInt32, _ bytes: UnsafeRawBufferPointer) -> UInt32 {
+        guard hasInstruction else { return updatedByTables(register, bytes) }
         let blockBytes = bytes.count / (3 * blockLength) * 3 * blockLength
         let rest = UnsafeRawBufferPointer(rebasing: bytes[blockBytes...])
         let register =
             blockBytes == 0
             ? register
-            : registerInThrees(register, UnsafeRawBufferPointer(rebasing: bytes[..<blockBytes]))
+            : updatedByTriples(register, UnsafeRawBufferPointer(rebasing: bytes[..<blockBytes]))
         return processor_crc32c(register, rest.baseAddress, rest.count)
     }
 
     /// Processes three independent blocks in parallel, which takes little more time than one block.
-    private static func registerInThrees(
+    private static func updatedByTriples(
         _ register: UInt32, _ bytes: UnsafeRawBufferPointer
     ) -> UInt32 {
         zeroBlockTable.withUnsafeBufferPointer { table in
@@ -71,10 +71,10 @@ package enum CRC32C {
     }
 
     static func checksumByTables(_ bytes: UnsafeRawBufferPointer) -> UInt32 {
-        ~registerByTables(~0, bytes)
+        ~updatedByTables(~0, bytes)
     }
 
-    private static func registerByTables(
+    private static func updatedByTables(
         _ register: UInt32, _ bytes: UnsafeRawBufferPointer
     ) -> UInt32 {
         var crc = register
@@ -109,7 +109,7 @@ package enum CRC32C {
     private static let zeroBlockTable: [UInt32] = {
         let zeros = [UInt8](repeating: 0, count: blockLength)
         return zeros.withUnsafeBytes { zeros in
-            (0..<1024).map { registerByTables(UInt32($0 & 0xff) << (UInt32($0) >> 8 * 8), zeros) }
+            (0..<1024).map { updatedByTables(UInt32($0 & 0xff) << (UInt32($0) >> 8 * 8), zeros) }
         }
     }()
 

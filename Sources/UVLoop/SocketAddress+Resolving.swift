@@ -53,14 +53,14 @@ struct NumericAddress {
 
     /// The address as text. An IPv4 client of an IPv6 listener has its IPv4 address, as in Go.
     var socketAddress: SocketAddress {
-        let address = text
+        let address = unmappedAddress
         let prefix = "::ffff:"
         guard address.host.hasPrefix(prefix), address.host.contains(".") else { return address }
         return SocketAddress(
             host: String(address.host.dropFirst(prefix.count)), port: address.port)
     }
 
-    private var text: SocketAddress {
+    private var unmappedAddress: SocketAddress {
         withUnsafeTemporaryAllocation(of: CChar.self, capacity: Int(INET6_ADDRSTRLEN)) { text in
             withUnsafeBytes(of: storage) { bytes in
                 if Int32(storage.ss_family) == AF_INET6 {

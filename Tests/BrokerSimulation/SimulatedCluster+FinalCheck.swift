@@ -59,7 +59,7 @@ extension SimulatedCluster {
     }
 
     private var isQuiet: Bool {
-        broker.backlog == 0 && clients.allSatisfy(\.held.isEmpty)
+        broker.unfinishedCount == 0 && clients.allSatisfy(\.held.isEmpty)
     }
 
     /// Checks that no finished message is redelivered after a restart.

@@ -4,6 +4,17 @@ import TallyBasics
 
 /// Reports that read unfinished messages without delivering them.
 extension Broker {
+    /// The number of unfinished messages in all topics and channels. A message counts once for each
+    /// channel that has not finished it.
+    package var unfinishedCount: Int {
+        topics.values.reduce(0) { sum, topic in
+            sum + topic.depth
+                + topic.channels.reduce(0) {
+                    $0 + $1.depth + $1.deliveries.inFlightCount + $1.deliveries.deferredCount
+                }
+        }
+    }
+
     /// The backlogs of all topics and channels, in the order of their names.
     package func backlogs(at now: Timestamp) -> [TopicBacklog] {
         topics.values.sorted { $0.name < $1.name }.map { topic in

@@ -90,14 +90,4 @@ extension Broker {
     private func existing(_ name: ChannelName, _ topic: TopicName) -> Channel? {
         topics[topic]?.channel(name)
     }
-
-    /// The number of unfinished messages in all topics and channels.
-    package var backlog: Int {
-        topics.values.reduce(0) { sum, topic in
-            sum + topic.depth
-                + topic.channels.reduce(0) {
-                    $0 + $1.depth + $1.deliveries.inFlightCount + $1.deliveries.deferredCount
-                }
-        }
-    }
 }

@@ -148,8 +148,8 @@ package final class Channel: PendingItem {
         return indexes.count == channelSegment.unsettledCount ? indexes : nil
     }
 
-    /// Returns `true` if the channel has not started to deliver the segment's messages and the
-    /// first of them is not the next message of the cursor, or if it does not need the segment.
+    /// Returns `true` if the channel does not read the segment soon: the channel does not need the
+    /// segment, or it has not started it and the cursor's next message is in another segment.
     func isFarFrom(_ segment: Segment) -> Bool {
         guard let channelSegment = segments[segment] else { return true }
         guard channelSegment.isUntouched else { return false }
@@ -157,9 +157,9 @@ package final class Channel: PendingItem {
         return !segment.ordinals.contains(next)
     }
 
-    /// Marks unreadable messages as settled, so that the channel no longer waits for them. This
-    /// method does so for messages that are ahead of the cursor. An unreadable message that has a
-    /// delivery, as each deferred message has, is settled when it is redelivered.
+    /// Settles the unreadable messages that are ahead of the cursor, so that the channel does not
+    /// wait for them. Those with a delivery, such as deferred messages, are settled when they are
+    /// redelivered.
     ///
     /// - Parameter indexes: the indexes of the unreadable messages in `segment`.
     func lose(_ indexes: Range<Int>, of segment: Segment) {

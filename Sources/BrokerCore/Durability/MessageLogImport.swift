@@ -12,7 +12,7 @@ package final class MessageLogImport {
     private let slabs = SlabPool()
     private let channels: [TopicName: [ChannelName]]
     /// The ordinal after the last imported message, by topic.
-    private var published: [TopicName: Int] = [:]
+    private var publishedEnds: [TopicName: Int] = [:]
     private var lastSerial: UInt64
     private var open: OpenSegment?
 
@@ -93,14 +93,14 @@ package final class MessageLogImport {
             }
         }
         _ = try log.flush()
-        published[done.topic] = segment.endOrdinal
+        publishedEnds[done.topic] = segment.endOrdinal
     }
 
     private func segment(for bodyBytes: Int, of topic: TopicName) -> Segment {
         lastSerial += 1
         let least = Segment.byteCount(bodyBytes: bodyBytes)
         return Segment(
-            serial: lastSerial, firstOrdinal: published[topic, default: 0], isDeferred: false,
+            serial: lastSerial, firstOrdinal: publishedEnds[topic, default: 0], isDeferred: false,
             slab: slabs.slab(of: max(SlabPool.fullSlabBytes, least)))
     }
 }

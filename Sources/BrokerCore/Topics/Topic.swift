@@ -93,7 +93,7 @@ package final class Topic: PendingItem {
     /// Publishes one message.
     func publish(_ body: Bytes) {
         count(1, bytes: body.count)
-        guard capacity(for: 1) > 0 else { return }
+        guard acceptedCount(of: 1) > 0 else { return }
         let timestamp = context.now.wall
         if segments.tail?.append(body, timestampNanoseconds: timestamp) != true {
             roll(forBodyBytes: body.count).append(body, timestampNanoseconds: timestamp)
@@ -105,7 +105,7 @@ package final class Topic: PendingItem {
     func publish(_ count: Int, from batch: Bytes) {
         self.count(count, bytes: batch.count - 4 * count)
         var offset = 0
-        var left = capacity(for: count)
+        var left = acceptedCount(of: count)
         while left > 0 {
             if let tail = segments.tail {
                 tail.append(
@@ -121,7 +121,7 @@ package final class Topic: PendingItem {
     /// nanoseconds.
     func publish(_ body: Bytes, deferredUntil deadline: Int64) {
         count(1, bytes: body.count)
-        guard capacity(for: 1) > 0 else { return }
+        guard acceptedCount(of: 1) > 0 else { return }
         let timestamp = context.now.wall
         if segments.deferredTail?.append(body, timestampNanoseconds: timestamp) != true {
             if let tail = segments.deferredTail { seal(tail) }
@@ -146,7 +146,7 @@ package final class Topic: PendingItem {
     /// Returns how many of `count` messages are accepted. As in nsqd, an ephemeral topic that holds
     /// its messages discards the messages that exceed its queue.
     @inline(__always)
-    private func capacity(for count: Int) -> Int {
+    private func acceptedCount(of count: Int) -> Int {
         guard isEphemeral, holdsMessages else { return count }
         return min(count, max(0, context.options.memoryQueueSize - depth))
     }

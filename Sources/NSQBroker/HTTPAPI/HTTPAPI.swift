@@ -7,7 +7,7 @@ import UVLoop
 final class HTTPAPI {
     // The broker server owns this object and outlives it.
     private unowned let server: BrokerServer
-    private let routes: HTTPRoutes
+    private let routes: HTTPAPIService
     /// `nil` until the first listener is added.
     private var httpServer: HTTPServer?
     /// The bound addresses. `nil` if there is no listener, or if it listens on a Unix-domain
@@ -19,7 +19,7 @@ final class HTTPAPI {
 
     init(of server: BrokerServer) {
         self.server = server
-        routes = HTTPRoutes(of: server)
+        routes = HTTPAPIService(of: server)
     }
 
     var isListening: Bool { httpServer != nil }

@@ -68,7 +68,8 @@ enum HTTPRoute: Equatable {
     }()
 
     private static let configPath = "/config/"
-    /// No longer path is in `routes`. The limit saves the hash of a path that a client made long.
+    /// The maximum length of a path in `routes`, in bytes. A longer path from a client is not
+    /// hashed.
     private static let longestPath = 32
 
     private static func route(_ method: String, _ path: String) -> HTTPRoute? {

@@ -64,7 +64,7 @@ struct NSQDTakeover {
         try removeUnfinished(target)
         guard mkdir(target, 0o700) == 0 else { throw Files.failure("cannot create", target) }
         logger.info("DATA-PATH: taking over the data of nsqd in \(path)")
-        let report = try writtenReport(of: found, target)
+        let report = try writeJournal(of: found, to: target)
         try rename(Self.unfinished, to: Self.finished, in: folder)
         try Files.sync(folder.descriptor, path)
         for remark in report.remarks { logger.warning("DATA-PATH: \(remark)") }
@@ -76,8 +76,8 @@ struct NSQDTakeover {
 
     /// Writes the journal, and logs the progress of a long import. The journal's files are closed
     /// when this method returns.
-    private func writtenReport(
-        of found: NSQDDataPath, _ target: String
+    private func writeJournal(
+        of found: NSQDDataPath, to target: String
     ) throws(MessageLogError) -> NSQDImport.Report {
         try NSQDImportWriter(target, options, on: loop).write(found, at: loop.timestamp) {
             if $0 > 0, $0 % 1_000_000 == 0 {
@@ -98,13 +98,13 @@ struct NSQDTakeover {
 
     /// Steps 3 and 4.
     private func exchangeFiles(_ folder: LockedFolder) throws(MessageLogError) {
-        let archived = "\(path)/\(Self.finished)"
-        let journal = try Files.names(in: archived, where: JournalFile.isName)
+        let finishedFolder = "\(path)/\(Self.finished)"
+        let journal = try Files.names(in: finishedFolder, where: JournalFile.isName)
         for name in try folder.names(where: NSQDDataPath.isFile) {
             try rename(name, to: "\(Self.finished)/\(name)", in: folder)
         }
         for name in journal { try rename("\(Self.finished)/\(name)", to: name, in: folder) }
-        try Files.syncFolder(archived)
+        try Files.syncFolder(finishedFolder)
         try Files.sync(folder.descriptor, path)
         let name = try archiveName(folder)
         try rename(Self.finished, to: name, in: folder)

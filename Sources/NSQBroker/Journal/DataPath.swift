@@ -81,7 +81,7 @@ final class DataPath {
         if report.files > 0 {
             let (messages, files) = (report.messages, report.files)
             logger.info(
-                "DATA-PATH: read \(counted(messages, "message")) in \(counted(files, "file")); \(broker.backlog) unfinished"
+                "DATA-PATH: read \(counted(messages, "message")) in \(counted(files, "file")); \(broker.unfinishedCount) unfinished"
             )
         }
         journal.onHealth = { [logger] failure in

@@ -98,8 +98,8 @@ final class FolderDisk: JournalDisk {
         open.remove(file)
     }
 
-    /// Adds an open file. A file that has to be closed for it is closed after the running sync,
-    /// which may use its descriptor.
+    /// Adds an open file. If too many files are open, another one is closed, but not during a sync,
+    /// which may use that file's descriptor.
     private func add(_ file: UInt32, _ descriptor: Int32) {
         guard let evicted = open.add(file, descriptor) else { return }
         if runningSyncs > 0 {

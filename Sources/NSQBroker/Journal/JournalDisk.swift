@@ -8,8 +8,8 @@ package protocol JournalDisk: AnyObject {
     /// Returns all files with their lengths, in no particular order.
     func files() throws(MessageLogError) -> [JournalFile]
 
-    /// The file offset at which the old bytes end in the next created file, if a recycled file is
-    /// used for it; otherwise 0.
+    /// The number of old bytes in the recycled file that the next ``create(_:startingWith:)`` uses;
+    /// 0 if it uses none.
     var nextFileRecycledEnd: Int { get }
 
     /// Creates a file that starts with the bytes of `slices`.

@@ -15,7 +15,7 @@ struct JournalWriter {
     /// available to records other than new messages, above all to the records of finished messages.
     static let reserveBytes = 1 << 20
     /// The number of reserved bytes that only the start of the next file may use.
-    private static let nextFileReserveBytes = 64 << 10
+    private static let reservedBytesForNewFile = 64 << 10
 
     init(on disk: any JournalDisk, _ options: Journal.Options) {
         self.disk = disk
@@ -84,7 +84,7 @@ struct JournalWriter {
             return nil
         } catch {
             // Records other than new messages may use the reserved space.
-            guard !batch.hasPublished, needed + Self.nextFileReserveBytes <= file.length
+            guard !batch.hasPublished, needed + Self.reservedBytesForNewFile <= file.length
             else { throw error }
             return error
         }

@@ -60,7 +60,8 @@ struct PayloadWriter {
         }
     }
 
-    /// Encodes the description of messages.
+    /// Encodes which messages the record contains: their topic, segment, ordinals and indexes, and
+    /// what their kind adds. The messages themselves follow.
     ///
     /// - Returns: the kind of the record.
     mutating func append(
@@ -106,8 +107,8 @@ struct PayloadWriter {
         }
     }
 
-    /// Appends deliveries, and then the time of the record. Earlier versions of tally ignore the
-    /// time, because it is shorter than a delivery; their records have none.
+    /// Appends deliveries, and then the time of the record. Records of earlier versions of tally
+    /// have no time; these versions ignore it, because it is shorter than a delivery.
     private mutating func append(_ deliveries: [DeliveryRecord], writtenAt: Int64?) {
         for delivery in deliveries {
             bytes.append(little: delivery.serial)

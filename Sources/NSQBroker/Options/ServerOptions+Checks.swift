@@ -78,8 +78,8 @@ extension TLSOptions {
         return options
     }
 
-    /// The options of the broker's own requests. As in nsqd, the broker also trusts certificates
-    /// that are signed by a CA of `--tls-root-ca-file`.
+    /// The options of the broker's own requests. As in nsqd, the authorities of
+    /// `--tls-root-ca-file` replace the system's authorities for them.
     var client: TLSClientOptions {
         var options = TLSClientOptions()
         if !rootCAFile.isEmpty { options.trust = .authorities(file: rootCAFile) }

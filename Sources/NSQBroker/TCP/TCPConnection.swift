@@ -103,8 +103,8 @@ final class TCPConnection: StreamReader {
         end()
     }
 
-    /// Decodes all received bytes after an IDENTIFY with the layers that it negotiated, and encodes
-    /// all bytes sent after its response.
+    /// Installs the layers that IDENTIFY has negotiated. They decode the bytes received after
+    /// IDENTIFY, and encode the bytes sent after the response to IDENTIFY.
     private func installLayers() {
         let layers = TransportLayers(of: self, in: server, writingTo: writer)
         self.layers = layers
@@ -206,8 +206,8 @@ final class TCPConnection: StreamReader {
         }
     }
 
-    /// Closes the connection after its session has ended, even if the client does not read the last
-    /// bytes.
+    /// If the session has ended, starts the close timeout, so that a client that does not read the
+    /// last bytes cannot keep the connection open.
     private func endIfSessionEnded() {
         guard session.isEnded, !session.hasPendingResponses, isOpen else { return }
         disconnectSession()

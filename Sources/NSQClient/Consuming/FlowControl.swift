@@ -27,7 +27,8 @@ struct FlowControl: Sendable {
 
     private let multiplier: Duration
     private let longest: Duration
-    /// The number of failures minus the number of successes of test messages.
+    /// The exponent of the wait. A failure raises it until the wait reaches `longest`, and a
+    /// successful test message lowers it.
     private var level = 0
 
     /// Creates a flow control without failures.

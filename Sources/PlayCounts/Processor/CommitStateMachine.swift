@@ -22,7 +22,7 @@ struct CommitStateMachine<Delivery> {
     enum Action {
         /// Starts a commit, and then reports ``commitSucceeded(at:)`` or ``commitFailed(at:)``.
         case commit(Commit)
-        /// Starts a commit again that has failed.
+        /// Repeats a failed commit.
         case retryCommit(Commit)
         /// Enqueues committed counts for publication to the clients.
         case publish([CountChange])
@@ -129,7 +129,7 @@ struct CommitStateMachine<Delivery> {
     ///
     /// - Parameters:
     ///   - messages: the number of messages in the delivery.
-    ///   - limit: the number of messages from which the batch waits for no more.
+    ///   - limit: the number of messages at which the batch is full.
     mutating func append(
         _ delivery: Delivery, messages: Int, limit: Int, at now: MonotonicInstant
     ) {

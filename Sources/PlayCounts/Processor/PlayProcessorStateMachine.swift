@@ -94,7 +94,7 @@ struct PlayProcessorStateMachine<Delivery> {
     ///
     /// - Parameters:
     ///   - messages: the number of messages in the delivery.
-    ///   - limit: the number of messages from which the batch waits for no more.
+    ///   - limit: the number of messages at which the batch is full.
     mutating func append(
         _ delivery: Delivery, messages: Int, limit: Int, at now: MonotonicInstant
     ) {
@@ -172,7 +172,8 @@ struct PlayProcessorStateMachine<Delivery> {
     ) -> Action? {
         guard case .stopping(let stop) = phase else { return nil }
         if commits.isWaitingToRetry, stop.stopsPublishingAt == nil {
-            // NSQ redelivers the messages of the batch that the store did not accept.
+            // The store did not accept the batch. Its messages stay unfinished, so NSQ redelivers
+            // them.
             phase = .closed
             return .close(failed: true)
         }

@@ -1,10 +1,10 @@
 import Glibc
 import UVLoop
 
-/// Reads the messages of a file for a producer on a loop. A thread of its own reads the file, so that
-/// a pipe without data does not block the loop.
+/// Provides the messages of a file to a producer that runs on a loop. Another thread reads the file,
+/// so that a pipe without data does not block the loop.
 ///
-/// At most one chunk of the file is in memory that is not split into lines yet.
+/// At most one chunk that is not split into lines yet is in memory.
 package final class PlayFileReader {
     private var file: PlayFile
     private let thread: LoopThread
@@ -101,7 +101,7 @@ private final class ReadInterruption: Sendable {
         _ = write(writing, &byte, 1)
     }
 
-    /// Blocks until the file has input or ends, which a read then returns without blocking.
+    /// Blocks until a read of the file would not block.
     ///
     /// - Returns: `false` after an interruption.
     func waitForInput(of descriptor: Int32) -> Bool {

@@ -7,12 +7,12 @@ import TallyBasics
 /// deadline is the arrival of its oldest unpublished play plus the freshness, minus a margin for
 /// the duration of the call. If a play left the video below the realtime bound, the deadline is its
 /// arrival plus the coalescing delay. When a call is due, its free slots are filled with the
-/// pending videos that have the earliest deadlines. Publishing such a count early never causes an
-/// additional call before its deadline.
+/// pending videos that have the earliest deadlines. Filling a free slot never adds a call: if the
+/// video is played again, its new deadline is later than the old one.
 ///
 /// The next round of calls starts after all calls of the round before are answered, and a round has
 /// each video at most once. So no client receives an older total after a newer one. Changes that
-/// arrive during a round share the calls of the next.
+/// arrive during a round wait for the next round and share its calls.
 package struct CallScheduler {
     /// The settings of a scheduler.
     package struct Settings: Sendable {
@@ -23,8 +23,8 @@ package struct CallScheduler {
         /// The time that an immediate count waits for others to share its call. A longer delay
         /// leads to fewer calls. With a delay of zero, only counts of the same batch share calls.
         package var coalesce = Duration.zero
-        /// The time reserved for the call itself, which is subtracted from the freshness. Half a
-        /// second adds at most one call in 119.
+        /// The time reserved for the call itself, which is subtracted from the freshness. With half
+        /// a second, counts are published every 59.5 s instead of 60 s: one more call in 119.
         package var margin = Duration.milliseconds(500)
         /// The maximum number of calls in one round. A client that was unreachable for hours
         /// receives its counts in several rounds.

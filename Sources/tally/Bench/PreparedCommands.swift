@@ -16,7 +16,7 @@ struct PreparedCommands {
     static let batch = 200
     private static let bodyBytes = 200
 
-    /// Returns an MPUB of 200 messages, with a window of 20 MPUBs.
+    /// Returns one MPUB of 200 messages. Up to 20 MPUBs are sent without a response.
     static func multiPublish(to topic: TopicName, _ transport: BenchTransport) -> Self {
         var bytes: [UInt8] = []
         Command.appendMultiPublish(topic, bodies, to: &bytes)
@@ -24,8 +24,8 @@ struct PreparedCommands {
             bytes: transport.prepared(bytes), messages: batch, messagesPerAnswer: batch, window: 20)
     }
 
-    /// Returns 100 PUBs in one write, of which at most 200 are unacknowledged. With one write per
-    /// PUB, the benchmark would measure system calls.
+    /// Returns 100 PUBs that are sent in one write. Up to 200 PUBs are sent without a response.
+    /// With one write per PUB, the benchmark would measure system calls.
     static func publish(to topic: TopicName, _ transport: BenchTransport) -> Self {
         var bytes: [UInt8] = []
         for body in bodies.prefix(100) { Command.publish(topic).append(body: body, to: &bytes) }

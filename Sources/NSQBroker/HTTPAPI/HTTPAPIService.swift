@@ -7,7 +7,7 @@ import UVLoop
 /// The service behind nsqd's HTTP API: parses requests, calls the broker, and builds responses.
 ///
 /// - SeeAlso: NSQ, “nsqd”, HTTP API.
-final class HTTPRoutes: HTTPService {
+final class HTTPAPIService: HTTPService {
     // The broker server owns this object and outlives it.
     unowned let server: BrokerServer
 
@@ -19,7 +19,7 @@ final class HTTPRoutes: HTTPService {
         guard request.isEncrypted || server.options.tls.requirement != .everywhere else {
             return .refuse(.tlsRequired(httpsPort: server.http.tlsAddress?.port ?? 0))
         }
-        if let refusal = refusal(ofPageOf: request) { return .refuse(.failure(refusal)) }
+        if let refusal = crossSiteRefusal(of: request) { return .refuse(.failure(refusal)) }
         let options = broker.options
         switch HTTPRoute.match(method: request.method, path: request.target.path) {
         case .route(.publish):
@@ -32,12 +32,12 @@ final class HTTPRoutes: HTTPService {
         }
     }
 
-    /// Returns the error for requests that a browser may have sent for a page of another site: all
-    /// changes, and on loopback addresses also all requests whose `Host` is neither a loopback name
-    /// nor a name of this broker.
-    private func refusal(ofPageOf request: HTTPRequest) -> HTTPFailure? {
+    /// Returns the error for a request that a browser may have sent for a page of another site: a
+    /// change from another origin, or, on a loopback address, a request whose `Host` is neither a
+    /// loopback name nor a name of this broker.
+    private func crossSiteRefusal(of request: HTTPRequest) -> HTTPFailure? {
         if request.isChange, request.isFromForeignPage { return .foreignOrigin }
-        // A request without `Host`, of HTTP/1.0 or with an empty one, is not a browser's.
+        // Browsers always send a `Host` that is not empty.
         guard request.isOnLoopback, let host = request.headers["Host"], !host.isEmpty else {
             return nil
         }

@@ -6,7 +6,7 @@ import TallyJSON
 import UVLoop
 
 /// Handles `/stats` and `/info`.
-extension HTTPRoutes {
+extension HTTPAPIService {
     var info: [UInt8] {
         let options = broker.options
         return JSONWriter.object { json in

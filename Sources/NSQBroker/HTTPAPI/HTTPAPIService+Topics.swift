@@ -4,7 +4,7 @@ import NSQWire
 
 /// Handles `/topic/…` and `/channel/…`. As in nsqd, the two report missing and invalid arguments
 /// with different error codes.
-extension HTTPRoutes {
+extension HTTPAPIService {
     /// Returns the topic name of a request that creates the topic if it does not exist.
     func topicToCreate(in query: HTTPQuery) throws(HTTPFailure) -> TopicName {
         let name = try topic(in: query)

@@ -8,7 +8,7 @@ import UVLoop
 /// exporter for them.
 ///
 /// - SeeAlso: Prometheus, “Exposition formats”.
-extension HTTPRoutes {
+extension HTTPAPIService {
     var metrics: HTTPResponse {
         let statistics = broker.statistics(at: server.now)
         var text = PrometheusText()

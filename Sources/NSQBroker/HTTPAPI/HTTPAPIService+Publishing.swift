@@ -4,7 +4,7 @@ import NSQWire
 import TallyBasics
 
 /// Handles `/pub` and `/mpub`.
-extension HTTPRoutes {
+extension HTTPAPIService {
     func publish(_ request: HTTPRequest) throws(HTTPFailure) {
         guard !request.body.isEmpty else { throw .messageEmpty }
         let query = try query(of: request)

@@ -3,7 +3,7 @@ import TallyJSON
 
 /// Handles `/config/…`, which reads and changes options. Their names are the keys of nsqd's
 /// configuration file.
-extension HTTPRoutes {
+extension HTTPAPIService {
     /// Returns the value of an option.
     func option(_ name: String) throws(HTTPFailure) -> HTTPResponse {
         guard let option = ServerOption.named(key: name) else { throw .invalidOption }
