@@ -74,11 +74,14 @@ extension LivePage {
         PageSink(self, on: loop, showing: client)
     }
 
-    /// Observes the commits of a processor, to compute the minimum number of calls.
+    /// Observes the commits of a processor, to compute the minimum number of calls, and reads its
+    /// metrics.
     ///
     /// Call this method on the processor's loop, after the processor's observer is set. That
     /// observer is still called.
     package func observe(_ processor: PlayProcessor) {
+        let reader = processor.metricsReader
+        setMetricsSource { reader.read($0) }
         let observer = processor.observer
         processor.observer.committed = { [self, weak processor] changes, instant in
             observer.committed(changes, instant)
@@ -86,6 +89,10 @@ extension LivePage {
             let counted = processor?.statistics.counted ?? 0
             appendToQueue { $0.append(changes, at: instant, counted: counted) }
         }
+    }
+
+    func setMetricsSource(_ source: @escaping ProcessorMonitor.Source) {
+        host.submit { $0?.monitor.source = source }
     }
 
     /// Shows the verdict of a run that has ended.

@@ -33,13 +33,22 @@ final class PageRoutes: HTTPService {
             return .refuse(.text(503, "too many browsers are connected", [("Retry-After", "5")]))
         }
         let head = HTTPResponse.page(
-            200, "text/event-stream", [], [("Cache-Control", "no-store")])
+            200, "text/event-stream", [],
+            [
+                ("Cache-Control", "no-store"),
+                // nginx and other proxies would otherwise hold events back.
+                ("X-Accel-Buffering", "no"),
+            ])
         guard request.method == "GET" else { return .refuse(head) }
         return .stream(head, server.addSubscriber(after: request.headers["Last-Event-ID"]))
     }
 
     func respond(to request: HTTPRequest, _ respond: @escaping (HTTPResponse) -> Void) {
-        respond(response(to: request))
+        switch request.target.path {
+        case "/metrics": server.respondWithMetrics(respond)
+        case "/healthz": server.respondWithHealth(respond)
+        default: respond(response(to: request))
+        }
     }
 
     private func response(to request: HTTPRequest) -> HTTPResponse {

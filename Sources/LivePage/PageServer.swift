@@ -15,6 +15,8 @@ final class PageServer {
     private(set) var isStopping = false
     /// The verdict of the run; `nil` until the run has ended.
     private(set) var verdict: Verdict?
+    /// Reads the metrics of the processor.
+    let monitor: ProcessorMonitor
 
     private let loop: Loop
     private let takeUpdate: () -> PageUpdate
@@ -53,6 +55,7 @@ final class PageServer {
         updateTimer = Timer(on: loop)
         statisticsTimer = Timer(on: loop)
         keepAliveTimer = Timer(on: loop)
+        monitor = ProcessorMonitor(on: loop, timeout: settings.processorTimeout)
         for total in totals {
             table.update(
                 VideoTable.Row(
@@ -83,6 +86,7 @@ final class PageServer {
         sendUpdate(isLast: true)
         isStopping = true
         for timer in [updateTimer, statisticsTimer, keepAliveTimer] { timer.close() }
+        monitor.close()
         http.stop(done)
     }
 
@@ -176,6 +180,8 @@ final class PageServer {
     // MARK: Subscribers
 
     var acceptsSubscribers: Bool { !isStopping && subscribers.count < settings.maxSubscribers }
+
+    var subscriberCount: Int { subscribers.count }
 
     /// - Parameter lastEventID: the last event that the browser received before it reconnected.
     func addSubscriber(after lastEventID: String?) -> EventSubscriber {

@@ -34,6 +34,8 @@ package struct PageSettings: Sendable {
     package var statisticsInterval = Duration.milliseconds(500)
     /// The idle time after which the server sends a comment on a connection.
     package var keepAliveInterval = Duration.seconds(15)
+    /// The time in which the processor must report its metrics.
+    package var processorTimeout = Duration.seconds(5)
 
     package init() {}
 }

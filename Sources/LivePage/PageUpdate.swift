@@ -90,11 +90,6 @@ struct UpdateQueue: Sendable {
     }
 }
 
-extension Call {
-    /// Returns `true` if the call contains a video that had to be published immediately.
-    var isImmediate: Bool { videos.contains(where: \.isImmediate) }
-}
-
 extension VideoTable.Row {
     init(_ video: Call.Video, of call: Call, updated: Int64) {
         self.init(

@@ -98,6 +98,9 @@ package final class ConsumerEngine {
     /// The number of messages in flight.
     package var inFlight: Int { connections.reduce(0) { $0 + $1.inFlight } }
 
+    /// The number of established connections.
+    package var connectionCount: Int { connections.count { $0.number != nil } }
+
     /// The maximum number of messages in flight over all connections; 0 pauses the consumer.
     package var maxInFlight: Int {
         get { flow.maxInFlight }

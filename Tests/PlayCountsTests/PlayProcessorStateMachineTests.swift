@@ -175,7 +175,8 @@ import Testing
         let fingerprint = Fingerprinter(key: key).source(nsqd: "", topic: plays)
         let isNew = machine.count(Play(of: video(index)), fingerprint, at: .start + time)
         #expect(isNew)
-        machine.append(delivery, messages: 1, limit: limit, at: .start + time)
+        machine.append(
+            delivery, messages: 1, limit: limit, publishedAt: .start + time, at: .start + time)
     }
 
     /// The next action in words.

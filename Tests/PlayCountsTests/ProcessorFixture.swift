@@ -124,6 +124,8 @@ final class FakeClient: Sink {
 
     var behavior = Behavior.accepts
     var onCall: (Call) -> Void = { _ in }
+    /// Called after each refusal.
+    var onRefusal: () -> Void = {}
     /// The accepted counts in order.
     private(set) var accepted: [PlayCount] = []
     private(set) var refusals: [MonotonicInstant] = []
@@ -142,6 +144,7 @@ final class FakeClient: Sink {
         case .refuses:
             refusals.append(loop.instant)
             completion(.failure(.unreachable("refused by the test")))
+            onRefusal()
         case .doesNotRespond: onCall(call)
         }
     }

@@ -27,7 +27,7 @@ import Testing
                         Fingerprinter(key: key).source(nsqd: "", topic: plays), at: now)
                     #expect(isNew)
                 }
-                machine.append(100, messages: 100, limit: 1_250, at: now)
+                machine.append(100, messages: 100, limit: 1_250, publishedAt: now, at: now)
             }
             if let end = commitEnd, end <= now {
                 machine.commitSucceeded(at: now)

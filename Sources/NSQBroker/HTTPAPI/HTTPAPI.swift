@@ -1,5 +1,6 @@
 import HTTP
 import Logging
+import TallyBasics
 import Transport
 import UVLoop
 
@@ -15,7 +16,10 @@ final class HTTPAPI {
     private(set) var address: SocketAddress?
     private(set) var tlsAddress: SocketAddress?
     /// The durations of the loop's iterations since the first listener was added.
-    private(set) var iterationDurations = PrometheusHistogram()
+    private(set) var iterationDurations = PrometheusHistogram(bounds: [
+        "0.00001", "0.00003", "0.0001", "0.0003", "0.001", "0.003", "0.01", "0.03", "0.1", "0.3",
+        "1",
+    ])
 
     init(of server: BrokerServer) {
         self.server = server

@@ -31,10 +31,7 @@ extension HTTPAPIService {
             "nsqd_memory_limit_bytes", .gauge,
             "Limit of the memory for messages; above it, publishes are refused.")
         text.sample(broker.options.maxMemoryBytes)
-        if let bytes = System.residentBytes {
-            text.add("process_resident_memory_bytes", .gauge, "Resident memory size in bytes.")
-            text.sample(bytes)
-        }
+        text.addProcessUsage()
         text.add(
             "nsqd_loop_turn_seconds", .histogram,
             "Duration of an event loop iteration, without waiting.")
@@ -43,57 +40,13 @@ extension HTTPAPIService {
         text.add(statistics.topics.flatMap { topic in topic.channels.map { (topic.name, $0) } })
         return HTTPResponse(
             status: 200,
-            headers: [("Content-Type", "text/plain; version=0.0.4; charset=utf-8")],
+            headers: [("Content-Type", PrometheusText.contentType)],
             body: Array(text.text.utf8))
     }
 }
 
-/// Builds the text: metric families, each followed by its samples.
-private struct PrometheusText {
-    enum Kind: String {
-        case counter, gauge, histogram, summary
-    }
-
-    private(set) var text = ""
-    private var family = ""
-
-    mutating func add(_ family: String, _ kind: Kind, _ help: String) {
-        self.family = family
-        text += "# HELP \(family) \(help)\n# TYPE \(family) \(kind.rawValue)\n"
-    }
-
-    /// Adds a sample. Label values need no escaping: they are topic and channel names and constants.
-    mutating func sample(_ value: Int, _ labels: (name: String, value: String)...) {
-        sample("", "\(value)", labels)
-    }
-
-    private mutating func sample(
-        _ suffix: String, _ value: String, _ labels: [(name: String, value: String)]
-    ) {
-        let list = labels.map { "\($0.name)=\"\($0.value)\"" }.joined(separator: ",")
-        text += family + suffix + (list.isEmpty ? "" : "{\(list)}") + " \(value)\n"
-    }
-
-    mutating func sample(_ histogram: PrometheusHistogram) {
-        for (bound, count) in histogram.cumulative {
-            sample("_bucket", "\(count)", [("le", bound)])
-        }
-        sample("_sum", "\(Double(histogram.sumNanoseconds) / 1e9)", [])
-        sample("_count", "\(histogram.count)", [])
-    }
-
-    private mutating func sample(
-        _ latency: LatencyStatistics, _ labels: [(name: String, value: String)]
-    ) {
-        for percentile in latency.percentiles ?? [] {
-            sample(
-                "", "\(Double(percentile.nanoseconds) / 1e9)",
-                labels + [("quantile", "\(percentile.quantile)")])
-        }
-        sample("_count", "\(latency.count)", labels)
-    }
-
-    mutating func add(_ topics: [TopicStatistics]) {
+extension PrometheusText {
+    fileprivate mutating func add(_ topics: [TopicStatistics]) {
         let families: [(String, Kind, String, (TopicStatistics) -> Int)] = [
             ("messages_total", .counter, "Number of published messages.", { $0.messageCount }),
             ("message_bytes_total", .counter, "Bytes of published messages.", { $0.messageBytes }),
@@ -109,7 +62,7 @@ private struct PrometheusText {
         }
     }
 
-    mutating func add(_ channels: [(topic: TopicName, channel: ChannelStatistics)]) {
+    fileprivate mutating func add(_ channels: [(topic: TopicName, channel: ChannelStatistics)]) {
         let families: [(String, Kind, String, (ChannelStatistics) -> Int)] = [
             (
                 "messages_total", .counter, "Number of messages that the channel received.",
@@ -140,7 +93,10 @@ private struct PrometheusText {
             "nsqd_channel_e2e_processing_latency_seconds", .summary,
             "Latency from publish to FIN in seconds, over the configured window.")
         for (topic, channel) in channels {
-            sample(channel.latency, [("topic", topic.text), ("channel", channel.name.text)])
+            sample(
+                (channel.latency.percentiles ?? []).map { ($0.quantile, $0.nanoseconds) },
+                count: channel.latency.count,
+                ("topic", topic.text), ("channel", channel.name.text))
         }
     }
 }

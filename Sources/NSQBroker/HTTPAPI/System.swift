@@ -3,19 +3,6 @@ import Transport
 
 /// Properties of this process and its host.
 enum System {
-    /// The resident memory of this process in bytes; `nil` if `/proc` is not available.
-    static var residentBytes: Int? {
-        guard let file = fopen("/proc/self/statm", "r") else { return nil }
-        defer { fclose(file) }
-        var line = [CChar](repeating: 0, count: 256)
-        guard fgets(&line, Int32(line.count), file) != nil else { return nil }
-        let fields = String(decoding: line.map(UInt8.init(bitPattern:)), as: UTF8.self)
-            .split(separator: " ")
-        // The second field is the number of resident pages.
-        guard fields.count > 1, let pages = Int(fields[1]) else { return nil }
-        return pages * sysconf(Int32(_SC_PAGESIZE))
-    }
-
     /// The default of `--node-id`, which is computed from the host name as in nsqd.
     static let nodeID = Int(Digest.crc32OfMD5(hostname) % 1024)
 

@@ -36,6 +36,8 @@ struct CommitStateMachine<Delivery> {
         var messages = 0
         var counted = 0
         var duplicates = 0
+        /// The publish of the oldest message.
+        var oldestPublish: MonotonicInstant?
         /// The latest time at which the commit starts, unless another commit is in progress.
         var dueAt: MonotonicInstant?
         /// Whether the batch is large enough to be committed before `dueAt`.
@@ -45,11 +47,16 @@ struct CommitStateMachine<Delivery> {
     private struct PendingCommit {
         let commit: Commit
         let batch: Batch
+
+        /// `false` for a commit that only shows whether the store works.
+        var hasChanges: Bool {
+            batch.messages > 0 || !commit.changes.isEmpty || !commit.accepted.isEmpty
+        }
     }
 
     private enum State {
         case idle
-        case committing(PendingCommit)
+        case committing(PendingCommit, since: MonotonicInstant)
         case waitingToRetry(PendingCommit, until: MonotonicInstant)
         case committed(PendingCommit)
         case published([Delivery])
@@ -57,6 +64,8 @@ struct CommitStateMachine<Delivery> {
 
     /// The numbers of messages by outcome. Plays are included when they are committed.
     private(set) var statistics = PlayProcessor.Statistics()
+    /// The commits until now.
+    private(set) var metrics = CommitMetrics()
 
     private let settings: Settings
     private var counter: PlayCounter
@@ -90,6 +99,20 @@ struct CommitStateMachine<Delivery> {
 
     /// Whether there are accepted counts that no commit contains yet.
     var hasAccepted: Bool { !accepted.isEmpty }
+
+    /// The number of videos with plays.
+    var videos: Int { counter.videos }
+
+    /// The publish of the oldest message that is not committed; `nil` if there is none.
+    var oldestPublish: MonotonicInstant? {
+        let inCommit: MonotonicInstant? =
+            switch state {
+            case .committing(let commit, _), .waitingToRetry(let commit, _):
+                commit.batch.oldestPublish
+            case .idle, .committed, .published: nil
+            }
+        return [inCommit, batch.oldestPublish].compactMap(\.self).min()
+    }
 
     /// The time at which the driver must request actions again if no event occurs before.
     func nextDeadline(isStopping: Bool) -> MonotonicInstant? {
@@ -130,10 +153,13 @@ struct CommitStateMachine<Delivery> {
     /// - Parameters:
     ///   - messages: the number of messages in the delivery.
     ///   - limit: the number of messages at which the batch is full.
+    ///   - publish: the publish of the delivery's oldest message.
     mutating func append(
-        _ delivery: Delivery, messages: Int, limit: Int, at now: MonotonicInstant
+        _ delivery: Delivery, messages: Int, limit: Int, publishedAt publish: MonotonicInstant,
+        at now: MonotonicInstant
     ) {
         batch.deliveries.append(delivery)
+        batch.oldestPublish = min(batch.oldestPublish ?? publish, publish)
         batch.dueAt = batch.dueAt ?? now + settings.batchDelay
         batch.messages += messages
         batch.isFull = batch.messages >= limit
@@ -149,7 +175,11 @@ struct CommitStateMachine<Delivery> {
     }
 
     mutating func commitSucceeded(at now: MonotonicInstant) {
-        guard case .committing(let commit) = state else { return }
+        guard case .committing(let commit, let start) = state else { return }
+        if commit.hasChanges {
+            metrics.recordSuccess(
+                after: now - start, plays: commit.batch.messages > 0 ? commit.batch.counted : nil)
+        }
         statistics.counted += commit.batch.counted
         statistics.duplicates += commit.batch.duplicates
         state = .committed(commit)
@@ -159,7 +189,8 @@ struct CommitStateMachine<Delivery> {
 
     /// Keeps the batch to commit it again after a delay. Its messages are not finished meanwhile.
     mutating func commitFailed(at now: MonotonicInstant) {
-        guard case .committing(let commit) = state else { return }
+        guard case .committing(let commit, _) = state else { return }
+        metrics.recordFailure()
         state = .waitingToRetry(commit, until: now + backoff.nextDelay())
     }
 
@@ -179,7 +210,7 @@ struct CommitStateMachine<Delivery> {
         case .committing: return nil
         case .waitingToRetry(let commit, let retry):
             guard retry <= now else { return nil }
-            state = .committing(commit)
+            state = .committing(commit, since: now)
             return .retryCommit(commit.commit)
         case .committed(let commit):
             state = .published(commit.batch.deliveries)
@@ -205,7 +236,7 @@ struct CommitStateMachine<Delivery> {
         let commit = Commit(
             changes: counter.removeChanges(), fingerprints: deduplication.removeAddition(at: now),
             accepted: accepted)
-        state = .committing(PendingCommit(commit: commit, batch: batch))
+        state = .committing(PendingCommit(commit: commit, batch: batch), since: now)
         batch = Batch()
         accepted = [:]
         recordsAcceptedAt = nil

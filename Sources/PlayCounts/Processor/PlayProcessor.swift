@@ -32,6 +32,8 @@ package final class PlayProcessor {
     /// The error of the last commit; `nil` if it has succeeded.
     private var storeError: StoreError?
     private let maxInFlight: Int
+    /// The sum of all counts in the store at the start.
+    private let playsAtStart: Int
     private var stopCompletions: [() -> Void] = []
 
     /// Receives the events of the processor.
@@ -47,6 +49,28 @@ package final class PlayProcessor {
     /// The numbers of messages since the start.
     package var statistics: Statistics { machine.commits.statistics }
 
+    /// The state of the processor for monitoring.
+    package var metrics: ProcessorMetrics {
+        let now = loop.instant
+        var metrics = ProcessorMetrics()
+        metrics.phase = machine.metricsPhase
+        metrics.statistics = statistics
+        metrics.storedPlays = playsAtStart + statistics.counted
+        metrics.videos = machine.commits.videos
+        metrics.commits = machine.commits.metrics
+        metrics.storeError = storeError
+        metrics.connections = consumer.connectionCount
+        metrics.messagesInFlight = consumer.inFlight
+        metrics.backlogAge = machine.commits.oldestPublish.map { now - $0 } ?? .zero
+        metrics.clients = publishers.filter(\.client.isRemembered).map(\.metrics)
+        return metrics
+    }
+
+    /// Reads ``metrics`` from any thread.
+    package var metricsReader: ProcessorMetricsReader {
+        ProcessorMetricsReader(of: self, on: loop)
+    }
+
     /// Creates a processor that loads its totals from a store.
     ///
     /// - Throws: `StoreError` if the store cannot be read.
@@ -61,7 +85,9 @@ package final class PlayProcessor {
         self.store = store
         self.logger = logger
         timer = Timer(on: loop)
-        let counter = PlayCounter(try store.loadTotals(), realtimeBelow: settings.realtimeBelow)
+        let totals = try store.loadTotals()
+        playsAtStart = totals.reduce(0) { $0 + $1.count }
+        let counter = PlayCounter(totals, realtimeBelow: settings.realtimeBelow)
         let window = try store.loadDeduplicationWindow(settings.deduplication, at: loop.instant)
         fingerprinter = try store.loadFingerprinter()
         machine = PlayProcessorStateMachine(
@@ -118,9 +144,11 @@ package final class PlayProcessor {
         guard machine.isActive else { return }
         let now = loop.instant
         var rejected: Set<Int> = []
+        var oldestPublish = Int64.max
         let source = fingerprinter.source(nsqd: messages.nsqd.description, topic: consumer.topic)
         var index = 0
         messages.forEachReceived { message in
+            oldestPublish = min(oldestPublish, message.timestampNanoseconds)
             do throws(Rejection) {
                 try checkAttempts(of: message)
                 let play = try Play(parsing: message.body.bytes, limits: settings.limits)
@@ -135,10 +163,17 @@ package final class PlayProcessor {
         }
         machine.append(
             Delivery(messages: messages, rejected: rejected), messages: messages.count,
-            limit: max(1, consumer.leastReady / 2), at: now)
+            limit: max(1, consumer.leastReady / 2), publishedAt: instant(ofPublish: oldestPublish),
+            at: now)
         guard !awaitsIterationEnd else { return }
         awaitsIterationEnd = true
         loop.callAtIterationEnd(self)
+    }
+
+    /// Converts nsqd's time of a publish, which may be in the future if the clocks differ.
+    private func instant(ofPublish wallNanoseconds: Int64) -> MonotonicInstant {
+        let age = loop.wallClockNanoseconds.subtractingSaturated(wallNanoseconds)
+        return loop.instant + .nanoseconds(-max(0, age))
     }
 
     /// Publishes a rejected message, and finishes it after that, whatever happens to the batch.
@@ -178,8 +213,9 @@ package final class PlayProcessor {
             if storeError != nil { storeRecovered() }
         case .failure(let error):
             machine.commitFailed(isFatal: !error.isTransient, at: loop.instant)
-            if storeError == nil { storeFailed(error) }
+            let isFirst = storeError == nil
             storeError = error
+            if isFirst { storeFailed(error) }
         }
         performActions()
     }

@@ -62,6 +62,15 @@ struct PlayProcessorStateMachine<Delivery> {
         }
     }
 
+    /// The phase for monitoring.
+    var metricsPhase: ProcessorMetrics.Phase {
+        switch phase {
+        case .running: .running
+        case .stopping: .stopping
+        case .failed, .closed: .ended
+        }
+    }
+
     /// The time at which the driver must request actions again if no event occurs before.
     var nextDeadline: MonotonicInstant? {
         switch phase {
@@ -95,10 +104,12 @@ struct PlayProcessorStateMachine<Delivery> {
     /// - Parameters:
     ///   - messages: the number of messages in the delivery.
     ///   - limit: the number of messages at which the batch is full.
+    ///   - publish: the publish of the delivery's oldest message.
     mutating func append(
-        _ delivery: Delivery, messages: Int, limit: Int, at now: MonotonicInstant
+        _ delivery: Delivery, messages: Int, limit: Int, publishedAt publish: MonotonicInstant,
+        at now: MonotonicInstant
     ) {
-        commits.append(delivery, messages: messages, limit: limit, at: now)
+        commits.append(delivery, messages: messages, limit: limit, publishedAt: publish, at: now)
     }
 
     /// Adds the counts of an accepted call to the next commit.

@@ -18,6 +18,9 @@ package struct Call: Hashable, Sendable {
     /// The videos of the call, those with the earliest deadlines first.
     package let videos: [Video]
 
+    /// `true` if the call contains a video that had to be published immediately.
+    package var isImmediate: Bool { videos.contains(where: \.isImmediate) }
+
     /// The totals of the videos.
     package var counts: [PlayCount] { videos.map(\.count) }
 

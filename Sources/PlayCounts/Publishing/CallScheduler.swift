@@ -56,7 +56,7 @@ package struct CallScheduler {
     // entry is such an entry. Other entries may be outdated; their number is at most that of
     // `pending` plus 64.
     private var queue = Heap<QueueEntry>()
-    private var outstandingCalls: Set<Int> = []
+    private var outstandingCalls: [Int: Call] = [:]
     private var lastCallNumber = 0
     /// The time before which no calls are made, after a failed call.
     private var pausedUntil: MonotonicInstant?
@@ -75,6 +75,40 @@ package struct CallScheduler {
 
     /// `true` if calls have started that are not answered yet.
     package var hasOutstandingCalls: Bool { !outstandingCalls.isEmpty }
+
+    /// The number of videos whose latest count no accepted call contains.
+    package var unpublishedVideos: Int {
+        let outstanding = outstandingCalls.values.lazy.flatMap(\.videos)
+        return pending.count + outstanding.count { pending[$0.count.videoID] == nil }
+    }
+
+    /// The arrival of the oldest play that no accepted call contains; `nil` if there is none. For a
+    /// count that an earlier run left unpublished, it is the time at which the count would have had
+    /// to arrive to be due at the start.
+    package var oldestArrival: MonotonicInstant? {
+        let outstanding = outstandingCalls.values.lazy.flatMap(\.videos).map(arrival)
+        return [outstanding.min(), oldestPendingArrival].compactMap(\.self).min()
+    }
+
+    private var oldestPendingArrival: MonotonicInstant? {
+        guard let first = queue.min, let video = pending[first.videoID] else { return nil }
+        // A batched count waits longer than an immediate one, so none of a later deadline is older.
+        guard video.isImmediate else {
+            return arrival(deadline: video.deadline, isImmediate: false)
+        }
+        // Immediate counts wait only while the client accepts no calls, so this is rare.
+        return pending.values.lazy
+            .map { arrival(deadline: $0.deadline, isImmediate: $0.isImmediate) }.min()
+    }
+
+    /// The arrival of the oldest play of a count.
+    package func arrival(of video: Call.Video) -> MonotonicInstant {
+        arrival(deadline: video.deadline, isImmediate: video.isImmediate)
+    }
+
+    private func arrival(deadline: MonotonicInstant, isImmediate: Bool) -> MonotonicInstant {
+        deadline + (.zero - (isImmediate ? immediateDelay : batchedDelay))
+    }
 
     /// The time at which the next calls are due; `nil` if no count is pending, or if calls are
     /// outstanding.
@@ -139,9 +173,10 @@ package struct CallScheduler {
         }
         return stride(from: 0, to: videos.count, by: settings.videosPerCall).map { start in
             lastCallNumber += 1
-            outstandingCalls.insert(lastCallNumber)
             let end = min(start + settings.videosPerCall, videos.count)
-            return Call(number: lastCallNumber, videos: Array(videos[start..<end]))
+            let call = Call(number: lastCallNumber, videos: Array(videos[start..<end]))
+            outstandingCalls[call.number] = call
+            return call
         }
     }
 
@@ -169,7 +204,7 @@ package struct CallScheduler {
     }
 
     private mutating func removeOutstanding(_ call: Call) {
-        let wasOutstanding = outstandingCalls.remove(call.number) != nil
+        let wasOutstanding = outstandingCalls.removeValue(forKey: call.number) != nil
         precondition(wasOutstanding, "call \(call.number) is answered exactly once")
     }
 

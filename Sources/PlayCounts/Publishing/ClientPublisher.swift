@@ -24,6 +24,7 @@ final class ClientPublisher {
     private var backoff: Backoff
     /// The time of the next attempt; `nil` unless a call of the current round has failed.
     private var retryAt: MonotonicInstant?
+    private var counters: ClientMetrics
     private var isFlushing = false
     private var isStopped = false
 
@@ -40,6 +41,7 @@ final class ClientPublisher {
         self.number = number
         self.loop = loop
         self.logger = logger
+        counters = ClientMetrics(of: client.name)
         timer = Timer(on: loop)
         scheduler = CallScheduler(settings.scheduler)
         scheduler.enqueue(unpublished, dueAt: loop.instant)
@@ -49,6 +51,14 @@ final class ClientPublisher {
 
     /// `true` if the client has accepted all counts and no call is outstanding.
     var isIdle: Bool { scheduler.pendingVideos == 0 && !scheduler.hasOutstandingCalls }
+
+    /// The state of the client for monitoring.
+    var metrics: ClientMetrics {
+        var metrics = counters
+        metrics.unpublishedVideos = scheduler.unpublishedVideos
+        metrics.oldestUnpublished = scheduler.oldestArrival.map { loop.instant - $0 } ?? .zero
+        return metrics
+    }
 
     /// Enqueues the changes of a committed batch, and makes the calls that are due.
     func publish(_ changes: [CountChange]) {
@@ -60,7 +70,10 @@ final class ClientPublisher {
     func publishDueCalls() {
         guard !isStopped else { return }
         let calls = scheduler.startDueCalls(at: loop.instant, flushing: isFlushing)
-        if !calls.isEmpty { retryAt = nil }
+        if !calls.isEmpty, retryAt != nil {
+            counters.recordRetry()
+            retryAt = nil
+        }
         for call in calls {
             client.sink.send(call) { [weak self] result in self?.callEnded(call, result) }
         }
@@ -105,6 +118,7 @@ final class ClientPublisher {
         case .success:
             backoff.reset()
             scheduler.callAccepted(call)
+            recordAccepted(call)
             onAccepted(call)
         case .failure(let error): callFailed(call, error)
         }
@@ -114,9 +128,17 @@ final class ClientPublisher {
         loop.callAtIterationEnd(self)
     }
 
+    private func recordAccepted(_ call: Call) {
+        counters.recordAccepted(isImmediate: call.isImmediate)
+        for video in call.videos where video.isImmediate {
+            counters.recordLatency(loop.instant - scheduler.arrival(of: video))
+        }
+    }
+
     /// Handles a failed call. The calls of a round fail together, so only the first increases the
     /// delay.
     private func callFailed(_ call: Call, _ error: SinkError) {
+        counters.recordFailure()
         if retryAt == nil {
             let delay = Duration.milliseconds(backoff.nextDelay().milliseconds)
             logger.warning(

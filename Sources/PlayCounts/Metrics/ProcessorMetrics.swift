@@ -1,0 +1,44 @@
+import TallyBasics
+
+/// The state of a processor at one point in time, for monitoring.
+package struct ProcessorMetrics: Sendable {
+    /// The part of its life in which the processor is.
+    package enum Phase: Sendable {
+        case running, stopping, ended
+    }
+
+    package var phase = Phase.running
+    /// The messages since the start, by outcome.
+    package var statistics = PlayProcessor.Statistics()
+    /// The sum of all counts in the store.
+    package var storedPlays = 0
+    /// The number of videos that have a play.
+    package var videos = 0
+    package var commits = CommitMetrics()
+    /// The error of the last commit; `nil` if it has succeeded.
+    package var storeError: StoreError?
+    /// The number of nsqds to which the processor is connected.
+    package var connections = 0
+    /// The number of messages that were received and neither finished nor requeued.
+    package var messagesInFlight = 0
+    /// The time since the publish of the oldest message of an unfinished batch; zero if there is
+    /// none.
+    package var backlogAge = Duration.zero
+    /// The remembered clients, in the order of their options.
+    package var clients: [ClientMetrics] = []
+
+    package init() {}
+
+    /// The reason why plays are not counted; `nil` if they are.
+    ///
+    /// An unreachable client is no reason, because the store keeps its counts.
+    package var problem: String? {
+        switch phase {
+        case .ended: return "counting has stopped" + (storeError.map { ": \($0)" } ?? "")
+        case .stopping: return "stopping"
+        case .running: break
+        }
+        if let storeError { return "\(storeError)" }
+        return connections == 0 ? "no connection to an nsqd" : nil
+    }
+}
