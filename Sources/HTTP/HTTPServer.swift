@@ -65,14 +65,21 @@ package final class HTTPServer {
     package func listen(
         at endpoint: Endpoint, tls: TLSContext? = nil
     ) throws(UVError) -> Endpoint {
-        var isOnLoopback = false
-        let listener = try Listener(on: loop, at: endpoint) {
+        let listener = try Listener(on: loop, at: endpoint)
+        accept(on: listener, tls: tls)
+        return listener.endpoint
+    }
+
+    /// Accepts connections from a listener, which the server closes when it stops.
+    ///
+    /// - Parameter tls: the TLS context of the connections; `nil` (the default) for plain HTTP.
+    package func accept(on listener: Listener, tls: TLSContext? = nil) {
+        let isOnLoopback =
+            listener.endpoint.tcpAddress.map { HostNames.isLoopback(address: $0.host) } ?? false
+        listener.accept {
             [weak self] stream in self?.accept(stream, tls, isOnLoopback: isOnLoopback)
         }
-        isOnLoopback =
-            listener.endpoint.tcpAddress.map { HostNames.isLoopback(address: $0.host) } ?? false
         listeners.append(listener)
-        return listener.endpoint
     }
 
     /// Accepts unencrypted connections at `address`; with port 0 the kernel assigns a free port.

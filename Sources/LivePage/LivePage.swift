@@ -95,6 +95,11 @@ extension LivePage {
         host.submit { $0?.monitor.source = source }
     }
 
+    /// Shows another text about the origin of the plays to browsers that connect from now on.
+    package func setSource(_ source: String) {
+        host.submit { $0?.settings.source = source }
+    }
+
     /// Shows the verdict of a run that has ended.
     package func setVerdict(_ verdict: Verdict) {
         host.submit { $0?.setVerdict(verdict) }

@@ -9,7 +9,8 @@ import UVLoop
 /// subscribers. It queues no events for a subscriber that does not read. If the event log no longer
 /// has such a subscriber's cursor later, the subscriber receives the whole state.
 final class PageServer {
-    let settings: PageSettings
+    /// The settings; their source may be known only after the start.
+    var settings: PageSettings
     private(set) var table = VideoTable()
     private(set) var statistics: PageStatistics
     private(set) var isStopping = false

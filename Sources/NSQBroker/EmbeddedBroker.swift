@@ -64,7 +64,7 @@ public final class EmbeddedBroker: Sendable {
 
     let host: LoopHost<BrokerServer>
 
-    private init(_ addresses: Addresses, on host: LoopHost<BrokerServer>) {
+    private init(_ addresses: BrokerListeners.Addresses, on host: LoopHost<BrokerServer>) {
         tcpAddress = addresses.tcp
         httpAddress = addresses.http
         httpsAddress = addresses.https
@@ -106,93 +106,23 @@ public final class EmbeddedBroker: Sendable {
                 logger.info("nsqd v\(options.core.version) (built w/swift)")
                 logger.info("ID: \(options.nodeID)")
                 logger.info("NSQ: \(options.disk.storageDescription)")
-                let server = try BrokerServer(options: options, tls: tls, on: loop, logger: logger)
-                let addresses = try Addresses(listeningOn: server)
-                server.startServices()
-                return (server, addresses)
+                // A start that fails because of an address leaves the data path as it was. The loop
+                // accepts connections only after this closure.
+                let listeners = try BrokerListeners(of: options, on: loop, logger)
+                do {
+                    let server = try BrokerServer(
+                        options: options, tls: tls, on: loop, logger: logger)
+                    listeners.open(server)
+                    server.startServices()
+                    return (server, listeners.addresses)
+                } catch {
+                    listeners.close()
+                    throw error
+                }
             }
             return EmbeddedBroker(addresses, on: host)
         } catch let error as UVError {
-            throw StartError(address: options.addresses.tcp, reason: "\(error)")
-        }
-    }
-
-    /// The bound addresses.
-    private struct Addresses: Sendable {
-        var tcp: String
-        var http: String?
-        var https: String?
-
-        init(listeningOn server: BrokerServer) throws(StartError) {
-            let requested = server.options.addresses
-            tcp = try Self.bind(requested.tcp, server.listen)
-            if !requested.http.isEmpty {
-                http = try Self.bindOptional(requested.http, server, server.listenForHTTP)
-            }
-            guard server.tls != nil, !requested.https.isEmpty else { return }
-            https = try Self.bindOptional(requested.https, server, server.listenForHTTPS)
-        }
-
-        /// Binds an address of HTTP.
-        ///
-        /// - Returns: `nil` if the address is in use and the options permit to do without it.
-        private static func bindOptional(
-            _ text: String, _ server: BrokerServer,
-            _ listen: (Endpoint) throws(UVError) -> Endpoint
-        ) throws(StartError) -> String? {
-            do throws(StartError) {
-                return try bind(text, listen)
-            } catch {
-                guard error.isAddressInUse, server.options.addresses.optional.contains(text)
-                else { throw error }
-                server.logger.warning("\(error); the broker runs without it")
-                return nil
-            }
-        }
-
-        private static func bind(
-            _ text: String, _ listen: (Endpoint) throws(UVError) -> Endpoint
-        ) throws(StartError) -> String {
-            let endpoint: Endpoint
-            do throws(MalformedAddress) {
-                endpoint = try Endpoint(parsing: text)
-            } catch {
-                throw StartError(address: text, reason: "\(error)")
-            }
-            do throws(UVError) {
-                return try listen(endpoint).description
-            } catch {
-                throw StartError(listeningAt: endpoint, error)
-            }
-        }
-    }
-
-    /// The reason why a broker cannot listen on an address.
-    public struct StartError: Error, CustomStringConvertible {
-        /// The address that the broker could not use.
-        public let address: String
-        /// What went wrong, as one sentence.
-        public let reason: String
-        fileprivate let isAddressInUse: Bool
-
-        /// The address and the reason, as nsqd logs them.
-        public var description: String { "listen (\(address)) failed - \(reason)" }
-
-        init(address: String, reason: String, isAddressInUse: Bool = false) {
-            self.address = address
-            self.reason = reason
-            self.isAddressInUse = isAddressInUse
-        }
-
-        init(listeningAt endpoint: Endpoint, _ error: UVError) {
-            // A failed name resolution precedes the bind.
-            var reason = error.name.hasPrefix("EAI_") ? error.message : "bind: \(error.message)"
-            if error == .addressInUse, case .unix(let path) = endpoint {
-                reason += "; if no process listens there any more, remove \(path)"
-            }
-            self.init(
-                address: endpoint.description, reason: reason,
-                isAddressInUse: error == .addressInUse)
+            throw StartError(address: options.addresses.tcp, of: .tcp, reason: "\(error)")
         }
     }
 

@@ -12,18 +12,20 @@ package final class Listener: Handle {
     /// The connections that are accepted in one iteration.
     private lazy var accepts = WorkQueue(on: loop, jobs: 64, time: .milliseconds(5))
 
-    /// Binds to `endpoint` and listens.
+    /// Binds to `endpoint` and listens. The kernel queues connections until the loop's next
+    /// iteration.
     ///
     /// - Parameters:
     ///   - backlog: the maximum number of connections that the kernel queues until they are
     ///     accepted.
-    ///   - onConnection: receives each accepted connection.
+    ///   - onConnection: receives each accepted connection. By default the connection is closed;
+    ///     ``accept(_:)`` sets another receiver.
     /// - Throws: `UVError`, such as `EADDRINUSE` or a failed name lookup. If a file exists at the
     ///   path of a Unix-domain socket, listening fails and the file stays, as in nsqd: another
     ///   process may use the socket.
     package init(
         on loop: Loop, at endpoint: Endpoint, backlog: Int = 1024,
-        onConnection: @escaping (Stream) -> Void
+        onConnection: @escaping (Stream) -> Void = { $0.close() }
     ) throws(UVError) {
         self.endpoint = endpoint
         self.onConnection = onConnection
@@ -50,6 +52,11 @@ package final class Listener: Handle {
         let host = host.isEmpty ? "0.0.0.0" : host
         try self.init(
             on: loop, at: .tcp(SocketAddress(host: host, port: port)), onConnection: onConnection)
+    }
+
+    /// Sets the receiver of each connection that is accepted from now on.
+    package func accept(_ onConnection: @escaping (Stream) -> Void) {
+        self.onConnection = onConnection
     }
 
     /// The TCP address of the listening socket.

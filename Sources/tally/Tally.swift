@@ -40,7 +40,8 @@ struct Tally: AsyncParsableCommand {
         AllocatorSettings.apply()
         let status: Int32
         if let arguments = nsqdArguments(CommandLine.arguments) {
-            status = await NSQDCommand.status(of: arguments)
+            let name = isNamedNSQD(CommandLine.arguments) ? "nsqd" : "tally nsqd"
+            status = await NSQDCommand.status(of: arguments, name: name)
         } else {
             status = await runAndReturnStatus()
         }
@@ -64,10 +65,14 @@ struct Tally: AsyncParsableCommand {
     /// Returns the arguments for `tally nsqd`, which have Go's syntax, or `nil` for another
     /// command. The binary's name, the subcommand or `help nsqd` selects `tally nsqd`.
     static func nsqdArguments(_ words: [String]) -> [String]? {
-        if words.first?.split(separator: "/").last == "nsqd" { return Array(words.dropFirst()) }
+        if isNamedNSQD(words) { return Array(words.dropFirst()) }
         let command = words.dropFirst()
         if command.first == "nsqd" { return Array(command.dropFirst()) }
         return command.elementsEqual(["help", "nsqd"]) ? ["--help"] : nil
+    }
+
+    private static func isNamedNSQD(_ words: [String]) -> Bool {
+        words.first?.split(separator: "/").last == "nsqd"
     }
 }
 

@@ -25,14 +25,20 @@ import Testing
         (["-snappy=perhaps"], "invalid boolean value \"perhaps\" for -snappy: parse error"),
         (["---x"], "bad flag syntax: ---x"), (["-=x"], "bad flag syntax: -=x"),
     ])
-    func `names an unknown flag, prints the usage and exits with 2`(
+    func `names an unknown flag, explains the usage and exits with 2`(
         words: [String], first: String
     ) throws {
         let process = try nsqd(Self.free + words)
         #expect(process.status() == 2)
         let printed = process.lines(of: .standardError)
-        #expect(printed.first == first)
-        #expect(printed.dropFirst().first == "Usage of nsqd:")
+        if RunningNSQD.isForeign {
+            #expect(printed.first == first)
+            #expect(printed.dropFirst().first == "Usage of nsqd:")
+        } else {
+            // nsqd's usage would scroll the line that helps off the screen.
+            #expect(printed.first?.hasPrefix(first) == true)
+            #expect(printed.dropFirst() == ["See 'tally nsqd --help'."])
+        }
         #expect(process.lines(of: .standardOutput).isEmpty)
     }
 

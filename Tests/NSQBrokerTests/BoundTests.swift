@@ -133,8 +133,9 @@ private func ask(_ broker: EmbeddedBroker, _ method: String, _ path: String, _ b
             told += before.lookup.tcpAddresses + server.options.lookup.tcpAddresses
         }
         let endpoint = Endpoint.tcp(SocketAddress(host: "127.0.0.1", port: 0))
-        let address = try server.listenForHTTP(at: endpoint).tcpAddress!
-        let client = try BlockingSocket(to: address)
+        let listener = try Listener(on: loop, at: endpoint)
+        server.serveHTTP(on: listener)
+        let client = try BlockingSocket(to: listener.address)
         let path = "/config/nsqlookupd_tcp_addresses"
         client.send(Array("PUT \(path) HTTP/1.0\r\nContent-Length: 7\r\n\r\n[\"a:1\"]".utf8))
         let timer = Timer(on: loop)

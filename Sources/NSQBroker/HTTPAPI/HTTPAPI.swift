@@ -29,14 +29,12 @@ final class HTTPAPI {
     var isListening: Bool { httpServer != nil }
     var connectionCount: Int { httpServer?.connectionCount ?? 0 }
 
-    /// Listens for HTTPS if `tls` is set, else for HTTP.
-    ///
-    /// - Returns: the address that the listener is bound to.
-    func listen(at endpoint: Endpoint, tls: TLSContext? = nil) throws(UVError) -> Endpoint {
-        let bound = try startedServer().listen(at: endpoint, tls: tls)
+    /// Accepts connections from a listener, for HTTPS if `tls` is set, else for HTTP.
+    func accept(on listener: Listener, tls: TLSContext? = nil) {
+        startedServer().accept(on: listener, tls: tls)
+        let bound = listener.endpoint
         if tls == nil { address = bound.tcpAddress } else { tlsAddress = bound.tcpAddress }
         server.logger.info("\(tls == nil ? "HTTP" : "HTTPS"): listening on \(bound)")
-        return bound
     }
 
     private func startedServer() -> HTTPServer {

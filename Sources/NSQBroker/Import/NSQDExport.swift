@@ -21,15 +21,29 @@ package enum NSQDExport {
     /// - Parameters:
     ///   - inspection: the journal.
     ///   - target: the path of an empty folder, which is created if it does not exist.
-    /// - Throws: an error if a message cannot be read or written. The folder then has no `nsqd.dat`.
+    /// - Throws: an error if a message cannot be read or written. The folder is then empty again, or
+    ///   missing if it did not exist.
     package static func run(
         _ inspection: JournalInspection, into target: String
     ) throws(MessageLogError) -> Report {
         // An error of `mkdir` is ignored here, because listing the folder reports it.
-        mkdir(target, 0o700)
+        let isNew = mkdir(target, 0o700) == 0
         guard try Files.names(in: target, where: { $0 != "." && $0 != ".." }).isEmpty else {
             throw MessageLogError("\(target) is not empty")
         }
+        do throws(MessageLogError) {
+            return try write(inspection, into: target)
+        } catch {
+            let names = (try? Files.names(in: target) { $0 != "." && $0 != ".." }) ?? []
+            for name in names { unlink("\(target)/\(name)") }
+            if isNew { rmdir(target) }
+            throw error
+        }
+    }
+
+    private static func write(
+        _ inspection: JournalInspection, into target: String
+    ) throws(MessageLogError) -> Report {
         var report = Report()
         for topic in inspection.topics {
             report.topics += 1

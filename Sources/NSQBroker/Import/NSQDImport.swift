@@ -44,7 +44,8 @@ package enum NSQDImport {
     ///   - target: the path of a folder without a journal. The folder is created if it does not
     ///     exist.
     ///   - progress: a closure that is called with the number of messages read so far.
-    /// - Throws: an error if the import fails. No journal is then left in `target`.
+    /// - Throws: an error if the import fails. No journal is then left in `target`, and a folder that
+    ///   was created is removed.
     package static func run(
         from source: String, into target: String,
         progress: @escaping @Sendable (Int) -> Void = { _ in }
@@ -59,9 +60,14 @@ package enum NSQDImport {
                             throw MessageLogError("no nsqd topics in \(source)")
                         }
                         // An error of `mkdir` is ignored here, because opening the folder reports it.
-                        mkdir(target, 0o700)
-                        return try NSQDImportWriter(target, Journal.Options(), on: loop)
-                            .write(found, at: loop.timestamp, progress)
+                        let isNew = mkdir(target, 0o700) == 0
+                        do {
+                            return try NSQDImportWriter(target, Journal.Options(), on: loop)
+                                .write(found, at: loop.timestamp, progress)
+                        } catch {
+                            if isNew { rmdir(target) }
+                            throw error
+                        }
                     })
             }
         }

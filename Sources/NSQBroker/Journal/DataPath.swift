@@ -34,9 +34,14 @@ final class DataPath {
     /// - Throws: an error if the folder cannot be created or opened, or another broker has locked
     ///   it.
     init(_ options: DataPathOptions, on loop: Loop, logger: Logger) throws(MessageLogError) {
-        try Self.createFolder(options.path, logger)
-        try NSQDTakeover(of: options.path, options.journal, on: loop, logger: logger).run()
-        disk = try FolderDisk(options.path, on: loop)
+        let isNew = try Self.createFolder(options.path, logger)
+        do throws(MessageLogError) {
+            try NSQDTakeover(of: options.path, options.journal, on: loop, logger: logger).run()
+            disk = try FolderDisk(options.path, on: loop)
+        } catch {
+            if isNew { rmdir(options.path) }
+            throw error
+        }
         journal = Journal(on: disk, options.journal)
         timer = Timer(on: loop)
         recycleTimer = Timer(on: loop)
@@ -47,23 +52,26 @@ final class DataPath {
 
     /// Creates the folder if only the last part of its path is missing. A missing parent is an error:
     /// it may be a disk that is not mounted.
+    ///
+    /// - Returns: `true` if the folder was created.
     private static func createFolder(
         _ path: String, _ logger: Logger
-    ) throws(MessageLogError) {
+    ) throws(MessageLogError) -> Bool {
         guard mkdir(path, 0o700) == 0 else {
             let failure = Files.failure("cannot create data-path", path)
             // The caller reports a missing parent, or a file in place of the folder, when it opens
             // the folder.
             let isReportedLater = [EEXIST, ENOENT, ENOTDIR].contains(errno)
             guard isReportedLater || access(path, F_OK) == 0 else { throw failure }
-            return
+            return false
         }
         logger.info("DATA-PATH: created \(path)")
         // Otherwise a power failure could remove the folder with all its messages.
         let parent = Glibc.open("\(path)/..", O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-        guard parent >= 0 else { return }
+        guard parent >= 0 else { return true }
         defer { Glibc.close(parent) }
         try Files.sync(parent, path)
+        return true
     }
 
     /// Replays the journal into `broker`, and starts the timers.

@@ -82,31 +82,23 @@ package final class BrokerServer: LoopHosted {
 
     // MARK: Listening
 
-    /// Listens for clients of the TCP protocol. Port 0 selects a free port.
-    ///
-    /// - Returns: the address that the listener is bound to.
-    /// - Throws: `UVError`, for example `EADDRINUSE`.
-    package func listen(at endpoint: Endpoint) throws(UVError) -> Endpoint {
-        let bound = try tcp.listen(at: endpoint)
-        options.addresses.bound(tcp: bound)
-        return bound
+    /// Accepts clients of the TCP protocol.
+    package func accept(on listener: Listener) {
+        tcp.accept(on: listener)
+        options.addresses.bound(tcp: listener.endpoint)
     }
 
-    /// Serves the HTTP API. Port 0 selects a free port.
-    ///
-    /// - Returns: the address that the listener is bound to.
-    package func listenForHTTP(at endpoint: Endpoint) throws(UVError) -> Endpoint {
-        let bound = try http.listen(at: endpoint)
-        options.addresses.bound(http: bound)
-        return bound
+    /// Serves the HTTP API.
+    package func serveHTTP(on listener: Listener) {
+        http.accept(on: listener)
+        options.addresses.bound(http: listener.endpoint)
     }
 
     /// Serves the HTTP API over TLS, with the certificate of the TCP protocol.
-    package func listenForHTTPS(at endpoint: Endpoint) throws(UVError) -> Endpoint {
+    package func serveHTTPS(on listener: Listener) {
         precondition(tls != nil, "HTTPS requires a certificate")
-        let bound = try http.listen(at: endpoint, tls: tls)
-        options.addresses.bound(https: bound)
-        return bound
+        http.accept(on: listener, tls: tls)
+        options.addresses.bound(https: listener.endpoint)
     }
 
     /// Starts the registration with nsqlookupd and the reports to statsd. Both contain the bound

@@ -43,17 +43,12 @@ final class TCPServer {
     var tls: TLSContext? { server.tls }
     var authorizer: Authorizer { server.authorizer }
 
-    /// Listens for connections. Port 0 selects a free port.
-    ///
-    /// - Returns: the address that the listener is bound to.
-    func listen(at endpoint: Endpoint) throws(UVError) -> Endpoint {
-        let listener = try Listener(on: loop, at: endpoint) {
-            [weak self] stream in self?.accept(stream)
-        }
+    /// Accepts connections from a listener.
+    func accept(on listener: Listener) {
+        listener.accept { [weak self] stream in self?.accept(stream) }
         self.listener = listener
         address = listener.endpoint.tcpAddress
         logger.info("TCP: listening on \(listener.endpoint)")
-        return listener.endpoint
     }
 
     private func accept(_ stream: Stream) {

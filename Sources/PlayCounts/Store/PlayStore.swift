@@ -1,5 +1,6 @@
 import Foundation
 import GRDB
+import UVLoop
 
 /// The SQLite database with the counts of all videos, the counts that each client accepted, and the
 /// fingerprints of counted plays.
@@ -43,15 +44,19 @@ package final class PlayStore: Sendable {
     package let isNew: Bool
     /// A warning for users if the store has less history than it had before; see `StoreHistory`.
     package let lostHistory: String?
+    /// The note of the history before this object opened the store.
+    private let previousHistory: StoreHistory?
     // SAFETY: `init` sets the two, and later only jobs of `queue` use them, which run one at a time.
     /// The number of counted plays; see `StoreHistory`.
     nonisolated(unsafe) private var plays: Int
+    private let playsAtOpening: Int
     /// The time at which the history was last written.
     nonisolated(unsafe) private var notedAt = ContinuousClock.now
     private let lock: StoreLock?
     /// The files at the store's path; `nil` in memory.
     private let files: StoreFiles?
     private let temporaryFolder: URL?
+    private let isClosed = LockedValue(false)
     // SAFETY: `init` uses it before the first job, and later only jobs of `queue` use it, which run
     // one at a time.
     nonisolated(unsafe) private var rows: VideoRows
@@ -70,28 +75,34 @@ package final class PlayStore: Sendable {
             path = ":memory:"
             temporaryFolder = nil
         }
+        var created: StoreLock?
         do {
             if let temporaryFolder {
                 try FileManager.default.createDirectory(
                     at: temporaryFolder, withIntermediateDirectories: true)
             }
             let lock = path == ":memory:" ? nil : try StoreLock(for: path)
+            created = lock?.hasCreatedFile == true ? lock : nil
             let queue = try PlayStore.open(path)
             rows = try queue.inDatabase { [path] in try VideoRows(in: $0, path: path) }
             (epoch, storeID) = try queue.inDatabase(PlayStore.takeOwnership)
             isNew = epoch == 1 && rows.isEmpty
             files = lock == nil ? nil : StoreFiles(of: path)
             plays = try queue.inDatabase(PlayStore.sumOfCounts)
+            playsAtOpening = plays
             let history = StoreHistory(storeID: storeID, epoch: epoch, plays: plays)
             if lock == nil || temporaryFolder != nil {
+                previousHistory = nil
                 lostHistory = nil
             } else {
-                lostHistory = StoreHistory(besides: path)?.loss(in: history, at: path)
+                previousHistory = StoreHistory(besides: path)
+                lostHistory = previousHistory?.loss(in: history, at: path)
                 history.write(besides: path)
             }
             self.lock = lock
             self.queue = queue
         } catch {
+            if created != nil { StoreFiles.remove(path) }
             throw StoreError(error, path: path)
         }
     }
@@ -99,32 +110,6 @@ package final class PlayStore: Sendable {
     deinit {
         // Deletes the file of a store that was not closed, because of an error elsewhere.
         if let temporaryFolder { try? FileManager.default.removeItem(at: temporaryFolder) }
-    }
-
-    private static func open(_ path: String) throws -> DatabaseQueue {
-        let isFile = path != ":memory:"
-        var configuration = Configuration()
-        configuration.label = "tally.store"
-        // Waits while a user of the `sqlite3` shell has a lock. A second processor fails at
-        // `StoreLock`.
-        configuration.busyMode = .timeout(2)
-        // GRDB's `journalMode` would switch the file to WAL mode before the application ID is
-        // checked.
-        let queue = try DatabaseQueue(path: path, configuration: configuration)
-        try queue.inDatabase { database in
-            try checkApplicationID(database, path: path)
-            guard isFile else { return }
-            _ = try String.fetchOne(database, sql: "PRAGMA journal_mode = WAL")
-        }
-        try migrator.migrate(queue)
-        try queue.inDatabase { database in
-            guard isFile else { return }
-            try preallocateLog(database)
-            try makeDurable(database, path: path)
-            // A checkpoint truncates a log that a long reader has let grow.
-            try database.execute(sql: "PRAGMA journal_size_limit = \(maxLogBytes)")
-        }
-        return queue
     }
 
     /// Reads all totals.
@@ -186,23 +171,6 @@ package final class PlayStore: Sendable {
         StoreHistory(storeID: storeID, epoch: epoch, plays: plays).write(besides: path)
     }
 
-    private static func sumOfCounts(_ database: Database) throws -> Int {
-        try Int.fetchOne(database, sql: "SELECT sum(play_count) FROM counts") ?? 0
-    }
-
-    /// Takes over the store from the processor that opened it before.
-    private static func takeOwnership(_ database: Database) throws -> (epoch: Int, id: String) {
-        var owner: (Int, String)?
-        try database.inTransaction(.immediate) {
-            try database.execute(sql: "UPDATE owner SET epoch = epoch + 1")
-            let row = try Row.fetchOne(database, sql: "SELECT epoch, store_id FROM owner")
-            owner = row.map { ($0[0], $0[1]) }
-            return .commit
-        }
-        guard let owner else { throw DatabaseError(message: "missing owner") }
-        return owner
-    }
-
     /// - Throws: `StoreError` of kind `takenOver` if another processor has opened the store.
     private func checkOwnership(_ database: Database) throws {
         let select = try database.cachedStatement(sql: "SELECT epoch FROM owner")
@@ -234,12 +202,51 @@ package final class PlayStore: Sendable {
         }
     }
 
-    /// The size of the write-ahead log after a checkpoint, in bytes; twice its usual size.
-    private static let maxLogBytes = 8 << 20
+    /// Closes the store of a command that could not start, and removes the files that this object
+    /// created. After ``close()`` it does nothing.
+    ///
+    /// A store with a new play, or with another owner, stays.
+    package func abandon() throws(StoreError) {
+        guard !isClosed.withLock({ $0 }) else { return }
+        guard let lock, temporaryFolder == nil, try isUntouched() else { return try close() }
+        isClosed.withLock { $0 = true }
+        do {
+            try queue.close()
+            if isNew, lock.hasCreatedFile { StoreFiles.remove(path) }
+            if let previousHistory {
+                previousHistory.write(besides: path)
+            } else {
+                StoreHistory.remove(besides: path)
+            }
+            lock.release()
+        } catch {
+            throw StoreError(error, path: path)
+        }
+    }
 
-    /// Waits for the started commits and closes the file. It must be called once. The store is
-    /// unusable after it.
+    /// Returns whether this object owns the store at its path, and has counted nothing.
+    private func isUntouched() throws(StoreError) -> Bool {
+        do {
+            return try queue.inDatabase { database in
+                try files?.check()
+                try checkOwnership(database)
+                return plays == playsAtOpening
+            }
+        } catch let error as StoreError where [.replaced, .takenOver].contains(error.kind) {
+            return false
+        } catch {
+            throw StoreError(error, path: path)
+        }
+    }
+
+    /// Waits for the started commits and closes the file. The store is unusable after it, and further
+    /// calls do nothing.
     package func close() throws(StoreError) {
+        let isFirst = isClosed.withLock { isClosed in
+            defer { isClosed = true }
+            return !isClosed
+        }
+        guard isFirst else { return }
         do {
             if lock != nil, temporaryFolder == nil,
                 let plays = try? queue.inDatabase(PlayStore.sumOfCounts)

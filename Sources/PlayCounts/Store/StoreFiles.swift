@@ -1,3 +1,5 @@
+import Glibc
+
 /// The files of an open store: the database and its write-ahead log.
 ///
 /// SQLite continues with its open files when they are removed or replaced, and the counts would be
@@ -10,6 +12,12 @@ struct StoreFiles: Sendable {
     init(of path: String) {
         self.path = path
         files = [path, path + "-wal"].map { ($0, FileIdentity(of: $0)) }
+    }
+
+    /// Removes a database that is closed. SQLite has removed its log, unless another program has the
+    /// database open.
+    static func remove(_ path: String) {
+        for suffix in ["", "-wal", "-shm"] { unlink(path + suffix) }
     }
 
     /// - Throws: `StoreError` of kind `replaced` if there is no file or another file at a path.

@@ -36,6 +36,8 @@ struct StoreHistory: Equatable, Sendable {
             toFile: path + Self.suffix, atomically: true, encoding: .utf8)
     }
 
+    static func remove(besides path: String) { unlink(path + suffix) }
+
     /// Compares the note with the store that was just opened.
     ///
     /// - Returns: a description for users if the store lacks history; `nil` otherwise.

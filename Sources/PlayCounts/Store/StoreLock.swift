@@ -21,6 +21,8 @@ final class StoreLock: Sendable {
     /// The descriptor that has the lock; `nil` after the release.
     private let descriptor: LockedValue<Int32?>
     private let identity: FileIdentity
+    /// `true` if there was no file before.
+    let hasCreatedFile: Bool
 
     /// Takes the lock, and creates the file if it does not exist.
     ///
@@ -31,20 +33,35 @@ final class StoreLock: Sendable {
         {
             throw StoreError(.inUse, path: path)
         }
-        let file = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
+        var (file, hasCreatedFile) = try Self.lockedFile(at: path)
+        // The process that had the lock may have removed the file, because it could not start.
+        while FileIdentity(of: path) != FileIdentity(ofOpen: file) {
+            close(file)
+            (file, hasCreatedFile) = try Self.lockedFile(at: path)
+        }
+        descriptor = LockedValue(file)
+        identity = FileIdentity(ofOpen: file)
+        self.hasCreatedFile = hasCreatedFile
+        Self.locked.withLock { [identity] in _ = $0.insert(identity) }
+    }
+
+    private static func lockedFile(
+        at path: String
+    ) throws(StoreError) -> (descriptor: Int32, isNew: Bool) {
+        var file = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
+        let isNew = file >= 0
+        if file < 0, errno == EEXIST { file = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o600) }
         guard file >= 0 else {
             let kind: StoreError.Kind =
                 [EACCES, EPERM, EROFS].contains(errno) ? .readOnly : .cannotOpen
             throw StoreError(kind, path: path, detail: systemErrorText())
         }
         var lock = Self.lock(F_WRLCK)
-        guard fcntl(file, Self.setLock, &lock) == 0 || ![EAGAIN, EACCES].contains(errno) else {
+        guard fcntl(file, setLock, &lock) == 0 || ![EAGAIN, EACCES].contains(errno) else {
             close(file)
             throw StoreError(.inUse, path: path)
         }
-        descriptor = LockedValue(file)
-        identity = FileIdentity(ofOpen: file)
-        Self.locked.withLock { [identity] in _ = $0.insert(identity) }
+        return (file, isNew)
     }
 
     /// The byte that is locked, which is behind those that SQLite locks.

@@ -124,15 +124,22 @@ struct BenchCommand: AsyncParsableCommand {
     func run() async throws {
         let transport = try BenchTransport(
             tls: tls, compression: deflate ? .deflate : snappy ? .snappy : nil)
-        let broker = nsqdTcpAddress == nil ? try await startBroker() : nil
+        let broker = nsqdTcpAddress == nil ? try await startBroker(transport) : nil
         let outcome = Result { try measure(try targets(broker), transport) }
         await broker?.stop()
         let report = try outcome.get()
         print(json ? try report.json : report.table)
     }
 
-    private func startBroker() async throws -> EmbeddedBroker {
-        try await BrokerConfiguration(try parsedFlags()).startBroker()
+    private func startBroker(_ transport: BenchTransport) async throws -> EmbeddedBroker {
+        // An unreachable nsqd must be reported before the broker creates its data path.
+        for target in try targets(nil) { try workloads(target, transport).checkConnection() }
+        let configuration = try BrokerConfiguration(try parsedFlags())
+        do {
+            return try await configuration.startBroker()
+        } catch {
+            throw UsageError(startingBroker: error)
+        }
     }
 
     private func targets(_ broker: EmbeddedBroker?) throws -> [BenchTarget] {
@@ -143,14 +150,16 @@ struct BenchCommand: AsyncParsableCommand {
         return [embedded].compactMap { $0 } + others.map { BenchTarget($0.description, $0) }
     }
 
+    private func workloads(_ target: BenchTarget, _ transport: BenchTransport) -> BenchWorkloads {
+        BenchWorkloads(
+            target: target, transport: transport, connections: connections, seconds: seconds,
+            maxMessages: maxMessages)
+    }
+
     private func measure(
         _ targets: [BenchTarget], _ transport: BenchTransport
     ) throws -> BenchReport {
-        let workloads = targets.map {
-            BenchWorkloads(
-                target: $0, transport: transport, connections: connections, seconds: seconds,
-                maxMessages: maxMessages)
-        }
+        let workloads = targets.map { self.workloads($0, transport) }
         var results = targets.map { _ in BenchResults() }
         for workload in workloads { try workload.checkConnection() }
         for round in 1...rounds {

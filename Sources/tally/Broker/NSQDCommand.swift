@@ -29,8 +29,9 @@ struct NSQDCommand: ParsableCommand {
 
     /// Runs the broker until a signal arrives.
     ///
+    /// - Parameter name: the command by which the user started the broker.
     /// - Returns: the same exit status as nsqd: 2 for an invalid command line, 1 for invalid options.
-    static func status(of arguments: [String]) async -> Int32 {
+    static func status(of arguments: [String], name: String) async -> Int32 {
         var defaults = BrokerConfiguration.defaults
         defaults.disk.defaultDataPath = FileManager.default.currentDirectoryPath
         let parsed: FlagSet.Parsed
@@ -41,9 +42,9 @@ struct NSQDCommand: ParsableCommand {
                 StandardError.print(flags.usage(defaults) + "\n" + examples)
                 return 0
             }
-            StandardError.print("\(text)\n\(flags.usage(defaults))\n\(examples)")
-            // After the long usage, only the end is visible.
-            StandardError.print("\n\(text)" + (remedy.map { " (\($0))" } ?? ""))
+            // nsqd prints its whole usage here, above which the error would not be visible.
+            StandardError.print(text + (remedy.map { " (\($0))" } ?? ""))
+            StandardError.print("See '\(name) --help'.")
             return 2
         }
         if parsed.values.process.showsVersion {

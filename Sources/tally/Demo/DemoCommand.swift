@@ -93,11 +93,7 @@ struct DemoCommand: AsyncParsableCommand {
     var json = false
 
     func validate() throws {
-        guard RejectedPlays.rejectedTopic(of: topic) != nil else {
-            throw ValidationError(
-                "topic name '\(topic)' is too long: the topic of rejected messages has the same "
-                    + "name with '\(RejectedPlays.topicSuffix)' appended")
-        }
+        try topic.requireRejectedTopic()
         try require("--rate", rate, in: 0...1_000_000_000)
         guard .zero...(.seconds(60)) ~= coalesce.duration else {
             throw ValidationError("--coalesce must be between 0 and 60s")
@@ -116,7 +112,14 @@ struct DemoCommand: AsyncParsableCommand {
         let client =
             nsqdTcpAddress == nil
             ? ClientOptions(ofCommand: "demo") : try connection.clientOptions(ofCommand: "demo")
-        let store = try PlayStore(location)
+        try await PlayStore.withStore(location) { store in
+            try await run(plays, client, store)
+        }
+    }
+
+    private func run(
+        _ plays: PlayGenerator, _ client: ClientOptions, _ store: PlayStore
+    ) async throws {
         let signals = try await StopSignals.watch()
         let broker = nsqdTcpAddress == nil ? try await startBroker() : nil
         let address = try nsqdTcpAddress ?? SocketAddress(parsing: broker!.tcpAddress)
@@ -140,7 +143,7 @@ struct DemoCommand: AsyncParsableCommand {
         await broker?.stop()
         interruption.cancel()
         await signals.stop()
-        try? store.close()
+        if case .finished = outcome { try? store.close() } else { try? store.abandon() }
         if try status.get() != 0 { throw ExitCode(try status.get()) }
     }
 
@@ -177,9 +180,7 @@ struct DemoCommand: AsyncParsableCommand {
             options.addresses.http = ""
             return try await EmbeddedBroker.start(options, LineLog.logger("nsqd", .error))
         } catch {
-            throw UsageError(
-                "\(error) (pass another --tcp-address, such as 127.0.0.1:0, or use the running broker "
-                    + "with --nsqd-tcp-address=\(tcpAddress))")
+            throw UsageError(startingBroker: error, orUse: "--nsqd-tcp-address")
         }
     }
 

@@ -1,5 +1,6 @@
 import ArgumentParser
 import NSQWire
+import PlayCounts
 
 /// Validates option values with the same error texts in all commands.
 extension ParsableArguments {
@@ -22,6 +23,14 @@ extension ParsableArguments {
 }
 
 extension TopicName {
+    /// - Throws: `ValidationError` if the topic of rejected messages would have too long a name.
+    func requireRejectedTopic() throws {
+        guard RejectedPlays.rejectedTopic(of: self) == nil else { return }
+        throw ValidationError(
+            "topic name '\(self)' is too long: the topic of rejected messages has the same name with "
+                + "'\(RejectedPlays.topicSuffix)' appended")
+    }
+
     init(flag text: String) throws { self = try parseName(text, "topic") }
 }
 

@@ -65,6 +65,7 @@ struct ProcessorOptions: ParsableArguments {
     var dedupLimit = 1_000_000
 
     func validate() throws {
+        try topic.requireRejectedTopic()
         try require("--realtime-below", realtimeBelow, in: 0...1_000_000_000_000)
         try require("--freshness", freshness, atLeast: "1s")
         guard .zero...freshness.duration ~= coalesce.duration else {

@@ -62,6 +62,13 @@ struct PublishTargets: Sendable {
     /// The options of the connections to nsqds.
     var client = ClientOptions()
 
+    /// Checks the files of the options, before a command creates files of its own.
+    ///
+    /// - Throws: `UsageError` if the certificate authorities cannot be loaded.
+    func checkFiles() throws {
+        for case .https in targets.map(\.destination) { _ = try tls() }
+    }
+
     /// - Throws: `UsageError` if the certificate authorities cannot be loaded.
     func clients(on loop: Loop, _ logger: Logger) throws -> [Client] {
         try targets.map { target in

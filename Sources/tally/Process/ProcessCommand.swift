@@ -71,8 +71,16 @@ struct ProcessCommand: AsyncParsableCommand {
     func run() async throws {
         let logger = LineLog.logger("tally", logLevel)
         let client = try connection.clientOptions(ofCommand: "process")
+        try options.publishing.targets.checkFiles()
+        try await PlayStore.withStore(.file(options.store)) { store in
+            try await run(client, store, logger)
+        }
+    }
+
+    private func run(
+        _ client: ClientOptions, _ store: PlayStore, _ logger: Logger
+    ) async throws {
         let signals = try await StopSignals.watch()
-        let store = try PlayStore(.file(options.store))
         try options.publishing.removeSecrets(from: store)
         let names = (nsqds.map(\.description) + lookupds.map { "reported by \($0.url.address)" })
             .joined(separator: ", ")

@@ -72,11 +72,12 @@ final class ProcessorHost: Sendable {
         if let error = failure.error { throw error }
     }
 
-    /// Ends the thread at once. nsqd redelivers the unfinished messages.
+    /// Ends the thread at once. nsqd redelivers the unfinished messages. A store that was created for
+    /// nothing is removed.
     func kill() async throws {
         await host.kill()
         firstConnection.cancel()
-        try store.close()
+        try store.abandon()
     }
 }
 

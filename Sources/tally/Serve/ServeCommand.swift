@@ -75,14 +75,47 @@ struct ServeCommand: AsyncParsableCommand {
         _ = try SocketAddress(parsing: configuration.options.addresses.tcp)
         let client = try configuration.ownClientOptions(authSecret: nsqdAuthSecret)
         let logger = LineLog.logger("tally", configuration.options.log.level)
+        try counting.publishing.targets.checkFiles()
+        try await PlayStore.withStore(.file(counting.store)) { store in
+            try await run(configuration, client, store, logger)
+        }
+    }
+
+    private func run(
+        _ configuration: BrokerConfiguration, _ client: ClientOptions, _ store: PlayStore,
+        _ logger: Logger
+    ) async throws {
         let signals = try await StopSignals.watch()
-        let store = try PlayStore(.file(counting.store))
         try counting.publishing.removeSecrets(from: store)
-        let broker = try await configuration.startBroker()
-        let address = try SocketAddress(parsing: broker.tcpAddress)
+        // The page is started first: if that fails, the broker has not created its data path.
         let page = try await pageOptions.start(
-            of: store, counting.pageSettings(source: "embedded broker at \(address)"),
-            logger: logger)
+            of: store, counting.pageSettings(source: "embedded broker"), logger: logger)
+        let broker = try await startBroker(configuration)
+        do {
+            try await count(from: broker, into: store, client, page, until: signals, logger)
+        } catch {
+            await broker.stop()
+            throw error
+        }
+        await page?.stop()
+        await broker.stop()
+    }
+
+    private func startBroker(_ configuration: BrokerConfiguration) async throws -> EmbeddedBroker {
+        do {
+            return try await configuration.startBroker()
+        } catch {
+            throw UsageError(
+                startingBroker: error, orUse: "tally process --nsqd-tcp-address")
+        }
+    }
+
+    private func count(
+        from broker: EmbeddedBroker, into store: PlayStore, _ client: ClientOptions,
+        _ page: LivePage?, until signals: StopSignals, _ logger: Logger
+    ) async throws {
+        let address = try SocketAddress(parsing: broker.tcpAddress)
+        page?.setSource(counting.pageSettings(source: "embedded broker at \(address)").source)
         var targets = counting.publishing.targets
         targets.client = ClientOptions(ofCommand: "serve")
         let queuePolling = page?.startQueuePolling(
@@ -100,14 +133,7 @@ struct ServeCommand: AsyncParsableCommand {
         logger.info("counting \(counting.topic) into \(counting.store)")
         logger.info(
             "to watch: nsq_tail --nsqd-tcp-address=\(address.reachable) --topic=\(counting.topic)")
-        do {
-            try await processor.run(until: signals, outlivesStore: true, logger: logger)
-        } catch {
-            await broker.stop()
-            throw error
-        }
-        await page?.stop()
-        await broker.stop()
+        try await processor.run(until: signals, outlivesStore: true, logger: logger)
     }
 }
 

@@ -1,10 +1,32 @@
+import NSQBroker
 import NSQClient
+import UVLoop
 
 /// An error that the user can fix: one line with the cause and a remedy.
 struct UsageError: Error, CustomStringConvertible {
     let description: String
 
     init(_ description: String) { self.description = description }
+
+    /// Creates an error from an error of an embedded broker's start, with a remedy if the broker cannot
+    /// listen on an address.
+    ///
+    /// - Parameter alternative: the start of a command that uses a broker that is running already,
+    ///   without the broker's address.
+    init(startingBroker error: any Error, orUse alternative: String? = nil) {
+        guard let error = error as? EmbeddedBroker.StartError else {
+            self.init("\(error)")
+            return
+        }
+        let flag = "--\(error.service)-address"
+        var remedies = ["pass another \(flag), such as 127.0.0.1:0"]
+        if let alternative, error.service == .tcp, error.isAddressInUse,
+            let address = try? SocketAddress(parsing: error.address).reachable
+        {
+            remedies.append("use the running broker with \(alternative)=\(address)")
+        }
+        self.init("\(error) (\(remedies.joined(separator: ", or ")))")
+    }
 
     /// Creates an error from a connection error, with a remedy if the nsqd is unreachable.
     init(connecting error: any Error) {

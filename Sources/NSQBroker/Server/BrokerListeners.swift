@@ -1,0 +1,131 @@
+import Logging
+import UVLoop
+
+/// The listening sockets of a broker. They are bound before the broker opens its data path, so that a
+/// broker with an address that is in use changes no file.
+struct BrokerListeners {
+    private let tcp: Listener
+    private var http: Listener?
+    private var https: Listener?
+
+    /// The bound addresses.
+    struct Addresses: Sendable {
+        var tcp: String
+        var http: String?
+        var https: String?
+    }
+
+    /// Binds the addresses of the options.
+    ///
+    /// - Throws: `StartError` for the first address that cannot be bound. Then no socket is open.
+    init(
+        of options: ServerOptions, on loop: Loop, _ logger: Logger
+    ) throws(EmbeddedBroker.StartError) {
+        let addresses = options.addresses
+        tcp = try Self.bind(addresses.tcp, .tcp, on: loop)
+        do throws(EmbeddedBroker.StartError) {
+            http = try Self.bindOptional(addresses.http, .http, addresses, on: loop, logger)
+            if options.tls.server != nil {
+                https = try Self.bindOptional(addresses.https, .https, addresses, on: loop, logger)
+            }
+        } catch {
+            close()
+            throw error
+        }
+    }
+
+    /// Binds an address of HTTP.
+    ///
+    /// - Returns: `nil` if there is no address, or if it is in use and the options permit to do
+    ///   without it.
+    private static func bindOptional(
+        _ text: String, _ service: EmbeddedBroker.StartError.Service, _ addresses: AddressOptions,
+        on loop: Loop, _ logger: Logger
+    ) throws(EmbeddedBroker.StartError) -> Listener? {
+        guard !text.isEmpty else { return nil }
+        do throws(EmbeddedBroker.StartError) {
+            return try bind(text, service, on: loop)
+        } catch {
+            guard error.isAddressInUse, addresses.optional.contains(text) else { throw error }
+            logger.warning("\(error); the broker runs without it")
+            return nil
+        }
+    }
+
+    private static func bind(
+        _ text: String, _ service: EmbeddedBroker.StartError.Service, on loop: Loop
+    ) throws(EmbeddedBroker.StartError) -> Listener {
+        let endpoint: Endpoint
+        do throws(MalformedAddress) {
+            endpoint = try Endpoint(parsing: text)
+        } catch {
+            throw EmbeddedBroker.StartError(address: text, of: service, reason: "\(error)")
+        }
+        do throws(UVError) {
+            return try Listener(on: loop, at: endpoint)
+        } catch {
+            throw EmbeddedBroker.StartError(listeningAt: endpoint, of: service, error)
+        }
+    }
+
+    /// The addresses with the ports that the kernel assigned.
+    var addresses: Addresses {
+        Addresses(
+            tcp: tcp.endpoint.description, http: http?.endpoint.description,
+            https: https?.endpoint.description)
+    }
+
+    /// Passes the listeners to `server`, which accepts connections from the next loop iteration on.
+    func open(_ server: BrokerServer) {
+        server.accept(on: tcp)
+        if let http { server.serveHTTP(on: http) }
+        if let https { server.serveHTTPS(on: https) }
+    }
+
+    /// Closes the sockets.
+    func close() {
+        for listener in [tcp, http, https] { listener?.close() }
+    }
+}
+
+extension EmbeddedBroker {
+    /// The reason why a broker cannot listen on an address.
+    public struct StartError: Error, CustomStringConvertible {
+        /// The address that the broker could not use.
+        public let address: String
+        /// What went wrong, as one sentence.
+        public let reason: String
+        /// `true` if another socket listens on the address.
+        package let isAddressInUse: Bool
+        /// What the address is for.
+        package let service: Service
+
+        /// The services of a broker with an address of their own.
+        package enum Service: String, Sendable {
+            case tcp, http, https
+        }
+
+        /// The address and the reason, as nsqd logs them.
+        public var description: String { "listen (\(address)) failed - \(reason)" }
+
+        init(
+            address: String, of service: Service, reason: String, isAddressInUse: Bool = false
+        ) {
+            self.address = address
+            self.service = service
+            self.reason = reason
+            self.isAddressInUse = isAddressInUse
+        }
+
+        init(listeningAt endpoint: Endpoint, of service: Service, _ error: UVError) {
+            // A failed name resolution precedes the bind.
+            var reason = error.name.hasPrefix("EAI_") ? error.message : "bind: \(error.message)"
+            if error == .addressInUse, case .unix(let path) = endpoint {
+                reason += "; if no process listens there any more, remove \(path)"
+            }
+            self.init(
+                address: endpoint.description, of: service, reason: reason,
+                isAddressInUse: error == .addressInUse)
+        }
+    }
+}
