@@ -146,7 +146,12 @@ let package = Package(
                 "Transport",
                 "UVLoop", logging,
             ]),
-        tests(of: "TallyTests", ["tally", "NSQBroker", "BrokerCore", "Transport", arguments]),
+        tests(
+            of: "TallyTests",
+            [
+                "tally", "NSQBroker", "BrokerCore", "HTTP", "NSQWire", "Transport", "UVLoop",
+                arguments,
+            ]),
         tests(of: "LivePageTests", ["LivePage", "PlayCounts", "TallyBasics", "HTTP", "UVLoop"]),
         tests(
             of: "EndToEndTests",

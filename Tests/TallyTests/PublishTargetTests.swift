@@ -1,4 +1,5 @@
 import ArgumentParser
+import HTTP
 import Testing
 
 @testable import tally
@@ -32,6 +33,35 @@ import Testing
         let target = try PublishTarget(flag: text)
         #expect(target.name == name)
         #expect(target.authorization == nil)
+    }
+
+    @Test func `replaces environment variables in its user name, password and query`() throws {
+        let variables = ["USER": "me", "PASSWORD": "p@ss:w/o?r#d%", "TOKEN": "a b&c"]
+        let target = try PublishTarget(
+            flag: "https://${USER}:${PASSWORD}@host/path?token=${TOKEN}&x=1"
+        ) { variables[$0] ?? "" }
+        #expect(target.name == "https://host/path")
+        #expect(target.authorization == "Basic bWU6cEBzczp3L28/ciNkJQ==")
+        guard case .https(let url) = target.destination else { throw CancellationError() }
+        #expect(url.target == "/path?token=a%20b%26c&x=1")
+        #expect(!target.text.contains("p@ss"))
+    }
+
+    @Test(arguments: [
+        ("http://u:${NOPE}@host/", "the environment variable NOPE is not set"),
+        ("http://host/?t=${NOPE}", "the environment variable NOPE is not set"),
+        ("http://${SET}/", "only in the user name, the password and the query string"),
+        ("http://host/${SET}", "only in the user name, the password and the query string"),
+        ("http://u:${SET@host/", "it contains '{'"), ("http://host/?${1}", "it contains '{'"),
+    ])
+    func `refuses variables that are not set or elsewhere, without their values`(
+        text: String, reason: String
+    ) throws {
+        let error = #expect(throws: ValidationError.self) {
+            try PublishTarget(flag: text) { $0 == "SET" ? "value" : "" }
+        }
+        #expect(error?.message.contains(reason) == true, "\(error?.message ?? "")")
+        #expect(error?.message.contains("value") == false)
     }
 
     @Test(arguments: [

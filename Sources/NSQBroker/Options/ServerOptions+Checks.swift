@@ -78,6 +78,9 @@ extension TLSOptions {
         return options
     }
 
+    /// `true` if clients need a certificate.
+    package var requiresClientCertificate: Bool { (server?.clientAuth ?? .none) != .none }
+
     /// The options of the broker's own requests. As in nsqd, the authorities of
     /// `--tls-root-ca-file` replace the system's authorities for them.
     var client: TLSClientOptions {

@@ -1,11 +1,15 @@
 import Glibc
 import NSQBroker
 import TOMLKit
+import UVLoop
 
-/// A configuration file of nsqd: option names and values in TOML.
+/// A configuration file: option names and values in TOML.
 struct ConfigFile {
     let path: String
-    private var values: [String: ConfigValue] = [:]
+    private(set) var values: [String: ConfigValue] = [:]
+    /// The texts of the files that were read, by their paths. A path may be a pipe, which can be read
+    /// once.
+    private static let texts = LockedValue<[String: String]>([:])
 
     /// - Throws: `SetupError` if the file cannot be read, or is not valid TOML.
     init(path: String) throws(SetupError) {
@@ -24,7 +28,7 @@ struct ConfigFile {
         }
     }
 
-    /// Applies the file's values to `options`, except to the options in `given`, which flags have
+    /// Applies the values of a file of nsqd to `options`, except to the options in `given`, which flags have
     /// set.
     ///
     /// - Returns: the unknown option names in the file, which nsqd ignores too.
@@ -33,15 +37,37 @@ struct ConfigFile {
     ) throws(SetupError) -> [String] {
         for option in ServerOption.all where !given.contains(option.flag) {
             guard let key = option.key, let value = values[key] else { continue }
-            do throws(BadValue) {
-                try option.set(&options, to: value)
-            } catch {
-                let remedy = error.remedy.map { " (\($0))" } ?? ""
-                throw Self.failure(path, "\(key) = \(value): \(error)\(remedy)")
-            }
+            try set(option, of: &options, key, to: value)
         }
         let known = Set(ServerOption.all.compactMap(\.key))
         return values.keys.filter { !known.contains($0) }.sorted()
+    }
+
+    /// Sets an option to the value of a key.
+    func set(
+        _ option: ServerOption, of options: inout ServerOptions, _ key: String,
+        to value: ConfigValue
+    ) throws(SetupError) {
+        do throws(BadValue) {
+            try option.set(&options, to: value)
+        } catch {
+            let remedy = error.remedy.map { " (\($0))" } ?? ""
+            throw Self.failure(path, "\(key) = \(value): \(error)\(remedy)")
+        }
+    }
+
+    /// Returns an error about a key. Its value may be a secret.
+    func error(_ key: String, _ reason: String) -> SetupError {
+        Self.failure(path, "\(key): \(reason)")
+    }
+
+    /// Returns an error with the most similar known key.
+    ///
+    /// - Parameter names: the known keys, with `-` between words.
+    func unknownKey(_ key: String, among names: [String]) -> SetupError {
+        let nearest = Suggestion.nearest(to: key, in: names)
+            .map { " (did you mean \(String($0.map { $0 == "-" ? "_" : $0 }))?)" }
+        return error(key, "unknown key" + (nearest ?? ""))
     }
 
     private static func failure(_ path: String, _ reason: String) -> SetupError {
@@ -49,6 +75,13 @@ struct ConfigFile {
     }
 
     private static func read(_ path: String) throws(SetupError) -> String {
+        if let text = texts.withLock({ $0[path] }) { return text }
+        let text = try readFile(path)
+        texts.withLock { $0[path] = text }
+        return text
+    }
+
+    private static func readFile(_ path: String) throws(SetupError) -> String {
         func reason() -> String { String(cString: strerror(errno)) }
         guard let file = fopen(path, "r") else { throw failure(path, reason()) }
         defer { fclose(file) }

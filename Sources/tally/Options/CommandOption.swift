@@ -6,11 +6,14 @@ struct CommandOption: Decodable {
     private struct Name: Decodable { var name: String }
     private let kind: String
     private let names: [Name]?
+    private let defaultValue: String?
     /// `true` if the option can be given several times.
     let isRepeating: Bool
 
     /// The long name without dashes; `nil` for a positional argument.
     var name: String? { kind == "positional" ? nil : names?.last?.name }
+    /// `true` if the option's default value is an integer, so that all its values are.
+    var takesNumber: Bool { defaultValue.flatMap(Int.init) != nil }
     /// `true` if the option has no value.
     var isFlag: Bool { kind == "flag" }
 

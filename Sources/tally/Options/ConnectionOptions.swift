@@ -29,7 +29,11 @@ struct ConnectionOptions: ParsableArguments {
     @Option(help: "The compression of connections to nsqd: none, snappy or deflate.")
     var nsqdCompression = Compression.none
 
-    @Option(help: "The secret for an nsqd with --auth-http-address.")
+    @Option(
+        help: """
+            The secret for an nsqd with --auth-http-address. Default: the environment variable \
+            \(SecretVariables.authSecretName).
+            """)
     var nsqdAuthSecret: String?
 
     enum Compression: String, ExpressibleByArgument {
@@ -41,9 +45,7 @@ struct ConnectionOptions: ParsableArguments {
             throw ValidationError(
                 "--nsqd-tls-insecure-skip-verify and --nsqd-tls-root-ca-file cannot be combined")
         }
-        guard nsqdTlsKey == nil || nsqdTlsCert != nil else {
-            throw ValidationError("--nsqd-tls-key requires --nsqd-tls-cert")
-        }
+        try validateTLS(certificate: nsqdTlsCert, key: nsqdTlsKey)
         guard nsqdAuthSecret?.isEmpty != true else {
             throw ValidationError("--nsqd-auth-secret must not be empty")
         }
@@ -56,7 +58,7 @@ struct ConnectionOptions: ParsableArguments {
     func clientOptions(ofCommand command: String) throws -> ClientOptions {
         var options = ClientOptions(ofCommand: command)
         if usesTLS { options.tls = try tls() }
-        options.authSecret = nsqdAuthSecret
+        options.authSecret = nsqdAuthSecret ?? SecretVariables.authSecret
         options.compression =
             switch nsqdCompression {
             case .none: .none

@@ -22,6 +22,17 @@ extension ParsableArguments {
     }
 }
 
+extension ParsableArguments {
+    /// - Parameters:
+    ///   - certificate: the value of `--nsqd-tls-cert`.
+    ///   - key: the value of `--nsqd-tls-key`.
+    func validateTLS(certificate: String?, key: String?) throws {
+        guard key == nil || certificate != nil else {
+            throw ValidationError("--nsqd-tls-key requires --nsqd-tls-cert")
+        }
+    }
+}
+
 extension TopicName {
     /// - Throws: `ValidationError` if the topic of rejected messages would have too long a name.
     func requireRejectedTopic() throws {

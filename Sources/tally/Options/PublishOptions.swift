@@ -17,7 +17,8 @@ struct PublishOptions: ParsableArguments {
             http://HOST:PORT/PATH and https://… send one POST request per call, \
             nsq://HOST:PORT/TOPIC publishes one message per call. A user name and password in a URL \
             (https://USER:PASSWORD@HOST/PATH) are sent as basic authorization; they and the query \
-            string appear neither in the log nor in the store.
+            string appear neither in the log nor in the store. ${NAME} in these parts is replaced by \
+            the environment variable NAME, with percent-encoding.
             """, valueName: "client"))
     var publishToTexts = ["stdout"]
 
@@ -30,7 +31,7 @@ struct PublishOptions: ParsableArguments {
 
     func validate() throws {
         var names: Set<String> = []
-        let publishTo = try publishToTexts.map(PublishTarget.init(flag:))
+        let publishTo = try publishToTexts.map { try PublishTarget(flag: $0) }
         for target in publishTo where !names.insert(target.name).inserted {
             throw ValidationError(
                 "duplicate --publish-to=\(target.name) (user names, passwords and query strings do "

@@ -13,7 +13,8 @@ struct PublishTarget: Sendable {
         case nsq(SocketAddress, TopicName)
     }
 
-    /// The value of the option `--publish-to`, which may contain secrets.
+    /// The value of the option `--publish-to`, which may contain secrets or the names of their
+    /// environment variables.
     let text: String
     /// The value without user name, password and query string: the client's name in the store and
     /// in the log.
@@ -22,18 +23,22 @@ struct PublishTarget: Sendable {
     /// The `Authorization` header for the user name and the password of a URL.
     let authorization: String?
 
+    /// - Parameter variable: returns the value of an environment variable.
     /// - Throws: `ValidationError` with the flag and the reason, and without secrets.
-    init(flag text: String) throws {
+    init(
+        flag text: String, variable: (String) -> String = { Terminal.environment($0) }
+    ) throws {
         do {
-            try self.init(text)
+            try self.init(text, variable)
         } catch {
             throw ValidationError("invalid --publish-to=\(URLParts(text).publicText): \(error)")
         }
     }
 
-    private init(_ text: String) throws {
+    private init(_ flag: String, _ variable: (String) -> String) throws {
+        let text = try URLParts(flag).expandedText(of: flag, by: variable)
         let destination = try Destination(text)
-        self.text = text
+        self.text = flag
         self.destination = destination
         switch destination {
         case .http, .https:
@@ -50,13 +55,15 @@ struct PublishTarget: Sendable {
     }
 }
 
-/// The parts of an HTTP URL that may contain secrets.
+/// The parts of an HTTP URL, some of which may contain secrets.
 private struct URLParts {
     /// `scheme://`.
     private let scheme: Substring
     private let userInfo: Substring?
     private let host: Substring
     private let path: Substring
+    /// The query with its question mark, and everything after it.
+    private let query: Substring
 
     init(_ text: String) {
         let start = text.firstRange(of: "://")?.upperBound ?? text.startIndex
@@ -67,6 +74,24 @@ private struct URLParts {
         userInfo = at.map { rest[..<$0] }
         host = at.map { rest[rest.index(after: $0)..<end] } ?? rest[..<end]
         path = rest[end...].prefix { $0 != "?" }
+        query = text[path.endIndex...]
+    }
+
+    /// Replaces each `${NAME}` in the user information and the query by an environment variable.
+    ///
+    /// - Throws: `ValidationError` if a variable is not set, or if another part names one.
+    func expandedText(of text: String, by variable: (String) -> String) throws -> String {
+        guard text.contains("${") else { return text }
+        guard !publicText.contains("${") else {
+            throw ValidationError(
+                "environment variables are replaced only in the user name, the password and the "
+                    + "query string")
+        }
+        func expanded(_ part: Substring) throws -> String {
+            try SecretVariables.expanded(String(part), by: variable)
+        }
+        let user = try userInfo.map { try expanded($0) + "@" } ?? ""
+        return "\(scheme)\(user)\(host)\(path)" + (try expanded(query))
     }
 
     var publicText: String { "\(scheme)\(host)\(path)" }

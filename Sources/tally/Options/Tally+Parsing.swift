@@ -1,4 +1,5 @@
 import ArgumentParser
+import NSQBroker
 
 extension Tally {
     /// Parses a command line of any command except `tally nsqd`, which has Go's syntax.
@@ -6,7 +7,28 @@ extension Tally {
     /// - Parameter words: the arguments after the name of the program.
     static func parsed(_ words: [String]) throws -> any ParsableCommand {
         try refuseSingleDashes(words)
-        return try parseAsRoot(words)
+        guard let command = command(of: words),
+            let file = try configFile(of: command, Array(words.dropFirst()))
+        else { return try parseAsRoot(words) }
+        do {
+            return try parseAsRoot(words.prefix(1) + file.arguments + words.dropFirst())
+        } catch {
+            guard exitCode(for: error) != .success, let located = file.located(message(for: error))
+            else { throw error }
+            throw located
+        }
+    }
+
+    /// Reads the configuration file of a command; `nil` if the command line names none.
+    private static func configFile(
+        of command: any ParsableCommand.Type, _ words: [String]
+    ) throws -> CommandConfigFile? {
+        if command == ServeCommand.self {
+            return try CommandConfigFile(
+                for: command, words: words, brokerOptions: ServerOption.all)
+        }
+        guard command == ProcessCommand.self else { return nil }
+        return try CommandConfigFile(for: command, words: words, brokerOptions: [])
     }
 
     /// Refuses flags in the form of NSQ's programs, `-flag=value`, with the right form.

@@ -28,6 +28,14 @@ struct ProcessCommand: AsyncParsableCommand {
                     """#))
 
     @Option(
+        help: ArgumentHelp(
+            """
+            A TOML file with these options, such as max_in_flight = 100. Options on the command \
+            line override it.
+            """, valueName: "file"))
+    var config: String?
+
+    @Option(
         name: .customLong("nsqd-tcp-address"),
         help: "The address of an nsqd, as HOST:PORT; repeatable.")
     var nsqds: [SocketAddress] = []

@@ -3,30 +3,37 @@ import NSQClient
 
 extension BrokerConfiguration {
     /// The options with which a processor in the same process connects to the broker. If the broker
-    /// requires TLS, the processor trusts exactly the broker's certificate, and presents it if the
-    /// broker requires a client certificate.
+    /// requires TLS, the processor trusts exactly the broker's certificate. It presents a client
+    /// certificate only if it has one of its own, or if the broker requires one.
     ///
-    /// - Parameter authSecret: the secret for the broker's authorization server.
+    /// - Parameters:
+    ///   - authSecret: the secret for the broker's authorization server.
+    ///   - certificate: the file of the processor's certificate, and that of its key, which is the
+    ///     same file if it is `nil`. Without a certificate of its own, the processor presents the
+    ///     broker's where one is required.
     /// - Throws: `UsageError` if the broker requires AUTH and there is no secret, or if a file cannot
     ///   be used.
-    func ownClientOptions(authSecret: String?) throws -> ClientOptions {
+    func ownClientOptions(
+        authSecret: String?, certificate: (file: String, key: String?)? = nil
+    ) throws -> ClientOptions {
         guard options.auth.httpAddresses.isEmpty || authSecret != nil else {
             throw UsageError(
                 "the processor cannot authenticate at --auth-http-address (pass its secret with "
-                    + "--nsqd-auth-secret)")
+                    + "--nsqd-auth-secret or in \(SecretVariables.authSecretName))")
         }
         var client = ClientOptions(ofCommand: "serve")
         client.authSecret = authSecret
         let tls = try options.validated().tls
         guard tls.requirement != .nowhere else { return client }
-        let presents = !tls.clientAuthPolicy.isEmpty
+        let own = tls.requiresClientCertificate ? (tls.certificateFile, tls.keyFile) : nil
+        let presented = certificate ?? own
         do throws(NSQError) {
             client.tls = try ClientTLS(
                 trust: .certificate(file: tls.certificateFile),
-                certificateFile: presents ? tls.certificateFile : nil,
-                keyFile: presents ? tls.keyFile : nil)
+                certificateFile: presented?.file, keyFile: presented?.key)
         } catch {
-            throw UsageError("\(error) (check --tls-cert and --tls-key)")
+            let flags = certificate == nil ? "--tls" : "--nsqd-tls"
+            throw UsageError("\(error) (check \(flags)-cert and \(flags)-key)")
         }
         return client
     }

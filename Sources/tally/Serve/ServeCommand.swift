@@ -30,6 +30,14 @@ struct ServeCommand: AsyncParsableCommand {
                     kill $!
                     """#))
 
+    @Option(
+        help: ArgumentHelp(
+            """
+            A TOML file with these options and those of tally nsqd, such as max_in_flight = 100. \
+            Options on the command line override it.
+            """, valueName: "file"))
+    var config: String?
+
     @OptionGroup(title: "Counting")
     var counting: ProcessorOptions
 
@@ -39,9 +47,20 @@ struct ServeCommand: AsyncParsableCommand {
     @Option(
         help: """
             The secret with which the processor authenticates at the broker, if \
-            --auth-http-address is given.
+            --auth-http-address is given. Default: the environment variable \
+            \(SecretVariables.authSecretName).
             """)
     var nsqdAuthSecret: String?
+
+    @Option(
+        help: """
+            A PEM file with the client certificate of the processor, if --tls-client-auth-policy \
+            requires one. Default: the broker's certificate.
+            """)
+    var nsqdTlsCert: String?
+
+    @Option(help: "A PEM file with its private key. Default: the file of --nsqd-tls-cert.")
+    var nsqdTlsKey: String?
 
     @Argument(
         parsing: .allUnrecognized,
@@ -50,15 +69,23 @@ struct ServeCommand: AsyncParsableCommand {
             valueName: "nsqd-flags"))
     var brokerFlags: [String] = []
 
-    func validate() throws { _ = try parsedFlags() }
+    func validate() throws {
+        try validateTLS(certificate: nsqdTlsCert, key: nsqdTlsKey)
+        _ = try parsedFlags()
+    }
 
-    private func parsedFlags() throws -> FlagSet.Parsed {
+    /// Returns the options of the broker, from the command line and the configuration file.
+    func parsedFlags() throws -> FlagSet.Parsed {
         var defaults = BrokerConfiguration.besideProcessorDefaults
         defaults.addresses.tcp = "127.0.0.1:4150"
         defaults.addresses.http = "127.0.0.1:4151"
         defaults.addresses.https = "127.0.0.1:4152"
         var parsed = try FlagSet(name: "serve", command: Self.self).parse(
             brokerFlags, over: defaults, of: self)
+        // ArgumentParser does not recognize `-config`.
+        let file = config ?? parsed.values.process.configFile
+        parsed.values.process.configFile = ""
+        if !file.isEmpty { try parsed.apply(ConfigFile(path: file)) }
         // Counting does not need the HTTP API, so only a requested address must be available.
         parsed.values.addresses.optional = Set(
             [
@@ -73,7 +100,9 @@ struct ServeCommand: AsyncParsableCommand {
         let configuration = try BrokerConfiguration(try parsedFlags())
         // The processor connects by TCP and needs a valid address.
         _ = try SocketAddress(parsing: configuration.options.addresses.tcp)
-        let client = try configuration.ownClientOptions(authSecret: nsqdAuthSecret)
+        let client = try configuration.ownClientOptions(
+            authSecret: nsqdAuthSecret ?? SecretVariables.authSecret,
+            certificate: nsqdTlsCert.map { ($0, nsqdTlsKey) })
         let logger = LineLog.logger("tally", configuration.options.log.level)
         try counting.publishing.targets.checkFiles()
         try await PlayStore.withStore(.file(counting.store)) { store in
