@@ -139,6 +139,13 @@ public final class EmbeddedBroker: Sendable {
         await host.perform { Statistics($0.broker.statistics(at: $0.now)) } ?? Statistics(nil)
     }
 
+    /// Returns the time since the oldest message of a channel was published, which is queued or in
+    /// flight; `nil` if there is none.
+    package func oldestAge(topic: String, channel: String) async -> Duration? {
+        guard let topic = TopicName(topic), let channel = ChannelName(channel) else { return nil }
+        return await host.perform { $0.broker.oldestAge(of: topic, channel, at: $0.now) } ?? nil
+    }
+
     /// Advances the manual clock of the broker, and returns when the due work is done.
     package func advance(by duration: Duration) async { await host.advance(by: duration) }
 
