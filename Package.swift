@@ -149,7 +149,8 @@ let package = Package(
         tests(
             of: "TallyTests",
             [
-                "tally", "NSQBroker", "BrokerCore", "HTTP", "NSQWire", "Transport", "UVLoop",
+                "tally", "NSQBroker", "BrokerCore", "HTTP", "LivePage", "NSQWire", "Transport",
+                "UVLoop",
                 arguments,
             ]),
         tests(of: "LivePageTests", ["LivePage", "PlayCounts", "TallyBasics", "HTTP", "UVLoop"]),

@@ -49,7 +49,10 @@ package final class LivePage: Sendable {
     }
 
     /// Sends the last update to all browsers, closes their connections, and ends the thread.
-    package func stop() async {
+    ///
+    /// - Parameter reason: why the run ends, as a sentence for the page; `nil` if unknown.
+    package func stop(reason: String? = nil) async {
+        if let reason { host.submit { $0?.setStopReason(reason) } }
         await host.stop()
     }
 }
@@ -74,8 +77,8 @@ extension LivePage {
         PageSink(self, on: loop, showing: client)
     }
 
-    /// Observes the commits of a processor, to compute the minimum number of calls, and reads its
-    /// metrics.
+    /// Observes the commits of a processor, to compute the minimum number of calls, and the state of
+    /// its store, and reads its metrics.
     ///
     /// Call this method on the processor's loop, after the processor's observer is set. That
     /// observer is still called.
@@ -89,20 +92,32 @@ extension LivePage {
             let counted = processor?.statistics.counted ?? 0
             appendToQueue { $0.append(changes, at: instant, counted: counted) }
         }
+        processor.observer.storeChanged = { [self] error in
+            observer.storeChanged(error)
+            setProblem(error.map { "\($0)" })
+        }
     }
 
     func setMetricsSource(_ source: @escaping ProcessorMonitor.Source) {
         host.submit { $0?.monitor.source = source }
     }
 
-    /// Shows another text about the origin of the plays to browsers that connect from now on.
-    package func setSource(_ source: String) {
-        host.submit { $0?.settings.source = source }
+    /// Shows the origin of the plays, and how to publish more, to browsers that connect from now on.
+    package func setSource(of settings: PageSettings) {
+        host.submit {
+            $0?.settings.source = settings.source
+            $0?.settings.produceCommand = settings.produceCommand
+        }
     }
 
     /// Shows the verdict of a run that has ended.
     package func setVerdict(_ verdict: Verdict) {
         host.submit { $0?.setVerdict(verdict) }
+    }
+
+    /// Shows why no plays are counted at present; `nil` if counting works.
+    package func setProblem(_ problem: String?) {
+        host.submit { $0?.setProblem(problem) }
     }
 
     /// Shows the depth of the processor's channel on the page; `nil` if the depth is unknown.

@@ -2,6 +2,20 @@ import PlayCounts
 import TallyBasics
 import TallyJSON
 
+/// The run that the page shows, from the start of the page to its stop.
+struct PageRun {
+    let id: String
+    /// The start of the run, in milliseconds since 1970.
+    let started: Int64
+}
+
+/// The verdict of a run that has ended.
+struct PageVerdict {
+    let verdict: Verdict
+    /// The time of the verdict, in milliseconds since 1970.
+    let time: Int64
+}
+
 /// Encodes the page's events and API responses. The page guide documents the JSON keys.
 enum PageJSON {
     static func call(_ call: Call, atMilliseconds time: Int64) -> [UInt8] {
@@ -41,34 +55,60 @@ enum PageJSON {
 
     static func state(
         _ statistics: PageStatistics, _ table: VideoTable, _ settings: PageSettings,
-        _ verdict: Verdict?, atMilliseconds time: Int64
+        _ verdict: PageVerdict?, of run: PageRun, atMilliseconds time: Int64
     ) -> [UInt8] {
         JSONWriter.object { json in
+            json.name("run")
+            json.object { json in
+                json.member("id", run.id)
+                json.member("started", Int(run.started))
+            }
             json.name("settings")
             json.object { json in
                 json.member("source", settings.source)
                 json.member("realtime_below", settings.realtimeBelow)
                 json.member("videos_per_call", settings.videosPerCall)
                 json.member("freshness_ms", Int(settings.freshness.nanoseconds / 1_000_000))
+                write(settings.produceCommand, "produce_command", to: &json)
             }
             json.name("statistics")
             json.object { write(statistics, table, time, since: 0, to: &$0) }
             json.name("verdict")
             if let verdict { json.object { write(verdict, to: &$0) } } else { json.null() }
+            json.name("latest_calls")
+            json.array(statistics.history.entries) { json, call in
+                json.object { json in
+                    json.member("number", call.number)
+                    json.member("time", Int(call.time))
+                    json.member("immediate", call.immediateVideos)
+                    json.member("batched", call.batchedVideos)
+                }
+            }
             let query = VideoTable.Query(limit: settings.videosInState)
             json.name("videos")
             json.array(table.rows(query).rows) { json, row in json.object { write(row, to: &$0) } }
         }
     }
 
-    static func verdict(_ verdict: Verdict) -> [UInt8] {
+    static func verdict(_ verdict: PageVerdict) -> [UInt8] {
         JSONWriter.object { write(verdict, to: &$0) }
     }
 
-    private static func write(_ verdict: Verdict, to json: inout JSONWriter) {
-        json.member("verdict", verdict.passes ? "pass" : "fail")
+    /// - Parameter reason: why the processor has stopped; `nil` if unknown.
+    static func end(_ reason: String?) -> [UInt8] {
+        JSONWriter.object { write(reason, "reason", to: &$0) }
+    }
+
+    private static func write(_ text: String?, _ name: String, to json: inout JSONWriter) {
+        json.name(name)
+        if let text { json.add(text) } else { json.null() }
+    }
+
+    private static func write(_ verdict: PageVerdict, to json: inout JSONWriter) {
+        json.member("verdict", verdict.verdict.passes ? "pass" : "fail")
+        json.member("time", Int(verdict.time))
         json.name("rules")
-        json.array(verdict.rules) { json, rule in
+        json.array(verdict.verdict.rules) { json, rule in
             json.object { json in
                 json.member("rule", rule.rule)
                 json.member("holds", rule.holds)
@@ -96,21 +136,31 @@ enum PageJSON {
         json.member("waiting_videos", statistics.waitingVideos)
         json.name("calls")
         json.object { json in
-            json.member("made", statistics.calls)
-            json.member("immediate", statistics.immediateCalls)
-            json.member("batched", statistics.batchedCalls)
+            json.member("made", statistics.calls.calls)
+            json.member("immediate", statistics.calls.immediate)
+            json.member("mixed", statistics.calls.mixed)
+            json.member("batched", statistics.calls.batched)
+            json.member("videos", statistics.calls.videos)
             json.member("empty_slots", statistics.emptySlots)
             json.member("least", statistics.leastCalls)
             json.member("ratio_thousandths", Int((statistics.callsRatio * 1000).rounded()))
         }
         json.member("worst_immediate_us", Int(statistics.worstImmediate.nanoseconds / 1000))
+        json.member("worst_batched_us", Int(statistics.worstBatched.nanoseconds / 1000))
         json.member("worst_lateness_us", Int(statistics.worstLateness.nanoseconds / 1000))
+        write(statistics.problem, "problem", to: &json)
         json.name("queue")
         if let queue = statistics.queue {
             json.object { json in
                 json.member("depth", queue.depth)
                 json.member("in_flight", queue.inFlight)
                 json.member("deferred", queue.deferred)
+                json.name("oldest_ms")
+                if let age = queue.oldestAge {
+                    json.add(Int(age.nanoseconds / 1_000_000))
+                } else {
+                    json.null()
+                }
             }
         } else {
             json.null()
@@ -120,8 +170,11 @@ enum PageJSON {
             json.object { json in
                 json.member("second", Int(second.second))
                 json.member("plays", second.plays)
-                json.member("immediate_calls", second.immediateCalls)
-                json.member("batched_calls", second.batchedCalls)
+                json.member("immediate_calls", second.calls.immediate)
+                json.member("mixed_calls", second.calls.mixed)
+                json.member("batched_calls", second.calls.batched)
+                json.member("immediate_videos", second.calls.immediateVideos)
+                json.member("batched_videos", second.calls.batchedVideos)
             }
         }
     }

@@ -56,7 +56,12 @@ final class PageRoutes: HTTPService {
         case "/": .page(307, "text/plain; charset=utf-8", [], [("Location", "/videos")])
         case "/videos": .file("text/html; charset=utf-8", PackageResources.videos_html)
         case "/videos.css": .file("text/css; charset=utf-8", PackageResources.videos_css)
-        case "/videos.js": .file("text/javascript; charset=utf-8", PackageResources.videos_js)
+        case "/videos.js": .script(PackageResources.videos_js)
+        case "/model.js": .script(PackageResources.model_js)
+        case "/logic.js": .script(PackageResources.logic_js)
+        case "/charts.js": .script(PackageResources.charts_js)
+        case "/table.js": .script(PackageResources.table_js)
+        case "/page.js": .script(PackageResources.page_js)
         case "/videos.svg": .file("image/svg+xml", PackageResources.videos_svg)
         case "/api/videos": videos(request)
         case let path where path.hasPrefix("/api/videos/"):
@@ -146,6 +151,10 @@ extension HTTPResponse {
     /// tally may use the same address later.
     static func file(_ type: String, _ body: [UInt8]) -> HTTPResponse {
         page(200, type, body, [("Cache-Control", "no-cache")])
+    }
+
+    static func script(_ body: [UInt8]) -> HTTPResponse {
+        file("text/javascript; charset=utf-8", body)
     }
 
     static func json(_ body: [UInt8], status: Int = 200) -> HTTPResponse {

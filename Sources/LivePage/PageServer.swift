@@ -14,8 +14,9 @@ final class PageServer {
     private(set) var table = VideoTable()
     private(set) var statistics: PageStatistics
     private(set) var isStopping = false
+    private var stopReason: String?
     /// The verdict of the run; `nil` until the run has ended.
-    private(set) var verdict: Verdict?
+    private(set) var verdict: PageVerdict?
     /// Reads the metrics of the processor.
     let monitor: ProcessorMonitor
 
@@ -23,7 +24,7 @@ final class PageServer {
     private let takeUpdate: () -> PageUpdate
     private lazy var routes = PageRoutes(of: self)
     private lazy var http = HTTPServer(serving: routes, on: loop)
-    private let runID: String
+    private let run: PageRun
     private var schedule: UpdateSchedule
     private var log: EventLog
     private var subscribers: [ObjectIdentifier: EventSubscriber] = [:]
@@ -49,9 +50,10 @@ final class PageServer {
         self.settings = settings
         self.loop = loop
         self.takeUpdate = takeUpdate
-        statistics = PageStatistics(of: settings)
+        statistics = PageStatistics(of: settings, startedAt: loop.instant)
         schedule = UpdateSchedule(settings)
-        runID = String(loop.wallClockNanoseconds / 1_000_000, radix: 36)
+        let started = loop.wallClockNanoseconds / 1_000_000
+        run = PageRun(id: String(started, radix: 36), started: started)
         log = EventLog(maxBytes: settings.maxEventLogBytes)
         updateTimer = Timer(on: loop)
         statisticsTimer = Timer(on: loop)
@@ -82,6 +84,9 @@ final class PageServer {
         return bound
     }
 
+    /// Sets the reason that the `end` event contains.
+    func setStopReason(_ reason: String) { stopReason = reason }
+
     /// Sends the last update, and ends all responses.
     func stop(_ done: @escaping () -> Void) {
         sendUpdate(isLast: true)
@@ -107,9 +112,17 @@ final class PageServer {
         schedule.statisticsChanged()
     }
 
+    /// Sets the reason why no plays are counted at present; `nil` if counting works.
+    func setProblem(_ problem: String?) {
+        guard statistics.problem != problem else { return }
+        statistics.problem = problem
+        schedule.statisticsChanged()
+        scheduleUpdate()
+    }
+
     /// Sends the verdict to all browsers, and stores it for later ones.
     func setVerdict(_ verdict: Verdict) {
-        self.verdict = verdict
+        self.verdict = PageVerdict(verdict: verdict, time: milliseconds(at: loop.instant))
         state = nil
         sendUpdate(withVerdict: true)
     }
@@ -117,20 +130,21 @@ final class PageServer {
     private func sendUpdate(isLast: Bool = false, withVerdict: Bool = false) {
         let now = loop.instant
         schedule.sendBegan(at: now)
-        var events = EventBatch(after: log.last, runID: runID)
+        var events = EventBatch(after: log.last, runID: run.id)
         let update = takeUpdate()
         apply(update, at: now, &events)
         if isLast || withVerdict || schedule.shouldSendStatistics(at: now) {
             events.append("statistics", encodeStatistics(at: now))
         }
         if withVerdict, let verdict { events.append("verdict", PageJSON.verdict(verdict)) }
-        if isLast { events.append("end", Array("{}".utf8)) }
+        if isLast { events.append("end", PageJSON.end(stopReason)) }
         guard !(events.isEmpty && update.isEmpty) else { return }
         // The subscribers' writes also run at the end of this iteration; this handler runs after
         // them.
         defer { loop.callAtIterationEnd(self) }
         log.append(events)
-        if !update.isEmpty, update.skipped.calls > 0 || !schedule.shouldRecordEvents(at: now) {
+        if !update.isEmpty, update.skipped.calls.calls > 0 || !schedule.shouldRecordEvents(at: now)
+        {
             log.invalidate()
         }
         guard !events.isEmpty else { return }
@@ -144,7 +158,7 @@ final class PageServer {
             for video in call.videos {
                 table.update(VideoTable.Row(video, of: call, updated: time))
             }
-            statistics.record(call, at: instant, second: time / 1000)
+            statistics.record(call, at: instant, milliseconds: time)
             if schedule.shouldRecordEvents(at: now) {
                 events.append("call", PageJSON.call(call, atMilliseconds: time))
             }
@@ -187,7 +201,7 @@ final class PageServer {
     /// - Parameter lastEventID: the last event that the browser received before it reconnected.
     func addSubscriber(after lastEventID: String?) -> EventSubscriber {
         let id = lastEventID.flatMap(EventID.init)
-        let cursor = id.flatMap { $0.runID == runID ? $0.number : nil }
+        let cursor = id.flatMap { $0.runID == run.id ? $0.number : nil }
         let subscriber = EventSubscriber(of: self, at: cursor)
         subscribers[ObjectIdentifier(subscriber)] = subscriber
         schedule.subscribersChanged(count: subscribers.count, at: loop.instant)
@@ -222,8 +236,8 @@ final class PageServer {
             return (state.piece, state.cursor)
         }
         let json = PageJSON.state(
-            statistics, table, settings, verdict, atMilliseconds: milliseconds(at: now))
-        let event = EventBatch.encode("state", EventID(runID: runID, number: log.last), json)
+            statistics, table, settings, verdict, of: run, atMilliseconds: milliseconds(at: now))
+        let event = EventBatch.encode("state", EventID(runID: run.id, number: log.last), json)
         let piece = HTTPChunk(Array("retry: 2000\n".utf8) + event)
         state = (piece, log.last, now)
         return (piece, log.last)

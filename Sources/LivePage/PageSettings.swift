@@ -1,13 +1,20 @@
+import PlayCounts
+
 /// The processor's settings that the page displays, and the limits of the page.
 package struct PageSettings: Sendable {
     /// A short text about the origin of the plays, such as the nsqd's address.
     package var source = ""
+    /// A command line that publishes plays, for a page without counts; `nil` if the address of the
+    /// nsqd is unknown.
+    package var produceCommand: String?
     /// A play that leaves its video below this total is published immediately.
     package var realtimeBelow = 100
     /// The maximum number of videos in one call.
     package var videosPerCall = 20
     /// The maximum time from a play to the call that publishes it.
     package var freshness = Duration.seconds(60)
+    /// The part of `freshness` that the processor reserves for the call itself.
+    package var margin = CallScheduler.Settings().margin
     /// The time that an immediate count waits for others to share its call.
     package var coalesce = Duration.zero
 

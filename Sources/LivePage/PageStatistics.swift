@@ -8,39 +8,48 @@ struct PageStatistics {
         /// The second, counted from 1970.
         let second: Int64
         var plays = 0
-        var immediateCalls = 0
-        var batchedCalls = 0
+        var calls = CallCounts()
     }
 
     /// The number of plays counted since the processor started.
     private(set) var counted = 0
-    private(set) var immediateCalls = 0
-    private(set) var batchedCalls = 0
-    private var videosInCalls = 0
+    private(set) var calls = CallCounts()
+    private(set) var history = CallHistory()
     /// The longest time from the arrival of an immediate play to the call that published it.
     private(set) var worstImmediate = Duration.zero
-    /// The longest time from the deadline of a batched play to the call that published it.
-    private(set) var worstLateness = Duration.zero
+    /// The longest time from the arrival of a batched play to the call that published it.
+    private(set) var worstBatched = Duration.zero
     /// The seconds of the last two minutes in which plays or calls occurred.
     private(set) var seconds: [Second] = []
     var queue: QueueState?
+    /// Why no plays are counted at present; `nil` while counting works.
+    var problem: String?
 
     /// The number of videos with a committed total that is not published yet.
     private(set) var waitingVideos = 0
     private var plannedCalls = 0
     private let videosPerCall: Int
     private let coalesce: Duration
+    private let freshness: Duration
+    /// The time from the arrival of a batched play to its deadline.
+    private let batchedDelay: Duration
+    private let start: MonotonicInstant
 
     static let maxSeconds = 120
 
-    init(of settings: PageSettings) {
+    /// - Parameter start: the start of the run. No play has waited for longer.
+    init(of settings: PageSettings, startedAt start: MonotonicInstant) {
         videosPerCall = settings.videosPerCall
         coalesce = settings.coalesce
+        freshness = settings.freshness
+        batchedDelay = max(.zero, settings.freshness - settings.margin)
+        self.start = start
     }
 
-    var calls: Int { immediateCalls + batchedCalls }
     /// The number of unused slots for videos in all calls.
-    var emptySlots: Int { max(0, calls * videosPerCall - videosInCalls) }
+    var emptySlots: Int { max(0, calls.calls * videosPerCall - calls.videos) }
+    /// The longest time by which a batched play was published later than promised.
+    var worstLateness: Duration { max(.zero, worstBatched - freshness) }
 
     /// The lowest known number of calls that suffices if no more plays arrive.
     var leastCalls: Int { MinimumCalls.fewest(planned: plannedCalls, made: callsWithWaiting) }
@@ -51,33 +60,33 @@ struct PageStatistics {
     }
 
     private var callsWithWaiting: Int {
-        calls + (waitingVideos + videosPerCall - 1) / videosPerCall
+        calls.calls + (waitingVideos + videosPerCall - 1) / videosPerCall
     }
 
     // MARK: Changes
 
     /// Adds one call.
     ///
-    /// - Parameter second: the current time in seconds since 1970.
-    mutating func record(_ call: Call, at instant: MonotonicInstant, second: Int64) {
+    /// - Parameter time: the time of the call, in milliseconds since 1970.
+    mutating func record(_ call: Call, at instant: MonotonicInstant, milliseconds time: Int64) {
         for video in call.videos {
             let wait = instant - video.deadline
             if video.isImmediate {
                 worstImmediate = max(worstImmediate, wait + coalesce)
             } else {
-                worstLateness = max(worstLateness, wait)
+                // A count that an earlier run did not publish has a deadline without an arrival.
+                worstBatched = max(worstBatched, min(wait + batchedDelay, instant - start))
             }
         }
-        let immediate = call.isImmediate ? 1 : 0
-        addCalls(immediate: immediate, batched: 1 - immediate, videos: call.videos.count, second)
+        history.append(call, atMilliseconds: time)
+        var counts = CallCounts()
+        counts.add(call)
+        add(counts, time / 1000)
     }
 
     /// Applies everything in `update` except its calls.
     mutating func apply(_ update: PageUpdate, second: Int64) {
-        let skipped = update.skipped
-        addCalls(
-            immediate: skipped.immediateCalls, batched: skipped.calls - skipped.immediateCalls,
-            videos: skipped.videos, second)
+        add(update.skipped.calls, second)
         if update.counted > counted {
             let plays = update.counted - counted
             counted = update.counted
@@ -86,15 +95,10 @@ struct PageStatistics {
         (waitingVideos, plannedCalls) = (update.waitingVideos, update.plannedCalls)
     }
 
-    private mutating func addCalls(immediate: Int, batched: Int, videos: Int, _ second: Int64) {
-        guard immediate + batched > 0 else { return }
-        immediateCalls += immediate
-        batchedCalls += batched
-        videosInCalls += videos
-        change(second) {
-            $0.immediateCalls += immediate
-            $0.batchedCalls += batched
-        }
+    private mutating func add(_ counts: CallCounts, _ second: Int64) {
+        guard counts.calls > 0 else { return }
+        calls += counts
+        change(second) { $0.calls += counts }
     }
 
     /// Changes the entry of `second`, or the last entry if the wall clock was set back.

@@ -9,17 +9,14 @@ import TallyBasics
 struct PageUpdate: Sendable {
     /// The sums and totals of calls beyond `maxCalls`.
     struct SkippedCalls: Sendable {
-        var calls = 0
-        var immediateCalls = 0
-        /// The number of videos summed over all skipped calls.
-        var videos = 0
+        var calls = CallCounts()
         /// The last total of each video. `updated` is in milliseconds on the monotonic clock.
         var totals = VideoTable()
     }
 
     fileprivate(set) var calls: [(call: Call, instant: MonotonicInstant)] = []
     fileprivate(set) var skipped = SkippedCalls()
-    /// AMB
+    /// The number of plays counted since the processor started.
     fileprivate(set) var counted = 0
     /// The number of videos with a committed total that is not published yet.
     fileprivate(set) var waitingVideos = 0
@@ -60,9 +57,7 @@ struct UpdateQueue: Sendable {
         guard update.calls.count == PageUpdate.maxCalls else {
             return update.calls.append((call, instant))
         }
-        update.skipped.calls += 1
-        update.skipped.immediateCalls += call.isImmediate ? 1 : 0
-        update.skipped.videos += call.videos.count
+        update.skipped.calls.add(call)
         for video in call.videos {
             update.skipped.totals.update(
                 VideoTable.Row(video, of: call, updated: instant.milliseconds))

@@ -6,10 +6,14 @@ package struct QueueState: Sendable, Equatable {
     package var inFlight: Int
     /// The number of deferred messages.
     package var deferred: Int
+    /// The time since the oldest message that is queued or in flight was published; `nil` if there
+    /// is none.
+    package var oldestAge: Duration?
 
-    package init(depth: Int, inFlight: Int, deferred: Int) {
+    package init(depth: Int, inFlight: Int, deferred: Int, oldestAge: Duration? = nil) {
         self.depth = depth
         self.inFlight = inFlight
         self.deferred = deferred
+        self.oldestAge = oldestAge
     }
 }

@@ -82,9 +82,13 @@ struct VideoTable: Sendable {
             let (first, second) = isAscending ? (one, other) : (other, one)
             switch sort {
             case .plays where one.count != other.count: return first.count < second.count
+            // A total that a later call has raised is inserted after equal totals, so that these
+            // rows keep their places.
+            case .plays where one.call != other.call: return one.call < other.call
             case .recent where one.updated != other.updated: return first.updated < second.updated
+            case .recent where one.call != other.call: return first.call < second.call
             case .video: return first.hasSmallerID(than: second)
-            // Rows with equal keys are ordered by ascending ID in both directions.
+            // Other rows with equal keys are ordered by ascending ID in both directions.
             default: return one.hasSmallerID(than: other)
             }
         }

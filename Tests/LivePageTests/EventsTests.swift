@@ -137,9 +137,12 @@ private struct ReceivedState {
     @Test func `sends the queue depth, and an end event when the page stops`() async throws {
         let test = try await TestPage.start()
         let events = try EventReader(test.page)
-        test.page.setQueueState(QueueState(depth: 3, inFlight: 2, deferred: 1))
+        test.page.setQueueState(
+            QueueState(depth: 3, inFlight: 2, deferred: 1, oldestAge: .milliseconds(1_500)))
         let figures = try events.next("statistics").json(as: StatisticsJSON.self)
-        #expect(figures.queue == StatisticsJSON.Queue(depth: 3, in_flight: 2, deferred: 1))
+        #expect(
+            figures.queue
+                == StatisticsJSON.Queue(depth: 3, in_flight: 2, deferred: 1, oldest_ms: 1_500))
         test.play([1])
         await test.page.stop()
         var received = ReceivedState()

@@ -10,6 +10,11 @@ import UVLoop
     @Test(arguments: [
         ("/videos", "text/html; charset=utf-8"), ("/videos.css", "text/css; charset=utf-8"),
         ("/videos.js", "text/javascript; charset=utf-8"), ("/videos.svg", "image/svg+xml"),
+        ("/logic.js", "text/javascript; charset=utf-8"),
+        ("/model.js", "text/javascript; charset=utf-8"),
+        ("/charts.js", "text/javascript; charset=utf-8"),
+        ("/table.js", "text/javascript; charset=utf-8"),
+        ("/page.js", "text/javascript; charset=utf-8"),
         ("/api/videos", "application/json"),
     ])
     func `serves all files from the binary with a strict content security policy`(
@@ -24,7 +29,7 @@ import UVLoop
         #expect(policy.hasPrefix("default-src 'none'; script-src 'self'; style-src 'self'"))
         #expect(!policy.contains("unsafe"))
         // No external resources, inline scripts or inline styles: the policy forbids them.
-        for text in ["https://", "<style", "style=", "<script>", "onclick"] {
+        for text in ["https://", "<style", "style=", "<script>", "onclick", "innerHTML"] {
             #expect(path == "/api/videos" || !response.body.contains(text), "\(text)")
         }
         await test.page.stop()

@@ -15,8 +15,9 @@ import Testing
         }
         let update = queue.removeUpdate()
         #expect(update.calls.count == PageUpdate.maxCalls)
-        #expect(update.skipped.calls == 500)
-        #expect(update.skipped.immediateCalls == 500)
+        #expect(update.skipped.calls.calls == 500)
+        #expect(update.skipped.calls.immediate == 500)
+        #expect(update.skipped.calls.immediateVideos == 500)
         #expect(update.skipped.totals.videos == 3)
         #expect(update.skipped.totals.plays == PageUpdate.maxCalls + 500)
         #expect(queue.isEmpty && queue.removeUpdate().calls.isEmpty)

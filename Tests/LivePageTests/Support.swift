@@ -119,28 +119,76 @@ struct VideosJSON: Decodable {
 }
 
 struct CallJSON: Decodable {
+    var time: Int
     var number: Int
     var videos: [VideoJSON]
 }
 
 struct StatisticsJSON: Decodable {
-    struct Calls: Decodable {
+    struct Calls: Decodable, Equatable {
         var made: Int
+        var immediate: Int
+        var mixed: Int
+        var batched: Int
+        var videos: Int
         var least: Int?
+    }
+    struct Second: Decodable {
+        var immediate_calls: Int
+        var mixed_calls: Int
+        var batched_calls: Int
+        var immediate_videos: Int
+        var batched_videos: Int
     }
     struct Queue: Decodable, Equatable {
         var depth: Int
         var in_flight: Int
         var deferred: Int
+        var oldest_ms: Int?
     }
+    var time: Int
     var videos: Int
     var plays: Int
     var counted: Int
     var calls: Calls
+    var worst_batched_us: Int
+    var worst_lateness_us: Int
+    var problem: String?
     var queue: Queue?
+    var seconds: [Second]
+}
+
+struct VerdictJSON: Decodable {
+    struct Rule: Decodable {
+        var rule: String
+        var holds: Bool
+        var detail: String
+    }
+    var verdict: String
+    var time: Int
+    var rules: [Rule]
 }
 
 struct StateJSON: Decodable {
+    struct Run: Decodable, Equatable {
+        var id: String
+        var started: Int
+    }
+    struct Settings: Decodable {
+        var source: String
+        var freshness_ms: Int
+        var produce_command: String?
+    }
+    struct LatestCall: Decodable, Equatable {
+        var number: Int
+        var time: Int
+        var immediate: Int
+        var batched: Int
+    }
+    var run: Run
+    var settings: Settings
     var statistics: StatisticsJSON
+    var verdict: VerdictJSON?
+    var latest_calls: [LatestCall]
     var videos: [VideoJSON]
 }

@@ -5,9 +5,11 @@ import Testing
 @testable import LivePage
 
 @Suite struct `The video table` {
-    private func row(_ number: Int, _ count: Int, updated: Int64 = 0) -> VideoTable.Row {
+    private func row(
+        _ number: Int, _ count: Int, updated: Int64 = 0, call: UInt32 = 0
+    ) -> VideoTable.Row {
         VideoTable.Row(
-            videoID: video(number), count: count, updated: updated, call: 0, isImmediate: false)
+            videoID: video(number), count: count, updated: updated, call: call, isImmediate: false)
     }
 
     @Test func `keeps the last total of each video`() {
@@ -31,7 +33,8 @@ import Testing
             rows.append(
                 row(
                     number, .random(in: 1...50, using: &generator),
-                    updated: .random(in: 0...50, using: &generator)))
+                    updated: .random(in: 0...50, using: &generator),
+                    call: .random(in: 0...50, using: &generator)))
         }
         var table = VideoTable()
         for row in rows { table.update(row) }
@@ -44,6 +47,9 @@ import Testing
                 case .video: one.videoID.low < other.videoID.low ? -1 : 1
                 }
             guard difference == 0 else { return way * difference < 0 }
+            // Equal totals keep the order in which calls published them.
+            let calls = Int(one.call) - Int(other.call)
+            guard calls == 0 else { return sort == .plays ? calls < 0 : way * calls < 0 }
             return one.videoID.low < other.videoID.low
         }
         for limit in [1, 10, 499, 500, 1000] {

@@ -139,7 +139,7 @@ struct DemoCommand: AsyncParsableCommand {
             _ = await interruption.value
         }
         queuePolling?.cancel()
-        await page?.stop()
+        await page?.stop(reason: outcome.stopReason)
         await broker?.stop()
         interruption.cancel()
         await signals.stop()
@@ -194,6 +194,7 @@ struct DemoCommand: AsyncParsableCommand {
         var settings = PageSettings()
         settings.coalesce = coalesce.duration
         let broker = nsqdTcpAddress == nil ? "the embedded broker" : "nsqd"
+        settings.setProduceCommand(nsqd: address.reachable, topic: topic)
         settings.source = "Demo, topic \(topic), \(broker) at \(address)"
         return try await pageOptions.start(
             of: store, settings, logger: LineLog.logger("tally", .warn))
@@ -224,6 +225,18 @@ struct DemoCommand: AsyncParsableCommand {
             // The page may keep the process running, and standard output may be a file.
             fflush(nil)
             return verdict.passes ? 0 : 1
+        }
+    }
+}
+
+extension DemoRun.Outcome {
+    /// A sentence for the page about the end of the demo.
+    fileprivate var stopReason: String {
+        switch self {
+        case .finished: "the demo has ended and was stopped"
+        case .failed(let error): "the demo failed: \(error)"
+        case .interrupted(let signal):
+            "the demo was interrupted by \(signal), so there is no verdict"
         }
     }
 }

@@ -2,6 +2,7 @@ import ArgumentParser
 import LivePage
 import Logging
 import NSQBroker
+import NSQWire
 import PlayCounts
 import UVLoop
 
@@ -59,8 +60,25 @@ struct PageOptions: ParsableArguments {
     }
 }
 
+extension PageSettings {
+    /// Sets the command line that a page without counts shows.
+    ///
+    /// - Parameter nsqd: the address to which a producer on this machine connects; `nil` if it is
+    ///   unknown.
+    mutating func setProduceCommand(nsqd: SocketAddress?, topic: TopicName) {
+        let topicFlag = topic.text == "plays" ? [] : ["--topic=\(topic)"]
+        produceCommand = nsqd.map { nsqd in
+            (["tally", "produce", "--nsqd-tcp-address=\(nsqd)"] + topicFlag
+                + ["--plays=6000", "--rate=100"])
+                // A shell expands the brackets of an IPv6 address.
+                .map { $0.contains(where: "[]#".contains) ? "'\($0)'" : $0 }
+                .joined(separator: " ")
+        }
+    }
+}
+
 extension LivePage {
-    /// Polls the depth of the processor's channel every 500 ms for the page.
+    /// Polls the state of the processor's channel every 500 ms for the page.
     ///
     /// - Returns: the polling task, which runs until it is canceled.
     func startQueuePolling(
@@ -68,7 +86,9 @@ extension LivePage {
     ) -> Task<Void, Never> {
         Task {
             repeat {
-                setQueueState(await broker.statistics().queue(topic: topic, channel: channel))
+                var queue = await broker.statistics().queue(topic: topic, channel: channel)
+                queue?.oldestAge = await broker.oldestAge(topic: topic, channel: channel)
+                setQueueState(queue)
             } while (try? await Task.sleep(for: .milliseconds(500))) != nil
         }
     }

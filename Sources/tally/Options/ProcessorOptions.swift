@@ -99,9 +99,12 @@ struct ProcessorOptions: ParsableArguments {
         return settings
     }
 
-    /// - Parameter source: a text about the origin of the plays, for the page.
-    func pageSettings(source: String) -> PageSettings {
+    /// - Parameters:
+    ///   - source: a text about the origin of the plays, for the page.
+    ///   - nsqd: the address to which a producer connects; `nil` if it is unknown.
+    func pageSettings(source: String, nsqd: SocketAddress?) -> PageSettings {
         var settings = PageSettings()
+        settings.setProduceCommand(nsqd: nsqd, topic: topic)
         settings.source = "Topic \(topic), \(source)"
         settings.realtimeBelow = realtimeBelow
         settings.freshness = freshness.duration

@@ -93,7 +93,8 @@ struct ProcessCommand: AsyncParsableCommand {
         let names = (nsqds.map(\.description) + lookupds.map { "reported by \($0.url.address)" })
             .joined(separator: ", ")
         let page = try await pageOptions.start(
-            of: store, options.pageSettings(source: "nsqd at \(names)"), logger: logger)
+            of: store, options.pageSettings(source: "nsqd at \(names)", nsqd: nsqds.first),
+            logger: logger)
         var targets = options.publishing.targets
         targets.client = client
         var pipeline = options.pipeline(
@@ -105,7 +106,7 @@ struct ProcessCommand: AsyncParsableCommand {
         ) { [targets] in try targets.clients(on: $0, logger) }
         logger.info("counting \(options.topic) from \(names) into \(options.store)")
         try await processor.run(until: signals, logger: logger)
-        await page?.stop()
+        await page?.stop(reason: "tally process was stopped")
     }
 }
 

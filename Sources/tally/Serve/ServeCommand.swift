@@ -118,7 +118,7 @@ struct ServeCommand: AsyncParsableCommand {
         try counting.publishing.removeSecrets(from: store)
         // The page is started first: if that fails, the broker has not created its data path.
         let page = try await pageOptions.start(
-            of: store, counting.pageSettings(source: "embedded broker"), logger: logger)
+            of: store, counting.pageSettings(source: "embedded broker", nsqd: nil), logger: logger)
         let broker = try await startBroker(configuration)
         do {
             try await count(from: broker, into: store, client, page, until: signals, logger)
@@ -126,7 +126,7 @@ struct ServeCommand: AsyncParsableCommand {
             await broker.stop()
             throw error
         }
-        await page?.stop()
+        await page?.stop(reason: "tally serve was stopped")
         await broker.stop()
     }
 
@@ -144,7 +144,9 @@ struct ServeCommand: AsyncParsableCommand {
         _ page: LivePage?, until signals: StopSignals, _ logger: Logger
     ) async throws {
         let address = try SocketAddress(parsing: broker.tcpAddress)
-        page?.setSource(counting.pageSettings(source: "embedded broker at \(address)").source)
+        page?.setSource(
+            of: counting.pageSettings(
+                source: "embedded broker at \(address)", nsqd: address.reachable))
         var targets = counting.publishing.targets
         targets.client = ClientOptions(ofCommand: "serve")
         let queuePolling = page?.startQueuePolling(
