@@ -32,6 +32,9 @@ extension PageServer {
         text.add("tally_build_info", .gauge, "The version of tally.")
         text.sample(1, ("version", TallyVersion.current))
         text.addProcessUsage()
+        var processor = processor
+        // The processor knows only the messages that it has received.
+        processor.backlogAge = max(processor.backlogAge, statistics.queue?.oldestAge ?? .zero)
         text.add(processor)
         text.add(
             "tally_calls_minimum_total", .counter,

@@ -69,13 +69,15 @@ import UVLoop
         #expect(first.status == 200)
         #expect(first.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8")
         #expect(!first.body.contains("tally_queue_messages"))
-        test.page.setQueueState(QueueState(depth: 7, inFlight: 2, deferred: 1))
+        test.page.setQueueState(
+            QueueState(depth: 7, inFlight: 2, deferred: 1, oldestAge: .milliseconds(1_500)))
         let events = try EventReader(test.page)
         _ = try events.next("state")
         let body = try test.get("/metrics").body
         for line in [
             #"tally_build_info{version="\#(TallyVersion.current)"} 1"#,
             "tally_plays_counted_total 0", "tally_calls_minimum_total 0",
+            "tally_backlog_age_seconds 1.5",
             #"tally_queue_messages{state="queued"} 7"#,
             #"tally_queue_messages{state="in_flight"} 2"#,
             #"tally_queue_messages{state="deferred"} 1"#, "tally_page_browsers 1",

@@ -60,7 +60,7 @@ extension PrometheusText {
         sample(metrics.messagesInFlight)
         add(
             "tally_backlog_age_seconds", .gauge,
-            "Time since the publish of the oldest received message that is not committed.")
+            "Time since the publish of the oldest message that is not committed, as far as known.")
         sample(metrics.backlogAge)
     }
 

@@ -21,8 +21,8 @@ package struct ProcessorMetrics: Sendable {
     package var connections = 0
     /// The number of messages that were received and neither finished nor requeued.
     package var messagesInFlight = 0
-    /// The time since the publish of the oldest message of an unfinished batch; zero if there is
-    /// none.
+    /// The time since the publish of the oldest message that is known and not committed; zero if there
+    /// is none.
     package var backlogAge = Duration.zero
     /// The remembered clients, in the order of their options.
     package var clients: [ClientMetrics] = []
