@@ -242,10 +242,13 @@ import UVLoop
                     #expect(metrics.storeError?.kind == .full)
                     #expect(metrics.commits.failures == 1)
                     #expect(metrics.statistics.counted == 0)
+                    #expect(metrics.backlogAge > .zero)
                     #expect(Self.text(of: metrics).contains("\ntally_store_healthy 0\n"))
                     #expect(throws: Never.self) { try store.limitPages(to: 1_000_000) }
                 case .storeRecovered:
                     #expect(fixture.processor.metrics.problem == nil)
+                case .finished where fixture.finished == 1_000:
+                    #expect(fixture.processor.metrics.backlogAge == .zero)
                     fixture.stop()
                 default: break
                 }
