@@ -17,50 +17,12 @@ import UVLoop
 /// ``Configuration/dataPath`` it also stores them in files. A broker that is deallocated without
 /// ``stop()`` closes its connections and ends its thread.
 public final class EmbeddedBroker: Sendable {
-    /// The settings of a broker. The defaults are nsqd's, except for the addresses.
-    public struct Configuration: Sendable {
-        /// The address for clients: `host:port`, or the path of a Unix-domain socket. The default is
-        /// a free port of 127.0.0.1; port 0 selects a free port.
-        public var tcpAddress = "127.0.0.1:0"
-        /// The address of the HTTP API, in the same format. The default, `nil`, disables the HTTP API.
-        public var httpAddress: String?
-        /// The time after which a message that a consumer has not finished is requeued. The default is
-        /// 60 s.
-        public var messageTimeout = Duration.seconds(60)
-        /// The maximum size of a message in bytes. The default is 1 MiB.
-        public var maxMessageBytes = 1_048_576
-        /// The maximum memory for queued messages in bytes. Above it, publishing fails with
-        /// `E_PUB_FAILED`. The default is 2 GiB.
-        public var maxMemoryBytes = 2 << 30
-        /// The path of a folder for topics, channels and messages, which then survive a restart of the
-        /// broker. It is created if its parent exists. A publish is acknowledged after its messages
-        /// are written there.
-        /// The default, `nil`, stores everything in memory only.
-        public var dataPath: String?
-        /// The logger of the broker. The default has the label `nsqd`.
-        public var logger = Logger(label: "nsqd")
-
-        /// Creates a configuration with the defaults.
-        public init() {}
-
-        var options: ServerOptions {
-            var options = ServerOptions()
-            options.addresses.tcp = tcpAddress
-            options.addresses.http = httpAddress ?? ""
-            options.disk.dataPath = dataPath ?? ""
-            options.core.messageTimeout = messageTimeout
-            options.core.maxMessageBytes = maxMessageBytes
-            options.core.maxMemoryBytes = maxMemoryBytes
-            return options
-        }
-    }
-
     /// The address that clients connect to, as `host:port` with the selected port.
     public let tcpAddress: String
     /// The address of the HTTP API, as `host:port`; `nil` if it is disabled.
     public let httpAddress: String?
-    /// The address of the HTTP API over TLS; `nil` without TLS.
-    package let httpsAddress: String?
+    /// The address of the HTTP API over TLS, as `host:port`; `nil` if it is disabled.
+    public let httpsAddress: String?
 
     let host: LoopHost<BrokerServer>
 
@@ -74,19 +36,23 @@ public final class EmbeddedBroker: Sendable {
     /// Starts a broker, and returns when it accepts connections.
     ///
     /// - Parameter configuration: the settings of the broker.
-    /// - Throws: ``StartError`` if an address is malformed or in use; another error with a
-    ///   description if a setting is invalid or the data path cannot be opened.
+    /// - Throws: ``StartError``, whose ``StartError/code`` tells what cannot be used.
     public static func start(
         _ configuration: Configuration = Configuration()
-    ) async throws -> EmbeddedBroker {
-        try await start(configuration.options, configuration.logger)
+    ) async throws(StartError) -> EmbeddedBroker {
+        try await start(configuration, clock: .system)
     }
 
     /// Starts a broker on a clock that a test may advance.
     package static func start(
         _ configuration: Configuration, clock: Loop.Clock
-    ) async throws -> EmbeddedBroker {
-        try await start(configuration.options, configuration.logger, clock: clock)
+    ) async throws(StartError) -> EmbeddedBroker {
+        let options = try configuration.options()
+        do {
+            return try await start(options, configuration.logger, clock: clock)
+        } catch {
+            throw StartError(error)
+        }
     }
 
     /// Starts a broker with all options of the `nsqd` command. A test can use a manual clock.
@@ -122,7 +88,7 @@ public final class EmbeddedBroker: Sendable {
             }
             return EmbeddedBroker(addresses, on: host)
         } catch let error as UVError {
-            throw StartError(address: options.addresses.tcp, of: .tcp, reason: "\(error)")
+            throw StartError(startingAt: options.addresses.tcp, error)
         }
     }
 

@@ -46,7 +46,9 @@ struct BrokerListeners {
         do throws(EmbeddedBroker.StartError) {
             return try bind(text, service, on: loop)
         } catch {
-            guard error.isAddressInUse, addresses.optional.contains(text) else { throw error }
+            guard error.code == .addressInUse, addresses.optional.contains(text) else {
+                throw error
+            }
             logger.warning("\(error); the broker runs without it")
             return nil
         }
@@ -59,7 +61,7 @@ struct BrokerListeners {
         do throws(MalformedAddress) {
             endpoint = try Endpoint(parsing: text)
         } catch {
-            throw EmbeddedBroker.StartError(address: text, of: service, reason: "\(error)")
+            throw .invalidAddress(text, of: service, "\(error)")
         }
         do throws(UVError) {
             return try Listener(on: loop, at: endpoint)
@@ -85,47 +87,5 @@ struct BrokerListeners {
     /// Closes the sockets.
     func close() {
         for listener in [tcp, http, https] { listener?.close() }
-    }
-}
-
-extension EmbeddedBroker {
-    /// The reason why a broker cannot listen on an address.
-    public struct StartError: Error, CustomStringConvertible {
-        /// The address that the broker could not use.
-        public let address: String
-        /// What went wrong, as one sentence.
-        public let reason: String
-        /// `true` if another socket listens on the address.
-        package let isAddressInUse: Bool
-        /// What the address is for.
-        package let service: Service
-
-        /// The services of a broker with an address of their own.
-        package enum Service: String, Sendable {
-            case tcp, http, https
-        }
-
-        /// The address and the reason, as nsqd logs them.
-        public var description: String { "listen (\(address)) failed - \(reason)" }
-
-        init(
-            address: String, of service: Service, reason: String, isAddressInUse: Bool = false
-        ) {
-            self.address = address
-            self.service = service
-            self.reason = reason
-            self.isAddressInUse = isAddressInUse
-        }
-
-        init(listeningAt endpoint: Endpoint, of service: Service, _ error: UVError) {
-            // A failed name resolution precedes the bind.
-            var reason = error.name.hasPrefix("EAI_") ? error.message : "bind: \(error.message)"
-            if error == .addressInUse, case .unix(let path) = endpoint {
-                reason += "; if no process listens there any more, remove \(path)"
-            }
-            self.init(
-                address: endpoint.description, of: service, reason: reason,
-                isAddressInUse: error == .addressInUse)
-        }
     }
 }

@@ -29,6 +29,7 @@ package final class BrokerServer: LoopHosted {
         [unowned self] in handle($0)
     }
     private var statsd: StatsdPusher?
+    private var isStopped = false
 
     /// Creates a broker, and recovers topics, channels and messages from its data path.
     ///
@@ -123,11 +124,15 @@ package final class BrokerServer: LoopHosted {
 
     // MARK: Stopping
 
+    /// Refuses all further messages, and continues to deliver those that it has.
+    func refusePublishes() { broker.stop() }
+
     /// Stops accepting connections and messages, sends pending bytes, and closes all connections.
     ///
     /// - Parameter done: runs once, when the last connection and the data path are closed.
     package func stop(_ done: @escaping () -> Void) {
-        precondition(!broker.isStopping, "a server is stopped once")
+        precondition(!isStopped, "a server is stopped once")
+        isStopped = true
         broker.stop()
         lookup.stop()
         authorizer.stop()

@@ -14,14 +14,16 @@ struct UsageError: Error, CustomStringConvertible {
     /// - Parameter alternative: the start of a command that uses a broker that is running already,
     ///   without the broker's address.
     init(startingBroker error: any Error, orUse alternative: String? = nil) {
-        guard let error = error as? EmbeddedBroker.StartError else {
+        guard let error = error as? EmbeddedBroker.StartError, let service = error.service,
+            let address = error.address
+        else {
             self.init("\(error)")
             return
         }
-        let flag = "--\(error.service)-address"
+        let flag = "--\(service)-address"
         var remedies = ["pass another \(flag), such as 127.0.0.1:0"]
-        if let alternative, error.service == .tcp, error.isAddressInUse,
-            let address = try? SocketAddress(parsing: error.address).reachable
+        if let alternative, service == .tcp, error.code == .addressInUse,
+            let address = try? SocketAddress(parsing: address).reachable
         {
             remedies.append("use the running broker with \(alternative)=\(address)")
         }

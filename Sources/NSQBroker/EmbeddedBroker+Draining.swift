@@ -1,0 +1,60 @@
+import BrokerCore
+import UVLoop
+
+extension EmbeddedBroker {
+    /// Waits until no topic and no channel has a message: none that waits, none in flight, and none
+    /// deferred. Messages that are published meanwhile prolong the wait.
+    ///
+    /// - Parameter timeout: the maximum time of the wait.
+    /// - Returns: `true` if the broker is empty; `false` after the timeout, and when the task is
+    ///   cancelled.
+    public func waitUntilEmpty(within timeout: Duration) async -> Bool {
+        let end = ContinuousClock.now + timeout
+        var pause = Self.shortestPause
+        while await statistics().unfinishedCount > 0 {
+            let rest = ContinuousClock.now.duration(to: end)
+            guard rest > .zero else { return false }
+            do {
+                try await Task.sleep(for: min(pause, rest))
+            } catch {
+                return false
+            }
+            pause = min(pause * 2, Self.longestPause)
+        }
+        return true
+    }
+
+    /// Stops the broker after its consumers have finished all messages.
+    ///
+    /// From the beginning, the broker refuses publishes with `E_PUB_FAILED`, and `/ping` of the HTTP
+    /// API fails, so that load balancers select another broker. The broker continues to deliver
+    /// messages, also to consumers that connect now. When no message is left, after the timeout, or
+    /// when the task is cancelled, it stops as by ``stop()``.
+    ///
+    /// - Parameter timeout: the maximum time for which the broker waits.
+    /// - Returns: the number of messages that were not finished. They are lost unless there is a
+    ///   ``Configuration/dataPath``.
+    @discardableResult
+    public func stop(drainingWithin timeout: Duration) async -> Int {
+        _ = await host.perform { $0.refusePublishes() }
+        _ = await waitUntilEmpty(within: timeout)
+        let rest = await statistics().unfinishedCount
+        await stop()
+        return rest
+    }
+
+    private static let shortestPause = Duration.milliseconds(1)
+    private static let longestPause = Duration.milliseconds(50)
+}
+
+extension EmbeddedBroker.Statistics {
+    /// The number of messages that consumers have not finished, over all topics and channels. A
+    /// message counts once for each channel.
+    public var unfinishedCount: Int {
+        topics.reduce(0) { sum, topic in
+            topic.channels.reduce(sum + topic.depth) {
+                $0 + $1.depth + $1.inFlightCount + $1.deferredCount
+            }
+        }
+    }
+}
