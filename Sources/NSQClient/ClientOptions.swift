@@ -1,3 +1,5 @@
+import UVLoop
+
 /// Options of connections to nsqd, for producers and consumers.
 public struct ClientOptions: Sendable {
     /// The compression of a connection.
@@ -10,6 +12,22 @@ public struct ClientOptions: Sendable {
         /// `--max-deflate-level`, 6 by default.
         case deflate(level: Int = 6)
     }
+
+    /// The thread on which a producer or a consumer sends and receives.
+    public enum IOThread: Sendable, Equatable {
+        /// One thread for all producers and consumers of the process. It starts with the first of
+        /// them, and ends with the last one.
+        case shared
+        /// A thread of its own, for a client whose TLS or compression would use most of the shared
+        /// thread's time.
+        case own
+    }
+
+    /// The thread on which the client sends and receives; the shared one by default. Handlers run
+    /// in tasks, and never on this thread.
+    public var ioThread = IOThread.shared
+
+    static let sharedThread = SharedLoopThread(name: "nsq clients")
 
     /// TLS settings; nil (the default) for connections without TLS. With TLS settings, the client
     /// closes a connection to an nsqd that does not offer TLS.

@@ -36,7 +36,7 @@ import UVLoop
 /// ```
 ///
 /// Use only one of the three ways for one consumer. nsqd sends messages only while a task requests
-/// some: before the first request, and after the task was canceled, the consumer takes no messages
+/// some: before the first request, and after the task was cancelled, the consumer takes no messages
 /// that nobody would see. nsqd redelivers a message if it is not finished before its timeout or if its
 /// connection breaks, so processing must be idempotent.
 ///
@@ -77,6 +77,9 @@ public final class Consumer: Sendable {
 
         /// The maximum wait after failures; 2 min by default, as in go-nsq. Zero disables the backoff.
         public var maxBackoff = Duration.seconds(120)
+
+        /// Which nsqds stop to send messages after a failure; all of them by default.
+        public var backoffScope = BackoffScope.consumer
 
         /// The maximum time for which ``Consumer/stop()`` waits for messages in flight; 30 s by default.
         public var stopTimeout = Duration.seconds(30)
@@ -135,7 +138,8 @@ public final class Consumer: Sendable {
         let demand = DemandForwarder()
         let queue = MessageQueue { demand.submit(requeueing: $0) }
         engine = try .start(
-            threadName: "nsq consumer", clock: clock, nsqd: addresses.first ?? ""
+            threadName: "nsq consumer", thread: options.client.ioThread, clock: clock,
+            nsqd: addresses.first ?? ""
         ) {
             [nsqds, urls] loop in
             let engine = ConsumerEngine(
@@ -166,8 +170,8 @@ public final class Consumer: Sendable {
     ///
     /// - Throws: ``NSQError/Code/unreachable`` or ``NSQError/Code/refused`` from the last attempt, when
     ///   every nsqd has failed once; ``NSQError/Code/lookupFailed`` when every nsqlookupd has failed
-    ///   too. The consumer still reconnects. `CancellationError` if the task is canceled.
-    public func connected() async throws {
+    ///   too. The consumer still reconnects. ``NSQError/Code/cancelled`` if the task is cancelled.
+    public func connected() async throws(NSQError) {
         try await firstConnection.wait()
     }
 
@@ -230,7 +234,7 @@ public final class Consumer: Sendable {
 
     /// Stops the consumer: sends `CLS` to each nsqd, requeues the messages that no task has taken,
     /// waits until all other messages in flight are finished, requeued or timed out, and closes the
-    /// connections. After ``Options/stopTimeout``, or when the task is canceled, the consumer closes the
+    /// connections. After ``Options/stopTimeout``, or when the task is cancelled, the consumer closes the
     /// connections at once, and nsqd requeues the messages.
     ///
     /// Requests for messages return `nil` from now on, and ``batches`` ends.

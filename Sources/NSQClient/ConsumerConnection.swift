@@ -23,11 +23,17 @@ final class ConsumerConnection {
     private var wasIdle = false
     private var timeoutNanoseconds: Int64 = 0
     private var maxTimeoutNanoseconds: Int64 = 0
+    /// The backoff of the nsqd; nil if failures have another scope.
+    private var backoff: NSQDBackoff?
 
     init(of engine: ConsumerEngine, nsqd address: SocketAddress) {
         self.engine = engine
         self.address = address
         reconnects = ReconnectSchedule(on: engine.loop, options: engine.options.client)
+        guard engine.options.backoffScope == .nsqd else { return }
+        backoff = NSQDBackoff(on: engine.loop, options: engine.options) {
+            [unowned self] in applyBackoff()
+        }
     }
 
     /// `true` while there is neither a connection nor a connection attempt.
@@ -57,6 +63,18 @@ final class ConsumerConnection {
     func setReady(_ count: Int) {
         guard !engine.isStopping, !isLeaving else { return }
         connection?.write { Command.ready(count: count).append(to: &$0) }
+    }
+
+    /// Reports to the backoff of the nsqd whether a message was processed or failed.
+    func recordOutcome(isSuccess: Bool) {
+        guard !engine.isStopping, !isLeaving else { return }
+        guard let wait = backoff?.record(isSuccess: isSuccess) else { return }
+        engine.logger.warning("messages of nsqd at \(address) fail; waiting for \(wait)")
+    }
+
+    private func applyBackoff() {
+        guard let number, let backoff else { return }
+        engine.limitReady(of: number, to: backoff.limit)
     }
 
     /// Sends `FIN` for those messages of a batch that are in flight. If no message of the batch is
@@ -145,6 +163,7 @@ final class ConsumerConnection {
 
     func stop() {
         reconnects.close()
+        backoff?.close()
         guard let connection else { return }
         if connection.isEstablished { connection.close() } else { connection.drain() }
     }
@@ -183,6 +202,7 @@ extension ConsumerConnection: ConnectionDelegate {
         engine.connectionDidEstablish(self, maxReady: connection.limits.maxReadyCount) {
             number = $0
         }
+        applyBackoff()
     }
 
     func connection(
@@ -212,7 +232,7 @@ extension ConsumerConnection: ConnectionDelegate {
             engine.logger.debug("nsqd at \(address): \(answer)")
             // The message was redelivered before it was finished, so processing is too slow.
             if answer.hasPrefix(ProtocolError.Code.finishFailed.rawValue) {
-                engine.recordOutcome(isSuccess: false)
+                if let number { engine.recordOutcome(isSuccess: false, connection: number) }
             }
         default: connection.fail("sent an unexpected response: \(event)")
         }

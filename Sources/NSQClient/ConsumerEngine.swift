@@ -70,8 +70,7 @@ package final class ConsumerEngine {
         self.topic = topic
         role = .consumer(topic, channel)
         flow = FlowControl(
-            maxInFlight: options.maxInFlight, hasDemand: true,
-            multiplier: options.backoffMultiplier, longest: options.maxBackoff)
+            maxInFlight: options.maxInFlight, hasDemand: true, backoff: FailureBackoff(options))
         budget = ReadyBudget(maxInFlight: flow.limit)
         backoffTimer = Timer(on: loop)
         stopTimer = Timer(on: loop)
@@ -125,11 +124,27 @@ package final class ConsumerEngine {
     package var keepsMessagesAlive = false
 
     /// Reports to the backoff whether a message was processed or failed.
-    func recordOutcome(isSuccess: Bool) {
-        let wait = change { $0.record(isSuccess: isSuccess) }
-        guard let wait else { return }
-        logger.warning("messages fail; waiting for \(wait) before the next one")
-        backoffTimer.start(after: wait) { [weak self] in self?.change { $0.endWait() } }
+    ///
+    /// - Parameters:
+    ///   - isSuccess: whether the message was processed.
+    ///   - number: the serial number of the message's connection.
+    func recordOutcome(isSuccess: Bool, connection number: Int) {
+        switch options.backoffScope {
+        case .none: break
+        case .nsqd: connection(number)?.recordOutcome(isSuccess: isSuccess)
+        case .consumer:
+            let wait = change { $0.backoff.record(isSuccess: isSuccess) }
+            guard let wait else { return }
+            logger.warning("messages fail; waiting for \(wait) before the next one")
+            backoffTimer.start(after: wait) { [weak self] in
+                self?.change { $0.backoff.endWait() }
+            }
+        }
+    }
+
+    /// Limits the messages in flight of one connection during the backoff of its nsqd.
+    func limitReady(of number: Int, to cap: Int?) {
+        apply(budget.setCap(number, to: cap))
     }
 
     @discardableResult

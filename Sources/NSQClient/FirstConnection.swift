@@ -13,7 +13,7 @@ package final class FirstConnection: Sendable {
         var lastError: NSQError?
         var outcome: NSQError??
         var lastWaiter = 0
-        var waiters: [Int: CheckedContinuation<Void, any Error>] = [:]
+        var waiters: [Int: CheckedContinuation<NSQError?, Never>] = [:]
     }
 
     private let state: LockedValue<State>
@@ -65,46 +65,41 @@ package final class FirstConnection: Sendable {
 
     /// Returns when a connection is established or the consumer has stopped.
     ///
-    /// - Throws: the last `NSQError`, when nothing is left to try; `CancellationError` if the task is
-    ///   canceled.
-    package func wait() async throws {
+    /// - Throws: the last error, when nothing is left to try; ``NSQError/Code/cancelled`` if the task
+    ///   is cancelled.
+    package func wait() async throws(NSQError) {
         let number = state.withLock { state in
             state.lastWaiter += 1
             return state.lastWaiter
         }
-        try await withTaskCancellationHandler {
-            try await withCheckedThrowingContinuation { continuation in
+        let error: NSQError? = await withTaskCancellationHandler {
+            await withCheckedContinuation { continuation in
                 let outcome: NSQError?? = state.withLock { state in
                     if state.outcome == nil { state.waiters[number] = continuation }
                     return state.outcome
                 }
-                if let outcome { return continuation.resume(with: outcome) }
+                if let outcome { return continuation.resume(returning: outcome) }
                 // The handler below may have run before the waiter was stored.
                 if Task.isCancelled { cancelWaiter(number) }
             }
         } onCancel: {
             cancelWaiter(number)
         }
+        if let error { throw error }
     }
 
     private func cancelWaiter(_ number: Int) {
         let waiter = state.withLock { $0.waiters.removeValue(forKey: number) }
-        waiter?.resume(throwing: CancellationError())
+        waiter?.resume(returning: .cancelled(mayHaveBeenAccepted: false))
     }
 
     private func settle(_ error: NSQError?) {
         let waiters = state.withLock { state in
-            guard state.outcome == nil else { return [] as [CheckedContinuation<Void, any Error>] }
+            guard state.outcome == nil else { return [] as [CheckedContinuation<NSQError?, Never>] }
             state.outcome = .some(error)
             defer { state.waiters = [:] }
             return Array(state.waiters.values)
         }
-        for waiter in waiters { waiter.resume(with: error) }
-    }
-}
-
-extension CheckedContinuation where T == Void, E == any Error {
-    fileprivate func resume(with error: NSQError?) {
-        if let error { resume(throwing: error) } else { resume() }
+        for waiter in waiters { waiter.resume(returning: error) }
     }
 }

@@ -45,8 +45,10 @@ public struct NSQError: Error, Equatable, Sendable {
         public static let refused = Self(kind: .refused)
         /// The maximum number of publishes is waiting already. The message was not sent.
         public static let tooManyWaiting = Self(kind: .tooManyWaiting)
-        /// The task was cancelled. ``NSQError/mayHaveBeenAccepted`` is `true` if the message was
-        /// sent before.
+        /// The task was cancelled. Every method of this library that waits throws this error, and
+        /// none throws `CancellationError`, because a cancelled publish must tell whether nsqd may
+        /// have accepted the message: ``NSQError/mayHaveBeenAccepted`` is `true` if it was sent
+        /// before.
         public static let cancelled = Self(kind: .cancelled)
         /// The producer or consumer was stopped.
         public static let stopped = Self(kind: .stopped)

@@ -64,7 +64,9 @@ public final class Producer: Sendable {
         }
         var nsqds: [SocketAddress] = []
         for address in addresses { nsqds.append(try SocketAddress(nsqd: address)) }
-        engine = try .start(threadName: "nsq producer", clock: clock, nsqd: first) {
+        engine = try .start(
+            threadName: "nsq producer", thread: options.client.ioThread, clock: clock, nsqd: first
+        ) {
             [nsqds] loop in
             let engine = ProducerEngine(on: loop, nsqds: nsqds, options: options, logger: logger)
             engine.start()
@@ -178,15 +180,19 @@ public final class Producer: Sendable {
 }
 
 extension LoopHost {
-    /// Starts the thread of a producer or a consumer.
+    /// Starts a producer or a consumer on the shared thread, or on one of its own. A manual clock
+    /// belongs to one thread, so its client never shares one.
     ///
     /// - Throws: ``NSQError/Code/unreachable`` if the process has no file descriptors or threads
     ///   left.
     static func start(
-        threadName: String, clock: Loop.Clock = .system, nsqd address: String,
-        _ create: @escaping @Sendable (Loop) -> Hosted
+        threadName: String, thread: ClientOptions.IOThread, clock: Loop.Clock,
+        nsqd address: String, _ create: @escaping @Sendable (Loop) -> Hosted
     ) throws(NSQError) -> LoopHost {
         do throws(UVError) {
+            if thread == .shared, clock == .system {
+                return try LoopHost(sharing: ClientOptions.sharedThread, create)
+            }
             return try LoopHost(threadName: threadName, clock: clock, create)
         } catch {
             throw .unreachable(address: address, reason: error.description)

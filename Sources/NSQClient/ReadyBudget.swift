@@ -26,6 +26,8 @@ package struct ReadyBudget: Sendable {
         let maxReady: Int
         var ready = 0
         var isIdle = false
+        /// The maximum during a backoff of the nsqd.
+        var cap: Int?
     }
 
     /// The maximum number of messages in flight over all connections.
@@ -74,7 +76,7 @@ package struct ReadyBudget: Sendable {
     ///
     /// - Returns: the changed RDY counts, lowered ones first.
     package mutating func rotate() -> [Change] {
-        guard members.count > maxInFlight else { return [] }
+        guard served.count > maxInFlight else { return [] }
         firstServed += maxInFlight
         return redistribute()
     }
@@ -93,8 +95,22 @@ package struct ReadyBudget: Sendable {
         return hasChanged ? redistribute() : []
     }
 
+    /// Limits the RDY count of one connection; `nil` ends the limit.
+    ///
+    /// - Returns: the changed RDY counts, lowered ones first.
+    package mutating func setCap(_ connection: Int, to cap: Int?) -> [Change] {
+        for index in members.indices where members[index].connection == connection {
+            members[index].cap = cap
+        }
+        return redistribute()
+    }
+
+    /// The indices of the connections that may receive messages.
+    private var served: [Int] { members.indices.filter { members[$0].cap != 0 } }
+
     private mutating func redistribute() -> [Change] {
-        let levels = members.count > maxInFlight ? rotatedLevels() : equalLevels()
+        let served = served
+        let levels = served.count > maxInFlight ? rotatedLevels(of: served) : equalLevels()
         var lowered: [Change] = []
         var raised: [Change] = []
         for (index, level) in levels.enumerated() where level != members[index].ready {
@@ -109,10 +125,10 @@ package struct ReadyBudget: Sendable {
         return lowered + raised
     }
 
-    private mutating func rotatedLevels() -> [Int] {
-        firstServed %= members.count
+    private mutating func rotatedLevels(of served: [Int]) -> [Int] {
+        firstServed %= served.count
         var levels = Array(repeating: 0, count: members.count)
-        for place in 0..<maxInFlight { levels[(firstServed + place) % members.count] = 1 }
+        for place in 0..<maxInFlight { levels[served[(firstServed + place) % served.count]] = 1 }
         return levels
     }
 
@@ -122,8 +138,10 @@ package struct ReadyBudget: Sendable {
     private func equalLevels() -> [Int] {
         var levels = Array(repeating: 0, count: members.count)
         var left = maxInFlight
-        let isAnyBusy = members.contains { !$0.isIdle }
-        let limits = members.map { isAnyBusy && $0.isIdle ? 1 : $0.maxReady }
+        let isAnyBusy = members.contains { !$0.isIdle && $0.cap != 0 }
+        let limits = members.map {
+            min($0.cap ?? .max, isAnyBusy && $0.isIdle ? 1 : $0.maxReady)
+        }
         let order = members.indices.sorted { (limits[$0], $0) < (limits[$1], $1) }
         for (served, index) in order.enumerated() {
             let waiting = order.count - served

@@ -12,7 +12,7 @@ extension LoopHosted {
     package func abandon(_ done: @escaping () -> Void) { stop(done) }
 }
 
-/// An object with a loop thread of its own.
+/// An object with a loop thread of its own, or on a thread that several hosts share.
 ///
 /// Starting and stopping are asynchronous: no caller blocks a thread of the cooperative pool.
 ///
@@ -20,7 +20,7 @@ extension LoopHosted {
 /// the objects call each other, synchronously. A closed loop refuses jobs, and an executor must
 /// accept all jobs.
 package final class LoopHost<Hosted: LoopHosted>: Sendable {
-    private let thread: LoopThread
+    private let use: LoopThreadUse
     private let hosted: LoopBound<Hosted>
     private let isStopping = LockedValue(false)
 
@@ -36,8 +36,21 @@ package final class LoopHost<Hosted: LoopHosted>: Sendable {
         threadName name: String, clock: Loop.Clock = .system,
         _ create: @escaping @Sendable (Loop) -> Hosted
     ) throws(UVError) {
-        thread = try LoopThread(name: name, clock: clock)
-        hosted = LoopBound(creatingOn: thread.mailbox, create)
+        use = LoopThreadUse(owning: try LoopThread(name: name, clock: clock))
+        hosted = LoopBound(creatingOn: use.thread.mailbox, create)
+    }
+
+    /// Creates the object on a shared thread. Jobs that are submitted later run after the creation.
+    ///
+    /// - Parameters:
+    ///   - shared: the thread.
+    ///   - create: creates the object on its loop.
+    /// - Throws: `UVError` if the process has no file descriptors or threads left.
+    package init(
+        sharing shared: SharedLoopThread, _ create: @escaping @Sendable (Loop) -> Hosted
+    ) throws(UVError) {
+        use = try LoopThreadUse(of: shared)
+        hosted = LoopBound(creatingOn: use.thread.mailbox, create)
     }
 
     /// Starts a thread, creates the object on it, and returns when the object exists.
@@ -73,7 +86,7 @@ package final class LoopHost<Hosted: LoopHosted>: Sendable {
 
     private init(_ hosted: LoopBound<Hosted>, on thread: LoopThread) {
         self.hosted = hosted
-        self.thread = thread
+        use = LoopThreadUse(owning: thread)
     }
 
     deinit {
@@ -103,7 +116,7 @@ package final class LoopHost<Hosted: LoopHosted>: Sendable {
     /// Advances the loop's manual clock, for tests.
     package func advance(by duration: Duration) async {
         await withCheckedContinuation { continuation in
-            let isOpen = thread.mailbox.submit { loop in
+            let isOpen = use.thread.mailbox.submit { loop in
                 loop.advance(by: duration)
                 continuation.resume()
             }
@@ -111,20 +124,21 @@ package final class LoopHost<Hosted: LoopHosted>: Sendable {
         }
     }
 
-    /// Stops the object, then its thread, and returns when both have ended. A further call only
-    /// waits.
+    /// Stops the object, then its thread unless that has other users, and returns when both have
+    /// ended. A further call only waits.
     package func stop() async {
         beginStop { $0.stop($1) }
-        await thread.join()
+        await use.waitForEnd()
     }
 
-    /// Stops the thread without stopping the object, and returns when the thread has ended.
+    /// Stops a thread that is not shared without stopping the object, and returns when the thread
+    /// has ended.
     package func kill() async {
-        thread.mailbox.submit { [hosted] loop in
+        use.thread.mailbox.submit { [hosted, use] loop in
             _ = hosted.removeValue(on: loop)
-            loop.stop()
+            use.finish()
         }
-        await thread.join()
+        await use.waitForEnd()
     }
 
     private func beginStop(
@@ -135,11 +149,11 @@ package final class LoopHost<Hosted: LoopHosted>: Sendable {
             return !isStopping
         }
         guard isFirst else { return }
-        thread.mailbox.submit { [hosted, thread] loop in
+        use.thread.mailbox.submit { [hosted, use] loop in
             guard let object = hosted.value(on: loop) else { return }
             stop(object) {
                 _ = hosted.removeValue(on: loop)
-                thread.stop()
+                use.finish()
             }
         }
     }

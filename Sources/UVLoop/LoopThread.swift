@@ -5,7 +5,7 @@ import Glibc
 package final class LoopThread: Sendable {
     /// Accepts jobs for the thread's loop.
     package let mailbox: LoopMailbox
-    private let end: ThreadEnd
+    private let end: OneTimeEvent
     private let thread: LockedValue<uv_thread_t?>
 
     /// Starts the thread.
@@ -24,7 +24,7 @@ package final class LoopThread: Sendable {
         let loop = try Loop(clock: clock)
         loop.keepRunningForJobs()
         mailbox = loop.mailbox
-        end = ThreadEnd()
+        end = OneTimeEvent()
         let start = Start(loop: loop, name: name, niceness: niceness, end: end)
         // SAFETY: the new thread takes over this reference and the loop; the calling thread keeps
         // only the mailbox.
@@ -56,9 +56,7 @@ package final class LoopThread: Sendable {
 
     /// Suspends until the loop is closed. Call ``stop()`` first.
     package func join() async {
-        await withCheckedContinuation { continuation in
-            end.notify { continuation.resume() }
-        }
+        await end.wait()
     }
 
     /// Blocks until the thread has ended. Call ``stop()`` first. The thread must not call this
@@ -81,9 +79,9 @@ package final class LoopThread: Sendable {
         let loop: Loop
         let name: String
         let niceness: Int32
-        let end: ThreadEnd
+        let end: OneTimeEvent
 
-        init(loop: Loop, name: String, niceness: Int32, end: ThreadEnd) {
+        init(loop: Loop, name: String, niceness: Int32, end: OneTimeEvent) {
             self.loop = loop
             self.name = name
             self.niceness = niceness
@@ -104,24 +102,28 @@ package final class LoopThread: Sendable {
     }
 }
 
-/// Calls the registered closures when a thread ends.
-private final class ThreadEnd: Sendable {
-    private let waiters = LockedValue<[@Sendable () -> Void]?>([])
+/// An event that happens once, such as the end of a thread.
+final class OneTimeEvent: Sendable {
+    /// The waiting tasks; `nil` after the event.
+    private let waiters = LockedValue<[CheckedContinuation<Void, Never>]?>([])
 
-    /// Calls `body` when the thread ends, or at once if it has already ended.
-    func notify(_ body: @escaping @Sendable () -> Void) {
-        let hasEnded = waiters.withLock { waiters in
-            waiters?.append(body)
-            return waiters == nil
+    /// Suspends until the event has happened.
+    func wait() async {
+        await withCheckedContinuation { continuation in
+            let hasHappened = waiters.withLock { waiters in
+                waiters?.append(continuation)
+                return waiters == nil
+            }
+            if hasHappened { continuation.resume() }
         }
-        if hasEnded { body() }
     }
 
+    /// Resumes all waiting tasks.
     func signal() {
-        let bodies = waiters.withLock { waiters in
+        let resumed = waiters.withLock { waiters in
             defer { waiters = nil }
             return waiters ?? []
         }
-        for body in bodies { body() }
+        for continuation in resumed { continuation.resume() }
     }
 }

@@ -79,7 +79,7 @@ import UVLoop
         await broker.stop()
     }
 
-    @Test func `returns the messages that no task has taken when the task is canceled`()
+    @Test func `returns the messages that no task has taken when the task is cancelled`()
         async throws
     {
         let broker = try await broker(with: ["a", "b", "c"])
@@ -94,13 +94,15 @@ import UVLoop
         }
         for await _ in taken { break }
         task.cancel()
-        await #expect(throws: CancellationError.self) { try await task.value }
+        await #expect(throws: NSQError.cancelled(mayHaveBeenAccepted: false)) {
+            try await task.value
+        }
         let other = try self.consumer(of: broker)
         for _ in 0..<2 {
             #expect(try await finishNext(other) != nil)
         }
         await other.stop()
-        // The canceled consumer takes messages again when a task requests some.
+        // The cancelled consumer takes messages again when a task requests some.
         try await publish(["d"], to: broker)
         #expect(try await finishNext(consumer)?.body == Array("d".utf8))
         await consumer.stop()
@@ -132,12 +134,14 @@ import UVLoop
         await broker.stop()
     }
 
-    @Test func `stops waiting for a connection when the task is canceled`() async throws {
+    @Test func `stops waiting for a connection when the task is cancelled`() async throws {
         let lookupd = try await FakeLookupd()
         let consumer = try Consumer(topic: "plays", channel: "counts", lookupds: [lookupd.address])
         let task = Task { try await consumer.connected() }
         task.cancel()
-        await #expect(throws: CancellationError.self) { try await task.value }
+        await #expect(throws: NSQError.cancelled(mayHaveBeenAccepted: false)) {
+            try await task.value
+        }
         await consumer.stop()
         await lookupd.stop()
     }
@@ -200,7 +204,7 @@ import UVLoop
         await broker.stop()
     }
 
-    @Test func `requeues a message whose canceled handler throws`() async throws {
+    @Test func `requeues a message whose cancelled handler throws`() async throws {
         let broker = try await broker(with: ["a"])
         let consumer = try consumer(of: broker)
         let (started, signal) = AsyncStream.makeStream(of: Void.self)
@@ -212,7 +216,9 @@ import UVLoop
         }
         for await _ in started { break }
         task.cancel()
-        await #expect(throws: CancellationError.self) { try await task.value }
+        await #expect(throws: NSQError.cancelled(mayHaveBeenAccepted: false)) {
+            try await task.value
+        }
         let other = try self.consumer(of: broker)
         #expect(try await finishNext(other)?.attempts == 2)
         await consumer.stop()

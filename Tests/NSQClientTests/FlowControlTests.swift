@@ -4,7 +4,8 @@ import Testing
 
 @Suite struct `The flow control of a consumer` {
     private var flow = FlowControl(
-        maxInFlight: 100, hasDemand: true, multiplier: .seconds(1), longest: .seconds(10))
+        maxInFlight: 100, hasDemand: true,
+        backoff: FailureBackoff(multiplier: .seconds(1), longest: .seconds(10)))
 
     @Test mutating func `allows max-in-flight only with demand, and not while paused`() {
         #expect(flow.limit == 100)
@@ -19,51 +20,53 @@ import Testing
 
     @Test mutating func `doubles the wait after each failed test message, up to the longest`() {
         for wait in [2, 4, 8, 8, 8] {
-            #expect(flow.record(isSuccess: false) == .seconds(wait))
+            #expect(flow.backoff.record(isSuccess: false) == .seconds(wait))
             #expect(flow.limit == 0)
-            flow.endWait()
+            flow.backoff.endWait()
             #expect(flow.limit == 1)
         }
     }
 
     @Test mutating func `halves the wait after each test message that succeeds`() {
         for _ in 0..<3 {
-            _ = flow.record(isSuccess: false)
-            flow.endWait()
+            _ = flow.backoff.record(isSuccess: false)
+            flow.backoff.endWait()
         }
         for wait in [4, 2] {
-            #expect(flow.record(isSuccess: true) == .seconds(wait))
+            #expect(flow.backoff.record(isSuccess: true) == .seconds(wait))
             #expect(flow.limit == 0)
-            flow.endWait()
+            flow.backoff.endWait()
             #expect(flow.limit == 1)
         }
-        #expect(flow.record(isSuccess: true) == nil)
+        #expect(flow.backoff.record(isSuccess: true) == nil)
         #expect(flow.limit == 100)
-        #expect(flow.record(isSuccess: false) == .seconds(2))
+        #expect(flow.backoff.record(isSuccess: false) == .seconds(2))
     }
 
     @Test mutating func `ignores messages that end during a wait`() {
-        _ = flow.record(isSuccess: false)
-        #expect(flow.record(isSuccess: false) == nil)
-        #expect(flow.record(isSuccess: true) == nil)
+        _ = flow.backoff.record(isSuccess: false)
+        #expect(flow.backoff.record(isSuccess: false) == nil)
+        #expect(flow.backoff.record(isSuccess: true) == nil)
         #expect(flow.limit == 0)
-        flow.endWait()
-        #expect(flow.record(isSuccess: false) == .seconds(4))
+        flow.backoff.endWait()
+        #expect(flow.backoff.record(isSuccess: false) == .seconds(4))
     }
 
     @Test func `waits for the longest duration if the multiplier exceeds it`() {
         var flow = FlowControl(
-            maxInFlight: 1, hasDemand: true, multiplier: .seconds(60), longest: .seconds(10))
-        #expect(flow.record(isSuccess: false) == .seconds(10))
-        flow.endWait()
-        #expect(flow.record(isSuccess: true) == nil)
-        #expect(flow.backoff == .none)
+            maxInFlight: 1, hasDemand: true,
+            backoff: FailureBackoff(multiplier: .seconds(60), longest: .seconds(10)))
+        #expect(flow.backoff.record(isSuccess: false) == .seconds(10))
+        flow.backoff.endWait()
+        #expect(flow.backoff.record(isSuccess: true) == nil)
+        #expect(flow.backoff.phase == .none)
     }
 
     @Test func `never waits with a longest wait of zero`() {
         var flow = FlowControl(
-            maxInFlight: 7, hasDemand: true, multiplier: .seconds(1), longest: .zero)
-        #expect(flow.record(isSuccess: false) == nil)
+            maxInFlight: 7, hasDemand: true,
+            backoff: FailureBackoff(multiplier: .seconds(1), longest: .zero))
+        #expect(flow.backoff.record(isSuccess: false) == nil)
         #expect(flow.limit == 7)
     }
 }

@@ -106,4 +106,33 @@ import Testing
         levels.apply(budget.setMaxInFlight(4), within: 4)
         #expect(levels.ready == [1: 2, 2: 2])
     }
+
+    @Test func `gives nothing to a capped connection, and its share to the others`() {
+        var budget = ReadyBudget(maxInFlight: 10)
+        var levels = Levels()
+        for connection in 1...3 {
+            levels.apply(budget.add(connection, maxReady: 100), within: 10)
+        }
+        levels.apply(budget.setCap(2, to: 0), within: 10)
+        #expect(levels.ready == [1: 5, 2: 0, 3: 5])
+        levels.apply(budget.setCap(2, to: 1), within: 10)
+        #expect(levels.ready == [1: 5, 2: 1, 3: 4])
+        levels.apply(budget.setCap(2, to: nil), within: 10)
+        #expect(levels.ready == [1: 4, 2: 3, 3: 3])
+    }
+
+    @Test func `rotates among the connections that are not capped`() {
+        var budget = ReadyBudget(maxInFlight: 1)
+        var levels = Levels()
+        for connection in 1...3 {
+            levels.apply(budget.add(connection, maxReady: 100), within: 1)
+        }
+        levels.apply(budget.setCap(2, to: 0), within: 1)
+        var served: Set<Int> = []
+        for _ in 0..<4 {
+            levels.apply(budget.rotate(), within: 1)
+            served.formUnion(levels.ready.filter { $0.value > 0 }.keys)
+        }
+        #expect(served == [1, 3])
+    }
 }

@@ -1,7 +1,7 @@
 /// The received messages of a consumer, in batches.
 ///
 /// An iterator requests messages from its first `next()` until it is released or its task is
-/// canceled.
+/// cancelled.
 public struct Batches: AsyncSequence, Sendable {
     /// A batch.
     public typealias Element = MessageBatch
@@ -15,7 +15,7 @@ public struct Batches: AsyncSequence, Sendable {
     public struct Iterator: AsyncIteratorProtocol {
         fileprivate let demand: Demand
 
-        /// Returns the next batch; `nil` when the consumer has stopped or the task is canceled.
+        /// Returns the next batch; `nil` when the consumer has stopped or the task is cancelled.
         public mutating func next() async -> MessageBatch? {
             try? await demand.queue.nextBatch()
         }

@@ -5,13 +5,13 @@ extension Consumer {
     /// Requests the next message, in the order of their arrival.
     ///
     /// - Returns: the message; `nil` after ``stop()``.
-    /// - Throws: `CancellationError` if the task is canceled.
-    public func next() async throws -> Delivery? {
+    /// - Throws: ``NSQError/Code/cancelled`` if the task is cancelled, and nothing else.
+    public func next() async throws(NSQError) -> Delivery? {
         guard let message = try await queue.next() else { return nil }
         return Delivery(message, self)
     }
 
-    /// Processes messages with a handler, until the consumer is stopped or the task is canceled.
+    /// Processes messages with a handler, until the consumer is stopped or the task is cancelled.
     ///
     /// - A message is finished when its handler returns.
     /// - When the handler throws, the message is delivered again after the delay of `retry`, or after
@@ -19,10 +19,11 @@ extension Consumer {
     ///   ``GiveUp``, the message is given up: `onGivenUp` runs, and then the message is finished.
     /// - While a handler runs, the consumer restarts the message's timeout, up to nsqd's
     ///   `--max-msg-timeout`.
-    /// - Failures slow the consumer down, see ``Options/backoffMultiplier``. A ``Requeue`` is no failure.
+    /// - Failures slow the consumer down, see ``Options/backoffMultiplier`` and
+    ///   ``Options/backoffScope``. A ``Requeue`` is no failure.
     ///
-    /// When the task is canceled, running handlers are canceled, messages whose handlers then throw
-    /// are requeued without a delay, and the method throws `CancellationError`.
+    /// When the task is cancelled, running handlers are cancelled, and messages whose handlers then
+    /// throw are requeued without a delay.
     ///
     /// - Parameters:
     ///   - concurrency: the maximum number of handlers that run at the same time, 1 by default.
@@ -30,25 +31,26 @@ extension Consumer {
     ///   - onGivenUp: receives a message that is given up, and the reason. If it throws, the message is
     ///     delivered again. By default, the message and the reason are logged as an error.
     ///   - handle: processes a message.
+    /// - Throws: ``NSQError/Code/cancelled`` if the task is cancelled, and nothing else.
     public func run(
         concurrency: Int = 1, retry: RetryPolicy = RetryPolicy(),
         onGivenUp: (@Sendable (Message, any Error) async throws -> Void)? = nil,
         _ handle: @escaping @Sendable (Message) async throws -> Void
-    ) async throws {
+    ) async throws(NSQError) {
         engine.submit { $0?.keepsMessagesAlive = true }
         let handler = MessageHandler(
             consumer: self, retry: retry, handle: handle, giveUp: onGivenUp ?? logGivenUp)
-        try await withThrowingTaskGroup { group in
+        await withDiscardingTaskGroup { group in
             for _ in 0..<max(1, concurrency) {
                 group.addTask {
-                    while let message = try await self.queue.next() {
+                    // A task whose group is cancelled ends.
+                    while let message = try? await self.queue.next() {
                         await handler.process(message)
                     }
                 }
             }
-            try await group.waitForAll()
         }
-        try Task.checkCancellation()
+        if Task.isCancelled { throw .cancelled(mayHaveBeenAccepted: false) }
     }
 
     private func logGivenUp(_ message: Message, _ error: any Error) {
@@ -73,16 +75,16 @@ private struct MessageHandler: Sendable {
         do {
             try await handle(message)
             consumer.finish(message)
-            record(isSuccess: true)
+            record(message, isSuccess: true)
         } catch let requeue as Requeue {
             consumer.requeue(message, after: requeue.delay)
         } catch  where Task.isCancelled {
             consumer.requeue(message)
         } catch let error as GiveUp {
-            record(isSuccess: false)
+            record(message, isSuccess: false)
             await abandon(message, error)
         } catch {
-            record(isSuccess: false)
+            record(message, isSuccess: false)
             guard !retry.isExhausted(after: message.attempts) else {
                 return await abandon(message, error)
             }
@@ -104,8 +106,9 @@ private struct MessageHandler: Sendable {
         }
     }
 
-    private func record(isSuccess: Bool) {
-        consumer.engine.submit { $0?.recordOutcome(isSuccess: isSuccess) }
+    private func record(_ message: Message, isSuccess: Bool) {
+        let connection = message.place.connection
+        consumer.engine.submit { $0?.recordOutcome(isSuccess: isSuccess, connection: connection) }
     }
 }
 

@@ -7,21 +7,24 @@ import UVLoop
 /// nsqd has requeued messages, because they timed out or their connection ended, they leave the queue:
 /// nsqd delivers them again.
 final class MessageQueue: Sendable {
-    private enum Waiter {
-        case message(CheckedContinuation<Message?, any Error>)
-        case batch(CheckedContinuation<MessageBatch?, any Error>)
+    private typealias Request<Element> = CheckedContinuation<Result<Element?, NSQError>, Never>
 
-        func resume(throwing error: any Error) {
+    private enum Waiter {
+        case message(Request<Message>)
+        case batch(Request<MessageBatch>)
+
+        func cancel() {
+            let error = NSQError.cancelled(mayHaveBeenAccepted: false)
             switch self {
-            case .message(let continuation): continuation.resume(throwing: error)
-            case .batch(let continuation): continuation.resume(throwing: error)
+            case .message(let request): request.resume(returning: .failure(error))
+            case .batch(let request): request.resume(returning: .failure(error))
             }
         }
 
         func finish() {
             switch self {
-            case .message(let continuation): continuation.resume(returning: nil)
-            case .batch(let continuation): continuation.resume(returning: nil)
+            case .message(let request): request.resume(returning: .success(nil))
+            case .batch(let request): request.resume(returning: .success(nil))
             }
         }
     }
@@ -79,7 +82,7 @@ final class MessageQueue: Sendable {
     }
 
     /// Becomes `true` when a task requests a message, and `false` when the last requesting task is
-    /// canceled. It stays `true` between two requests.
+    /// cancelled. It stays `true` between two requests.
     var hasDemand: Bool { state.withLock { $0.hasDemand } }
 
     /// Adds messages.
@@ -116,24 +119,24 @@ final class MessageQueue: Sendable {
 
     private static func serve(_ waiter: Waiter, _ state: inout State) -> (() -> Void)? {
         switch waiter {
-        case .message(let continuation):
-            state.popMessage().map { message in { continuation.resume(returning: message) } }
-        case .batch(let continuation):
-            state.popBatch().map { batch in { continuation.resume(returning: batch) } }
+        case .message(let request):
+            state.popMessage().map { message in { request.resume(returning: .success(message)) } }
+        case .batch(let request):
+            state.popBatch().map { batch in { request.resume(returning: .success(batch)) } }
         }
     }
 
     /// Returns the next message; `nil` after ``finish()``.
     ///
-    /// - Throws: `CancellationError` if the task is canceled.
-    func next() async throws -> Message? {
+    /// - Throws: ``NSQError/Code/cancelled`` if the task is cancelled.
+    func next() async throws(NSQError) -> Message? {
         try await request({ $0.popMessage() }, Waiter.message)
     }
 
     /// Returns the next batch of which no message was taken; `nil` after ``finish()``.
     ///
-    /// - Throws: `CancellationError` if the task is canceled.
-    func nextBatch() async throws -> MessageBatch? {
+    /// - Throws: ``NSQError/Code/cancelled`` if the task is cancelled.
+    func nextBatch() async throws(NSQError) -> MessageBatch? {
         try await request({ $0.popBatch() }, Waiter.batch)
     }
 
@@ -163,18 +166,18 @@ final class MessageQueue: Sendable {
 
     private func request<Element: Sendable>(
         _ pop: @escaping @Sendable (inout State) -> Element?,
-        _ waiter: @escaping @Sendable (CheckedContinuation<Element?, any Error>) -> Waiter
-    ) async throws -> Element? {
+        _ waiter: @escaping @Sendable (Request<Element>) -> Waiter
+    ) async throws(NSQError) -> Element? {
         guard !Task.isCancelled else {
             endDemand()
-            throw CancellationError()
+            throw .cancelled(mayHaveBeenAccepted: false)
         }
         let number = state.withLock { state in
             state.lastNumber += 1
             return state.lastNumber
         }
-        return try await withTaskCancellationHandler {
-            try await withCheckedThrowingContinuation { continuation in
+        let result: Result<Element?, NSQError> = await withTaskCancellationHandler {
+            await withCheckedContinuation { continuation in
                 enqueue(continuation, number, pop, waiter)
                 // The handler below may have run before the waiter was stored.
                 if Task.isCancelled { cancel(number) }
@@ -182,12 +185,13 @@ final class MessageQueue: Sendable {
         } onCancel: {
             cancel(number)
         }
+        return try result.get()
     }
 
     private func enqueue<Element: Sendable>(
-        _ continuation: CheckedContinuation<Element?, any Error>, _ number: Int,
+        _ request: Request<Element>, _ number: Int,
         _ pop: @Sendable (inout State) -> Element?,
-        _ waiter: @Sendable (CheckedContinuation<Element?, any Error>) -> Waiter
+        _ waiter: @Sendable (Request<Element>) -> Waiter
     ) {
         var isFirst = false
         let (element, isWaiting): (Element?, Bool) = state.withLock { state in
@@ -196,10 +200,10 @@ final class MessageQueue: Sendable {
             state.hasDemand = true
             // Earlier requests are served first.
             if state.waiters.isEmpty, let element = pop(&state) { return (element, false) }
-            state.waiters.append((number, waiter(continuation)))
+            state.waiters.append((number, waiter(request)))
             return (nil, true)
         }
-        if !isWaiting { continuation.resume(returning: element) }
+        if !isWaiting { request.resume(returning: .success(element)) }
         if isFirst { onDemandChange([]) }
     }
 
@@ -211,7 +215,7 @@ final class MessageQueue: Sendable {
             return state.waiters.remove(at: index).waiter
         }
         guard let waiter else { return }
-        waiter.resume(throwing: CancellationError())
+        waiter.cancel()
         endDemand()
     }
 }
