@@ -24,12 +24,12 @@ public final class TestBroker: Sendable {
 
     private struct State {
         var broker: EmbeddedBroker
-        var consumers: [Consumer] = []
-        var producers: [Producer] = []
+        var isRunning = true
     }
 
     private let configuration: EmbeddedBroker.Configuration
     private let state: LockedValue<State>
+    private let clients = ClientList()
 
     /// The longest step in which time passes.
     private static let step = Duration.seconds(1)
@@ -60,7 +60,7 @@ public final class TestBroker: Sendable {
         let consumer = try Consumer(
             topic: topic, channel: channel, nsqds: [tcpAddress], options: options,
             logger: Logger(quiet: "nsq.consumer"), clock: clock.loopClock)
-        state.withLock { $0.consumers.append(consumer) }
+        clients.add(consumer)
         return consumer
     }
 
@@ -71,7 +71,7 @@ public final class TestBroker: Sendable {
         let producer = try Producer(
             nsqds: [tcpAddress], options: options, logger: Logger(quiet: "nsq.producer"),
             clock: clock.loopClock)
-        state.withLock { $0.producers.append(producer) }
+        clients.add(producer)
         return producer
     }
 
@@ -95,18 +95,14 @@ public final class TestBroker: Sendable {
     }
 
     private func advanceOnce(by step: Duration) async {
-        let (broker, consumers, producers) = state.withLock {
-            ($0.broker, $0.consumers, $0.producers)
-        }
+        let broker = embedded
         await broker.advance(by: step)
         // A loop may run the first call before it reads its sockets. It runs the second call after.
         for _ in 0..<2 {
-            for consumer in consumers { await consumer.advance(by: .zero) }
-            for producer in producers { await producer.advance(by: .zero) }
+            await clients.advance(by: .zero)
             await broker.advance(by: .zero)
         }
-        for consumer in consumers { await consumer.advance(by: step) }
-        for producer in producers { await producer.advance(by: step) }
+        await clients.advance(by: step)
     }
 
     // MARK: Observation
@@ -128,7 +124,7 @@ public final class TestBroker: Sendable {
     ///   - description: what the test waits for, for the error.
     ///   - timeout: the maximum wait in real time, 60 s by default.
     ///   - condition: returns `true` when the wait is over.
-    /// - Throws: ``TimedOut`` after the timeout; `CancellationError` if the task is canceled.
+    /// - Throws: ``TimedOut`` after the timeout; `CancellationError` if the task is cancelled.
     public func wait(
         until description: String, timeout: Duration = .seconds(60),
         _ condition: (EmbeddedBroker.Statistics) -> Bool
@@ -146,7 +142,7 @@ public final class TestBroker: Sendable {
 
     /// Waits until a channel has no message left: none that waits, none in flight, and none deferred.
     ///
-    /// - Throws: ``TimedOut`` after the timeout; `CancellationError` if the task is canceled.
+    /// - Throws: ``TimedOut`` after the timeout; `CancellationError` if the task is cancelled.
     public func waitUntilDrained(
         _ channel: String, of topic: String, timeout: Duration = .seconds(60)
     ) async throws {
@@ -167,8 +163,8 @@ public final class TestBroker: Sendable {
         ///
         /// - Parameter count: how many messages to wait for.
         /// - Returns: their bodies in the order of their arrival; fewer if the broker has stopped.
-        /// - Throws: `CancellationError` if the task is canceled.
-        public func next(_ count: Int = 1) async throws -> [[UInt8]] {
+        /// - Throws: `NSQError` with the code `cancelled` if the task is cancelled.
+        public func next(_ count: Int = 1) async throws(NSQError) -> [[UInt8]] {
             var bodies: [[UInt8]] = []
             while bodies.count < count, let delivery = try await consumer.next() {
                 bodies.append(delivery.body)
@@ -197,20 +193,38 @@ public final class TestBroker: Sendable {
     /// only if the configuration has a data path.
     ///
     /// - Throws: the error of the start.
-    public func restart() async throws {
-        await stop(embedded)
-        let broker = try await EmbeddedBroker.start(configuration, clock: clock.loopClock)
-        state.withLock { $0.broker = broker }
+    public func restart() async throws(EmbeddedBroker.StartError) {
+        await stop()
+        try await start()
     }
 
-    func stop() async {
-        let (broker, consumers, producers) = state.withLock {
-            ($0.broker, $0.consumers, $0.producers)
+    /// Stops the broker until ``start()``. Its clients try to reconnect meanwhile.
+    public func stop() async {
+        await stop(embedded)
+        state.withLock { $0.isRunning = false }
+    }
+
+    /// Starts the broker at the same address after ``stop()``. Topics, channels and messages survive
+    /// only if the configuration has a data path. There is no effect on a running broker.
+    ///
+    /// - Throws: the error of the start.
+    public func start() async throws(EmbeddedBroker.StartError) {
+        guard !isRunning else { return }
+        let broker = try await EmbeddedBroker.start(configuration, clock: clock.loopClock)
+        state.withLock {
+            $0.broker = broker
+            $0.isRunning = true
         }
+    }
+
+    /// `true` unless the broker was stopped.
+    public var isRunning: Bool { state.withLock { $0.isRunning } }
+
+    /// Ends the broker and its clients, at the end of the test.
+    func tearDown() async {
         // A client waits for its broker, whose time may stand still.
-        await stop(broker)
-        for consumer in consumers { await consumer.abandon() }
-        for producer in producers { await producer.abandon() }
+        await stop()
+        await clients.abandon()
     }
 
     /// Stops a broker. A manual clock follows the system's meanwhile, because the broker waits for

@@ -24,15 +24,22 @@ public func withBroker<Result>(
     _ configuration: EmbeddedBroker.Configuration? = nil, clock: TestBroker.Clock = .system,
     _ body: (TestBroker) async throws -> Result
 ) async throws -> Result {
-    var quiet = EmbeddedBroker.Configuration()
-    quiet.logger = Logger(quiet: "nsqd")
-    let broker = try await TestBroker(configuration ?? quiet, clock: clock)
+    let broker = try await TestBroker(configuration ?? .quiet, clock: clock)
     do {
         let result = try await body(broker)
-        await broker.stop()
+        await broker.tearDown()
         return result
     } catch {
-        await broker.stop()
+        await broker.tearDown()
         throw error
+    }
+}
+
+extension EmbeddedBroker.Configuration {
+    /// The default configuration, with a logger that logs errors only.
+    static var quiet: Self {
+        var configuration = Self()
+        configuration.logger = Logger(quiet: "nsqd")
+        return configuration
     }
 }
