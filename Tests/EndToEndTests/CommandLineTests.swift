@@ -30,6 +30,10 @@ import Testing
             ["serve", "--tcp-address=127.0.0.1:0", "--auth-http-address=127.0.0.1:1"],
             "--nsqd-auth-secret"
         ),
+        (
+            ["serve", "--tcp-address=127.0.0.1:0", "--nsqd-tls-cert=x.pem"],
+            "--nsqd-tls-cert has no use without --tls-required"
+        ),
         (["nsqd", "--tcp-address=127.0.0.1:0", "--max-msg-size=0"], "--max-msg-size"),
         (["nsqd", "--tcp-address=127.0.0.1:0", "--max-deflate-level=10"], "--max-deflate-level"),
         (["nsqd", "--tcp-address=127.0.0.1:0", "--snappy=perhaps"], "-snappy"),

@@ -24,7 +24,14 @@ extension BrokerConfiguration {
         var client = ClientOptions(ofCommand: "serve")
         client.authSecret = authSecret
         let tls = try options.validated().tls
-        guard tls.requirement != .nowhere else { return client }
+        guard tls.requirement != .nowhere else {
+            guard certificate == nil else {
+                throw UsageError(
+                    "--nsqd-tls-cert has no use without --tls-required, because the processor then "
+                        + "connects without TLS (remove it, or pass --tls-required)")
+            }
+            return client
+        }
         let own = tls.requiresClientCertificate ? (tls.certificateFile, tls.keyFile) : nil
         let presented = certificate ?? own
         do throws(NSQError) {
