@@ -12,17 +12,27 @@ RELEASE := swift build $(STATIC) --product tally
 WIDTH := --experimental-maximum-parallelization-width
 AT_MOST_8 = $(shell swift test --help-hidden | grep -q -e $(WIDTH) && echo $(WIDTH) 8)
 
-.PHONY: help demo test simulate build bench check fuzz sanitize flags kills format
+# `make -C FOLDER` prints the name of the folder on standard output, where only the output of a program
+# belongs. It does not print it around recipes that synchronize their output and are recursive (+).
+FLAGS := $(firstword -$(MAKEFLAGS))
+ifneq ($(findstring w,$(FLAGS)),)
+ifeq ($(findstring n,$(FLAGS)),)
+MAKEFLAGS += --output-sync=target --jobs=2
+DIRECT := +
+endif
+endif
+
+.PHONY: help demo test simulate build bench check fuzz sanitize flags kills format install uninstall
 
 help: ## print this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
 demo: build ## run the whole system with 100,000 plays, and check every rule
 	@# Unwritten build output would delay the demo's commits.
-	@sync
-	@$(BINARY) demo $(ARGS)
+	$(DIRECT)@sync
+	$(DIRECT)@$(BINARY) demo $(ARGS)
 
-test: install ## build and run all tests; needs no service
+test: packages ## build and run all tests; needs no service
 	@# The simulation is reproducible only with deterministic hashing.
 	SWIFT_DETERMINISTIC_HASHING=1 swift test --parallel $(AT_MOST_8) $(ARGS)
 
@@ -30,24 +40,24 @@ simulate: build-simulation ## simulate faults and crashes: make simulate SEEDS=1
 	@SWIFT_DETERMINISTIC_HASHING=1 .build/release/simulate $(SEEDS)
 
 .PHONY: build-simulation
-build-simulation: install
+build-simulation: packages
 	swift build $(STATIC) --product simulate
 
-build: install ## build the release binary, .build/release/tally
+build: packages ## build the release binary, .build/release/tally
 	@# Standard output is only for the program that is run.
-	@echo "$(RELEASE)" >&2
-	@$(RELEASE) >&2
+	$(DIRECT)@echo "$(RELEASE)" >&2
+	$(DIRECT)@$(RELEASE) >&2
 
 bench: build ## measure the broker: make bench ARGS="--against=127.0.0.1:5150"
-	@$(BINARY) bench $(ARGS)
+	$(DIRECT)@$(BINARY) bench $(ARGS)
 
 check: ## run all checks of continuous integration
 	@.ci/run
 
-fuzz: install ## fuzz the parsers: make fuzz SECONDS=60
+fuzz: packages ## fuzz the parsers: make fuzz SECONDS=60
 	@.ci/fuzz $(or $(SECONDS),60)
 
-sanitize: install ## run the tests of all modules with the address and the thread sanitizer
+sanitize: packages ## run the tests of all modules with the address and the thread sanitizer
 	.ci/sanitize address test NSQWireTests BrokerCoreTests UVLoopTests HTTPTests TransportTests \
 		NSQBrokerTests NSQClientTests PlayCountsTests
 	.ci/sanitize thread test UVLoopTests NSQClientTests NSQTestingTests NSQBrokerTests PlayCountsTests
@@ -62,6 +72,29 @@ kills: ## kill the processor KILLS=200 times in each kill test, also with a stor
 format: ## format the sources
 	swift format -i -r Sources Tests Package.swift
 
-.PHONY: install
-install:
-	@.ci/install
+# The folder of the installation. A package is built with DESTDIR in front of it.
+PREFIX ?= /usr/local
+DESTDIR ?=
+SHARE := $(DESTDIR)$(PREFIX)/share
+BASH_COMPLETION := $(SHARE)/bash-completion/completions/tally
+ZSH_COMPLETION := $(SHARE)/zsh/site-functions/_tally
+FISH_COMPLETION := $(SHARE)/fish/vendor_completions.d/tally.fish
+MANUAL := $(SHARE)/man/man1/tally.1
+INSTALLED := $(DESTDIR)$(PREFIX)/bin/tally
+# A binary that the command line names exists already.
+install: $(if $(filter command,$(firstword $(origin BINARY))),,build) ## install: make install PREFIX=/usr/local DESTDIR=
+	@install -D -s -m 755 $(BINARY) $(INSTALLED)
+	@install -d $(dir $(BASH_COMPLETION) $(ZSH_COMPLETION) $(FISH_COMPLETION) $(MANUAL))
+	@$(INSTALLED) --generate-completion-script=bash >$(BASH_COMPLETION)
+	@$(INSTALLED) --generate-completion-script=zsh >$(ZSH_COMPLETION)
+	@$(INSTALLED) --generate-completion-script=fish >$(FISH_COMPLETION)
+	@$(INSTALLED) manual >$(MANUAL)
+	@chmod 644 $(BASH_COMPLETION) $(ZSH_COMPLETION) $(FISH_COMPLETION) $(MANUAL)
+	@echo "installed $(INSTALLED) ($$(du -m $(INSTALLED) | cut -f1) MB), completions and manual"
+
+uninstall: ## remove what make install has installed with the same PREFIX and DESTDIR
+	rm -f $(INSTALLED) $(BASH_COMPLETION) $(ZSH_COMPLETION) $(FISH_COMPLETION) $(MANUAL)
+
+.PHONY: packages
+packages:
+	$(DIRECT)@.ci/packages

@@ -25,6 +25,7 @@ struct Tally: AsyncParsableCommand {
         subcommands: [
             DemoCommand.self, ServeCommand.self, NSQDCommand.self, ProduceCommand.self,
             ProcessCommand.self, CountsCommand.self, DoctorCommand.self, BenchCommand.self,
+            ManualCommand.self,
         ])
 
     private static let nsqdVersion = BrokerOptions().version
@@ -82,7 +83,12 @@ extension Tally {
     /// - Returns: the exit status.
     private static func runAndReturnStatus() async -> Int32 {
         do {
-            var command = try parsed(Array(CommandLine.arguments.dropFirst()))
+            let words = Array(CommandLine.arguments.dropFirst())
+            if let shell = CompletionScript.shell(in: words) {
+                print(CompletionScript.text(for: shell))
+                return 0
+            }
+            var command = try parsed(words)
             if var command = command as? any AsyncParsableCommand {
                 try await command.run()
             } else {

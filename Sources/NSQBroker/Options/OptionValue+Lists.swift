@@ -16,6 +16,7 @@ protocol OptionElement: Sendable, JSONWritable {
 /// List options. Each occurrence of a list's flag appends to the list. A configuration file
 /// replaces the list with an array, or with a text that has commas between the elements.
 extension Array: OptionValue where Element: OptionElement {
+    static var isList: Bool { true }
     static var noun: String { Element.listNoun }
 
     mutating func parse(_ text: String) throws(BadValue) {

@@ -8,6 +8,8 @@ protocol OptionValue: Sendable {
     static var typeName: String { get }
     /// `true` if the flag needs no value.
     static var isBoolean: Bool { get }
+    /// `true` if the flag can be given several times.
+    static var isList: Bool { get }
     /// The text for an expected value in error messages, for example "a number".
     static var noun: String { get }
 
@@ -32,6 +34,7 @@ enum ConfigResponse {
 
 extension OptionValue {
     static var isBoolean: Bool { false }
+    static var isList: Bool { false }
     static var typeName: String { "value" }
 
     /// Replaces the value with a value of a configuration file.

@@ -15,6 +15,8 @@ package struct ServerOption: Sendable {
     /// `true` if the flag can be given without a value. A value must then be written as
     /// `--flag=value`.
     package let isBoolean: Bool
+    /// `true` if the flag can be given several times.
+    package let isRepeating: Bool
     /// The name of the value's type in the help.
     package let typeName: String
 
@@ -45,6 +47,7 @@ package struct ServerOption: Sendable {
         self.usage = usage
         self.isOwn = isOwn
         isBoolean = Value.isBoolean
+        isRepeating = Value.isList
         typeName = Value.typeName
         parseText = { options, text throws(BadValue) in try options[keyPath: path].parse(text) }
         setValue = { options, value throws(BadValue) in try options[keyPath: path].set(value) }

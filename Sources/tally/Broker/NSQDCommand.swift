@@ -16,16 +16,18 @@ struct NSQDCommand: ParsableCommand {
 
     private static let flags = FlagSet(name: "nsqd")
 
-    private static let examples = """
+    /// The examples of the help and the manual: one session of a POSIX shell.
+    static let exampleLines = [
+        "tally nsqd --tcp-address=127.0.0.1:4150 --data-path=messages & sleep 1",
+        "curl -d hello 'http://127.0.0.1:4151/pub?topic=plays'",
+        "curl 'http://127.0.0.1:4151/stats?topic=plays'",
+        "kill $!; wait",
+        "tally nsqd --tcp-address=127.0.0.1:4150 --memory-only & sleep 1",
+        "kill $!",
+    ]
 
-        EXAMPLES
-          tally nsqd --tcp-address=127.0.0.1:4150 --data-path=messages & sleep 1
-          curl -d hello 'http://127.0.0.1:4151/pub?topic=plays'
-          curl 'http://127.0.0.1:4151/stats?topic=plays'
-          kill $!; wait
-          tally nsqd --tcp-address=127.0.0.1:4150 --memory-only & sleep 1
-          kill $!
-        """
+    private static let examples =
+        "\nEXAMPLES\n" + exampleLines.map { "  \($0)" }.joined(separator: "\n")
 
     /// Runs the broker until a signal arrives.
     ///

@@ -1,0 +1,69 @@
+import ArgumentParser
+import Foundation
+import NSQBroker
+import Testing
+
+@testable import tally
+
+@Suite struct `The manual page` {
+    private let lines = ManualPage(date: Date(timeIntervalSince1970: 0)).text
+        .split(separator: "\n", omittingEmptySubsequences: false).map(String.init)
+
+    @Test func `has the flags of nsqd, and those of each command with their texts`() {
+        let labels = lines.filter { $0.hasPrefix(".It") }.joined(separator: " ")
+        let flags = Set(labels.split(separator: " ").filter { $0.hasPrefix("-") })
+        let commands = Tally.configuration.subcommands.filter { $0.configuration.shouldDisplay }
+        let expected =
+            ServerOption.all.map(\.flag)
+            + commands.flatMap { CommandOption.all(of: $0).compactMap(\.name) }
+        let missing = expected.filter { !flags.contains("-\($0)") }
+        #expect(missing == [])
+        let sections = commands.map { ".Ss tally \($0.configuration.commandName ?? "")" }
+        #expect(lines.filter { $0.hasPrefix(".Ss") } == sections)
+        let others = [
+            ".It Fl h , Fl -help", ".It Fl -page-host Ar \\&page-host", ".It Ar \\&data-path",
+            ".It Fl -max-msg-size Ns = Ns Ar \\&int",
+        ]
+        #expect(others.filter { !lines.contains($0) } == [])
+        let place = lines.firstIndex(of: ".It Fl -freshness Ar \\&freshness")
+        #expect(place.map { lines[$0 + 1] } == "Every other play is published within this time.")
+    }
+
+    @Test func `has valid lines`() {
+        #expect(lines.first == ".Dd January 1, 1970")
+        let macros: Set = [
+            ".Dd", ".Dt", ".Os", ".Sh", ".Ss", ".Nm", ".Nd", ".Ar", ".Op", ".Pp", ".Bl", ".El",
+            ".It",
+            ".Bd", ".Ed",
+        ]
+        let invalid = lines.filter { line in
+            if line.hasPrefix(".") { return !macros.contains(String(line.prefix { $0 != " " })) }
+            return line.isEmpty || line.hasPrefix("'") || line.contains("\u{a0}")
+        }
+        #expect(invalid == [])
+        let count = { (mark: String) in lines.count { $0.hasPrefix(mark) } }
+        #expect(count(".Bl") == count(".El") && count(".Bd") == count(".Ed"))
+    }
+}
+
+@Suite struct `The completion scripts` {
+    @Test(arguments: [CompletionShell.bash, .zsh, .fish])
+    func `have the flags of nsqd`(shell: CompletionShell) {
+        let script = CompletionScript.text(for: shell)
+        let missing = ServerOption.all.map(\.flag).filter { flag in
+            let mark = shell == .fish ? "-l \(flag) -o \(flag) " : "--\(flag)"
+            // For nsqd, serve and bench. The latter two have some options of the same names.
+            return script.components(separatedBy: mark).count < 3
+        }
+        #expect(missing == [])
+    }
+
+    @Test(arguments: [
+        (["--generate-completion-script", "fish"], CompletionShell.fish),
+        (["--generate-completion-script=zsh"], .zsh), (["--generate-completion-script=x"], nil),
+        (["demo"], nil), (["--generate-completion-scripts=zsh"], nil), ([], nil),
+    ])
+    func `are requested by ArgumentParser's option`(words: [String], shell: CompletionShell?) {
+        #expect(CompletionScript.shell(in: words) == shell)
+    }
+}
