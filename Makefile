@@ -34,7 +34,7 @@ demo: build ## run the whole system with 100,000 plays, and check every rule
 
 test: packages ## build and run all tests; needs no service
 	@# The simulation is reproducible only with deterministic hashing.
-	SWIFT_DETERMINISTIC_HASHING=1 swift test --parallel $(AT_MOST_8) $(ARGS)
+	$(DIRECT)SWIFT_DETERMINISTIC_HASHING=1 swift test --parallel $(AT_MOST_8) $(ARGS)
 
 simulate: build-simulation ## simulate faults and crashes: make simulate SEEDS=1-100000, or SEEDS=7
 	@SWIFT_DETERMINISTIC_HASHING=1 .build/release/simulate $(SEEDS)
