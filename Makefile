@@ -22,7 +22,8 @@ DIRECT := +
 endif
 endif
 
-.PHONY: help demo test simulate build bench check fuzz sanitize flags kills format install uninstall
+.PHONY: help demo test simulate build bench check fuzz sanitize flags kills faults examples format \
+	install uninstall
 
 help: ## print this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -68,6 +69,13 @@ flags: build ## start every command with every flag at extreme values
 KILLS ?= 200
 kills: ## kill the processor KILLS=200 times in each kill test, also with a store that does not work
 	TALLY_KILLS=$(KILLS) swift test --filter 'A killed processor'
+
+RUNS ?= 1000
+faults: install ## run a consumer in a faulty network RUNS=1000 times
+	TALLY_FAULT_RUNS=$(RUNS) swift test --filter 'A consumer in a faulty network'
+
+examples: install ## build and test the example packages as their users would
+	@.ci/example
 
 format: ## format the sources
 	swift format -i -r Sources Tests Package.swift

@@ -28,6 +28,18 @@ let histogram = Target.Dependency.product(name: "Histogram", package: "hdrhistog
 let toml = Target.Dependency.product(name: "TOMLKit", package: "TOMLKit")
 let arguments = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
 
+// Dependencies of the traits. SwiftPM neither resolves nor builds those of a trait that is off.
+func product(_ name: String, of package: String, when trait: String) -> Target.Dependency {
+    .product(name: name, package: package, condition: .when(traits: [trait]))
+}
+let lifecycle = product(
+    "ServiceLifecycle", of: "swift-service-lifecycle", when: "ServiceLifecycleSupport")
+let metrics = product("Metrics", of: "swift-metrics", when: "MetricsSupport")
+let tracing = product(
+    "Tracing", of: "swift-distributed-tracing", when: "DistributedTracingSupport")
+let configuration = product(
+    "Configuration", of: "swift-configuration", when: "ConfigurationSupport")
+
 let package = Package(
     name: "tally",
     products: [
@@ -36,10 +48,29 @@ let package = Package(
         .library(name: "NSQBroker", targets: ["NSQBroker"]),
         .library(name: "NSQTesting", targets: ["NSQTesting"]),
     ],
+    // All traits are off by default, so that a user of NSQClient depends on swift-log alone among
+    // the packages for servers. `.ci/example` builds with all traits and with none.
+    traits: [
+        .trait(
+            name: "ServiceLifecycleSupport",
+            description: "Producer, ConsumerService and EmbeddedBroker are services."),
+        .trait(
+            name: "MetricsSupport", description: "Producers and consumers report to swift-metrics."),
+        .trait(
+            name: "DistributedTracingSupport",
+            description: "Publishes and handlers are spans of swift-distributed-tracing."),
+        .trait(
+            name: "ConfigurationSupport",
+            description: "The clients' options are read with swift-configuration."),
+    ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
         .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
+        .package(url: "https://github.com/apple/swift-configuration", from: "1.4.0", traits: []),
+        .package(url: "https://github.com/apple/swift-distributed-tracing", from: "1.7.3"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-metrics", from: "2.13.0"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
         .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
         .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", from: "0.2.0"),
         .package(url: "https://github.com/LebJe/TOMLKit", from: "0.6.0"),
@@ -71,7 +102,7 @@ let package = Package(
             "NSQClient",
             [
                 "NSQWire", "TallyBasics", "TallyJSON", "UVLoop", "Transport", "HTTP", deque,
-                logging,
+                logging, lifecycle, metrics, tracing, configuration,
             ]),
         module(
             "NSQBroker",
@@ -79,7 +110,7 @@ let package = Package(
                 "NSQWire", "TallyBasics", "TallyJSON", "BrokerCore", "UVLoop", "Transport", "HTTP",
                 "CMemory",
                 deque,
-                logging,
+                logging, lifecycle,
             ]),
 
         // Layer 4: brokers and clients for tests, and the counting of plays.
@@ -135,8 +166,8 @@ let package = Package(
         tests(
             of: "NSQClientTests",
             [
-                "NSQClient", "NSQBroker", "NSQWire", "TallyBasics", "Transport", "HTTP", "UVLoop",
-                logging,
+                "NSQClient", "NSQBroker", "BrokerCore", "NSQWire", "TallyBasics", "Transport",
+                "HTTP", "UVLoop", logging,
             ]),
         tests(of: "NSQTestingTests", ["NSQTesting", "NSQBroker", "NSQClient", logging]),
         tests(

@@ -94,6 +94,7 @@ public final class Consumer: Sendable {
     let engine: LoopHost<ConsumerEngine>
     let queue: MessageQueue
     let logger: Logger
+    let instruments: ConsumerInstruments
     private let firstConnection: FirstConnection
     private let stopTimeout: Duration
 
@@ -135,6 +136,7 @@ public final class Consumer: Sendable {
         var urls: [HTTPURL] = []
         for lookupd in lookupds { urls.append(try HTTPURL(lookupd: lookupd)) }
         let first = FirstConnection(to: nsqds, isDiscovering: !urls.isEmpty)
+        let instruments = ConsumerInstruments(topic: topic, channel: channel)
         let demand = DemandForwarder()
         let queue = MessageQueue { demand.submit(requeueing: $0) }
         engine = try .start(
@@ -147,6 +149,7 @@ public final class Consumer: Sendable {
                 options: options, logger: logger)
             engine.hasDemand = false
             engine.onBatch = { [unowned engine] batch in
+                instruments.countReceived(batch.count)
                 if !queue.append(batch) { engine.requeue(batch, after: .zero) }
             }
             engine.onMessagesLost = { queue.removeLost(of: $0, before: $1) }
@@ -158,6 +161,7 @@ public final class Consumer: Sendable {
         demand.connect(queue, to: engine)
         self.queue = queue
         self.logger = logger
+        self.instruments = instruments
         firstConnection = first
         stopTimeout = options.stopTimeout
     }
@@ -177,11 +181,13 @@ public final class Consumer: Sendable {
 
     /// Finishes the messages of a batch that are in flight (`FIN`).
     public func finish(_ batch: MessageBatch) {
+        instruments.countFinished(batch.count)
         engine.submit { $0?.finish(batch) }
     }
 
     /// Finishes a message (`FIN`).
     public func finish(_ message: Message) {
+        instruments.countFinished(1)
         engine.submit { $0?.finish(message) }
     }
 
@@ -192,11 +198,13 @@ public final class Consumer: Sendable {
     ///   - delay: the time until nsqd delivers the messages again, none by default. It is rounded up
     ///     to milliseconds, and nsqd limits it to its `--max-req-timeout`, an hour by default.
     public func requeue(_ batch: MessageBatch, after delay: Duration = .zero) {
+        instruments.countRequeued(batch.count)
         engine.submit { $0?.requeue(batch, after: delay) }
     }
 
     /// Requeues a message (`REQ`), with a delay as for a batch.
     public func requeue(_ message: Message, after delay: Duration = .zero) {
+        instruments.countRequeued(1)
         engine.submit { $0?.requeue(message, after: delay) }
     }
 

@@ -22,6 +22,7 @@ import UVLoop
 public final class Producer: Sendable {
     private let engine: LoopHost<ProducerEngine>
     private let lastID = LockedValue<UInt64>(0)
+    private let instruments = ProducerInstruments()
 
     /// Starts to connect to one nsqd in the background.
     ///
@@ -84,7 +85,7 @@ public final class Producer: Sendable {
     public func publish(_ body: some Sequence<UInt8>, to topic: String) async throws(NSQError) {
         let topic = try TopicName(checking: topic)
         let body = Array(body)
-        try await response { $0.publish(body, to: topic, id: $1, $2) }
+        try await response(to: topic) { $0.publish(body, to: topic, id: $1, $2) }
     }
 
     /// Publishes one message with a text in UTF-8.
@@ -110,7 +111,7 @@ public final class Producer: Sendable {
     ) async throws(NSQError) {
         let topic = try TopicName(checking: topic)
         let body = Array(body)
-        try await response { $0.publish(body, to: topic, after: delay, id: $1, $2) }
+        try await response(to: topic) { $0.publish(body, to: topic, after: delay, id: $1, $2) }
     }
 
     /// Publishes one message with a text in UTF-8 that nsqd delivers after a delay.
@@ -131,7 +132,7 @@ public final class Producer: Sendable {
     /// - Throws: the same errors as for a single message.
     public func publish(_ batch: PublishBatch, to topic: String) async throws(NSQError) {
         let topic = try TopicName(checking: topic)
-        try await response { $0.publish(batch, to: topic, id: $1, $2) }
+        try await response(to: topic, batch.count) { $0.publish(batch, to: topic, id: $1, $2) }
     }
 
     /// Stops the producer, which accepts no more messages, waits for the pending responses, and
@@ -149,20 +150,32 @@ public final class Producer: Sendable {
         await engine.stop()
     }
 
+    private typealias Publish =
+        @Sendable (
+            ProducerEngine, UInt64, @escaping ProducerEngine.Completion
+        ) -> Void
+
+    private func response(
+        to topic: TopicName, _ count: Int = 1, _ publish: @escaping Publish
+    ) async throws(NSQError) {
+        let failure = await instruments.observe(publishTo: topic.text, count: count) {
+            await error(of: publish)
+        }
+        if let failure { throw failure }
+    }
+
     /// Publishes on the engine's thread, and waits for nsqd's response or the cancellation of the
     /// task.
-    private func response(
-        _ publish:
-            @escaping @Sendable (ProducerEngine, UInt64, @escaping ProducerEngine.Completion) ->
-            Void
-    ) async throws(NSQError) {
-        guard !Task.isCancelled else { throw .cancelled(mayHaveBeenAccepted: false) }
+    ///
+    /// - Returns: the error of a failed publish.
+    private func error(of publish: @escaping Publish) async -> NSQError? {
+        guard !Task.isCancelled else { return .cancelled(mayHaveBeenAccepted: false) }
         let engine = engine
         let id = lastID.withLock { last in
             last += 1
             return last
         }
-        let error: NSQError? = await withTaskCancellationHandler {
+        return await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
                 let runs = engine.submit { engine in
                     guard let engine else { return continuation.resume(returning: .stopped) }
@@ -175,7 +188,6 @@ public final class Producer: Sendable {
         } onCancel: {
             engine.submit { $0?.cancel(id) }
         }
-        if let error { throw error }
     }
 }
 

@@ -73,7 +73,7 @@ private struct MessageHandler: Sendable {
             return await abandon(message, TooManyAttempts(attempts: message.attempts - 1))
         }
         do {
-            try await handle(message)
+            try await consumer.instruments.observe(message) { try await handle(message) }
             consumer.finish(message)
             record(message, isSuccess: true)
         } catch let requeue as Requeue {
@@ -99,6 +99,7 @@ private struct MessageHandler: Sendable {
     private func abandon(_ message: Message, _ error: any Error) async {
         do {
             try await giveUp(message, error)
+            consumer.instruments.countGivenUp()
             consumer.finish(message)
         } catch {
             consumer.logger.error("giving up message \(message.id) failed: \(error)")
