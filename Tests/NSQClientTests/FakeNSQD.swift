@@ -141,23 +141,6 @@ final class FakeConnection: StreamReader {
         stream.close()
     }
 
-    private func nextCommand(in bytes: Bytes, at offset: inout Int) -> (Command, Bytes)? {
-        var end = offset
-        guard case .line(let line) = CommandLine.next(in: bytes, at: &end),
-            let command = try? Command(parsing: line)
-        else { return nil }
-        guard line.verb?.hasBody == true else {
-            offset = end
-            return (command, Bytes(start: nil, count: 0))
-        }
-        guard bytes.count >= end + 4 else { return nil }
-        let start = end + 4
-        let size = Int(bytes.bigEndian(at: end, as: Int32.self))
-        guard bytes.count >= start + size else { return nil }
-        offset = start + size
-        return (command, bytes.view(start..<offset))
-    }
-
     private func process(_ command: Command, _ body: Bytes) {
         commands.append(command)
         if !body.isEmpty { bodies.append(Array(body)) }
@@ -172,6 +155,24 @@ final class FakeConnection: StreamReader {
         default: break
         }
     }
+}
+
+/// Reads a complete command and its body, and advances `offset` past it; nil if it is incomplete.
+func nextCommand(in bytes: Bytes, at offset: inout Int) -> (Command, Bytes)? {
+    var end = offset
+    guard case .line(let line) = CommandLine.next(in: bytes, at: &end),
+        let command = try? Command(parsing: line)
+    else { return nil }
+    guard line.verb?.hasBody == true else {
+        offset = end
+        return (command, Bytes(start: nil, count: 0))
+    }
+    guard bytes.count >= end + 4 else { return nil }
+    let start = end + 4
+    let size = Int(bytes.bigEndian(at: end, as: Int32.self))
+    guard bytes.count >= start + size else { return nil }
+    offset = start + size
+    return (command, bytes.view(start..<offset))
 }
 
 /// Calls `body` with a fake nsqd on a new loop, and runs the loop until the body's callbacks stop it.
