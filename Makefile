@@ -71,10 +71,10 @@ kills: ## kill the processor KILLS=200 times in each kill test, also with a stor
 	TALLY_KILLS=$(KILLS) swift test --filter 'A killed processor'
 
 RUNS ?= 1000
-faults: install ## run a consumer in a faulty network RUNS=1000 times
+faults: packages ## run a consumer in a faulty network RUNS=1000 times
 	TALLY_FAULT_RUNS=$(RUNS) swift test --filter 'A consumer in a faulty network'
 
-examples: install ## build and test the example packages as their users would
+examples: packages ## build and test the example packages as their users would
 	@.ci/example
 
 format: ## format the sources
