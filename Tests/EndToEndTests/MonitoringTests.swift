@@ -8,10 +8,14 @@ import Testing
     {
         let serve = try RunningServe()
         try serve.produce("--plays=3000", "--videos=30")
-        #expect(try eventually { try counted(in: serve.store).plays == 3_000 })
-        let page = try await serve.metrics()
+        var page = try await serve.metrics()
+        #expect(
+            try await eventually {
+                page = try await serve.metrics()
+                return page.value("tally_plays_counted_total") == 3_000
+            })
+        #expect(try counted(in: serve.store).plays == 3_000)
         #expect(page.value("tally_store_plays") == 3_000)
-        #expect(page.value("tally_plays_counted_total") == 3_000)
         #expect(page.value("tally_store_commit_plays_sum") == 3_000)
         #expect(page.value("tally_store_videos") == 30)
         #expect(page.value("tally_nsqd_connections") == 1)
@@ -32,9 +36,11 @@ import Testing
         try serve.produce("--plays=100", "--videos=30")
         // The depth of the queue is known after the first poll.
         var page = try await serve.metrics()
-        while !page.families.keys.contains("tally_queue_messages") {
+        let isComplete = try await eventually {
             page = try await serve.metrics()
+            return page.families.keys.contains("tally_queue_messages")
         }
+        #expect(isComplete)
         let broker = try await serve.brokerMetrics()
         let names = page.names.union(broker.names)
         let panels = try Dashboard.panels()
@@ -57,12 +63,17 @@ import Testing
     @Test func `answers 503 with the reason while the store is locked`() async throws {
         let serve = try RunningServe()
         #expect(try await eventually { try await serve.health().status == 200 })
-        let lock = try #require(ForeignLock.ofWriters(serve.store))
+        var lock: ForeignLock?
+        let isLocked = EndToEndTests.eventually {
+            lock = ForeignLock.ofWriters(serve.store)
+            return lock != nil
+        }
+        #expect(isLocked)
         #expect(try await eventually { try await serve.health().status == 503 })
         let answer = try await serve.health()
         #expect(answer.body.contains("it is in use by another process"))
         #expect(try await serve.metrics().value("tally_store_healthy") == 0)
-        lock.release()
+        lock?.release()
         #expect(try await eventually { try await serve.health().status == 200 })
         try serve.stop()
     }

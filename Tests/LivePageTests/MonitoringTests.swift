@@ -35,7 +35,8 @@ import UVLoop
         await test.page.stop()
     }
 
-    @Test func `answers a request that waits for the processor when the page stops`() async throws {
+    @Test(.timeLimit(.minutes(5)))
+    func `answers a request that waits for the processor when the page stops`() async throws {
         let test = try await TestPage.start { $0.processorTimeout = .seconds(3_600) }
         let isAsked = LockedValue(false)
         test.page.setMetricsSource { _ in isAsked.withLock { $0 = true } }
