@@ -20,12 +20,13 @@ return import("/logic.js").then((logic) => {
   equal("batched plays", [0, 58_900_000, 62_100_000].map((worst_batched_us) => logic.batchedCaption({ worst_batched_us }, 60_000)),
     ["promised within 60 s", "of the promised 60 s", "2.1 s later than the promised 60 s"]);
   const queue = (depth, in_flight, deferred, oldest_ms) => logic.queueCaption({ depth, in_flight, deferred, oldest_ms });
-  equal("the queue", [logic.queueCaption(null), queue(0, 0, 0, null), queue(6, 2, 0, 3_200), queue(0, 0, 4, null)],
-    ["not reported by this nsqd", "nothing waits", "oldest 3.2 s, 2 in flight", "4 deferred"]);
+  equal("the queue", [null, 0, 3_200].map((age) => logic.queueCaption(null, age)).concat([queue(0, 0, 0, null), queue(6, 2, 0, 3_200), queue(0, 0, 4, null)]),
+    ["not reported by this nsqd", "no received message waits", "oldest received 3.2 s", "nothing waits", "oldest 3.2 s, 2 in flight", "4 deferred"]);
   equal("rates", [[0, 0], [0, 240], [167, 1240]].map(([now, peak]) => logic.rateCaption(now, peak)),
     ["none", "none now, up to 240", "167 now, up to 1,240"]);
-  equal("a backlog", [null, { oldest_ms: null }, { oldest_ms: 4_999 }, { oldest_ms: 5_000 }].map(logic.isBacklog),
-    [false, false, false, true]);
+  equal("a backlog", [[null, null], [null, 6_000], [{ oldest_ms: null }, null], [{ oldest_ms: 4_999 }, null], [{ oldest_ms: 5_000 }, null]]
+    .map(([queue, age]) => logic.isBacklog(queue, age)),
+    [false, true, false, false, true]);
 
   const video = (video_id, play_count, call, updated = call) => ({ video_id, play_count, call, updated });
   const order = (sort, order, videos) =>

@@ -104,6 +104,12 @@ enum PageJSON {
         if let text { json.add(text) } else { json.null() }
     }
 
+    /// Writes a duration in milliseconds.
+    private static func write(_ duration: Duration?, _ name: String, to json: inout JSONWriter) {
+        json.name(name)
+        if let duration { json.add(Int(duration.nanoseconds / 1_000_000)) } else { json.null() }
+    }
+
     private static func write(_ verdict: PageVerdict, to json: inout JSONWriter) {
         json.member("verdict", verdict.verdict.passes ? "pass" : "fail")
         json.member("time", Int(verdict.time))
@@ -149,18 +155,14 @@ enum PageJSON {
         json.member("worst_batched_us", Int(statistics.worstBatched.nanoseconds / 1000))
         json.member("worst_lateness_us", Int(statistics.worstLateness.nanoseconds / 1000))
         write(statistics.problem, "problem", to: &json)
+        write(statistics.backlogAge, "backlog_ms", to: &json)
         json.name("queue")
         if let queue = statistics.queue {
             json.object { json in
                 json.member("depth", queue.depth)
                 json.member("in_flight", queue.inFlight)
                 json.member("deferred", queue.deferred)
-                json.name("oldest_ms")
-                if let age = queue.oldestAge {
-                    json.add(Int(age.nanoseconds / 1_000_000))
-                } else {
-                    json.null()
-                }
+                write(queue.oldestAge, "oldest_ms", to: &json)
             }
         } else {
             json.null()

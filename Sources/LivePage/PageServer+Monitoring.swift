@@ -3,7 +3,7 @@ import PlayCounts
 import TallyBasics
 import UVLoop
 
-/// The requests `/metrics` and `/healthz`.
+/// The requests `/metrics` and `/healthz`, and the backlog of the processor.
 extension PageServer {
     /// Builds the metrics of processor, queue and page for Prometheus.
     func respondWithMetrics(_ respond: @escaping (HTTPResponse) -> Void) {
@@ -24,6 +24,14 @@ extension PageServer {
             case .success(let problem?): respond(.unavailable(problem))
             case .failure(let failure): respond(.unavailable("\(failure)"))
             }
+        }
+    }
+
+    /// Reads the age of the backlog for the browsers, if the depth of the queue is unknown.
+    func readBacklog() {
+        guard statistics.queue == nil, subscriberCount > 0 else { return }
+        monitor.read { [weak self] result in
+            if case .success(let metrics) = result { self?.setBacklogAge(metrics.backlogAge) }
         }
     }
 

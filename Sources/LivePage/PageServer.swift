@@ -75,8 +75,9 @@ final class PageServer {
         statisticsTimer.start(
             after: settings.statisticsInterval, repeating: settings.statisticsInterval
         ) { [weak self] in
-            guard let self, schedule.hasNewStatistics else { return }
-            scheduleUpdate()
+            guard let self else { return }
+            readBacklog()
+            if schedule.hasNewStatistics { scheduleUpdate() }
         }
         keepAliveTimer.start(
             after: settings.keepAliveInterval, repeating: settings.keepAliveInterval
@@ -109,6 +110,13 @@ final class PageServer {
     func setQueueState(_ queue: QueueState?) {
         guard statistics.queue != queue else { return }
         statistics.queue = queue
+        schedule.statisticsChanged()
+    }
+
+    /// Sets the time since the publish of the oldest received message that is not committed.
+    func setBacklogAge(_ age: Duration) {
+        guard statistics.backlogAge != age else { return }
+        statistics.backlogAge = age
         schedule.statisticsChanged()
     }
 

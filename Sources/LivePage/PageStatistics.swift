@@ -22,6 +22,9 @@ struct PageStatistics {
     /// The seconds of the last two minutes in which plays or calls occurred.
     private(set) var seconds: [Second] = []
     var queue: QueueState?
+    /// The time since the publish of the oldest received message that is not committed; `nil` if it
+    /// is not measured.
+    var backlogAge: Duration?
     /// Why no plays are counted at present; `nil` while counting works.
     var problem: String?
 

@@ -98,6 +98,20 @@ extension TestPage {
         await test.page.stop()
     }
 
+    @Test func `has the age of the backlog if the depth of the queue is unknown`() async throws {
+        let test = try await TestPage.start()
+        let events = try EventReader(test.page)
+        #expect(try events.next("state").json(as: StateJSON.self).statistics.backlog_ms == nil)
+        test.page.setMetricsSource { answer in
+            var metrics = ProcessorMetrics()
+            metrics.backlogAge = .seconds(3)
+            answer(metrics)
+        }
+        let figures = try events.next("statistics").json(as: StatisticsJSON.self)
+        #expect(figures.backlog_ms == 3_000)
+        await test.page.stop()
+    }
+
     @Test func `has the reason why counting waits, until it works again`() async throws {
         let test = try await TestPage.start()
         let events = try EventReader(test.page)

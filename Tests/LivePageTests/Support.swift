@@ -154,6 +154,7 @@ struct StatisticsJSON: Decodable {
     var worst_batched_us: Int
     var worst_lateness_us: Int
     var problem: String?
+    var backlog_ms: Int?
     var queue: Queue?
     var seconds: [Second]
 }

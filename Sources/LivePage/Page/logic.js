@@ -50,8 +50,12 @@ export function batchedCaption({ worst_batched_us }, freshness_ms) {
   return late > 0 ? `${durationText(late)} later than the promised ${promise}` : `of the promised ${promise}`;
 }
 
-export function queueCaption(queue) {
-  if (queue === null) return "not reported by this nsqd";
+// With an nsqd that does not report its queue, the caption is the age of the oldest received message.
+export function queueCaption(queue, backlog_ms) {
+  if (queue === null) {
+    if (backlog_ms === null) return "not reported by this nsqd";
+    return backlog_ms > 0 ? `oldest received ${durationText(backlog_ms * 1000)}` : "no received message waits";
+  }
   const { depth, in_flight, deferred, oldest_ms } = queue;
   const parts = [];
   if (oldest_ms !== null && depth + in_flight > 0) parts.push(`oldest ${durationText(oldest_ms * 1000)}`);
@@ -62,7 +66,7 @@ export function queueCaption(queue) {
 
 // An old message is a backlog.
 export const BACKLOG_MS = 5000;
-export const isBacklog = (queue) => queue !== null && (queue.oldest_ms ?? 0) >= BACKLOG_MS;
+export const isBacklog = (queue, backlog_ms) => ((queue === null ? backlog_ms : queue.oldest_ms) ?? 0) >= BACKLOG_MS;
 
 export function rateCaption(now, peak) {
   if (peak === 0) return "none";

@@ -143,8 +143,8 @@ function drawFigures() {
   setText("longest-note", batchedCaption(now, settings.freshness_ms));
   $("longest").toggleAttribute("data-warning", now.worst_batched_us > settings.freshness_ms * 1000);
   setText("queue", now.queue ? grouped(now.queue.depth) : "–");
-  setText("queue-note", queueCaption(now.queue));
-  $("queue").toggleAttribute("data-warning", isBacklog(now.queue));
+  setText("queue-note", queueCaption(now.queue, now.backlog_ms));
+  $("queue").toggleAttribute("data-warning", isBacklog(now.queue, now.backlog_ms));
   drawProblem(now.problem);
 }
 
