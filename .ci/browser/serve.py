@@ -228,6 +228,7 @@ def check_disconnection(browser, serve):
     eventually("the new run is shown", lambda: browser.is_shown("#new-run"))
     expect(re.search(r"\d\d:\d\d:\d\d", browser.text("new-run")), "the new run has no time")
     expect(not browser.is_shown("#stale"), "the figures are still old")
+    eventually("the source is shown", lambda: serve.nsqd in browser.text("source"))
     eventually("the total is that of the store", lambda: browser.number("plays") >= plays)
     eventually(
         "the new run is announced",

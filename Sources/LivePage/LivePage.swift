@@ -102,12 +102,10 @@ extension LivePage {
         host.submit { $0?.monitor.source = source }
     }
 
-    /// Shows the origin of the plays, and how to publish more, to browsers that connect from now on.
+    /// Shows another origin of the plays, and another command line that publishes plays, if they are
+    /// known only after the start of the page.
     package func setSource(of settings: PageSettings) {
-        host.submit {
-            $0?.settings.source = settings.source
-            $0?.settings.produceCommand = settings.produceCommand
-        }
+        host.submit { $0?.setSource(settings.source, produceCommand: settings.produceCommand) }
     }
 
     /// Shows the verdict of a run that has ended.

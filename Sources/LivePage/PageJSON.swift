@@ -155,7 +155,7 @@ enum PageJSON {
         json.member("worst_batched_us", Int(statistics.worstBatched.nanoseconds / 1000))
         json.member("worst_lateness_us", Int(statistics.worstLateness.nanoseconds / 1000))
         write(statistics.problem, "problem", to: &json)
-        write(statistics.backlogAge, "backlog_ms", to: &json)
+        write(statistics.queue == nil ? statistics.backlogAge : nil, "backlog_ms", to: &json)
         json.name("queue")
         if let queue = statistics.queue {
             json.object { json in

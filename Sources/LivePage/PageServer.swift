@@ -10,7 +10,7 @@ import UVLoop
 /// has such a subscriber's cursor later, the subscriber receives the whole state.
 final class PageServer {
     /// The settings; their source may be known only after the start.
-    var settings: PageSettings
+    private(set) var settings: PageSettings
     private(set) var table = VideoTable()
     private(set) var statistics: PageStatistics
     private(set) var isStopping = false
@@ -105,6 +105,14 @@ final class PageServer {
         updateTimer.start(after: schedule.delay(at: loop.instant)) { [weak self] in
             self?.sendUpdate()
         }
+    }
+
+    /// Replaces the source of the plays. Connected browsers receive the whole state again.
+    func setSource(_ source: String, produceCommand: String?) {
+        (settings.source, settings.produceCommand) = (source, produceCommand)
+        state = nil
+        log.invalidate()
+        for subscriber in subscribers.values { subscriber.resume() }
     }
 
     func setQueueState(_ queue: QueueState?) {

@@ -78,6 +78,20 @@ extension TestPage {
         await unknown.page.stop()
     }
 
+    @Test func `is sent again if the source of the plays is known only later`() async throws {
+        let test = try await TestPage.start()
+        let events = try EventReader(test.page)
+        #expect(try events.next("state").json(as: StateJSON.self).settings.source == "a test")
+        var settings = PageSettings()
+        settings.source = "an nsqd"
+        settings.produceCommand = "tally produce"
+        test.page.setSource(of: settings)
+        let state = try events.next("state").json(as: StateJSON.self)
+        #expect(state.settings.source == "an nsqd")
+        #expect(state.settings.produce_command == "tally produce")
+        await test.page.stop()
+    }
+
     @Test func `has the verdict with its time and its reasons`() async throws {
         let test = try await TestPage.start()
         #expect(try test.state().verdict == nil)
@@ -109,6 +123,11 @@ extension TestPage {
         }
         let figures = try events.next("statistics").json(as: StatisticsJSON.self)
         #expect(figures.backlog_ms == 3_000)
+        test.page.setQueueState(QueueState(depth: 0, inFlight: 0, deferred: 0))
+        let known = try events.next("statistics") {
+            try $0.json(as: StatisticsJSON.self).queue != nil
+        }
+        #expect(try known.json(as: StatisticsJSON.self).backlog_ms == nil)
         await test.page.stop()
     }
 
