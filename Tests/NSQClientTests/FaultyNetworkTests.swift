@@ -15,8 +15,13 @@ import UVLoop
     private static let runCount =
         ProcessInfo.processInfo.environment["TALLY_FAULT_RUNS"].flatMap { Int($0) } ?? 30
 
+    /// The first seed. It is fixed, so that the sample in the suite always has the same runs;
+    /// `TALLY_SEED` selects others.
+    private static let firstSeed =
+        ProcessInfo.processInfo.environment["TALLY_SEED"].flatMap { UInt64($0) } ?? 1
+
     @Test func `loses no message, and answers no delivery twice`() throws {
-        let first = SeededGenerator().seed
+        let first = Self.firstSeed
         for seed in first..<first + UInt64(Self.runCount) {
             let run = try FaultyRun(seed: seed)
             let outcome = run.execute()
@@ -48,7 +53,7 @@ private final class FaultyRun {
     private var iterations = 0
     private var timers: [UVLoop.Timer] = []
 
-    private static let maxIterations = 100_000
+    private static let maxIterations = 20_000
     private static let silence = Duration.seconds(5)
 
     init(seed: UInt64) throws {
