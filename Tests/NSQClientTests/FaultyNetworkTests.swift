@@ -51,9 +51,11 @@ private final class FaultyRun {
     private var lastDeliveryNanoseconds: Int64 = 0
     private let faultsEndNanoseconds: Int64
     private var iterations = 0
+    private let start = ContinuousClock.now
     private var timers: [UVLoop.Timer] = []
 
     private static let maxIterations = 20_000
+    private static let longestRun = Duration.seconds(60)
     private static let silence = Duration.seconds(5)
 
     init(seed: UInt64) throws {
@@ -123,7 +125,10 @@ private final class FaultyRun {
         }
         let isSilent = now - lastDeliveryNanoseconds > Self.silence.nanoseconds
         let isComplete = !isFaulty && isSilent && finished == bodies
-        guard !isComplete, iterations < Self.maxIterations else { return loop.stop() }
+        // The system also needs its time to pass bytes from socket to socket.
+        let isLost =
+            iterations >= Self.maxIterations && ContinuousClock.now - start > Self.longestRun
+        guard !isComplete, !isLost else { return loop.stop() }
         loop.runInNextIteration { [unowned self] in step() }
     }
 

@@ -52,6 +52,9 @@ final class FaultyProxy {
     private func accept(_ client: Stream) {
         Stream.connect(to: target, on: loop) { [weak self] result in
             guard let self, case .success(let server) = result else { return client.close() }
+            // Nagle's algorithm would delay bytes for milliseconds of the system's clock, which can
+            // be minutes of the manual clock.
+            for stream in [client, server] { stream.setNoDelay(true) }
             links.append(
                 ProxiedConnection(
                     client, server, on: loop,
