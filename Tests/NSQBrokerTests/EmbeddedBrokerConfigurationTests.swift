@@ -177,8 +177,11 @@ import UVLoop
         var isOpen = true
         while isOpen {
             do {
-                let id = try consumer.frame().data[10..<26]
-                try consumer.send("FIN \(String(decoding: id, as: UTF8.self))\n")
+                let data = try consumer.frame().data
+                // A slow machine receives heartbeats, too.
+                let isMessage = data.count > 26
+                let id = isMessage ? String(decoding: data[10..<26], as: UTF8.self) : ""
+                try consumer.send(isMessage ? "FIN \(id)\n" : "NOP\n")
             } catch {
                 isOpen = false
             }
