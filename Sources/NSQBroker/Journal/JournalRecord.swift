@@ -21,6 +21,10 @@ private struct PayloadReader {
     private let bytes: Bytes
     private var offset = 0
 
+    /// Serial numbers and ordinals are below this. No broker lives long enough to reach it, and
+    /// arithmetic with smaller numbers does not overflow.
+    private static let endOfNumbers = 1 << 62
+
     init(_ bytes: Bytes) { self.bytes = bytes }
 
     mutating func record(_ kind: RecordKind) -> JournalRecord? {
@@ -61,8 +65,9 @@ private struct PayloadReader {
     }
 
     private mutating func messages(_ kind: RecordKind) -> JournalRecord? {
-        guard let topic = topic(), let serial = number(UInt64.self),
-            let firstOrdinal = number(Int64.self), let first = number(UInt32.self),
+        guard let topic = topic(), let serial = number(UInt64.self), serial < Self.endOfNumbers,
+            let firstOrdinal = number(Int64.self), firstOrdinal >= 0,
+            firstOrdinal < Self.endOfNumbers, let first = number(UInt32.self),
             let count = number(UInt32.self), Int(first) + Int(count) <= Segment.maxCount,
             let recordKind = messageKind(kind, count: Int(count))
         else { return nil }

@@ -68,6 +68,26 @@ import Testing
         }
     }
 
+    private static let limit = 4_611_686_018_427_387_904
+    private static let numbers: [(serial: UInt64, firstOrdinal: Int64, isValid: Bool)] = [
+        (7, 9, true), (7, -1, false), (7, Int64.max, false), (7, Int64(limit), false),
+        (UInt64.max, 9, false), (UInt64(limit), 9, false),
+        (UInt64(limit) - 1, Int64(limit) - 1, true),
+    ]
+
+    @Test(arguments: numbers)
+    func `of messages is rejected if its numbers could overflow`(
+        serial: UInt64, firstOrdinal: Int64, isValid: Bool
+    ) {
+        var payload: [UInt8] = [5] + Array("plays".utf8)
+        payload.append(little: serial)
+        payload.append(little: firstOrdinal)
+        payload.append(little: UInt32(0))
+        payload.append(little: UInt32(0))
+        let record = payload.withUnsafeBytes { JournalRecord(.published, $0) }
+        #expect((record != nil) == isValid)
+    }
+
     private func read(_ payload: [UInt8], _ kind: RecordKind) throws -> JournalRecord {
         try #require(payload.withUnsafeBytes { JournalRecord(kind, $0) })
     }
