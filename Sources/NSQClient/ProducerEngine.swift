@@ -51,7 +51,8 @@ package final class ProducerEngine {
         self.logger = logger
         deadlineTimer = Timer(on: loop)
         stopTimer = Timer(on: loop)
-        unreachable = .unreachable(address: "\(addresses[0])", reason: "not started")
+        unreachable = .unreachable(
+            address: "\(addresses[0])", reason: "the first attempt to connect has not ended")
         connections = addresses.map { ProducerConnection(of: self, nsqd: $0, options: options) }
     }
 

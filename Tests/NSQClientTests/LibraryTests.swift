@@ -131,7 +131,7 @@ import Testing
         let refused = NSQError.unreachable(
             address: "127.0.0.1:1", reason: "connection refused (ECONNREFUSED)")
         var options = Producer.Options()
-        options.reconnectTimeout = .milliseconds(1)
+        options.reconnectTimeout = .zero
         let producer = try Producer(nsqd: "127.0.0.1:1", options: options)
         await #expect(throws: refused) { try await producer.publish([1], to: "plays") }
         await producer.stop()
