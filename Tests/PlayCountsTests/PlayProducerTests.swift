@@ -26,6 +26,14 @@ import UVLoop
         #expect(run.duration >= .milliseconds(290))
     }
 
+    @Test func `publishes the plays of ten milliseconds together at a high rate`() async throws {
+        let run = try await produce(4_000) { $0.rate = 20_000 }
+        #expect(run.messages == 4_000)
+        let intervals = Int(run.duration / .milliseconds(10))
+        let fullBatches = 4_000 / 200
+        #expect(run.batches <= 1 + intervals + fullBatches)
+    }
+
     @Test func `keeps batches below the size that nsqd accepts`() async throws {
         // 200 messages are 20 MB, and nsqd accepts batches of 5 MiB.
         let run = try await produce(200, padding: 100_000)
@@ -134,6 +142,7 @@ import UVLoop
         var outcome: Result<Int, any Error>
         /// The number of messages at the broker.
         var messages: Int
+        var batches: Int
         var mostAhead: Int
         var duration: Duration
     }
@@ -147,6 +156,7 @@ import UVLoop
         change(&settings)
         var outcome: Result<Int, any Error>?
         var mostAhead = 0
+        var batches = 0
         let started = ContinuousClock.now
         try onLoop { loop in
             let engine = ProducerEngine(
@@ -162,7 +172,10 @@ import UVLoop
                 mostAhead = max(mostAhead, made - published)
                 return Array("{\"video_id\":\"\(video(made))\",\"x\":\"\(field)\"}".utf8)
             }
-            producer.onProgress = { published = $0 }
+            producer.onProgress = {
+                published = $0
+                batches += 1
+            }
             engine.start()
             producer.start { result in
                 outcome = result
@@ -173,7 +186,7 @@ import UVLoop
         await broker.stop()
         return Run(
             outcome: try #require(outcome), messages: topic?.messageCount ?? 0,
-            mostAhead: mostAhead, duration: ContinuousClock.now - started)
+            batches: batches, mostAhead: mostAhead, duration: ContinuousClock.now - started)
     }
 }
 

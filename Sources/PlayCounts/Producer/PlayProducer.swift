@@ -17,6 +17,9 @@ package final class PlayProducer {
     package struct Settings: Sendable {
         /// The number of plays per second; 0 means no limit.
         package var rate = 0.0
+        /// The interval at which plays are published if there is a rate. A batch of the plays of one
+        /// interval costs the broker and the processor as much as a single play.
+        package var rateInterval = Duration.milliseconds(10)
         /// The maximum number of plays in one MPUB.
         package var playsPerBatch = 200
         /// The size in bytes from which a batch gets no more plays. nsqd accepts bodies of 5 MiB
@@ -220,16 +223,22 @@ package final class PlayProducer {
 
     // MARK: Rate
 
-    /// The number of plays that the rate allows to read now.
+    /// The number of plays that the rate allows to read now: one at the start, and more at the end
+    /// of each interval.
     private var allowance: Int {
-        guard settings.rate > 0, !ignoresRate, let startedAt else { return .max }
-        let seconds = Double((loop.instant - startedAt).nanoseconds) / 1e9
+        guard settings.rate > 0, !ignoresRate else { return .max }
+        let intervals = elapsedNanoseconds / settings.rateInterval.nanoseconds
+        let seconds = Double(intervals * settings.rateInterval.nanoseconds) / 1e9
         return Int(seconds * settings.rate) + 1 - playsRead
     }
 
+    private var elapsedNanoseconds: Int64 {
+        startedAt.map { (loop.instant - $0).nanoseconds } ?? 0
+    }
+
     private func waitForAllowance() {
-        rateTimer.start(after: .nanoseconds(Int64(1e9 / settings.rate))) { [weak self] in
-            self?.publishMore()
-        }
+        let interval = settings.rateInterval.nanoseconds
+        let delay = max(interval - elapsedNanoseconds % interval, Int64(1e9 / settings.rate))
+        rateTimer.start(after: .nanoseconds(delay)) { [weak self] in self?.publishMore() }
     }
 }

@@ -58,7 +58,7 @@ struct ProduceCommand: AsyncParsableCommand {
     @Option(help: "Publish the lines of this file instead; - reads standard input.")
     var file: String?
 
-    @Option(help: "Plays per second; 0 means as fast as possible.")
+    @Option(help: "Plays per second, published every 10 ms; 0 means as fast as possible.")
     var rate = 0
 
     @Flag(help: "Print the outcome as one JSON object.")
