@@ -78,6 +78,39 @@ import Testing
         try serve.stop()
     }
 
+    @Test func `of a processor has the depth of the queue at an nsqd`() async throws {
+        let folder = try TemporaryFolder()
+        let (broker, address) = try BuiltProcess.broker()
+        let mark = "HTTP: listening on "
+        let line = try #require(broker.line(containing: mark))
+        let http = line[try #require(line.range(of: mark)).upperBound...]
+        let process = try BuiltProcess([
+            "process", "--nsqd-tcp-address=\(address)", "--nsqd-http-address=\(http)",
+            "--page-address=127.0.0.1:0", "--store=\(folder.path("counts.sqlite"))",
+        ])
+        let page = try Page(of: process)
+        let pause = "http://\(http)/channel/pause?topic=plays&channel=counts"
+        var request = URLRequest(url: try #require(URL(string: pause)))
+        request.httpMethod = "POST"
+        // The channel exists when the processor has subscribed.
+        let isPaused = try await eventually {
+            let (_, response) = try await URLSession.shared.data(for: request)
+            return (response as? HTTPURLResponse)?.statusCode == 200
+        }
+        #expect(isPaused)
+        let produce = try BuiltProcess(["produce", "--nsqd-tcp-address=\(address)", "--plays=150"])
+        #expect(produce.status() == 0)
+        let hasDepth = try await eventually {
+            let metrics = Metrics(try await page.get("metrics").body)
+            return metrics.value(#"tally_queue_messages{state="queued"}"#) == 150
+        }
+        #expect(hasDepth)
+        for process in [process, broker] {
+            process.send(SIGTERM)
+            #expect(process.status() == 0)
+        }
+    }
+
     @Test func `answers 503 while there is no connection to an nsqd`() async throws {
         let folder = try TemporaryFolder()
         let (broker, address) = try BuiltProcess.broker()

@@ -1,16 +1,13 @@
 import HTTP
 import Logging
 import NSQWire
-import TallyJSON
-import UVLoop
 
 /// Warns if a channel has consumers with different stores, because each store has a part of the plays
 /// then, and totals that look whole.
 ///
 /// The connections of a processor have a client ID with the ID of its store, and nsqd's statistics
-/// contain the client IDs. They are read soon after the start and then once a minute. An nsqd whose
-/// statistics cannot be read is ignored.
-package final class StoreConflictDetector {
+/// contain the client IDs.
+package struct StoreConflictDetector {
     /// The prefix of the client ID of a processor's connections.
     private static let prefix = "tally-store-"
 
@@ -25,66 +22,22 @@ package final class StoreConflictDetector {
     private let clientID: String
     private let topic: TopicName
     private let channel: ChannelName
-    private let nsqds: [HTTPURL]
-    private let client: HTTPClient
-    private let timer: Timer
     private let logger: Logger
-    private var calls: [HTTPCall] = []
-    private var delay = Duration.seconds(1)
     private var reported: Set<String> = []
 
-    /// - Parameters:
-    ///   - nsqds: the addresses of the HTTP APIs of the nsqds.
-    ///   - storeID: the ID of the own store.
-    package init(
-        on loop: Loop, nsqds: [HTTPURL], topic: TopicName, channel: ChannelName, storeID: String,
-        logger: Logger
-    ) {
-        self.nsqds = nsqds
+    /// - Parameter storeID: the ID of the own store.
+    package init(topic: TopicName, channel: ChannelName, storeID: String, logger: Logger) {
         self.topic = topic
         self.channel = channel
         self.logger = logger
         clientID = Self.clientID(storeID: storeID)
-        client = HTTPClient(on: loop)
-        timer = Timer(on: loop)
     }
 
-    /// Starts to read the statistics.
-    package func start() {
-        guard !nsqds.isEmpty else { return }
-        timer.start(after: delay) { [weak self] in
-            guard let self else { return }
-            delay = min(delay * 2, .seconds(60))
-            poll()
-            start()
-        }
-    }
-
-    /// Stops reading.
-    package func close() {
-        timer.close()
-        for call in calls { call.cancel() }
-        calls = []
-    }
-
-    private func poll() {
-        // A request of the last poll that still runs is superseded.
-        for call in calls { call.cancel() }
-        calls = nsqds.map { nsqd in
-            var url = nsqd
-            url.target = "/stats"
-            for (name, value) in [
-                ("format", "json"), ("topic", topic.text), ("channel", channel.text),
-            ] { url.append(name, value) }
-            return client.get(url) { [weak self] result in
-                guard case .success(let response) = result, response.status == 200 else { return }
-                self?.check(response.body, of: nsqd)
-            }
-        }
-    }
-
-    private func check(_ body: [UInt8], of nsqd: HTTPURL) {
-        let others = Self.clientIDs(in: body).filter(isOfOtherStore)
+    /// Warns of consumers with other stores, once of each.
+    ///
+    /// - Parameter clientIDs: the client IDs of the channel's consumers at this nsqd.
+    package mutating func check(_ clientIDs: Set<String>, of nsqd: HTTPURL) {
+        let others = clientIDs.filter(isOfOtherStore)
         guard !reported.isSuperset(of: others), reported.count < Self.maxReported else { return }
         let named = others.sorted().prefix(Self.maxNamed)
         let rest = others.count - named.count
@@ -101,21 +54,5 @@ package final class StoreConflictDetector {
     /// An ID that is longer than our own is of no processor.
     private func isOfOtherStore(_ id: String) -> Bool {
         id.hasPrefix(Self.prefix) && id != clientID && id.utf8.count <= clientID.utf8.count
-    }
-
-    /// The client IDs of all consumers in nsqd's statistics.
-    private static func clientIDs(in body: [UInt8]) -> Set<String> {
-        guard let statistics = try? JSONValue(parsingLikeGo: body, keptDepth: 7) else { return [] }
-        let topics = statistics.elements("topics")
-        let clients = topics.flatMap { $0.elements("channels") }.flatMap { $0.elements("clients") }
-        return Set(clients.compactMap { $0["client_id"].flatMap { String(json: $0) } })
-    }
-}
-
-extension JSONValue {
-    /// The elements of an array member; none if there is no such array.
-    fileprivate func elements(_ name: String) -> [JSONValue] {
-        guard case .array(let elements) = self[name] else { return [] }
-        return elements
     }
 }

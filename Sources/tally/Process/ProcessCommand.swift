@@ -51,8 +51,8 @@ struct ProcessCommand: AsyncParsableCommand {
     @Option(
         name: .customLong("nsqd-http-address"),
         help: """
-            The address of the HTTP API of an nsqd, as HOST:PORT, whose statistics show whether \
-            the channel has consumers with another store; repeatable.
+            The address of the HTTP API of an nsqd, as HOST:PORT, whose statistics show how many \
+            messages wait, and whether the channel has consumers with another store; repeatable.
             """)
     var nsqdHTTPs: [HTTPAddress] = []
 
@@ -101,6 +101,7 @@ struct ProcessCommand: AsyncParsableCommand {
             nsqds: nsqds, lookupds: lookupds.map(\.url), client: client, store: store,
             logger: logger)
         pipeline.nsqdHTTPs = nsqdHTTPs.map(\.url)
+        if let page { pipeline.onQueueState = page.setQueueState }
         let processor = try await ProcessorHost.start(
             pipeline, shownBy: page
         ) { [targets] in try targets.clients(on: $0, logger) }

@@ -16,8 +16,11 @@ struct ProcessorPipeline {
     var nsqds: [SocketAddress]
     /// The nsqlookupds that report further nsqds.
     var lookupds: [HTTPURL] = []
-    /// The HTTP APIs of nsqds, to detect processors with other stores.
+    /// The HTTP APIs of nsqds, to detect processors with other stores and to know the depth of the
+    /// channel.
     var nsqdHTTPs: [HTTPURL] = []
+    /// Called with the depth of the channel at ``nsqdHTTPs``; `nil` if it is not known.
+    var onQueueState: @Sendable (QueueState?) -> Void = { _ in }
     /// The options of the connections to the nsqds.
     var client = ClientOptions()
     var topic: TopicName
@@ -61,11 +64,19 @@ struct ProcessorPipeline {
         let processor = try PlayProcessor(
             on: loop, consumer: consumer, rejects: rejects, store: store,
             clients: clients, settings: settings, logger: logger)
-        let detector = StoreConflictDetector(
-            on: loop, nsqds: nsqdHTTPs, topic: topic, channel: channel, storeID: store.storeID,
-            logger: logger)
-        detector.start()
-        processor.onEnd = detector.close
+        let poller = statisticsPoller(on: loop)
+        poller.start()
+        processor.onEnd = poller.close
         return (processor, consumer)
+    }
+
+    private func statisticsPoller(on loop: Loop) -> ChannelStatisticsPoller {
+        let poller = ChannelStatisticsPoller(
+            on: loop, nsqds: nsqdHTTPs, topic: topic, channel: channel)
+        var detector = StoreConflictDetector(
+            topic: topic, channel: channel, storeID: store.storeID, logger: logger)
+        poller.onStatistics = { detector.check($0.clientIDs, of: $1) }
+        poller.onQueueState = onQueueState
+        return poller
     }
 }
