@@ -93,6 +93,19 @@ private enum OwnNetwork {
     }
 }
 
+@Suite struct `The help of an option` {
+    @Test(arguments: [
+        ("process", ["60s", "0ms", "1h"]), ("serve", ["60s", "0ms", "1h"]),
+        ("demo", ["0ms", "2m", "30s"]),
+    ])
+    func `shows the default of a duration`(command: String, defaults: [String]) throws {
+        let process = try BuiltProcess([command, "--help"], environment: ["COLUMNS": "1000"])
+        #expect(process.status() == 0)
+        let text = process.lines(of: .standardOutput).joined(separator: "\n")
+        for duration in defaults { #expect(text.contains("(default: \(duration))")) }
+    }
+}
+
 @Suite struct `Help in a narrow terminal` {
     @Test(arguments: ["0", "1", "-5", "10", "27", "text", "99999999999999999999"])
     func `is printed as a whole`(columns: String) throws {

@@ -52,8 +52,7 @@ struct DemoCommand: AsyncParsableCommand {
     var rate = 0
 
     @Option(
-        help: "How long an immediate play may wait for others, to save calls.",
-        transform: GoDuration.init(flag:))
+        durationHelp: "How long an immediate play may wait for others, to save calls.")
     var coalesce = GoDuration(argument: "0ms")!
 
     @Flag(
@@ -63,13 +62,12 @@ struct DemoCommand: AsyncParsableCommand {
             """)
     var live = false
 
-    @Option(help: "The duration of --live.", transform: GoDuration.init(flag:))
+    @Option(durationHelp: "The duration of --live.")
     var over = GoDuration(argument: "2m")!
 
     @Option(
         name: .customLong("max-standstill"),
-        help: "End with a verdict of fail after this long without progress.",
-        transform: GoDuration.init(flag:))
+        durationHelp: "End with a verdict of fail after this long without progress.")
     var maxStandstill = GoDuration(argument: "30s")!
 
     @OptionGroup(title: "Page (with --live)")

@@ -25,14 +25,14 @@ struct ProcessorOptions: ParsableArguments {
     var realtimeBelow = 100
 
     @Option(
-        help: "Every other play is published within this time.", transform: GoDuration.init(flag:))
+        durationHelp: "Every other play is published within this time.")
     var freshness = GoDuration(argument: "60s")!
 
     @Option(
-        help: """
+        durationHelp: """
             How long an immediate play may wait for others, to save calls. With 0, only plays that \
             were committed together share calls.
-            """, transform: GoDuration.init(flag:))
+            """)
     var coalesce = GoDuration(argument: "0ms")!
 
     @Option(help: "The maximum number of videos per call.")
@@ -49,11 +49,11 @@ struct ProcessorOptions: ParsableArguments {
     var maxAttempts = 100
 
     @Option(
-        help: """
+        durationHelp: """
             How long a play is recognized when it is delivered or published again: by its play_id, \
             or by its message ID at its nsqd. At most twice as long. Time in which tally does not \
             run is not included.
-            """, transform: GoDuration.init(flag:))
+            """)
     var dedupWindow = GoDuration(argument: "1h")!
 
     @Option(
