@@ -1,4 +1,4 @@
-"""A loss of the connection, after which the page continues with the same run."""
+"""Losses of the connection, with and without a close, after which the page continues with the same run."""
 
 from browser.processes import Serve, eventually, expect
 from browser.relay import Relay
@@ -18,13 +18,14 @@ def run(browser, children, folder, tally):
     expect("3 calls" in browser.run(CALLS), f"the chart has {browser.run(CALLS)}")
     first = browser.text("latest-first")
     times = table_times(browser)
-    relay.interrupt()
-    eventually("the page is disconnected", lambda: browser.text("connection") == "Disconnected")
-    serve.publish([VIDEOS[3]])
-    relay.restore()
-    eventually("the page is live again", lambda: browser.text("connection") == "Live")
-    eventually("the play meanwhile is shown", lambda: browser.number("plays") == 4)
-    eventually("the call meanwhile is shown", lambda: "4 calls" in browser.run(CALLS))
+    for count, end in enumerate([relay.interrupt, relay.silence], start=4):
+        end()
+        eventually("the page is disconnected", lambda: browser.text("connection") == "Disconnected")
+        serve.publish([VIDEOS[count - 1]])
+        relay.restore()
+        eventually("the page is live again", lambda: browser.text("connection") == "Live")
+        eventually("the play meanwhile is shown", lambda: browser.number("plays") == count)
+        eventually("the call meanwhile is shown", lambda: f"{count} calls" in browser.run(CALLS))
     expect(browser.text("latest-first") == first, "the first call is not the same")
     expect(table_times(browser)[:3] == times, "the times of the table are not the same")
     expect(not browser.is_shown("#new-run"), "the same run is shown as a new one")

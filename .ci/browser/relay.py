@@ -1,4 +1,4 @@
-"""A TCP relay between browser and page, whose connections can be broken."""
+"""A TCP relay between browser and page, whose connections can be broken or silent."""
 
 import socket
 import threading
@@ -9,6 +9,8 @@ class Relay:
         host, port = target.split(":")
         self.target = (host, int(port))
         self.is_broken = False
+        self.passes_bytes = threading.Event()
+        self.passes_bytes.set()
         self.sockets = set()
         self.lock = threading.Lock()
         self.listener = socket.create_server(("127.0.0.1", 0))
@@ -25,9 +27,14 @@ class Relay:
             for end in self.sockets:
                 end.close_both_ways()
 
+    def silence(self):
+        """Passes no more bytes, and leaves the connections open."""
+        self.passes_bytes.clear()
+
     def restore(self):
         with self.lock:
             self.is_broken = False
+        self.passes_bytes.set()
 
     def _accept(self):
         while True:
@@ -44,6 +51,7 @@ class Relay:
     def _copy(self, source, sink):
         try:
             while data := source.socket.recv(65_536):
+                self.passes_bytes.wait()
                 sink.socket.sendall(data)
         except OSError:
             pass

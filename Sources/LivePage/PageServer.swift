@@ -37,7 +37,7 @@ final class PageServer {
     private let statisticsTimer: Timer
     private let keepAliveTimer: Timer
 
-    private let keepAliveComment = HTTPChunk(": still here\n\n".utf8)
+    private let keepAliveEvent = HTTPChunk("event: alive\ndata: {}\n\n".utf8)
     private static let maxStateAge = Duration.milliseconds(250)
 
     /// - Parameters:
@@ -242,7 +242,7 @@ final class PageServer {
         }
         guard subscriber.needsKeepAlive else { return nil }
         subscriber.needsKeepAlive = false
-        return keepAliveComment
+        return keepAliveEvent
     }
 
     /// Returns a recently encoded state if the log has all later events, and otherwise a new state.

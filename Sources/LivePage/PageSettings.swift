@@ -39,8 +39,9 @@ package struct PageSettings: Sendable {
     package var pausePerWork = 4
     /// The interval between two `statistics` events.
     package var statisticsInterval = Duration.milliseconds(500)
-    /// The idle time after which the server sends a comment on a connection.
-    package var keepAliveInterval = Duration.seconds(15)
+    /// The idle time after which the server sends an `alive` event, at most twice as long. The page
+    /// takes a connection for lost that is silent for 20 s.
+    package var keepAliveInterval = Duration.seconds(5)
     /// The time in which the processor must report its metrics.
     package var processorTimeout = Duration.seconds(5)
 

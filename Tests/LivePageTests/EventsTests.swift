@@ -154,17 +154,17 @@ private struct ReceivedState {
         #expect(try events.next() == nil)
     }
 
-    @Test func `sends keep-alive comments while nothing happens`() async throws {
+    @Test func `sends alive events while nothing happens`() async throws {
         let test = try await TestPage.start { $0.keepAliveInterval = .milliseconds(50) }
         let socket = try BlockingSocket(to: test.page.address)
         socket.send("GET /events HTTP/1.0\r\nHost: localhost\r\n\r\n")
         var text = ""
-        while !text.contains(": still here\n\n") {
+        while !text.contains("event: alive\ndata: {}\n\n") {
             let bytes = socket.read()
             guard !bytes.isEmpty else { break }
             text += String(decoding: bytes, as: UTF8.self)
         }
-        #expect(text.contains("\n\n: still here\n\n"))
+        #expect(text.contains("\n\nevent: alive\ndata: {}\n\n"))
         await test.page.stop()
     }
 

@@ -52,10 +52,10 @@ import Testing
         #expect(!schedule.shouldRecordEvents(at: instant(130_000)))
     }
 
-    @Test func `asks for a keep-alive after fifteen seconds without events`() {
+    @Test func `asks for a keep-alive after five seconds without events`() {
         var schedule = UpdateSchedule(PageSettings())
         schedule.eventsSent(at: instant(0))
-        #expect(!schedule.isKeepAliveDue(at: instant(14_999)))
-        #expect(schedule.isKeepAliveDue(at: instant(15_000)))
+        #expect(!schedule.isKeepAliveDue(at: instant(4_999)))
+        #expect(schedule.isKeepAliveDue(at: instant(5_000)))
     }
 }

@@ -12,6 +12,8 @@ import { drawTable, removeHighlights, resetTable, startTable, videoChanged } fro
 const RECONNECT_MS = 3000;
 // While the totals change, they are announced after this much silence.
 const SUMMARY_MS = 20_000;
+// A connection without any event for this long is lost: the server sends one at least every 10 s.
+const SILENCE_MS = 20_000;
 
 // MARK: Connection
 
@@ -56,10 +58,24 @@ function staleReason() {
 
 function connect() {
   const events = new EventSource("/events");
+  let lastEvent = performance.now();
   const on = (name, apply) => events.addEventListener(name, (event) => {
+    lastEvent = performance.now();
     apply(JSON.parse(event.data));
     scheduleDraw();
   });
+  // A connection that is cut without a close on this side reports no error.
+  const watch = setInterval(() => {
+    if (connection === "ended" || performance.now() - lastEvent < SILENCE_MS) return;
+    setConnection("lost");
+    reconnect(0);
+  }, 1000);
+  const reconnect = (delay) => {
+    clearInterval(watch);
+    events.close();
+    setTimeout(connect, delay);
+  };
+  on("alive", () => {});
   on("state", stateReceived);
   on("call", (call) => applyCall(call, videoChanged));
   on("statistics", applyStatistics);
@@ -73,11 +89,14 @@ function connect() {
     stopReason = reason;
     setConnection("ended");
   });
-  events.onopen = () => setConnection("live");
+  events.onopen = () => {
+    lastEvent = performance.now();
+    setConnection("live");
+  };
   events.onerror = () => {
     if (connection !== "ended") setConnection("lost");
     // The browser reconnects automatically, except after a response that is not an event stream.
-    if (events.readyState === EventSource.CLOSED) setTimeout(connect, RECONNECT_MS);
+    if (events.readyState === EventSource.CLOSED) reconnect(RECONNECT_MS);
   };
 }
 
