@@ -103,7 +103,6 @@ package final class HTTPClient {
 package struct HTTPClientResponse: Sendable {
     /// The status code, 200 to 599.
     package var status: Int
-    /// The header fields.
     package var headers: HTTPHeaders
     /// The body, without transfer encoding.
     package var body: [UInt8]

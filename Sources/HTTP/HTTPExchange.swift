@@ -1,7 +1,7 @@
 /// A request in progress: its response is not written, or its body is not read to the end.
 final class HTTPExchange {
     enum Stage {
-        /// The service has not returned its body plan yet.
+        /// The service has not decided yet whether to collect the body.
         case received
         /// The body is being collected; a body of more than `limit` bytes gets the response
         /// `tooLarge`.

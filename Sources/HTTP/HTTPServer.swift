@@ -33,8 +33,9 @@ package final class HTTPServer {
     /// connection at a time.
     let readBuffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 64 << 10, alignment: 16)
 
-    /// The requests that the service processes in one iteration, and the handshakes of TLS.
+    /// Limits the requests that the service processes in one loop iteration.
     let requests: WorkQueue
+    /// Limits the TLS handshakes in one loop iteration.
     let handshakes: WorkQueue
 
     /// Creates a server for `service`, which must outlive the server.

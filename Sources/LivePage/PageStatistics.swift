@@ -33,6 +33,7 @@ struct PageStatistics {
     private var plannedCalls = 0
     private let videosPerCall: Int
     private let coalesce: Duration
+    /// The promised time from a batched play to its call.
     private let freshness: Duration
     /// The time from the arrival of a batched play to its deadline.
     private let batchedDelay: Duration

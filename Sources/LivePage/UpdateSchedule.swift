@@ -5,7 +5,7 @@ import TallyBasics
 /// This type does no I/O and reads no clock.
 ///
 /// After each send there is a pause, and updates during the pause are combined into the next send.
-/// The pause grows with the duration of the last send, so that the page's processor time is bounded
+/// The pause grows with the duration of the last send, so that the page's CPU time is bounded
 /// for any number of calls and subscribers.
 struct UpdateSchedule {
     private let settings: PageSettings

@@ -82,8 +82,8 @@ struct VideoTable: Sendable {
             let (first, second) = isAscending ? (one, other) : (other, one)
             switch sort {
             case .plays where one.count != other.count: return first.count < second.count
-            // A total that a later call has raised is inserted after equal totals, so that these
-            // rows keep their places.
+            // Among equal totals, the row with the earlier call comes first, so that it keeps its
+            // place.
             case .plays where one.call != other.call: return one.call < other.call
             case .recent where one.updated != other.updated: return first.updated < second.updated
             case .recent where one.call != other.call: return first.call < second.call

@@ -109,7 +109,7 @@ public final class Consumer: Sendable {
     ///   - lookupds: the HTTP address of each nsqlookupd, such as `127.0.0.1:4161` or
     ///     `https://lookup.example`. The consumer connects to all nsqds that at least one of them
     ///     reports for the topic.
-    ///   - options: options other than the defaults.
+    ///   - options: the options.
     ///   - logger: logs when connections begin and end, and how many messages timed out.
     /// - Throws: ``NSQError/Code/invalidTopic``, ``NSQError/Code/invalidChannel``,
     ///   ``NSQError/Code/invalidAddress``, ``NSQError/Code/invalidOption``;

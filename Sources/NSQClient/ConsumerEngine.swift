@@ -14,9 +14,9 @@ package final class ConsumerEngine {
     /// Receives the messages. The closure can finish them during the call or later.
     package var onBatch: (MessageBatch) -> Void = { _ in }
 
-    /// Runs when nsqd has requeued messages: with the serial number of their connection, and that of
-    /// the oldest batch that is still in flight, or `nil` if the connection has ended.
-    var onMessagesLost: (Int, Int?) -> Void = { _, _ in }
+    /// Runs when nsqd has requeued messages: with the serial number of their connection, and the serial
+    /// number of the oldest batch that is still in flight, or `nil` if the connection has ended.
+    var onMessagesLost: (_ connection: Int, _ oldestBatch: Int?) -> Void = { _, _ in }
 
     /// Runs when a connection is established (with nil) or ends (with its error), for
     /// ``FirstConnection``.
@@ -57,7 +57,7 @@ package final class ConsumerEngine {
     ///   - channel: the channel to consume.
     ///   - addresses: the nsqds to which the consumer always connects.
     ///   - lookupds: the base URLs of the nsqlookupds that report further nsqds.
-    ///   - options: options other than the defaults.
+    ///   - options: the options.
     ///   - logger: logs when connections begin and end.
     package init(
         on loop: Loop, topic: TopicName, channel: ChannelName, nsqds addresses: [SocketAddress],
@@ -153,8 +153,8 @@ package final class ConsumerEngine {
         return body(&flow)
     }
 
-    /// The smallest RDY count of a connection that may receive messages; 0 if there is none. A
-    /// consumer that holds as many messages back may wait for messages that nsqd does not send.
+    /// The smallest RDY count of a connection that may receive messages; 0 if there is none. If
+    /// the consumer holds back this many messages, nsqd may send no more.
     package var leastReady: Int { budget.leastReady }
 
     /// Finishes those messages of a batch that are in flight (`FIN`).

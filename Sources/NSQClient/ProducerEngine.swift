@@ -9,8 +9,8 @@ import UVLoop
 /// The engine sends publishes up to a window without waiting for responses; a bounded number of
 /// further publishes waits for the window or for a connection. When a connection ends, every publish
 /// without a response fails, and the error indicates whether nsqd may have accepted the message. The
-/// engine sends a message again only if nsqd has not executed the first publish, because it refused
-/// an earlier one, or if the options demand it.
+/// engine sends a message again only if the options demand it, or if nsqd cannot have executed the
+/// publish because it refused an earlier one.
 package final class ProducerEngine {
     /// Runs once: with nil when nsqd has responded `OK`, with the error otherwise. If the message
     /// cannot be sent, the closure runs before `publish` returns.
@@ -31,7 +31,7 @@ package final class ProducerEngine {
     private var stopCallbacks: [() -> Void] = []
     private let stopTimer: Timer
 
-    /// Creates a producer for one nsqd that is not started.
+    /// Creates a producer, not started yet, for one nsqd.
     package convenience init(
         on loop: Loop, nsqd address: SocketAddress, options: Producer.Options = .withoutWaiting,
         logger: Logger = Logger(label: "nsq.producer")
@@ -39,7 +39,7 @@ package final class ProducerEngine {
         self.init(on: loop, nsqds: [address], options: options, logger: logger)
     }
 
-    /// Creates a producer for several nsqds that is not started.
+    /// Creates a producer, not started yet, for several nsqds.
     package init(
         on loop: Loop, nsqds addresses: [SocketAddress],
         options: Producer.Options = .withoutWaiting,
@@ -93,7 +93,7 @@ package final class ProducerEngine {
     }
 
     /// Completes the publish with this ID with the error ``NSQError/Code/cancelled``, if it has no
-    /// response yet. A publish that was not sent is not sent any more.
+    /// response yet. A publish that still waits is never sent.
     package func cancel(_ id: UInt64) {
         if let index = waiting.firstIndex(where: { $0.id == id }) {
             waiting.remove(at: index).complete(.cancelled(mayHaveBeenAccepted: false))
@@ -102,8 +102,8 @@ package final class ProducerEngine {
         }
     }
 
-    /// Stops the producer, which accepts no more messages, waits for the pending responses up to
-    /// the stop timeout, and closes the connections.
+    /// Stops the producer: it accepts no more messages, waits for the pending responses up to the stop
+    /// timeout, and then closes the connections.
     package func stop(_ done: @escaping () -> Void = {}) {
         // The callback retains the engine until it has stopped.
         stopCallbacks.append { withExtendedLifetime(self, done) }
@@ -120,7 +120,7 @@ package final class ProducerEngine {
     /// Closes the connections at once. Publishes without a response fail.
     package func abandon(_ done: @escaping () -> Void = {}) {
         stop(done)
-        abort("the producer was deallocated")
+        abort("the producer was abandoned")
     }
 
     private func abort(_ reason: String) {
@@ -256,8 +256,8 @@ extension ProducerEngine {
     /// `true` until the producer is stopped and no publish is waiting.
     var needsConnections: Bool { !isStopping || !waiting.isEmpty }
 
-    /// Records the reason why an nsqd is unreachable, and queues publishes that are sent again before
-    /// all others.
+    /// Records the reason why an nsqd is unreachable, and puts the publishes to repeat at the front of
+    /// the queue.
     func recordEnd(
         of connection: ProducerConnection, _ error: NSQError,
         sendingAgain publications: Deque<Publication>

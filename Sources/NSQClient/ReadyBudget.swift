@@ -2,8 +2,9 @@
 ///
 /// RDY is a limit, not a credit: nsqd keeps up to RDY messages in flight to a connection. With more
 /// connections than max-in-flight, some connections have RDY 0, and ``rotate()`` periodically
-/// selects other connections for RDY 1. Otherwise an idle connection has RDY 1 as long as another one
-/// is not idle, so that an nsqd without messages does not reserve messages that a busy nsqd has.
+/// selects other connections for RDY 1. With fewer connections: while any connection is busy, each idle
+/// one has RDY 1, so that an nsqd without messages does not take a share of max-in-flight from a busy
+/// one.
 ///
 /// - SeeAlso: NSQ, “Building Client Libraries”, RDY State.
 package struct ReadyBudget: Sendable {
@@ -143,8 +144,8 @@ package struct ReadyBudget: Sendable {
             min($0.cap ?? .max, isAnyBusy && $0.isIdle ? 1 : $0.maxReady)
         }
         let order = members.indices.sorted { (limits[$0], $0) < (limits[$1], $1) }
-        for (served, index) in order.enumerated() {
-            let waiting = order.count - served
+        for (servedCount, index) in order.enumerated() {
+            let waiting = order.count - servedCount
             levels[index] = min(limits[index], (left + waiting - 1) / waiting)
             left -= levels[index]
         }

@@ -1,7 +1,7 @@
 import NSQClient
 import UVLoop
 
-/// The clients that a test has created, which end with its brokers.
+/// The clients that a test has created. Their connections are closed when the test's brokers stop.
 final class ClientList: Sendable {
     private struct State {
         var consumers: [Consumer] = []

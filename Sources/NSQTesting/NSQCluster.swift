@@ -53,7 +53,8 @@ public final class NSQCluster: Sendable {
     /// Creates a consumer that finds the brokers by the nsqlookupds, or by their addresses if the
     /// cluster has no nsqlookupd. It logs nothing below errors, and is stopped with the cluster.
     ///
-    /// - Throws: `NSQError` if a name is invalid.
+    /// - Throws: `NSQError` if a name or an option is invalid, or if the process has no file descriptors
+    ///   or threads left.
     public func consumer(
         topic: String, channel: String, options: Consumer.Options = .init()
     ) throws(NSQError) -> Consumer {
@@ -67,9 +68,11 @@ public final class NSQCluster: Sendable {
         return consumer
     }
 
-    /// Creates a producer of all brokers, as ``consumer(topic:channel:options:)`` does.
+    /// Creates a producer that publishes to the brokers. It logs nothing below errors, and is stopped with
+    /// the cluster.
     ///
-    /// - Throws: `NSQError` if an option is invalid.
+    /// - Throws: `NSQError` if an option is invalid, or if the process has no file descriptors
+    ///   or threads left.
     public func producer(options: Producer.Options = .init()) throws(NSQError) -> Producer {
         let producer = try Producer(
             nsqds: addresses, options: options, logger: Logger(quiet: "nsq.producer"))
@@ -77,7 +80,8 @@ public final class NSQCluster: Sendable {
         return producer
     }
 
-    /// Creates a channel at every running broker, so that none discards the channel's messages.
+    /// Creates a channel at every running broker, so that it receives the messages that are published to
+    /// any of them from now on.
     ///
     /// - Throws: `EmbeddedBroker.AdministrationError` if a name is invalid.
     public func createChannel(
@@ -90,8 +94,8 @@ public final class NSQCluster: Sendable {
 
     /// Waits until a channel has no message left at any running broker.
     ///
-    /// - Throws: ``TimedOut`` after the timeout, which counts for each broker; `CancellationError` if
-    ///   the task is cancelled.
+    /// - Throws: ``TimedOut`` after the timeout, which applies to each broker separately;
+    ///   `CancellationError` if the task is cancelled.
     public func waitUntilDrained(
         _ channel: String, of topic: String, timeout: Duration = .seconds(60)
     ) async throws {
@@ -110,7 +114,7 @@ public final class NSQCluster: Sendable {
     }
 
     func tearDown() async {
-        // A client waits for its brokers, so the brokers end first.
+        // A client that stopped first would wait for the responses of its brokers.
         for node in nodes { await node.tearDown() }
         await clients.abandon()
         for lookupd in lookupds { await lookupd.stop() }
@@ -118,7 +122,7 @@ public final class NSQCluster: Sendable {
 }
 
 /// Runs a test with several brokers of its own: in memory, at free ports of 127.0.0.1, ready when
-/// `body` is called, and stopped afterwards together with the clients that they created.
+/// `body` is called, and stopped afterwards together with the clients that the cluster created.
 ///
 /// - Parameters:
 ///   - brokers: the number of brokers, 3 by default.

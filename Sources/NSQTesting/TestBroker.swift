@@ -53,7 +53,8 @@ public final class TestBroker: Sendable {
     /// Creates a consumer of the broker, which uses the broker's clock, logs nothing below errors, and
     /// is stopped with the broker.
     ///
-    /// - Throws: `NSQError` if a name is invalid.
+    /// - Throws: `NSQError` if a name or an option is invalid, or if the process has no file descriptors
+    ///   or threads left.
     public func consumer(
         topic: String, channel: String, options: Consumer.Options = .init()
     ) throws(NSQError) -> Consumer {
@@ -64,9 +65,11 @@ public final class TestBroker: Sendable {
         return consumer
     }
 
-    /// Creates a producer of the broker, as ``consumer(topic:channel:options:)`` does.
+    /// Creates a producer that publishes to the broker. It uses the broker's clock, logs nothing below
+    /// errors, and is stopped with the broker.
     ///
-    /// - Throws: `NSQError` if the process has no file descriptors or threads left.
+    /// - Throws: `NSQError` if an option is invalid, or if the process has no file descriptors
+    ///   or threads left.
     public func producer(options: Producer.Options = .init()) throws(NSQError) -> Producer {
         let producer = try Producer(
             nsqds: [tcpAddress], options: options, logger: Logger(quiet: "nsq.producer"),
@@ -222,7 +225,7 @@ public final class TestBroker: Sendable {
 
     /// Ends the broker and its clients, at the end of the test.
     func tearDown() async {
-        // A client waits for its broker, whose time may stand still.
+        // A client that stopped first would wait for the responses of a broker whose clock may stand still.
         await stop()
         await clients.abandon()
     }

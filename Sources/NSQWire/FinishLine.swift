@@ -6,13 +6,13 @@ package enum FinishLine {
     @inlinable package static var byteCount: Int { 4 + MessageID.byteCount + 1 }
 
     /// The bytes `FIN ` as an integer in memory byte order.
-    @inlinable package static var word: UInt32 { UInt32(littleEndian: 0x204e_4946) }
+    @inlinable package static var prefixWord: UInt32 { UInt32(littleEndian: 0x204e_4946) }
 
     /// Appends the FIN command line of one message.
     @inlinable
     package static func append(_ id: MessageID, to out: inout [UInt8]) {
         withUnsafeTemporaryAllocation(byteCount: byteCount, alignment: 8) { line in
-            line.storeBytes(of: word, as: UInt32.self)
+            line.storeBytes(of: prefixWord, as: UInt32.self)
             id.write(to: line.baseAddress! + 4)
             line[byteCount - 1] = UInt8(ascii: "\n")
             out.append(contentsOf: line)

@@ -6,6 +6,7 @@ struct JSONParser {
     private let bytes: [UInt8]
     private let isStrict: Bool
     private let maxDepth: Int
+    /// Deeper arrays and objects become `.skipped`.
     private let keptDepth: Int
     private var offset = 0
 
@@ -32,7 +33,7 @@ struct JSONParser {
                 try skipNested(depth: depth)
                 return .skipped
             }
-            return accept("{") ? try object(depth: depth) : try array(depth: depth)
+            return peek == UInt8(ascii: "{") ? try object(depth: depth) : try array(depth: depth)
         default: return try scalar()
         }
     }
@@ -42,6 +43,7 @@ struct JSONParser {
     private mutating func object(depth: Int) throws(JSONError) -> JSONValue {
         var members: [JSONValue.Member] = []
         var names: Set<[UInt8]> = []
+        try expect("{")
         guard !skip("}") else { return .object(members) }
         repeat {
             let name = try name()
@@ -154,13 +156,13 @@ struct JSONParser {
 
     // MARK: Strings
 
-    /// A string without its escapes.
+    /// A string with its escapes decoded.
     private struct Text {
         /// UTF-8, with unpaired surrogates in three bytes each.
         var bytes: [UInt8] = []
         var hasSurrogates = false
 
-        /// Bytes that are not UTF-8 become U+FFFD.
+        /// Without surrogates, bytes that are not UTF-8 become U+FFFD.
         var value: JSONValue {
             hasSurrogates
                 ? .surrogateString(bytes) : .string(String(decoding: bytes, as: UTF8.self))

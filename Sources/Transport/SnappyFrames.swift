@@ -17,16 +17,17 @@ package final class SnappyFrames: TransportLayer {
     private let pending = ByteBuffer()
     private var hasSentIdentifier = false
 
-    /// Creates the streams of a new connection.
+    /// Creates the layer of a new connection.
     package init() {}
 
     /// The maximum number of data bytes in a chunk.
-    private static let maxChunkBytes = 65_536
+    private static let maxDataBytes = 65_536
     /// The maximum number of data bytes in a sent chunk, which lets a chunk fit in one TLS record.
     /// pynsq reads one TLS record at a time, and fails if a read does not complete a chunk.
-    private static let maxSentChunkBytes = 16_000
+    private static let maxSentDataBytes = 16_000
     /// The maximum length of a received chunk in bytes: a checksum and incompressible data.
-    private static let maxChunkLength = checksumBytes + snappy_max_compressed_length(maxChunkBytes)
+    private static let maxReceivedChunkBytes =
+        checksumBytes + snappy_max_compressed_length(maxDataBytes)
     private static let headerBytes = 4
     private static let checksumBytes = 4
     private static let identifier = Array("sNaPpY".utf8)
@@ -60,14 +61,14 @@ package final class SnappyFrames: TransportLayer {
         from wire: inout UnsafeRawBufferPointer, into plain: ByteBuffer
     ) throws(TransportError) -> Bool {
         // Most chunks are complete in the received bytes and need no copy.
-        if partial.isEmpty, let length = try lengthOfChunk(at: wire), length <= wire.count {
+        if partial.isEmpty, let length = try bytesToDecode(at: wire), length <= wire.count {
             let chunk = UnsafeRawBufferPointer(rebasing: wire[..<length])
             wire = wire.dropping(length)
             try decode(chunk, into: plain)
             return true
         }
         if partial.count < Self.headerBytes { buffer(upTo: Self.headerBytes, from: &wire) }
-        guard let length = try lengthOfChunk(at: partial.bytes) else { return false }
+        guard let length = try bytesToDecode(at: partial.bytes) else { return false }
         buffer(upTo: length, from: &wire)
         guard partial.count == length else { return false }
         try decode(partial.bytes, into: plain)
@@ -86,8 +87,9 @@ package final class SnappyFrames: TransportLayer {
     /// Checks a chunk's header.
     ///
     /// - Returns: the length of the chunk with its header in bytes, or of only the header if the
-    ///   chunk is skippable; `nil` if the header is incomplete.
-    private func lengthOfChunk(at bytes: UnsafeRawBufferPointer) throws(TransportError) -> Int? {
+    ///   chunk is skippable, because its data is skipped without decoding; `nil` if the header is
+    ///   incomplete.
+    private func bytesToDecode(at bytes: UnsafeRawBufferPointer) throws(TransportError) -> Int? {
         guard bytes.count >= Self.headerBytes else { return nil }
         let (type, length) = header(of: bytes)
         guard hasSeenIdentifier || type == ChunkType.identifier else {
@@ -97,8 +99,8 @@ package final class SnappyFrames: TransportLayer {
         case ChunkType.skippable: return Self.headerBytes
         case ChunkType.identifier where length != Self.identifier.count:
             throw .snappy("a stream identifier of \(length) bytes")
-        case ChunkType.compressed where length > Self.maxChunkLength,
-            ChunkType.plain where length > Self.checksumBytes + Self.maxChunkBytes:
+        case ChunkType.compressed where length > Self.maxReceivedChunkBytes,
+            ChunkType.plain where length > Self.checksumBytes + Self.maxDataBytes:
             throw .snappy("a chunk of \(length) bytes")
         case ChunkType.compressed where length < Self.checksumBytes,
             ChunkType.plain where length < Self.checksumBytes:
@@ -144,9 +146,9 @@ package final class SnappyFrames: TransportLayer {
         let source = data.baseAddress?.assumingMemoryBound(to: CChar.self)
         var length = 0
         guard snappy_uncompressed_length(source, data.count, &length) == SNAPPY_OK,
-            length <= Self.maxChunkBytes
+            length <= Self.maxDataBytes
         else {
-            throw .snappy("a chunk of more than \(Self.maxChunkBytes) bytes or an unknown number")
+            throw .snappy("a chunk of more than \(Self.maxDataBytes) bytes or an unknown number")
         }
         guard length > 0 else {
             return try verify(UnsafeRawBufferPointer(start: nil, count: 0), checksum)
@@ -179,14 +181,14 @@ package final class SnappyFrames: TransportLayer {
     package func encode(_ plain: UnsafeRawBufferPointer, into wire: ByteBuffer) {
         var rest = plain
         while !rest.isEmpty {
-            let count = min(rest.count, Self.maxSentChunkBytes - pending.count)
+            let count = min(rest.count, Self.maxSentDataBytes - pending.count)
             let next = UnsafeRawBufferPointer(rebasing: rest[..<count])
             rest = rest.dropping(count)
-            if count == Self.maxSentChunkBytes {
+            if count == Self.maxSentDataBytes {
                 write(next, into: wire)
             } else {
                 pending.append(next)
-                if pending.count == Self.maxSentChunkBytes { flush(into: wire) }
+                if pending.count == Self.maxSentDataBytes { flush(into: wire) }
             }
         }
     }

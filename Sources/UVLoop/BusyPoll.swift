@@ -4,9 +4,9 @@
 /// respond. With one message in flight at a time, these wake-ups are most of the latency of each
 /// message.
 ///
-/// On a busy machine, polling takes processor time from the client whose response the loop expects.
-/// So the loop polls only if the last input arrived within the time limit, and after each poll
-/// without input it blocks in more of the following waits without polling first.
+/// On a busy machine, polling takes CPU time from the client whose response the loop expects.
+/// So the loop polls only if the last input arrived within the time limit, and each poll without input
+/// increases the number of waits in which it does not poll.
 struct BusyPoll {
     /// The time in nanoseconds for which the loop polls before it blocks.
     private let timeLimit: Int64
@@ -15,7 +15,7 @@ struct BusyPoll {
     private var waitStart: Int64 = 0
     /// The exponent of the number of waits to skip: each poll without input adds 2, each poll with
     /// input subtracts 1.
-    private var misses = 0
+    private var skipExponent = 0
     /// The number of further waits in which the loop blocks at once, without polling first.
     private var waitsToSkip = 0
     private var isPolling = false
@@ -39,20 +39,21 @@ struct BusyPoll {
         if hasInput {
             hasInput = false
             waitStart = now
-            if isPolling { misses = max(0, misses - 1) }
+            if isPolling { skipExponent = max(0, skipExponent - 1) }
             isPolling = lastInputWasQuick && waitsToSkip == 0
             if lastInputWasQuick, waitsToSkip > 0 { waitsToSkip -= 1 }
         } else if isPolling, now - waitStart >= timeLimit {
             isPolling = false
             lastInputWasQuick = false
-            misses = min(misses + 2, Self.maxMisses)
-            waitsToSkip = 1 << misses
+            skipExponent = min(skipExponent + 2, Self.maxSkipExponent)
+            waitsToSkip = 1 << skipExponent
         }
         return isPolling
     }
 
-    /// The maximum of `misses`: the loop polls again after at most 4096 skipped waits.
-    private static let maxMisses = 12
+    /// The maximum of `skipExponent`: the loop polls again after at most 4096 waits that follow a quick
+    /// input.
+    private static let maxSkipExponent = 12
 
     /// Records that the loop has polled or blocked until `now`.
     mutating func waitEnded(at now: Int64) {

@@ -2,15 +2,15 @@
 /// progress.
 ///
 /// All active streams together process about `totalBytes` per iteration. Each stream may process at
-/// least `minimumBytes`, because smaller reads cost more system calls than they save latency. The
+/// least `minimumBytes`, because the system calls of smaller reads cost more time than they save. The
 /// first iteration of a burst may exceed `totalBytes` several times, because each stream registers
 /// only when its first bytes arrive.
 package struct IterationQuota {
     private let totalBytes: Int
     private let minimumBytes: Int
     private var iteration = 0
-    private var members = 0
-    private var membersBefore = 0
+    private var streams = 0
+    private var streamsBefore = 0
 
     /// Creates a quota of `totalBytes` per loop iteration, and of at least `minimumBytes` per
     /// stream.
@@ -21,8 +21,8 @@ package struct IterationQuota {
 
     /// The number of bytes that each registered stream may process in this iteration. It shrinks as
     /// more streams register, and it assumes at least as many streams as in the previous iteration.
-    package var bytesPerMember: Int {
-        max(minimumBytes, totalBytes / max(1, members, membersBefore))
+    package var bytesPerStream: Int {
+        max(minimumBytes, totalBytes / max(1, streams, streamsBefore))
     }
 
     /// Registers one stream for the current loop iteration.
@@ -30,10 +30,10 @@ package struct IterationQuota {
     /// - Parameter iteration: the value of ``Loop/iteration``.
     package mutating func register(in iteration: Int) {
         if iteration != self.iteration {
-            membersBefore = iteration == self.iteration + 1 ? members : 0
-            members = 0
+            streamsBefore = iteration == self.iteration + 1 ? streams : 0
+            streams = 0
             self.iteration = iteration
         }
-        members += 1
+        streams += 1
     }
 }

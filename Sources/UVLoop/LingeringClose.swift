@@ -2,8 +2,8 @@
 ///
 /// When a process closes a socket that holds unread bytes, the kernel sends a TCP reset, and the
 /// peer may receive the reset before the last response. So this class first shuts down the write
-/// side, and then reads and discards bytes until the peer closes its side or the timeout expires.
-/// The stream's reader must ignore the received bytes and close the stream at end of file.
+/// side. Reading then continues until the peer closes its side or the timeout expires: the stream's
+/// reader must discard the bytes, and close the stream at end of file.
 package final class LingeringClose {
     private let stream: Stream
     private let timeout: Duration

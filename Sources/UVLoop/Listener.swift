@@ -9,7 +9,7 @@ package final class Listener: Handle {
     package private(set) var endpoint: Endpoint
 
     private var onConnection: ((Stream) -> Void)?
-    /// The connections that are accepted in one iteration.
+    /// Limits the connections that are accepted in one loop iteration.
     private lazy var accepts = WorkQueue(on: loop, jobs: 64, time: .milliseconds(5))
 
     /// Binds to `endpoint` and listens. The kernel queues connections until the loop's next

@@ -131,8 +131,8 @@ package final class LoopHost<Hosted: LoopHosted>: Sendable {
         await use.waitForEnd()
     }
 
-    /// Stops a thread that is not shared without stopping the object, and returns when the thread
-    /// has ended.
+    /// Ends the host's own thread without stopping the object, and returns when the thread has ended. The
+    /// thread must not be shared.
     package func kill() async {
         use.thread.mailbox.submit { [hosted, use] loop in
             _ = hosted.removeValue(on: loop)

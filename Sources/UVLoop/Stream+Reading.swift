@@ -75,7 +75,7 @@ extension Stream {
             lastRead = (loop.iteration, 0)
             loop.readQuota.register(in: loop.iteration)
         }
-        return loop.readQuota.bytesPerMember - lastRead.bytes
+        return loop.readQuota.bytesPerStream - lastRead.bytes
     }
 
     /// Stops reading until ``startReading()`` is called.

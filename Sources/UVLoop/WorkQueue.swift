@@ -1,5 +1,5 @@
-/// Runs jobs of one kind in bounded portions: at most a number of jobs and an amount of time per
-/// loop iteration, so that many clients that act together do not delay the others.
+/// Runs jobs of one kind in bounded portions: a limited number of jobs and a limited time per loop
+/// iteration, so that many clients that act together do not delay the others.
 ///
 /// A job runs at once while the portion of the iteration lasts and no earlier job waits. Otherwise
 /// it waits for a later iteration; jobs run in the order in which they were submitted. The time is

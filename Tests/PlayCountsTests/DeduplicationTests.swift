@@ -67,7 +67,7 @@ import Testing
         var counted = DeduplicationWindow(settings, at: .start)
         func isNew(_ number: Int, at seconds: Int) -> Bool {
             let wasInserted = counted.insert(numbered(number))
-            _ = counted.removeAddition(at: .start + .seconds(seconds))
+            _ = counted.takeBatch(at: .start + .seconds(seconds))
             return wasInserted
         }
         #expect(isNew(1, at: 0))
@@ -88,7 +88,7 @@ import Testing
         for number in 0..<10_000 {
             let isNew = counted.insert(numbered(number))
             #expect(isNew)
-            if number % 10 == 9 { _ = counted.removeAddition(at: .start) }
+            if number % 10 == 9 { _ = counted.takeBatch(at: .start) }
             #expect(counted.count <= 1_000)
             #expect(counted.count >= min(number, 500))
             guard number >= 500 else { continue }
@@ -125,7 +125,7 @@ import Testing
                 let isNew = counted.insert(numbered(number))
                 #expect(isNew)
                 if number % 10 == 9 {
-                    try await store.commit([], counted: counted.removeAddition(at: .start))
+                    try await store.commit([], counted: counted.takeBatch(at: .start))
                 }
             }
             try store.close()
@@ -139,7 +139,7 @@ import Testing
         let store = try PlayStore(.memory)
         var counted = try store.loadDeduplicationWindow(at: .start)
         _ = counted.insert(numbered(1))
-        let addition = counted.removeAddition(at: .start)
+        let addition = counted.takeBatch(at: .start)
         await #expect(throws: StoreError.self) {
             try await store.commit([change(1, count: 1), change(2, count: 0)], counted: addition)
         }

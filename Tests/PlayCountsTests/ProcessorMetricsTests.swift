@@ -55,17 +55,17 @@ import UVLoop
     }
 
     @Test mutating func `have the oldest message that is not committed`() {
-        #expect(commits.oldestPublish == nil)
+        #expect(commits.oldestPublishTime == nil)
         receive(plays: 1, publishedAt: .seconds(3))
         begin(at: .seconds(9))
         receive(plays: 1, publishedAt: .seconds(8))
-        #expect(commits.oldestPublish == .start + .seconds(3))
+        #expect(commits.oldestPublishTime == .start + .seconds(3))
         commits.commitFailed(at: .start + .seconds(10))
-        #expect(commits.oldestPublish == .start + .seconds(3))
+        #expect(commits.oldestPublishTime == .start + .seconds(3))
         commit(from: .seconds(20), to: .seconds(21))
-        #expect(commits.oldestPublish == .start + .seconds(8))
+        #expect(commits.oldestPublishTime == .start + .seconds(8))
         commit(from: .seconds(22), to: .seconds(23))
-        #expect(commits.oldestPublish == nil)
+        #expect(commits.oldestPublishTime == nil)
     }
 
     private mutating func receive(plays: Int, publishedAt publish: Duration = .zero) {

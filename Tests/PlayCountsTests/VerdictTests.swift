@@ -137,7 +137,7 @@ import Testing
         run.uncommitted = 0
         run.play(2, at: .zero)
         run.iteration += 1
-        run.batches.recordEnd(iteration: run.iteration, calls: 0)
+        run.batches.recordEnd(iteration: run.iteration, callsSoFar: 0)
         run.calls.record([PlayCount(of: video(1), 1)], at: .start, iteration: run.iteration)
         run.call([(2, 1)], at: .zero)
         #expect(run.violatedRules() == [])
@@ -284,7 +284,7 @@ private struct Run {
             batches.recordStart(iteration: iteration)
             batches.recordEnd(
                 iteration: iteration,
-                calls: calls.entries.count { $0.instant < arrival.instant })
+                callsSoFar: calls.entries.count { $0.instant < arrival.instant })
         }
     }
 
@@ -299,7 +299,7 @@ private struct Run {
     /// Commits the plays since the last commit.
     mutating func commit() {
         batches.recordStart(iteration: iteration)
-        batches.recordEnd(iteration: iteration, calls: calls.calls)
+        batches.recordEnd(iteration: iteration, callsSoFar: calls.calls)
         uncommitted = 0
     }
 

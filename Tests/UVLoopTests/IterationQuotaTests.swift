@@ -7,14 +7,14 @@ import Testing
 
     @Test func `gives a single stream all bytes`() {
         quota.register(in: 1)
-        #expect(quota.bytesPerMember == 2 << 20)
+        #expect(quota.bytesPerStream == 2 << 20)
     }
 
     @Test func `shrinks with each stream down to its minimum`() {
         var shares: [Int] = []
         for _ in 1...1_000 {
             quota.register(in: 1)
-            shares.append(quota.bytesPerMember)
+            shares.append(quota.bytesPerStream)
         }
         #expect(shares[1] == 1 << 20)
         #expect(shares[127] == 16 << 10)
@@ -25,12 +25,12 @@ import Testing
     @Test func `starts from the number of streams in the iteration before`() {
         for _ in 1...4 { quota.register(in: 7) }
         quota.register(in: 8)
-        #expect(quota.bytesPerMember == 512 << 10)
+        #expect(quota.bytesPerStream == 512 << 10)
         quota.register(in: 9)
-        #expect(quota.bytesPerMember == 2 << 20)
+        #expect(quota.bytesPerStream == 2 << 20)
         for _ in 1...4 { quota.register(in: 10) }
         quota.register(in: 12)
-        #expect(quota.bytesPerMember == 2 << 20)
+        #expect(quota.bytesPerStream == 2 << 20)
     }
 
     @Test func `bounds the bytes read in one iteration from 200 streams`() throws {

@@ -164,7 +164,7 @@ extension Broker {
     }
 
     private func expectCapacity(for bytes: Int) throws(PublishError) {
-        guard !isStopping else { throw .exiting }
+        guard !isStopping else { throw .stopping }
         guard context.slabs.usedBytes + bytes <= options.maxMemoryBytes else { throw .memoryIsFull }
     }
 }
@@ -172,7 +172,7 @@ extension Broker {
 /// The reason why the broker refuses a message.
 package enum PublishError: Error {
     /// The broker is stopping.
-    case exiting
+    case stopping
     /// The queued messages have reached ``BrokerOptions/maxMemoryBytes``.
     case memoryIsFull
 }

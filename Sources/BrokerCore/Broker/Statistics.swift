@@ -176,6 +176,7 @@ extension Session {
             authorized: authorization.map { .init(name: $0.identity, url: $0.identityURL) })
     }
 
+    /// nsqd's number of the state in `/stats`.
     private var stateNumber: Int {
         switch phase {
         case .awaitingMagic, .initial: 0

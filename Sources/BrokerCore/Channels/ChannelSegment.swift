@@ -23,8 +23,8 @@ final class ChannelSegment {
 
     /// Creates the state for a segment whose messages are untouched.
     ///
-    /// - Parameter settledCount: the number of messages in the segment that the channel does not
-    ///   receive.
+    /// - Parameter settledCount: the number of messages that are settled from the start, because the
+    ///   topic dispatched them before the channel existed.
     init(_ segment: Segment, settledCount: Int) {
         self.segment = segment
         self.settledCount = settledCount

@@ -42,8 +42,8 @@ final class ChannelSegmentTable {
 
     /// Adds a segment after all others.
     ///
-    /// - Parameter settledCount: the number of messages in the segment that the channel does not
-    ///   receive.
+    /// - Parameter settledCount: the number of messages that are settled from the start, because the
+    ///   topic dispatched them before the channel existed.
     func append(_ segment: Segment, settledCount: Int) {
         segment.addReference()
         slots.append(

@@ -1,7 +1,7 @@
 /// The consumers of one channel, which receive messages in rotation.
 final class ConsumerRotation {
-    /// The consumers by slot. A slot is `nil` after its consumer has disconnected, until the next
-    /// consumer is added.
+    /// The consumers by slot. A slot is `nil` after its consumer has disconnected, until a new consumer
+    /// takes it.
     private var slots: [Session?] = []
     private(set) var count = 0
     /// Slots that may be empty. The list contains every empty slot. It can also contain slots that

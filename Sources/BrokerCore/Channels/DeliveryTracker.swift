@@ -313,7 +313,7 @@ extension UnsafeRawPointer {
     /// `true` if the address holds `FIN `, any sixteen bytes, and a newline.
     @inline(__always)
     var isPlainFinish: Bool {
-        loadUnaligned(as: UInt32.self) == FinishLine.word
+        loadUnaligned(as: UInt32.self) == FinishLine.prefixWord
             && load(fromByteOffset: FinishLine.byteCount - 1, as: UInt8.self) == 0x0a
     }
 }

@@ -57,7 +57,7 @@ final class PendingPublishes {
         completeWaiters(waiters.prefix { $0.flush <= number }.count, failure)
     }
 
-    /// Refuses the publishes of a failed flush, and calls its completion handlers with the error.
+    /// Refuses the publishes of a failed flush, and calls their completion handlers with the error.
     func refuse(_ failure: MessageLogError) {
         complete(unflushedSessions) { $0.refusePublishes(failure) }
         unflushedSessions.removeAll(keepingCapacity: true)

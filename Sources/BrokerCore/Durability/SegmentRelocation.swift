@@ -24,7 +24,7 @@ extension Topic {
         guard segments.contains(segment), let log else { return }
         guard segment.isResident || pageIn(segment) else { return }
         let needed = neededIndexes(of: segment)
-        // If no needed message is left, all needed messages were lost.
+        // The segment is needed, so an empty list means that its needed messages were lost.
         guard !needed.isEmpty else { return log.release(segment) }
         let deadlines = undispatched.deadlines(in: segment).mapValues(context.wall(atMonotonic:))
         for run in needed.runs {

@@ -39,24 +39,3 @@ struct DeadlineQueue<Element> {
 
     mutating func removeAll() { heap = Heap() }
 }
-
-/// The deadlines of one session's or channel's scheduled timers that have not fired.
-///
-/// A timer is scheduled only if it is earlier than all pending timers. Without this rule, the timer
-/// queue would collect thousands of superfluous entries with late deadlines.
-struct PendingTimers {
-    // INVARIANT: the deadlines are strictly descending, so that the last one is the earliest.
-    private var deadlines: [Int64] = []
-
-    /// Adds a deadline if it is earlier than all pending ones.
-    ///
-    /// - Returns: `true` if the caller must schedule a timer for `deadline`.
-    mutating func insert(_ deadline: Int64) -> Bool {
-        guard deadline < deadlines.last ?? .max else { return false }
-        deadlines.append(deadline)
-        return true
-    }
-
-    /// Removes the timer that has fired.
-    mutating func removeFired() { deadlines.removeLast() }
-}

@@ -32,7 +32,7 @@ package final class Session: PendingItem {
     private(set) var settings: ClientSettings
     private(set) var subscription = Subscription()
     private(set) var publishCounts = PublishCounts()
-    private var layers: TransportLayers
+    private var layers: NegotiatedLayers
     private var authorizing = SessionAuthorization()
     private var heartbeats: HeartbeatMonitor
 
@@ -58,7 +58,7 @@ package final class Session: PendingItem {
         self.host = host
         connectedAt = now
         settings = ClientSettings(host: host, options)
-        layers = TransportLayers(requiresTLS: options.tlsRequired)
+        layers = NegotiatedLayers(requiresTLS: options.tlsRequired)
         heartbeats = HeartbeatMonitor(connectedAt: now.monotonic)
     }
 

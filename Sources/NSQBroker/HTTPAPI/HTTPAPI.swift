@@ -8,7 +8,7 @@ import UVLoop
 final class HTTPAPI {
     // The broker server owns this object and outlives it.
     private unowned let server: BrokerServer
-    private let routes: HTTPAPIService
+    private let service: HTTPAPIService
     /// `nil` until the first listener is added.
     private var httpServer: HTTPServer?
     /// The bound addresses. `nil` if there is no listener, or if it listens on a Unix-domain
@@ -23,7 +23,7 @@ final class HTTPAPI {
 
     init(of server: BrokerServer) {
         self.server = server
-        routes = HTTPAPIService(of: server)
+        service = HTTPAPIService(of: server)
     }
 
     var isListening: Bool { httpServer != nil }
@@ -39,7 +39,7 @@ final class HTTPAPI {
 
     private func startedServer() -> HTTPServer {
         if let httpServer { return httpServer }
-        let httpServer = HTTPServer(serving: routes, on: server.loop)
+        let httpServer = HTTPServer(serving: service, on: server.loop)
         httpServer.limit = (server.options.httpConnectionLimit, .failure(.tooManyConnections))
         self.httpServer = httpServer
         server.loop.measureIterations { [weak self] in

@@ -103,7 +103,7 @@ extension [UInt8] {
         }
         switch refusal {
         case nil: return
-        case .exiting: throw .exiting
+        case .stopping: throw .exiting
         case .memoryIsFull: throw .memoryIsFull
         }
     }

@@ -10,7 +10,7 @@ final class FolderDisk: JournalDisk {
     /// The descriptor of the folder.
     private let folder: Int32
     /// The descriptors of the open journal files, by file number.
-    private var open = OpenFiles()
+    private var openFiles = OpenFiles()
     private var runningSyncs = 0
     private let recycler: FileRecycler
     /// The thread that syncs files and frees disk space.
@@ -56,7 +56,7 @@ final class FolderDisk: JournalDisk {
     deinit {
         syncer.stop()
         syncer.join()
-        for descriptor in open.removeAll() { Glibc.close(descriptor) }
+        for descriptor in openFiles.removeAll() { Glibc.close(descriptor) }
         recycler.deleteAll()
         Files.unlockAndClose(folder)
     }
@@ -87,21 +87,21 @@ final class FolderDisk: JournalDisk {
     }
 
     func remove(_ file: UInt32) throws(MessageLogError) {
-        if try !recycler.recycle(file, open[file]) {
+        if try !recycler.recycle(file, openFiles[file]) {
             let name = JournalFile.name(of: file)
             // A folder with the name of a journal file stays where it is.
             guard unlinkat(folder, name, 0) == 0 || errno == EISDIR else {
                 throw failure("cannot remove \(name)")
             }
-            if let descriptor = open[file] { recycler.closeInBackground(descriptor) }
+            if let descriptor = openFiles[file] { recycler.closeInBackground(descriptor) }
         }
-        open.remove(file)
+        openFiles.remove(file)
     }
 
     /// Adds an open file. If too many files are open, another one is closed, but not during a sync,
     /// which may use that file's descriptor.
     private func add(_ file: UInt32, _ descriptor: Int32) {
-        guard let evicted = open.add(file, descriptor) else { return }
+        guard let evicted = openFiles.add(file, descriptor) else { return }
         if runningSyncs > 0 {
             recycler.closeInBackground(evicted)
         } else {
@@ -110,7 +110,7 @@ final class FolderDisk: JournalDisk {
     }
 
     private func descriptor(_ file: UInt32) throws(MessageLogError) -> Int32 {
-        if let descriptor = open[file] { return descriptor }
+        if let descriptor = openFiles[file] { return descriptor }
         let descriptor = try opened(file, 0)
         add(file, descriptor)
         return descriptor
@@ -215,8 +215,8 @@ final class FolderDisk: JournalDisk {
 
     func sync(_ files: [UInt32], _ done: @escaping (MessageLogError?) -> Void) {
         let path = path
-        let descriptors = files.compactMap { open[$0] } + [folder]
-        let closed = files.filter { open[$0] == nil }
+        let descriptors = files.compactMap { openFiles[$0] } + [folder]
+        let closed = files.filter { openFiles[$0] == nil }
         let removed = recycler.numbers
         let completion = LoopBoundCompletion { [weak self] error in
             self?.runningSyncs -= 1

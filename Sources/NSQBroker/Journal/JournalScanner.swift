@@ -17,8 +17,8 @@ struct JournalScanner {
     ///   - previous: the number of a file.
     ///   - next: the number of the next existing file.
     mutating func reportMissingFiles(_ previous: UInt32, _ next: UInt32) {
-        let (first, isLast) = previous.addingReportingOverflow(1)
-        guard !isLast, first < next else { return }
+        let (first, overflows) = previous.addingReportingOverflow(1)
+        guard !overflows, first < next else { return }
         let others = next - first - 1
         report.addDamage(
             0..<0, in: first,

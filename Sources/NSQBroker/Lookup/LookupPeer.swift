@@ -6,7 +6,8 @@ import UVLoop
 /// The connection to one nsqlookupd, with reconnection after failures.
 ///
 /// nsqd waits for each response, and detects a lost connection only when it sends the next command.
-/// This broker never waits, and reconnects at once, with growing delays between attempts.
+/// This broker never waits for a response, and reconnects without waiting for the next command, after a
+/// delay that grows with each failure.
 final class LookupPeer: StreamReader {
     /// The address of the nsqlookupd as in the options, `host:port`.
     let address: String

@@ -23,9 +23,9 @@ final class TCPServer {
     private var receiveQuota = IterationQuota(totalBytes: 2 << 20, minimumBytes: 64 << 10)
     private var sendQuota = IterationQuota(totalBytes: 256 << 10, minimumBytes: 4 << 10)
 
-    /// The handshakes of TLS that are continued in one iteration; one takes about a millisecond.
+    /// Limits the TLS handshakes in one loop iteration; one takes about a millisecond.
     let handshakes: WorkQueue
-    /// The sessions of clients that have disconnected which are ended in one iteration.
+    /// Limits the sessions of disconnected clients that are ended in one loop iteration.
     let disconnects: WorkQueue
 
     init(of server: BrokerServer) {
@@ -108,13 +108,13 @@ final class TCPServer {
     /// most `limit`.
     func receiveQuota(limit: Int) -> Int {
         receiveQuota.register(in: loop.iteration)
-        return min(limit, receiveQuota.bytesPerMember)
+        return min(limit, receiveQuota.bytesPerStream)
     }
 
     /// Registers a connection that encodes in this iteration, and returns its quota in bytes, at
     /// most `limit`.
     func sendQuota(limit: Int) -> Int {
         sendQuota.register(in: loop.iteration)
-        return min(limit, sendQuota.bytesPerMember)
+        return min(limit, sendQuota.bytesPerStream)
     }
 }

@@ -4,7 +4,7 @@ import TallyBasics
 import Transport
 import UVLoop
 
-/// The transport layers of one connection that IDENTIFY has negotiated: TLS, compression, or both.
+/// The transport layers that IDENTIFY has negotiated for one connection: TLS, compression, or both.
 ///
 /// The response to IDENTIFY is sent without them. Then each layer is installed in order, and the
 /// broker confirms it with an `OK` that is encoded by the layer.
@@ -141,8 +141,7 @@ final class TransportLayers {
         return stream.hasEnded ? .ended : isCongested ? .congested : .needsInput
     }
 
-    /// `true` if the client does not read its responses, or the records with which TLS answers its
-    /// key updates.
+    /// `true` if the client does not read its responses, or TLS's replies to its key updates.
     private var isCongested: Bool {
         let limit = server.broker.options.maxUnsentBytes
         return session.isCongested(limit: limit) || stream.wire.count >= limit

@@ -1,7 +1,7 @@
 import TallyBasics
 
-/// Remembers the fingerprints of recently counted plays, so that a duplicate is counted once: a
-/// message that NSQ delivers again, or one that a producer publishes again after a lost response.
+/// Remembers the fingerprints of recently counted plays, so that a play is counted once even if NSQ
+/// delivers it again, or its producer publishes it again after a lost response.
 ///
 /// The window consists of two generations. New fingerprints are added to the current generation.
 /// When it reaches its maximum size or age, the previous generation is discarded as a whole, and
@@ -9,7 +9,8 @@ import TallyBasics
 package struct DeduplicationWindow {
     /// The bounds of the window, in memory and in the store.
     package struct Settings: Sendable {
-        /// Fingerprints are remembered for at least this long, and at most twice as long. The time
+        /// Fingerprints are remembered for at least this long, unless `limit` is reached, and at most
+        /// twice as long. The time
         /// between two runs of the processor does not count, because NSQ redelivers the unfinished
         /// messages of a run only in the next one.
         package var window = Duration.seconds(3600)
@@ -69,7 +70,7 @@ package struct DeduplicationWindow {
     /// Ends the current batch and begins the next.
     ///
     /// - Returns: the fingerprints of the batch.
-    package mutating func removeAddition(at now: MonotonicInstant) -> Addition {
+    package mutating func takeBatch(at now: MonotonicInstant) -> Addition {
         let addition = Addition(fingerprints: batch, generation: generation)
         batch.removeAll(keepingCapacity: true)
         let isFull = current.count >= max(1, settings.limit / 2)

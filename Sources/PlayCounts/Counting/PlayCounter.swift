@@ -92,8 +92,8 @@ package struct PlayCounter {
 /// A video's total, and the likely index of its change in the current batch.
 private struct VideoTotal {
     var count = 0
-    /// The index of the video's change in the latest batch with a play of it. In a later batch, the
-    /// index belongs to another video's change, or to none. Checking the video ID is cheaper than
+    /// The video's index in the `changes` of the last batch that contained one of its plays. In a later
+    /// batch, the index belongs to another video's change, or to none. Checking the video ID is cheaper than
     /// resetting all indices after each batch.
     private var changeIndex: UInt32 = 0
 

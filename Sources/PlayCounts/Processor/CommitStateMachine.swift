@@ -36,8 +36,8 @@ struct CommitStateMachine<Delivery> {
         var messages = 0
         var counted = 0
         var duplicates = 0
-        /// The publish of the oldest message.
-        var oldestPublish: MonotonicInstant?
+        /// The time at which the oldest message was enqueued.
+        var oldestPublishTime: MonotonicInstant?
         /// The latest time at which the commit starts, unless another commit is in progress.
         var dueAt: MonotonicInstant?
         /// Whether the batch is large enough to be committed before `dueAt`.
@@ -59,12 +59,12 @@ struct CommitStateMachine<Delivery> {
         case committing(PendingCommit, since: MonotonicInstant)
         case waitingToRetry(PendingCommit, until: MonotonicInstant)
         case committed(PendingCommit)
-        case published([Delivery])
+        case enqueued([Delivery])
     }
 
     /// The numbers of messages by outcome. Plays are included when they are committed.
     private(set) var statistics = PlayProcessor.Statistics()
-    /// The commits until now.
+    /// The metrics of all commits until now.
     private(set) var metrics = CommitMetrics()
 
     private let settings: Settings
@@ -73,9 +73,10 @@ struct CommitStateMachine<Delivery> {
     private var batch = Batch()
     private var state = State.idle
     private var accepted: [ClientNumber: [PlayCount]] = [:]
-    private var recordsAcceptedAt: MonotonicInstant?
+    /// The latest time at which the accepted counts are committed; `nil` if there are none.
+    private var acceptedDueAt: MonotonicInstant?
     /// The time of an empty commit, which shows whether the store still works.
-    private var probesAt: MonotonicInstant
+    private var probeDueAt: MonotonicInstant
     private var backoff: Backoff
 
     init(
@@ -85,7 +86,7 @@ struct CommitStateMachine<Delivery> {
         self.settings = settings
         self.counter = counter
         self.deduplication = deduplication
-        probesAt = now + settings.storeProbeInterval
+        probeDueAt = now + settings.storeProbeInterval
         backoff = Backoff(
             from: settings.minStoreRetryDelay, upTo: settings.maxStoreRetryDelay,
             jitterSeed: settings.jitterSeed)
@@ -103,26 +104,26 @@ struct CommitStateMachine<Delivery> {
     /// The number of videos with plays.
     var videos: Int { counter.videos }
 
-    /// The publish of the oldest message that is not committed; `nil` if there is none.
-    var oldestPublish: MonotonicInstant? {
+    /// The time at which the oldest message that is not committed was enqueued; `nil` if there is none.
+    var oldestPublishTime: MonotonicInstant? {
         let inCommit: MonotonicInstant? =
             switch state {
             case .committing(let commit, _), .waitingToRetry(let commit, _):
-                commit.batch.oldestPublish
-            case .idle, .committed, .published: nil
+                commit.batch.oldestPublishTime
+            case .idle, .committed, .enqueued: nil
             }
-        return [inCommit, batch.oldestPublish].compactMap(\.self).min()
+        return [inCommit, batch.oldestPublishTime].compactMap(\.self).min()
     }
 
     /// The time at which the driver must request actions again if no event occurs before.
     func nextDeadline(isStopping: Bool) -> MonotonicInstant? {
         switch state {
         case .idle:
-            let probe = isStopping ? nil : probesAt
-            return [batch.dueAt, recordsAcceptedAt, probe].compactMap(\.self).min()
+            let probe = isStopping ? nil : probeDueAt
+            return [batch.dueAt, acceptedDueAt, probe].compactMap(\.self).min()
         case .waitingToRetry(_, let retry): return retry
         // The driver requests actions when the commit ends.
-        case .committing, .committed, .published: return nil
+        case .committing, .committed, .enqueued: return nil
         }
     }
 
@@ -159,7 +160,7 @@ struct CommitStateMachine<Delivery> {
         at now: MonotonicInstant
     ) {
         batch.deliveries.append(delivery)
-        batch.oldestPublish = min(batch.oldestPublish ?? publish, publish)
+        batch.oldestPublishTime = min(batch.oldestPublishTime ?? publish, publish)
         batch.dueAt = batch.dueAt ?? now + settings.batchDelay
         batch.messages += messages
         batch.isFull = batch.messages >= limit
@@ -171,7 +172,7 @@ struct CommitStateMachine<Delivery> {
         by client: ClientNumber, _ counts: [PlayCount], at now: MonotonicInstant
     ) {
         accepted[client, default: []].append(contentsOf: counts)
-        recordsAcceptedAt = now + settings.acceptanceRecordDelay
+        acceptedDueAt = now + settings.acceptanceRecordDelay
     }
 
     mutating func commitSucceeded(at now: MonotonicInstant) {
@@ -183,7 +184,7 @@ struct CommitStateMachine<Delivery> {
         statistics.counted += commit.batch.counted
         statistics.duplicates += commit.batch.duplicates
         state = .committed(commit)
-        probesAt = now + settings.storeProbeInterval
+        probeDueAt = now + settings.storeProbeInterval
         backoff.reset()
     }
 
@@ -213,14 +214,14 @@ struct CommitStateMachine<Delivery> {
             state = .committing(commit, since: now)
             return .retryCommit(commit.commit)
         case .committed(let commit):
-            state = .published(commit.batch.deliveries)
+            state = .enqueued(commit.batch.deliveries)
             return .publish(commit.commit.changes)
-        case .published(let deliveries):
+        case .enqueued(let deliveries):
             state = .idle
             return .finish(deliveries)
         case .idle:
-            let isRecordDue = recordsAcceptedAt.map { $0 <= now } ?? false
-            let isProbeDue = !isStopping && probesAt <= now
+            let isRecordDue = acceptedDueAt.map { $0 <= now } ?? false
+            let isProbeDue = !isStopping && probeDueAt <= now
             guard isRecordDue || isProbeDue || isBatchDue(at: now, isStopping) else { return nil }
             return .commit(startCommit(at: now))
         }
@@ -234,12 +235,12 @@ struct CommitStateMachine<Delivery> {
     /// Starts a commit of the open batch and the accepted counts, which may both be empty.
     mutating func startCommit(at now: MonotonicInstant) -> Commit {
         let commit = Commit(
-            changes: counter.removeChanges(), fingerprints: deduplication.removeAddition(at: now),
+            changes: counter.removeChanges(), fingerprints: deduplication.takeBatch(at: now),
             accepted: accepted)
         state = .committing(PendingCommit(commit: commit, batch: batch), since: now)
         batch = Batch()
         accepted = [:]
-        recordsAcceptedAt = nil
+        acceptedDueAt = nil
         return commit
     }
 }

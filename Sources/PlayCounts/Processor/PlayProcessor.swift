@@ -61,7 +61,7 @@ package final class PlayProcessor {
         metrics.storeError = storeError
         metrics.connections = consumer.connectionCount
         metrics.messagesInFlight = consumer.inFlight
-        metrics.backlogAge = machine.commits.oldestPublish.map { now - $0 } ?? .zero
+        metrics.backlogAge = machine.commits.oldestPublishTime.map { now - $0 } ?? .zero
         metrics.clients = publishers.filter(\.client.isRemembered).map(\.metrics)
         return metrics
     }

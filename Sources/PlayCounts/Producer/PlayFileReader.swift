@@ -4,7 +4,7 @@ import UVLoop
 /// Provides the messages of a file to a producer that runs on a loop. Another thread reads the file,
 /// so that a pipe without data does not block the loop.
 ///
-/// At most one chunk that is not split into lines yet is in memory.
+/// Only one chunk that is not split into lines is in memory at a time.
 package final class PlayFileReader {
     private var file: PlayFile
     private let thread: LoopThread
@@ -78,27 +78,27 @@ package final class PlayFileReader {
     }
 }
 
-/// Ends the wait for the input of a file from another thread. What arrives afterwards stays unread.
+/// Lets another thread end the wait for a file's input. What arrives afterwards stays unread.
 private final class ReadInterruption: Sendable {
-    private let reading: Int32
-    private let writing: Int32
+    private let readEnd: Int32
+    private let writeEnd: Int32
 
     init() throws(UVError) {
         var ends: [Int32] = [0, 0]
         guard pipe(&ends) == 0 else { throw UVError(code: -errno) }
         for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
-        (reading, writing) = (ends[0], ends[1])
+        (readEnd, writeEnd) = (ends[0], ends[1])
     }
 
     deinit {
-        close(reading)
-        close(writing)
+        close(readEnd)
+        close(writeEnd)
     }
 
     func interrupt() {
         var byte: UInt8 = 0
         // The pipe is empty, so the write neither blocks nor fails.
-        _ = write(writing, &byte, 1)
+        _ = write(writeEnd, &byte, 1)
     }
 
     /// Blocks until a read of the file would not block.
@@ -106,7 +106,7 @@ private final class ReadInterruption: Sendable {
     /// - Returns: `false` after an interruption.
     func waitForInput(of descriptor: Int32) -> Bool {
         var files = [
-            pollfd(fd: reading, events: Int16(POLLIN), revents: 0),
+            pollfd(fd: readEnd, events: Int16(POLLIN), revents: 0),
             pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0),
         ]
         while poll(&files, 2, -1) < 0, errno == EINTR {}

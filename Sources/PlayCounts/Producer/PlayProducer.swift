@@ -57,7 +57,7 @@ package final class PlayProducer {
     private var backoff: Backoff
     private var wasConnected = false
     private var isAtEnd = false
-    /// Whether the source has no message yet.
+    /// `true` while the source has no message, but may have one later.
     private var isPaused = false
     private var ignoresRate = false
     private var failure: (any Error)?
@@ -71,8 +71,8 @@ package final class PlayProducer {
     package var onProgress: (Int) -> Void = { _ in }
 
     /// Called when the source has returned `nil`. If it returns `false`, the source may return messages
-    /// later, and its owner then calls ``readAgain()``. The producer publishes the messages that it
-    /// has meanwhile.
+    /// later, and its owner then calls ``readAgain()``. Until then, the producer publishes the
+    /// messages that it has already read.
     package var hasSourceEnded: () -> Bool = { true }
 
     /// The messages of one MPUB, and their encoded form.

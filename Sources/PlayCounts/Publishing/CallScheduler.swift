@@ -5,13 +5,13 @@ import TallyBasics
 ///
 /// Each video whose count has changed since it was last published is pending, with a deadline. The
 /// deadline is the arrival of its oldest unpublished play plus the freshness, minus a margin for
-/// the duration of the call. If a play left the video below the realtime bound, the deadline is its
-/// arrival plus the coalescing delay. When a call is due, its free slots are filled with the
+/// the duration of the call. If the video's total is still below the realtime bound after a play, the
+/// deadline is that play's arrival plus the coalescing delay. When a call is due, its free slots are filled with the
 /// pending videos that have the earliest deadlines. Filling a free slot never adds a call: if the
 /// video is played again, its new deadline is later than the old one.
 ///
-/// The next round of calls starts after all calls of the round before are answered, and a round has
-/// each video at most once. So no client receives an older total after a newer one. Changes that
+/// A round of calls starts only after every call of the previous round is answered, and contains each
+/// video at most once. So no client receives an older total after a newer one. Changes that
 /// arrive during a round wait for the next round and share its calls.
 package struct CallScheduler {
     /// The settings of a scheduler.
@@ -76,15 +76,14 @@ package struct CallScheduler {
     /// `true` if calls have started that are not answered yet.
     package var hasOutstandingCalls: Bool { !outstandingCalls.isEmpty }
 
-    /// The number of videos whose latest count no accepted call contains.
+    /// The number of videos whose latest count is in no accepted call.
     package var unpublishedVideos: Int {
         let outstanding = outstandingCalls.values.lazy.flatMap(\.videos)
         return pending.count + outstanding.count { pending[$0.count.videoID] == nil }
     }
 
-    /// The arrival of the oldest play that no accepted call contains; `nil` if there is none. For a
-    /// count that an earlier run left unpublished, it is the time at which the count would have had
-    /// to arrive to be due at the start.
+    /// The arrival of the oldest play that is in no accepted call; `nil` if there is none. The arrival
+    /// of a count that an earlier run left unpublished is computed from its deadline.
     package var oldestArrival: MonotonicInstant? {
         let outstanding = outstandingCalls.values.lazy.flatMap(\.videos).map(arrival)
         return [outstanding.min(), oldestPendingArrival].compactMap(\.self).min()
@@ -92,7 +91,8 @@ package struct CallScheduler {
 
     private var oldestPendingArrival: MonotonicInstant? {
         guard let first = queue.min, let video = pending[first.videoID] else { return nil }
-        // A batched count waits longer than an immediate one, so none of a later deadline is older.
+        // A batched count waits longer than an immediate one, so no count with a later deadline has an
+        // older play.
         guard video.isImmediate else {
             return arrival(deadline: video.deadline, isImmediate: false)
         }

@@ -95,9 +95,9 @@ package final class PlayStore: Sendable {
                 previousHistory = nil
                 lostHistory = nil
             } else {
-                previousHistory = StoreHistory(besides: path)
+                previousHistory = StoreHistory(beside: path)
                 lostHistory = previousHistory?.loss(in: history, at: path)
-                history.write(besides: path)
+                history.write(beside: path)
             }
             self.lock = lock
             self.queue = queue
@@ -168,7 +168,7 @@ package final class PlayStore: Sendable {
         let now = ContinuousClock.now
         guard lock != nil, temporaryFolder == nil, now - notedAt > .seconds(10) else { return }
         notedAt = now
-        StoreHistory(storeID: storeID, epoch: epoch, plays: plays).write(besides: path)
+        StoreHistory(storeID: storeID, epoch: epoch, plays: plays).write(beside: path)
     }
 
     /// - Throws: `StoreError` of kind `takenOver` if another processor has opened the store.
@@ -214,9 +214,9 @@ package final class PlayStore: Sendable {
             try queue.close()
             if isNew, lock.hasCreatedFile { StoreFiles.remove(path) }
             if let previousHistory {
-                previousHistory.write(besides: path)
+                previousHistory.write(beside: path)
             } else {
-                StoreHistory.remove(besides: path)
+                StoreHistory.remove(beside: path)
             }
             lock.release()
         } catch {
@@ -251,7 +251,7 @@ package final class PlayStore: Sendable {
             if lock != nil, temporaryFolder == nil,
                 let plays = try? queue.inDatabase(PlayStore.sumOfCounts)
             {
-                StoreHistory(storeID: storeID, epoch: epoch, plays: plays).write(besides: path)
+                StoreHistory(storeID: storeID, epoch: epoch, plays: plays).write(beside: path)
             }
             try queue.close()
             lock?.release()

@@ -20,7 +20,7 @@ struct StoreHistory: Equatable, Sendable {
     }
 
     /// Reads the note beside a store; `nil` if there is none.
-    init?(besides path: String) {
+    init?(beside path: String) {
         guard let text = try? String(contentsOfFile: path + Self.suffix, encoding: .utf8) else {
             return nil
         }
@@ -31,12 +31,12 @@ struct StoreHistory: Equatable, Sendable {
         self.init(storeID: String(words[0]), epoch: epoch, plays: plays)
     }
 
-    func write(besides path: String) {
+    func write(beside path: String) {
         try? "\(storeID) \(epoch) \(plays)\n".write(
             toFile: path + Self.suffix, atomically: true, encoding: .utf8)
     }
 
-    static func remove(besides path: String) { unlink(path + suffix) }
+    static func remove(beside path: String) { unlink(path + suffix) }
 
     /// Compares the note with the store that was just opened.
     ///

@@ -12,7 +12,7 @@ package struct BatchLog: Sendable {
         /// The loop iteration in which the commit ended; `nil` if it has not ended.
         var endIteration: Int?
         /// The number of calls that were made before the commit ended.
-        var callsBefore = 0
+        var callsBeforeEnd = 0
     }
 
     private(set) var batches: [Batch] = []
@@ -39,11 +39,10 @@ package struct BatchLog: Sendable {
 
     /// Records the end of the last commit.
     ///
-    /// - Parameter calls: the number of calls so far.
-    package mutating func recordEnd(iteration: Int, calls: Int) {
+    package mutating func recordEnd(iteration: Int, callsSoFar: Int) {
         guard !batches.isEmpty else { return }
         batches[batches.count - 1].endIteration = iteration
-        batches[batches.count - 1].callsBefore = calls
+        batches[batches.count - 1].callsBeforeEnd = callsSoFar
     }
 
     /// The loop iteration in which a play was received.

@@ -1,6 +1,6 @@
 import TallyBasics
 
-/// Checks that nothing delays an immediate play but the commit of its batch: the commit starts
+/// Checks that only the commit of its batch delays an immediate play: the commit starts
 /// when the play is received or when the previous commit ends, and the first calls after the
 /// commit contain the play.
 ///
@@ -70,8 +70,8 @@ struct ImmediacyChecker {
         }
         guard !coalesces else { return }
         let next = index + 1 < batches.batches.count ? batches.batches[index + 1] : nil
-        let end = next?.endIteration == nil ? calls.calls : next!.callsBefore
-        for call in batch.callsBefore..<max(batch.callsBefore, end) {
+        let end = next?.endIteration == nil ? calls.calls : next!.callsBeforeEnd
+        for call in batch.callsBeforeEnd..<max(batch.callsBeforeEnd, end) {
             let call = calls[call]
             guard call.iteration == endIteration else { break }
             for count in call.counts where expected[count.videoID] ?? .max <= count.count {

@@ -10,7 +10,7 @@ struct Latencies {
     /// The number of recorded plays.
     var plays: Int { Int(histogram.totalCount) }
     /// The longest latency in milliseconds.
-    var worst: Double { longest.verdictMilliseconds }
+    var longestMilliseconds: Double { longest.verdictMilliseconds }
 
     mutating func record(_ latency: Duration) {
         let nanoseconds = UInt64(max(0, latency.nanoseconds))
@@ -28,7 +28,7 @@ struct Latencies {
     /// A text with the number of plays, the median, the 99th percentile and the maximum.
     var summary: String {
         "\(counted(plays, "play")): median \(percentile(50)) ms, 99% within \(percentile(99)) ms, "
-            + "maximum \(worst) ms"
+            + "maximum \(longestMilliseconds) ms"
     }
 }
 

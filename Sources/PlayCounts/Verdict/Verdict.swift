@@ -143,11 +143,11 @@ package struct Verdict: Encodable, Sendable {
         batchedPlays = checker.batched.plays
         p50ImmediateMilliseconds = checker.immediate.percentile(50)
         p99ImmediateMilliseconds = checker.immediate.percentile(99)
-        worstImmediateMilliseconds = checker.immediate.worst
-        worstBatchedMilliseconds = checker.batched.worst
+        worstImmediateMilliseconds = checker.immediate.longestMilliseconds
+        worstBatchedMilliseconds = checker.batched.longestMilliseconds
         worstLatenessMilliseconds = max(
-            0, checker.immediate.worst - bounds.coalesce.verdictMilliseconds,
-            checker.batched.worst - bounds.freshness.verdictMilliseconds)
+            0, checker.immediate.longestMilliseconds - bounds.coalesce.verdictMilliseconds,
+            checker.batched.longestMilliseconds - bounds.freshness.verdictMilliseconds)
         schedulingDelayMilliseconds = run.schedulingDelay?.verdictMilliseconds
         broker = run.broker
         rules =

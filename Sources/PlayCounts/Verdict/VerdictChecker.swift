@@ -120,7 +120,7 @@ struct VerdictChecker {
             immediacy,
             Verdict.Rule(
                 rule: "every play is published within \(bounds.freshness)",
-                holds: max(immediate.worst, batched.worst)
+                holds: max(immediate.longestMilliseconds, batched.longestMilliseconds)
                     <= bounds.freshness.verdictMilliseconds,
                 detail: "other plays: \(batched.summary)"),
             Verdict.Rule(

@@ -17,7 +17,7 @@ struct BrokerConfiguration {
     }
 
     /// The default options for a broker in the same process as a processor. The broker keeps less
-    /// spare memory and does not busy-poll, which leaves memory and processor time for the
+    /// spare memory and does not busy-poll, which leaves memory and CPU time for the
     /// processor.
     static var besideProcessorDefaults: ServerOptions {
         var options = defaults

@@ -121,7 +121,7 @@ struct DemoCommand: AsyncParsableCommand {
         let signals = try await StopSignals.watch()
         let broker = nsqdTcpAddress == nil ? try await startBroker() : nil
         let address = try nsqdTcpAddress ?? SocketAddress(parsing: broker!.tcpAddress)
-        let page = live ? try await startPage(of: store, address) : nil
+        let page = live ? try await startPage(of: store, nsqd: address) : nil
         let queuePolling = broker.flatMap {
             page?.startQueuePolling($0, topic: topic.text, channel: DemoProcessing.channel)
         }
@@ -187,7 +187,8 @@ struct DemoCommand: AsyncParsableCommand {
         return Double(count) / (Double(over.duration.nanoseconds) / 1e9)
     }
 
-    private func startPage(of store: PlayStore, _ address: SocketAddress) async throws -> LivePage?
+    private func startPage(of store: PlayStore, nsqd address: SocketAddress) async throws
+        -> LivePage?
     {
         var settings = PageSettings()
         settings.coalesce = coalesce.duration

@@ -74,7 +74,7 @@ private final class DemoProcessor {
         // The page shows the calls of the demo's client, so that it is not a second client.
         let sink = run.page?.sink(on: loop, showing: client) ?? client
         (processor, consumer) = try pipeline.build(
-            on: loop, clients: [Client(DemoRun.client, sink: sink)])
+            on: loop, clients: [Client(DemoRun.clientName, sink: sink)])
         consumer.onConnection = { _, error in
             if let error { return report(.failed(error)) }
             run.counters.change { $0.isSubscribed = true }
@@ -98,7 +98,8 @@ private final class DemoProcessor {
         }
         processor.observer.committed = {
             self.planner.add($0, at: $1)
-            self.batches.recordEnd(iteration: self.loop.iteration, calls: self.client.log.calls)
+            self.batches.recordEnd(
+                iteration: self.loop.iteration, callsSoFar: self.client.log.calls)
         }
         processor.observer.accepted = { _, call, _ in self.run.progress.set("calls", call.number) }
         processor.observer.finished = { self.finished($0, $1) }

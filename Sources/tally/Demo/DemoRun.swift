@@ -31,7 +31,7 @@ struct DemoRun {
     private let countsBefore: [PlayStore.StoredCount]
 
     /// The name of the demo's client in the store.
-    static let client = "demo"
+    static let clientName = "demo"
 
     init(
         plays: PlayGenerator, nsqd: SocketAddress, topic: TopicName, store: PlayStore, rate: Double,
@@ -45,7 +45,7 @@ struct DemoRun {
         self.broker = broker
         self.progress = progress
         self.coalesce = coalesce
-        _ = try store.registerClients([Self.client])
+        _ = try store.registerClients([Self.clientName])
         countsBefore = try store.loadCounts()
     }
 

@@ -124,7 +124,8 @@ extension PublishTarget.Destination {
 
     private static func url(_ text: String, _ scheme: HTTPURL.Scheme) throws -> HTTPURL {
         if let defect = HTTPURL.defect(in: text) { throw ValidationError(defect) }
-        guard let url = HTTPURL(parsing: text, scheme: scheme), url.address.isReachableByName else {
+        guard let url = HTTPURL(parsing: text, scheme: scheme), url.address.hasUsableHostAndPort
+        else {
             throw ValidationError("use \(scheme)://HOST:PORT/PATH with a port from 1 to 65535")
         }
         return url
@@ -134,7 +135,7 @@ extension PublishTarget.Destination {
         let parts = text.dropFirst("nsq://".count).split(
             separator: "/", omittingEmptySubsequences: false)
         guard parts.count == 2, let nsqd = try? SocketAddress(parsing: parts[0]),
-            nsqd.isReachableByName
+            nsqd.hasUsableHostAndPort
         else {
             throw ValidationError("use nsq://HOST:PORT/TOPIC with a port from 1 to 65535")
         }
@@ -144,7 +145,7 @@ extension PublishTarget.Destination {
 
 extension SocketAddress {
     /// Whether the host is a name or an address that a client can look up, and the port is not 0.
-    fileprivate var isReachableByName: Bool {
+    fileprivate var hasUsableHostAndPort: Bool {
         let other = Set("-._~%:!$&'()*+,;=")
         return port > 0 && !host.isEmpty
             && host.allSatisfy { $0.isASCII && ($0.isLetter || $0.isNumber || other.contains($0)) }

@@ -12,13 +12,13 @@ final class PlaySource: @unchecked Sendable {
     private var isStopped = false
     private var onStop: () -> Void = {}
 
-    /// - Throws: an error if the file cannot be opened, or if there are no such plays.
+    /// - Throws: an error if the file cannot be opened, or if the options describe no plays.
     init(file: String?, _ options: PlayOptions, runID: UInt64) throws {
         plays = file == nil ? try options.generator(runID: runID) : nil
         if let file { self.file = try PlayFile(path: file) }
     }
 
-    /// Publishes the messages with a producer.
+    /// Connects the source to the producer that will publish its messages.
     ///
     /// - Throws: `UVError` if the process has no file descriptors or threads left.
     func feed(_ producer: PlayProducer, on loop: Loop) throws(UVError) {
@@ -39,7 +39,7 @@ final class PlaySource: @unchecked Sendable {
         return plays[index].json
     }
 
-    /// Ends the messages, except for the lines of the file that were read completely.
+    /// Stops the source. ``next()`` still returns the lines that were already read completely.
     func stop() {
         isStopped = true
         reader?.stop()

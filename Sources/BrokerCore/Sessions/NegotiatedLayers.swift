@@ -40,7 +40,7 @@ package struct TLSSummary: Equatable, Sendable {
 }
 
 /// The installed and the pending transport layers of one connection.
-struct TransportLayers {
+struct NegotiatedLayers {
     private(set) var pendingUpgrade: Upgrade?
     private(set) var tls: TLSSummary?
     private(set) var compression: Upgrade.Compression?
