@@ -114,7 +114,8 @@ let package = Package(
             ]),
 
         // Layer 4: brokers and clients for tests, and the counting of plays.
-        module("NSQTesting", ["NSQBroker", "NSQClient", "UVLoop", logging]),
+        module(
+            "NSQTesting", ["NSQBroker", "BrokerCore", "NSQClient", "NSQWire", "UVLoop", logging]),
         module(
             "PlayCounts",
             [

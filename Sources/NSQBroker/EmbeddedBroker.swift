@@ -43,13 +43,14 @@ public final class EmbeddedBroker: Sendable {
         try await start(configuration, clock: .system)
     }
 
-    /// Starts a broker on a clock that a test may advance.
+    /// Starts a broker on a clock that a test may advance, and with faults of a test.
     package static func start(
-        _ configuration: Configuration, clock: Loop.Clock
+        _ configuration: Configuration, clock: Loop.Clock, faults: BrokerFaults? = nil
     ) async throws(StartError) -> EmbeddedBroker {
         let options = try configuration.options()
         do {
-            return try await start(options, configuration.logger, clock: clock)
+            return try await start(
+                options, configuration.logger, clock: clock, faults: faults)
         } catch {
             throw StartError(error)
         }
@@ -57,7 +58,8 @@ public final class EmbeddedBroker: Sendable {
 
     /// Starts a broker with all options of the `nsqd` command. A test can use a manual clock.
     package static func start(
-        _ options: ServerOptions, _ logger: Logger, clock: Loop.Clock = .system
+        _ options: ServerOptions, _ logger: Logger, clock: Loop.Clock = .system,
+        faults: BrokerFaults? = nil
     ) async throws -> EmbeddedBroker {
         let options = try options.validated()
         do {
@@ -77,7 +79,7 @@ public final class EmbeddedBroker: Sendable {
                 let listeners = try BrokerListeners(of: options, on: loop, logger)
                 do {
                     let server = try BrokerServer(
-                        options: options, tls: tls, on: loop, logger: logger)
+                        options: options, tls: tls, faults: faults, on: loop, logger: logger)
                     listeners.open(server)
                     server.startServices()
                     return (server, listeners.addresses)
@@ -115,6 +117,12 @@ public final class EmbeddedBroker: Sendable {
     /// Advances the manual clock of the broker, and returns when the due work is done.
     package func advance(by duration: Duration) async { await host.advance(by: duration) }
 
-    /// Closes all TCP connections at once, without sending what is pending.
-    package func disconnectClients() async { _ = await host.perform { $0.tcp.closeConnections() } }
+    /// Closes the selected TCP connections at once, without sending what is pending.
+    ///
+    /// - Returns: the number of closed connections.
+    package func closeConnections(
+        where isSelected: @escaping @Sendable (Session) -> Bool
+    ) async -> Int {
+        await host.perform { $0.tcp.closeConnections(where: isSelected) } ?? 0
+    }
 }

@@ -30,12 +30,19 @@ public final class TestBroker: Sendable {
     private let configuration: EmbeddedBroker.Configuration
     private let state: LockedValue<State>
     private let clients = ClientList()
+    private let published: PublishedMessages
+    private let faults: BrokerFaults
 
     /// The longest step in which time passes.
     private static let step = Duration.seconds(1)
 
     init(_ configuration: EmbeddedBroker.Configuration, clock: Clock) async throws {
-        let broker = try await EmbeddedBroker.start(configuration, clock: clock.loopClock)
+        let published = PublishedMessages()
+        let faults = BrokerFaults { published.append($1, to: $0) }
+        let broker = try await EmbeddedBroker.start(
+            configuration, clock: clock.loopClock, faults: faults)
+        self.published = published
+        self.faults = faults
         self.clock = clock
         tcpAddress = broker.tcpAddress
         var configuration = configuration
@@ -157,6 +164,38 @@ public final class TestBroker: Sendable {
         }
     }
 
+    /// Returns the messages that were published to a topic since the test has begun, whether or not
+    /// they were consumed, and also over HTTP. They survive ``restart()``.
+    ///
+    /// ```swift
+    /// try await MyService(nsqd: broker.tcpAddress).greet("Ada")
+    /// #expect(try await broker.published(to: "greetings") == [Array("hello Ada".utf8)])
+    /// ```
+    ///
+    /// A broker keeps up to 256 MiB of bodies; ``record(_:)`` has no such limit.
+    ///
+    /// - Parameters:
+    ///   - topic: the name of the topic.
+    ///   - count: the number of messages to wait for; 0, the default, does not wait.
+    ///   - timeout: the maximum wait in real time, 60 s by default.
+    /// - Returns: all bodies, which can be more than `count`, in the order in which the broker has
+    ///   accepted them. Of messages that were published without waiting for the broker's answers,
+    ///   deferred ones can follow later ones.
+    /// - Throws: ``TimedOut`` after the timeout; ``TooManyPublishedMessages``; `CancellationError` if
+    ///   the task is cancelled.
+    public func published(
+        to topic: String, count: Int = 0, timeout: Duration = .seconds(60)
+    ) async throws -> [[UInt8]] {
+        var bodies = try published.bodies(of: topic)
+        guard bodies.count < count else { return bodies }
+        try await wait(until: "\(count) messages are published to \(topic)", timeout: timeout) {
+            _ in
+            bodies = (try? published.bodies(of: topic)) ?? []
+            return bodies.count >= count
+        }
+        return bodies
+    }
+
     /// Receives the next messages of a topic in a channel of its own, and finishes them. The channel
     /// receives the messages that are published after ``record(_:)``.
     public struct Recording: Sendable {
@@ -188,9 +227,32 @@ public final class TestBroker: Sendable {
 
     // MARK: Faults
 
-    /// Closes the connections of all clients at once, without sending what is pending. Clients
-    /// reconnect, and the messages in flight are delivered again.
-    public func disconnectClients() async { await embedded.disconnectClients() }
+    /// Closes connections at once, without sending what is pending. Clients reconnect, and the
+    /// messages in flight to them are delivered again.
+    ///
+    /// ```swift
+    /// await broker.cut(.consumers(of: "plays", channel: "counts"))
+    /// ```
+    ///
+    /// - Parameter clients: the clients whose connections are closed, all by default.
+    /// - Returns: the number of closed connections.
+    @discardableResult
+    public func cut(_ clients: ClientSelection = .all) async -> Int {
+        await embedded.closeConnections(where: clients.contains)
+    }
+
+    /// Adds a fault, which concerns what the broker receives and sends from now on, also after
+    /// ``restart()``. If several faults concern the same command or message, the first one added
+    /// happens.
+    ///
+    /// ```swift
+    /// broker.inject(.refusePublishes(to: "plays").times(2))
+    /// broker.inject(.delayAnswers(by: .seconds(1)))
+    /// ```
+    public func inject(_ fault: BrokerFault) { faults.add(fault.rule) }
+
+    /// Removes all faults. Answers and messages that are already delayed keep their delay.
+    public func removeFaults() { faults.removeAll() }
 
     /// Stops the broker and starts it again at the same address. Topics, channels and messages survive
     /// only if the configuration has a data path.
@@ -213,7 +275,8 @@ public final class TestBroker: Sendable {
     /// - Throws: the error of the start.
     public func start() async throws(EmbeddedBroker.StartError) {
         guard !isRunning else { return }
-        let broker = try await EmbeddedBroker.start(configuration, clock: clock.loopClock)
+        let broker = try await EmbeddedBroker.start(
+            configuration, clock: clock.loopClock, faults: faults)
         state.withLock {
             $0.broker = broker
             $0.isRunning = true

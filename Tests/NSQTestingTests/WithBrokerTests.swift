@@ -118,7 +118,7 @@ import Testing
             for await batch in consumer.batches {
                 attempts += batch.map(\.attempts)
                 if attempts.count == 1 {
-                    await broker.disconnectClients()
+                    await broker.cut()
                 } else {
                     consumer.finish(batch)
                     break

@@ -108,6 +108,7 @@ extension Broker {
         context.setTime(now)
         guard let topic = topics[name] else { return false }
         flushLog()
+        reportPublishes()
         body(topic)
         return true
     }
@@ -123,6 +124,7 @@ extension Broker {
             let channel = topic.channel(name)
         else { return false }
         flushLog()
+        reportPublishes()
         topic.dispatch()
         body(channel)
         return true

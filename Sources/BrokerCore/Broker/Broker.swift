@@ -28,6 +28,9 @@ package final class Broker {
     /// may have channels in other brokers that should receive the messages.
     package var holdsNewTopics = false
 
+    /// Receives the topic and the body of each published message; `nil` outside of tests.
+    var onPublish: ((TopicName, Bytes) -> Void)?
+
     /// Creates a broker.
     ///
     /// - Parameter messageLog: the log that stores durable topics and channels; `nil` keeps
@@ -270,6 +273,7 @@ package final class Broker {
     package func endIteration(at now: Timestamp) -> [Session] {
         context.setTime(now)
         flushLog()
+        reportPublishes()
         for topic in context.pending.drainTopics() { topic.dispatch() }
         for channel in context.pending.drainChannels() { channel.deliver() }
         flushLog()
@@ -348,8 +352,10 @@ package final class Broker {
 
     /// Deletes a topic with its channels.
     func delete(_ topic: Topic) {
-        guard topics.removeValue(forKey: topic.name) != nil else { return }
+        guard topics[topic.name] != nil else { return }
         flushLog(ifUnflushed: topic)
+        reportPublishes()
+        topics[topic.name] = nil
         for channel in topic.sortedChannels { remove(channel, of: topic) }
         topic.delete()
         if topic.isDurable { context.log.append(.topicDeleted(topic.name)) }

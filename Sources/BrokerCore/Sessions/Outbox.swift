@@ -44,7 +44,8 @@ package struct Outbox {
         grow(bytes.count).copyMemory(from: base, byteCount: bytes.count)
     }
 
-    mutating func append(_ bytes: [UInt8]) {
+    /// Appends a copy of `bytes`.
+    package mutating func append(_ bytes: [UInt8]) {
         bytes.withUnsafeBytes { append($0) }
     }
 

@@ -28,6 +28,9 @@ package final class Topic: PendingItem {
     /// `true` if the topic holds its messages until its channels in other brokers are known.
     private(set) var awaitsChannels = false
     private(set) var counts = MessageCounts()
+    /// The messages that were reported to a test.
+    private var reported = ReportedEnd()
+    private var reportedDeferred = ReportedEnd()
 
     /// Creates an empty topic.
     ///
@@ -205,6 +208,13 @@ package final class Topic: PendingItem {
         for tail in segments.tails { closeIfUnneeded(tail, recentBytes: recentBytes) }
         for segment in segments.all where segment.isSealed { compact(segment) }
         for channel in channels { channel.deliveries.releaseUnusedMemory() }
+    }
+
+    /// Returns the indexes of the segment's messages that no test was told of yet, and marks them as
+    /// reported.
+    func advanceReports(past segment: Segment) -> Range<Int> {
+        segment.isDeferred
+            ? reportedDeferred.advance(past: segment) : reported.advance(past: segment)
     }
 
     // MARK: Message log

@@ -13,6 +13,8 @@ package final class BrokerServer: LoopHosted {
     let loop: Loop
     /// The TLS context; `nil` if the broker does not offer TLS.
     let tls: TLSContext?
+    /// The faults of a test; `nil` outside of tests.
+    let faults: BrokerFaults?
     private(set) var logger: Logger
     /// The current options. They contain the bound ports, and changes that were made over HTTP.
     package private(set) var options: ServerOptions
@@ -35,8 +37,10 @@ package final class BrokerServer: LoopHosted {
     ///
     /// - Throws: `MessageLogError` if the data path cannot be opened or read.
     package init(
-        options: ServerOptions, tls: TLSContext? = nil, on loop: Loop, logger: Logger
+        options: ServerOptions, tls: TLSContext? = nil, faults: BrokerFaults? = nil,
+        on loop: Loop, logger: Logger
     ) throws(MessageLogError) {
+        self.faults = faults
         self.loop = loop
         self.logger = logger
         self.tls = tls
@@ -50,6 +54,7 @@ package final class BrokerServer: LoopHosted {
         broker = Broker(
             options: self.options.core, messageLog: dataPath?.journal, at: loop.timestamp)
         try recover()
+        if let faults { broker.reportPublishes { faults.didPublish(Array($1), to: $0) } }
         loop.enableBusyPoll(for: options.busyPoll)
         _ = driver
     }

@@ -17,6 +17,10 @@ final class TCPConnection: StreamReader {
     /// The transport layers; `nil` if the client did not negotiate TLS or compression.
     private var layers: TransportLayers?
     private lazy var writer = StreamWriter(stream) { [weak self] in self?.didDrain($0) }
+    /// Delays frames for a test; `nil` outside of tests.
+    private lazy var delayedFrames = server.faults.map { faults in
+        DelayedFrames(faults, of: session, on: server.loop) { [weak self] in self?.flush() }
+    }
     private lazy var lingeringClose = LingeringClose(stream) { [weak self] in self?.close() }
 
     /// The states of a connection. The session is open in all states except `closing` and `closed`.
@@ -72,7 +76,7 @@ final class TCPConnection: StreamReader {
         guard isOpen else { return }
         if let layers { return apply(layers.receive(bytes)) }
         input.append(bytes, neededBytes: session.neededBytes) { all in
-            broker.receive(all, from: session, at: server.now)
+            server.receive(all, from: session)
         }
         pauseIfNeeded()
     }
@@ -164,7 +168,7 @@ final class TCPConnection: StreamReader {
         broker.completeAuthorization(authorization, for: session, at: server.now)
         if let layers { return apply(layers.processReceived()) }
         resumeReading()
-        input.processAgain { broker.receive($0, from: session, at: server.now) }
+        input.processAgain { server.receive($0, from: session) }
         pauseIfNeeded()
     }
 
@@ -181,6 +185,7 @@ final class TCPConnection: StreamReader {
     func flush() {
         guard state != .closed else { return }
         guard !writer.isBlocked else { return endIfSessionEnded() }
+        if layers?.hasPendingOutput != true { delayedFrames?.update() }
         if let layers { return apply(layers.flush()) }
         while !session.outbox.isEmpty {
             guard writeOutbox() else { return endIfSessionEnded() }
@@ -296,6 +301,7 @@ final class TCPConnection: StreamReader {
         state = .closed
         layers?.close()
         lingeringClose.cancel()
+        delayedFrames?.close()
         stream.close { [server, session] in server.connectionClosed(session) }
     }
 }

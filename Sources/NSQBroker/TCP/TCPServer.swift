@@ -1,5 +1,6 @@
 import BrokerCore
 import Logging
+import NSQWire
 import TallyBasics
 import Transport
 import UVLoop
@@ -13,6 +14,7 @@ final class TCPServer {
     private(set) var address: SocketAddress?
     private var connections: [SessionID: TCPConnection] = [:]
     private var whenClosed: (() -> Void)?
+    private let faultyInput: FaultyInput?
 
     /// The buffer that all connections read into. They can share it, because the loop reads from
     /// one connection at a time.
@@ -30,6 +32,7 @@ final class TCPServer {
 
     init(of server: BrokerServer) {
         self.server = server
+        faultyInput = server.faults.map { FaultyInput($0, of: server.broker) }
         handshakes = WorkQueue(on: server.loop, jobs: 64, time: .milliseconds(5))
         disconnects = WorkQueue(on: server.loop, jobs: 256, time: .milliseconds(5))
     }
@@ -42,6 +45,8 @@ final class TCPServer {
     var logger: Logger { server.logger }
     var tls: TLSContext? { server.tls }
     var authorizer: Authorizer { server.authorizer }
+    /// The faults of a test; `nil` outside of tests.
+    var faults: BrokerFaults? { faultyInput?.faults }
 
     /// Accepts connections from a listener.
     func accept(on listener: Listener) {
@@ -63,9 +68,21 @@ final class TCPServer {
         if broker.connectionCount > limit { broker.refuse(session, beyond: limit, at: now) }
     }
 
-    /// Closes all connections at once, without sending what is pending.
-    func closeConnections() {
-        for connection in connections.values { connection.close() }
+    /// Passes a client's commands to the broker.
+    ///
+    /// - Returns: the number of consumed bytes.
+    func receive(_ bytes: Bytes, from session: Session) -> Int {
+        guard let faultyInput else { return broker.receive(bytes, from: session, at: now) }
+        return faultyInput.receive(bytes, from: session, at: now)
+    }
+
+    /// Closes the selected connections at once, without sending what is pending.
+    ///
+    /// - Returns: the number of closed connections.
+    func closeConnections(where isSelected: (Session) -> Bool) -> Int {
+        let selected = connections.values.filter { isSelected($0.session) }
+        for connection in selected { connection.close() }
+        return selected.count
     }
 
     /// Removes a connection whose stream has closed.

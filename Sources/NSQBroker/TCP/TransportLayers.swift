@@ -150,7 +150,7 @@ final class TransportLayers {
     private func passCommandsToBroker() {
         let plain = stream.plain
         guard !plain.isEmpty, plain.count >= session.neededBytes else { return }
-        plain.consume(server.broker.receive(plain.bytes, from: session, at: server.now))
+        plain.consume(server.receive(plain.bytes, from: session))
     }
 
     /// Removes and returns the decoded bytes of an incomplete command.
@@ -205,6 +205,11 @@ final class TransportLayers {
         if isEnded { return .ended }
         isFlushScheduled = hasMore
         return hasMore ? .hasMore : .written
+    }
+
+    /// `true` if frames that were in the outbox at an earlier flush are not encoded yet.
+    var hasPendingOutput: Bool {
+        isFlushScheduled || !remainingOutput.isEmpty || !stream.isEstablished
     }
 
     /// Permits the next flush, which ``FlushResult/hasMore`` postponed to this iteration.
