@@ -3,39 +3,12 @@ import NSQWire
 import UVLoop
 
 extension EmbeddedBroker {
-    /// The reason why a topic or channel cannot be changed.
-    public enum AdministrationError: Error, Equatable, Sendable, CustomStringConvertible {
-        /// The text is not a valid name: 1 to 64 characters of `.a-zA-Z0-9_-`, and an optional suffix
-        /// `#ephemeral`.
-        case invalidName(String)
-        /// There is no topic of this name.
-        case topicNotFound(String)
-        /// The topic has no channel of this name.
-        case channelNotFound(topic: String, channel: String)
-        /// The broker has as many topics, or the topic as many channels, as its limit allows.
-        case tooMany
-        /// The broker has stopped.
-        case stopped
-
-        /// A message for logs and users.
-        public var description: String {
-            switch self {
-            case .invalidName(let name): "“\(name)” is not a valid name of a topic or channel"
-            case .topicNotFound(let name): "there is no topic “\(name)”"
-            case .channelNotFound(let topic, let channel):
-                "the topic “\(topic)” has no channel “\(channel)”"
-            case .tooMany: "the limit of topics or channels is reached"
-            case .stopped: "the broker has stopped"
-            }
-        }
-    }
-
     // MARK: Topics
 
     /// Creates a topic. It is no error if the topic exists.
     ///
-    /// - Throws: ``AdministrationError/invalidName(_:)``, ``AdministrationError/tooMany``,
-    ///   ``AdministrationError/stopped``.
+    /// - Throws: ``AdministrationError`` with the code ``AdministrationError/Code/invalidName``,
+    ///   ``AdministrationError/Code/tooMany`` or ``AdministrationError/Code/stopped``.
     public func createTopic(_ topic: String) async throws(AdministrationError) {
         try await perform(on: topic) { server, topic throws(AdministrationError) in
             guard server.broker.hasCapacity(for: topic) else { throw .tooMany }
@@ -75,13 +48,13 @@ extension EmbeddedBroker {
 
     /// Creates a channel, and its topic if that does not exist. It is no error if the channel exists.
     ///
-    /// - Throws: ``AdministrationError/invalidName(_:)``, ``AdministrationError/tooMany``,
-    ///   ``AdministrationError/stopped``.
+    /// - Throws: ``AdministrationError`` with the code ``AdministrationError/Code/invalidName``,
+    ///   ``AdministrationError/Code/tooMany`` or ``AdministrationError/Code/stopped``.
     public func createChannel(
         _ channel: String, of topic: String
     ) async throws(AdministrationError) {
         try await createTopic(topic)
-        guard let name = ChannelName(channel) else { throw .invalidName(channel) }
+        guard let name = ChannelName(channel) else { throw .invalidName(channel: channel) }
         try await perform(on: topic) { server, topic throws(AdministrationError) in
             guard server.broker.hasCapacity(for: name, of: topic) else { throw .tooMany }
             _ = server.broker.createChannel(name, of: topic, at: server.now)
@@ -146,7 +119,7 @@ extension EmbeddedBroker {
         on channel: String, of topic: String,
         _ change: @escaping @Sendable (BrokerServer, TopicName, ChannelName) -> Bool
     ) async throws(AdministrationError) {
-        guard let name = ChannelName(channel) else { throw .invalidName(channel) }
+        guard let name = ChannelName(channel) else { throw .invalidName(channel: channel) }
         try await perform(on: topic) { server, topicName throws(AdministrationError) in
             guard server.broker.hasTopic(topicName) else { throw .topicNotFound(topic) }
             guard change(server, topicName, name) else {
@@ -160,7 +133,7 @@ extension EmbeddedBroker {
         _ change:
             @escaping @Sendable (BrokerServer, TopicName) throws(AdministrationError) -> Void
     ) async throws(AdministrationError) {
-        guard let name = TopicName(topic) else { throw .invalidName(topic) }
+        guard let name = TopicName(topic) else { throw .invalidName(topic: topic) }
         let error: AdministrationError? =
             await host.perform { server in
                 do throws(AdministrationError) {

@@ -205,10 +205,10 @@ import Testing
         typealias Failure = EmbeddedBroker.AdministrationError
         try await withBroker { broker in
             let embedded = broker.embedded
-            await #expect(throws: Failure.invalidName("a b")) {
+            await #expect(throws: Failure.invalidName(topic: "a b")) {
                 try await embedded.createTopic("a b")
             }
-            await #expect(throws: Failure.invalidName("")) {
+            await #expect(throws: Failure.invalidName(channel: "")) {
                 try await embedded.createChannel("", of: "plays")
             }
             await #expect(throws: Failure.topicNotFound("none")) {
@@ -217,9 +217,13 @@ import Testing
             await #expect(throws: Failure.topicNotFound("none")) {
                 try await embedded.pauseChannel("counts", of: "none")
             }
-            await #expect(throws: Failure.channelNotFound(topic: "plays", channel: "none")) {
+            let error = await #expect(throws: Failure.self) {
                 try await embedded.emptyChannel("none", of: "plays")
             }
+            #expect(error?.code == .channelNotFound)
+            #expect(error?.topic == "plays")
+            #expect(error?.channel == "none")
+            #expect(error?.description == "the topic “plays” has no channel “none”")
             await embedded.stop()
             await #expect(throws: Failure.stopped) { try await embedded.createTopic("plays") }
         }
