@@ -240,6 +240,11 @@ public final class Consumer: Sendable {
         engine.submit { $0?.maxInFlight = max(0, count) }
     }
 
+    /// Returns the current counters of each connection. They are empty after ``stop()``.
+    public func statistics() async -> Statistics {
+        await engine.perform(\.statistics) ?? Statistics(connections: [])
+    }
+
     /// Stops the consumer: sends `CLS` to each nsqd, requeues the messages that no task has taken,
     /// waits until all other messages in flight are finished, requeued or timed out, and closes the
     /// connections. After ``Options/stopTimeout``, or when the task is cancelled, the consumer closes the

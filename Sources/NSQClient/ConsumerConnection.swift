@@ -16,7 +16,7 @@ final class ConsumerConnection {
     private var connection: Connection?
     private var isCloseWaitReceived = false
     /// `true` when the connection ends for good, because no nsqlookupd reports the nsqd.
-    private var isLeaving = false
+    private(set) var isLeaving = false
     private var hasReceivedMessages = false
     /// The time on the monotonic clock of the last message, or of the connection without messages.
     private var lastActivityNanoseconds: Int64 = 0

@@ -97,6 +97,19 @@ package final class ConsumerEngine {
     /// The number of messages in flight.
     package var inFlight: Int { connections.reduce(0) { $0 + $1.inFlight } }
 
+    /// The current counters.
+    var statistics: Consumer.Statistics {
+        Consumer.Statistics(
+            connections: connections.compactMap { connection in
+                connection.number.map { number in
+                    Consumer.Statistics.Connection(
+                        address: connection.address.description,
+                        readyCount: budget.ready(of: number), inFlightCount: connection.inFlight,
+                        isLeaving: isStopping || connection.isLeaving)
+                }
+            })
+    }
+
     /// The number of established connections.
     package var connectionCount: Int { connections.count { $0.number != nil } }
 

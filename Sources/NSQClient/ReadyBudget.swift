@@ -46,6 +46,11 @@ package struct ReadyBudget: Sendable {
     /// The smallest RDY count of a connection that may receive messages; 0 if there is none.
     package var leastReady: Int { members.lazy.map(\.ready).filter { $0 > 0 }.min() ?? 0 }
 
+    /// Returns the RDY count of a connection; 0 for an unknown one.
+    func ready(of connection: Int) -> Int {
+        members.first { $0.connection == connection }?.ready ?? 0
+    }
+
     /// Adds a connection.
     ///
     /// - Parameters:

@@ -68,6 +68,42 @@ import UVLoop
         await broker.stop()
     }
 
+    @Test func `is starved while 85 % of its messages are in flight`() async throws {
+        let broker = try await broker(with: (0..<40).map { "\($0)" })
+        let consumer = try consumer(of: broker) { $0.maxInFlight = 20 }
+        let first = try await consumer.next()
+        // nsqd keeps as many messages in flight as RDY allows.
+        var statistics = await consumer.statistics()
+        while statistics.inFlightCount < 20 {
+            await Task.yield()
+            statistics = await consumer.statistics()
+        }
+        #expect(statistics.connections.map(\.readyCount) == [20])
+        #expect(statistics.connections.map(\.address) == [broker.tcpAddress])
+        #expect(statistics.isStarved)
+        if let first { first.finish() }
+        for _ in 1..<40 { _ = try await finishNext(consumer) }
+        statistics = await consumer.statistics()
+        #expect(statistics.inFlightCount == 0)
+        #expect(!statistics.isStarved)
+        await consumer.stop()
+        #expect(await consumer.statistics().connections == [])
+        await broker.stop()
+    }
+
+    @Test(arguments: [(0, 20, false), (16, 20, false), (17, 20, true), (1, 1, true), (1, 0, true)])
+    func `is starved by the messages in flight of one connection`(
+        inFlight: Int, ready: Int, isStarved: Bool
+    ) {
+        func connection(isLeaving: Bool) -> Consumer.Statistics.Connection {
+            .init(
+                address: "127.0.0.1:4150", readyCount: ready, inFlightCount: inFlight,
+                isLeaving: isLeaving)
+        }
+        #expect(connection(isLeaving: false).isStarved == isStarved)
+        #expect(!connection(isLeaving: true).isStarved)
+    }
+
     @Test func `takes no message before the first request`() async throws {
         let broker = try await broker(with: ["a"])
         let consumer = try consumer(of: broker)
