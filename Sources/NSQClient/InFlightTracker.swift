@@ -55,8 +55,9 @@ struct InFlightTracker {
     ///   expired.
     mutating func completeMessage(at place: Int, of serial: Int) -> Bool {
         guard isInFlight(place, of: serial), let index = index(of: serial) else { return false }
-        entries[index].completed.insert(place)
         entries[index].inFlight -= 1
+        // The last message completes the batch. Most batches of a small max-in-flight have only one.
+        if entries[index].inFlight > 0 { entries[index].completed.insert(place) }
         messageCount -= 1
         removeCompleteBatches()
         return true

@@ -74,17 +74,16 @@ private struct MessageHandler: Sendable {
         }
         do {
             try await consumer.instruments.observe(message) { try await handle(message) }
-            consumer.finish(message)
-            record(message, isSuccess: true)
+            consumer.finishProcessed(message)
         } catch let requeue as Requeue {
             consumer.requeue(message, after: requeue.delay)
         } catch  where Task.isCancelled {
             consumer.requeue(message)
         } catch let error as GiveUp {
-            record(message, isSuccess: false)
+            recordFailure(message)
             await abandon(message, error)
         } catch {
-            record(message, isSuccess: false)
+            recordFailure(message)
             guard !retry.isExhausted(after: message.attempts) else {
                 return await abandon(message, error)
             }
@@ -107,9 +106,20 @@ private struct MessageHandler: Sendable {
         }
     }
 
-    private func record(_ message: Message, isSuccess: Bool) {
+    private func recordFailure(_ message: Message) {
         let connection = message.place.connection
-        consumer.engine.submit { $0?.recordOutcome(isSuccess: isSuccess, connection: connection) }
+        consumer.engine.submit { $0?.recordOutcome(isSuccess: false, connection: connection) }
+    }
+}
+
+extension Consumer {
+    /// Finishes a message whose handler has returned. One job for both calls costs less than two.
+    fileprivate func finishProcessed(_ message: Message) {
+        instruments.countFinished(1)
+        engine.submit { engine in
+            engine?.finish(message)
+            engine?.recordOutcome(isSuccess: true, connection: message.place.connection)
+        }
     }
 }
 
