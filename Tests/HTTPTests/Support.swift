@@ -146,11 +146,11 @@ func onLoop(
     let mailbox = loop.mailbox
     let watchdog = DispatchWorkItem {
         mailbox.submit { loop in
-            Issue.record("the loop did not end within 30 s", sourceLocation: location)
+            Issue.record("the loop did not end within 300 s", sourceLocation: location)
             loop.stop()
         }
     }
-    DispatchQueue.global().asyncAfter(deadline: .now() + 30, execute: watchdog)
+    DispatchQueue.global().asyncAfter(deadline: .now() + 300, execute: watchdog)
     defer { watchdog.cancel() }
     loop.run()
 }

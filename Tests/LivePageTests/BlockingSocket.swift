@@ -1,4 +1,5 @@
 import Foundation
+import TestKit
 import UVLoop
 
 /// A blocking client socket. It reads nothing in the background, so that a test can simulate a browser
@@ -6,8 +7,6 @@ import UVLoop
 final class BlockingSocket: @unchecked Sendable {
     // SAFETY: (of `@unchecked Sendable`) the descriptor never changes.
     private let descriptor: Int32
-    /// Generous, because the page's thread has a low priority and the machine may be busy.
-    private static let timeout = timeval(tv_sec: 120, tv_usec: 0)
 
     struct Failure: Error { let reason: String }
 
@@ -18,10 +17,7 @@ final class BlockingSocket: @unchecked Sendable {
         if var bytes = bufferBytes {
             setsockopt(descriptor, SOL_SOCKET, SO_RCVBUF, &bytes, socklen_t(4))
         }
-        var timeout = Self.timeout
-        setsockopt(
-            descriptor, SOL_SOCKET, SO_RCVTIMEO, &timeout,
-            socklen_t(MemoryLayout<timeval>.size))
+        limitReads(of: descriptor)
         var name = sockaddr_in()
         name.sin_family = sa_family_t(AF_INET)
         name.sin_port = UInt16(address.port).bigEndian
@@ -44,7 +40,7 @@ final class BlockingSocket: @unchecked Sendable {
     /// Waits for bytes; returns none at the end of the stream or after the timeout.
     func read() -> [UInt8] {
         var bytes = [UInt8](repeating: 0, count: 65_536)
-        let count = recv(descriptor, &bytes, bytes.count, 0)
+        let count = repeatingInterrupted { recv(descriptor, &bytes, bytes.count, 0) }
         return Array(bytes.prefix(max(0, count)))
     }
 

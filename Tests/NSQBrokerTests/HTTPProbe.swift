@@ -40,6 +40,7 @@ struct HTTPProbe {
         options.addresses.http = "127.0.0.1:0"
         options.addresses.https = "127.0.0.1:0"
         options.log.level = .fatal
+        options.core.setHeartbeatsForTests()
         var logger = Logger(label: "nsqd")
         logger.logLevel = .critical
         return try HTTPProbe(try await EmbeddedBroker.start(options, logger, clock: clock))
@@ -164,9 +165,7 @@ final class BlockingSocket {
         numeric.sin_family = sa_family_t(AF_INET)
         numeric.sin_port = in_port_t(address.port).bigEndian
         inet_pton(AF_INET, address.host, &numeric.sin_addr)
-        var limit = timeval(tv_sec: 10, tv_usec: 0)
-        setsockopt(
-            descriptor, SOL_SOCKET, SO_RCVTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
+        limitReads(of: descriptor)
         let status = withUnsafePointer(to: numeric) { numeric in
             // SAFETY: the address of an AF_INET socket has the layout of sockaddr_in.
             numeric.withMemoryRebound(to: sockaddr.self, capacity: 1) {
@@ -179,9 +178,7 @@ final class BlockingSocket {
     /// Wraps a connected socket.
     init(_ descriptor: Int32) {
         self.descriptor = descriptor
-        var limit = timeval(tv_sec: 10, tv_usec: 0)
-        setsockopt(
-            descriptor, SOL_SOCKET, SO_RCVTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
+        limitReads(of: descriptor)
     }
 
     deinit { close(descriptor) }
@@ -206,7 +203,8 @@ final class BlockingSocket {
         var bytes: [UInt8] = []
         var piece = [UInt8](repeating: 0, count: 64 << 10)
         while bytes.count < count {
-            let got = recv(descriptor, &piece, min(piece.count, count - bytes.count), 0)
+            let size = min(piece.count, count - bytes.count)
+            let got = repeatingInterrupted { recv(descriptor, &piece, size, 0) }
             guard got > 0 else { break }
             bytes += piece[..<got]
         }
@@ -228,7 +226,7 @@ struct RawClient {
     /// Sends a command and waits for its `OK`.
     func ask(_ line: String, body: String? = nil) {
         tell(line, body: body)
-        _ = socket.receive(10)
+        _ = answer()
     }
 
     /// Sends a command without waiting for a response.
@@ -243,19 +241,36 @@ struct RawClient {
 
     /// Receives the text of the next response that is no heartbeat.
     func answer() -> String {
-        let size = socket.receive(4).reduce(0) { $0 << 8 | Int($1) }
-        let text = String(decoding: socket.receive(size).dropFirst(4), as: UTF8.self)
-        return text == "_heartbeat_" ? answer() : text
+        String(decoding: frame().dropFirst(4), as: UTF8.self)
     }
 
     /// Receives the ID and the body of the next message.
     func message() -> (id: String, body: String) {
-        let size = socket.receive(4).reduce(0) { $0 << 8 | Int($1) }
-        let frame = socket.receive(size)
+        let frame = frame()
         guard frame.count > 30 else { return ("", "") }
         return (
             String(decoding: frame[14..<30], as: UTF8.self),
             String(decoding: frame[30...], as: UTF8.self)
         )
+    }
+
+    /// Receives the next frame without its size, and answers the heartbeats before it.
+    private func frame() -> [UInt8] {
+        while true {
+            let size = socket.receive(4).reduce(0) { $0 << 8 | Int($1) }
+            let frame = socket.receive(size)
+            guard frame.dropFirst(4).elementsEqual("_heartbeat_".utf8) else { return frame }
+            tell("NOP")
+        }
+    }
+}
+
+extension BrokerOptions {
+    /// Replaces the default heartbeat interval by an hour: the broker does not disconnect the client of
+    /// a test on a slow machine.
+    mutating func setHeartbeatsForTests() {
+        if heartbeatInterval == BrokerOptions().heartbeatInterval {
+            heartbeatInterval = .seconds(3600)
+        }
     }
 }

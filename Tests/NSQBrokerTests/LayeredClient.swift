@@ -1,6 +1,7 @@
 import BrokerCore
 import Foundation
 import NSQWire
+import TestKit
 import Testing
 import Transport
 import UVLoop
@@ -15,10 +16,7 @@ final class LayeredClient {
     init(_ address: String, receiveBufferBytes: Int32? = nil) throws {
         let place = try SocketAddress(parsing: address)
         descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-        var timeout = timeval(tv_sec: 20, tv_usec: 0)
-        setsockopt(
-            descriptor, SOL_SOCKET, SO_RCVTIMEO, &timeout,
-            socklen_t(MemoryLayout<timeval>.size))
+        limitReads(of: descriptor)
         if var bytes = receiveBufferBytes {
             setsockopt(descriptor, SOL_SOCKET, SO_RCVBUF, &bytes, socklen_t(4))
         }
@@ -149,13 +147,20 @@ final class LayeredClient {
 
     // MARK: Receiving
 
-    /// Receives the next frame. Later bytes stay encoded, because a new layer may apply to them.
+    /// Receives the next frame, and answers the heartbeats before it. Later bytes stay encoded, because
+    /// a new layer may apply to them.
     func frame() throws -> (kind: Frame.Kind, data: [UInt8]) {
         while true {
             var offset = 0
             if let frame = try FrameScanner.next(in: layers.plain.bytes, at: &offset) {
-                defer { layers.plain.consume(offset) }
-                return (frame.kind, Array(frame.data))
+                let data = Array(frame.data)
+                let kind = frame.kind
+                layers.plain.consume(offset)
+                guard kind == .response, data.elementsEqual("_heartbeat_".utf8) else {
+                    return (kind, data)
+                }
+                try send("NOP\n")
+                continue
             }
             let before = layers.plain.count
             let hasMore = try layers.advance(limit: 1 << 20)
@@ -198,7 +203,9 @@ final class LayeredClient {
 
     private func receive() throws {
         try withUnsafeTemporaryAllocation(byteCount: 65_536, alignment: 16) { buffer in
-            let count = recv(descriptor, buffer.baseAddress, buffer.count, 0)
+            let count = repeatingInterrupted {
+                recv(descriptor, buffer.baseAddress, buffer.count, 0)
+            }
             guard count > 0 else { throw Closed() }
             try layers.receive(UnsafeRawBufferPointer(rebasing: buffer[..<count]))
         }

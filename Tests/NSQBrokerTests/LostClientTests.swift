@@ -10,7 +10,7 @@ import UVLoop
 @Suite struct `A consumer that disconnects during a write` {
     @Test(arguments: [nil, "snappy"])
     func `has finished the messages of its last FIN`(compression: String?) async throws {
-        let broker = try await brokerWithLongHeartbeats()
+        let broker = try await quietBroker { _ in }
         let client = try LayeredClient(broker.tcpAddress)
         var settings = Identify()
         settings.featureNegotiation = true
@@ -36,7 +36,7 @@ import UVLoop
     /// While a blocked write is pending, the broker does not read from the client.
     @Test func `has finished the messages of its last FIN while a write was blocked`() async throws
     {
-        let broker = try await brokerWithLongHeartbeats()
+        let broker = try await quietBroker { _ in }
         let client = try LayeredClient(broker.tcpAddress, receiveBufferBytes: 65_536)
         try client.send("  V2SUB plays counts\nRDY 100\n")
         #expect(try client.text() == "OK")
@@ -55,11 +55,6 @@ import UVLoop
         while await broker.statistics().connections > 1 {}
         #expect(try await broker.unfinished() == count - 2)
         await broker.stop()
-    }
-
-    /// Starts a broker that does not disconnect slow clients during a slow test.
-    private func brokerWithLongHeartbeats() async throws -> EmbeddedBroker {
-        try await quietBroker { $0.core.heartbeatInterval = .seconds(3600) }
     }
 }
 

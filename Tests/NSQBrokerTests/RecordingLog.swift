@@ -1,5 +1,6 @@
 import Foundation
 import Logging
+import TestKit
 
 /// A log handler that stores all lines.
 // SAFETY: the condition guards all state.
@@ -19,14 +20,14 @@ final class RecordingLog: LogHandler, @unchecked Sendable {
         condition.withLock { said.filter { $0.contains(text) } }
     }
 
-    /// Returns `true` if the line is logged within a minute.
+    /// Returns `true` if the line is logged in time.
     func waits(for line: String) -> Bool { waits { $0 == line } }
 
-    /// Returns `true` if a line with this text is logged within a minute.
+    /// Returns `true` if a line with this text is logged in time.
     func waits(forLineWith text: String) -> Bool { waits { $0.contains(text) } }
 
     private func waits(_ isExpected: (String) -> Bool) -> Bool {
-        let deadline = Date(timeIntervalSinceNow: 60)
+        let deadline = Date(timeIntervalSinceNow: longestWait)
         return condition.withLock {
             while !said.contains(where: isExpected) {
                 guard condition.wait(until: deadline) else { return false }

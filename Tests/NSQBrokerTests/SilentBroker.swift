@@ -1,3 +1,4 @@
+import BrokerCore
 import Logging
 import NSQBroker
 
@@ -7,6 +8,7 @@ func quietBroker(_ change: (inout ServerOptions) -> Void) async throws -> Embedd
     options.addresses.tcp = "127.0.0.1:0"
     options.addresses.http = "127.0.0.1:0"
     change(&options)
+    options.core.setHeartbeatsForTests()
     return try await EmbeddedBroker.start(
         options, Logger(label: "nsqd") { _ in SwiftLogNoOpLogHandler() })
 }

@@ -5,7 +5,7 @@ import UVLoop
 @Suite(.timeLimit(.minutes(15))) struct `A client that sends nothing` {
     /// The second client shows that the time has passed.
     @Test func `is disconnected after two heartbeats unless it disabled heartbeats`() async throws {
-        let nsqd = try await HTTPProbe.start()
+        let nsqd = try await HTTPProbe.start(clock: .manual)
         let patient = try RawClient(to: nsqd.tcpAddress)
         for interval in [1000, -1] {
             patient.tell("IDENTIFY", body: #"{"heartbeat_interval":\#(interval)}"#)
@@ -14,6 +14,8 @@ import UVLoop
         let other = try RawClient(to: nsqd.tcpAddress)
         other.tell("IDENTIFY", body: #"{"heartbeat_interval":1000}"#)
         #expect(other.answer() == "OK")
+        // The first heartbeat is due after one second, and its answer after another.
+        for _ in 1...3 { try await nsqd.advance(by: .seconds(1)) }
         let heartbeats = String(decoding: other.socket.receiveAll(), as: UTF8.self)
         #expect(heartbeats.contains("_heartbeat_"))
         patient.tell("PUB plays", body: "play")

@@ -188,11 +188,11 @@ func withNSQD(
     let mailbox = loop.mailbox
     let watchdog = DispatchWorkItem {
         mailbox.submit { loop in
-            Issue.record("the loop did not end within 10 s", sourceLocation: location)
+            Issue.record("the loop did not end within 300 s", sourceLocation: location)
             loop.stop()
         }
     }
-    DispatchQueue.global().asyncAfter(deadline: .now() + 10, execute: watchdog)
+    DispatchQueue.global().asyncAfter(deadline: .now() + 300, execute: watchdog)
     defer { watchdog.cancel() }
     loop.run()
     nsqd.close()

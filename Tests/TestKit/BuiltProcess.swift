@@ -68,22 +68,22 @@ package final class BuiltProcess: Sendable {
     ///
     /// - Returns: the exit status, or the negative number of the signal that ended the process; `nil`
     ///   if the process has not ended after `timeout` seconds.
-    package func status(timeout: TimeInterval = 60) -> Int32? {
+    package func status(timeout: TimeInterval = longestWait) -> Int32? {
         outcome.wait(timeout) { $0.openStreams == 0 ? $0.status : nil }
     }
 
-    /// Waits for the end of the output, at most 60 seconds.
+    /// Waits for the end of the output.
     ///
     /// - Returns: all lines of the stream.
     package func lines(of stream: Stream) -> [String] {
         datedLines(of: stream).map(\.text)
     }
 
-    /// Waits for the end of the output, at most 60 seconds.
+    /// Waits for the end of the output.
     ///
     /// - Returns: all lines of the stream, each with the time of its arrival.
     package func datedLines(of stream: Stream) -> [(date: Date, text: String)] {
-        outcome.wait(60) { $0.openStreams == 0 ? $0.lines[stream] : nil } ?? []
+        outcome.wait(longestWait) { $0.openStreams == 0 ? $0.lines[stream] : nil } ?? []
     }
 
     /// The lines of a process that still runs. Output that the process has written may be missing,
@@ -96,7 +96,8 @@ package final class BuiltProcess: Sendable {
     ///
     /// - Returns: the line; `nil` if the output ends without one, or after `timeout` seconds.
     package func line(
-        containing text: String, of stream: Stream = .standardError, timeout: TimeInterval = 60
+        containing text: String, of stream: Stream = .standardError,
+        timeout: TimeInterval = longestWait
     ) -> String? {
         let found: String?? = outcome.wait(timeout) { state in
             let line = state.lines[stream]!.first { $0.text.contains(text) }

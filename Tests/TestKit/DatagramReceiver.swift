@@ -30,7 +30,7 @@ package final class DatagramReceiver {
     ///
     /// - Returns: all of them, or `nil` if there was none with it in `timeout` seconds.
     package func datagrams(
-        upTo text: some RegexComponent, timeout: TimeInterval = 30
+        upTo text: some RegexComponent, timeout: TimeInterval = longestWait
     ) -> [Datagram]? {
         let deadline = Date(timeIntervalSinceNow: timeout)
         var all: [Datagram] = []
@@ -43,8 +43,11 @@ package final class DatagramReceiver {
 
     private func receive(until deadline: Date) -> String? {
         var state = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
-        let wait = max(0, deadline.timeIntervalSinceNow)
-        guard poll(&state, 1, Int32((wait * 1000).rounded(.up))) == 1 else { return nil }
+        let ready = repeatingInterrupted {
+            let wait = max(0, deadline.timeIntervalSinceNow)
+            return poll(&state, 1, Int32((wait * 1000).rounded(.up)))
+        }
+        guard ready == 1 else { return nil }
         var bytes = [UInt8](repeating: 0, count: 65_536)
         let count = recv(descriptor, &bytes, bytes.count, 0)
         return count < 0 ? nil : String(decoding: bytes[..<count], as: UTF8.self)

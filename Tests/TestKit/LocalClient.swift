@@ -7,10 +7,7 @@ package final class LocalClient {
     /// - Throws: why there is no connection.
     package init(_ path: String) throws {
         descriptor = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
-        var timeout = timeval(tv_sec: 20, tv_usec: 0)
-        setsockopt(
-            descriptor, SOL_SOCKET, SO_RCVTIMEO, &timeout,
-            socklen_t(MemoryLayout<timeval>.size))
+        limitReads(of: descriptor)
         var address = sockaddr_un()
         address.sun_family = sa_family_t(AF_UNIX)
         withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: path.utf8) }
@@ -33,7 +30,7 @@ package final class LocalClient {
     /// What has come, at most so many bytes; waits for the first.
     package func receive(atMost count: Int = 65_536) -> String {
         var bytes = [UInt8](repeating: 0, count: count)
-        let received = read(descriptor, &bytes, count)
+        let received = repeatingInterrupted { read(descriptor, &bytes, count) }
         return String(decoding: bytes.prefix(max(0, received)), as: UTF8.self)
     }
 

@@ -46,7 +46,7 @@ package struct RunningNSQD: Sendable {
     @discardableResult
     package func stop() -> Bool {
         process.send(SIGTERM)
-        let status = process.status(timeout: 20)
+        let status = process.status()
         // The real nsqd may not have installed its signal handlers yet.
         return status == 0 || (Self.isForeign && status == -SIGTERM)
     }
@@ -54,7 +54,7 @@ package struct RunningNSQD: Sendable {
     /// The address for HTTPS; `nil` without a certificate.
     package var httpsAddress: String? {
         let mark = "HTTPS: listening on "
-        let line = process.line(containing: mark, timeout: 20)
+        let line = process.line(containing: mark)
         return line.flatMap { line in line.range(of: mark).map { String(line[$0.upperBound...]) } }
     }
 }

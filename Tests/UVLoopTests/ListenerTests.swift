@@ -53,7 +53,7 @@ import UVLoop
         let count = 300
         var accepted: [Int: Int] = [:]
         var listener: Listener?
-        try onLoop(within: .seconds(60)) { loop in
+        try onLoop { loop in
             listener = try Listener(on: loop, host: "127.0.0.1", port: 0) { stream in
                 accepted[loop.iteration, default: 0] += 1
                 stream.close()

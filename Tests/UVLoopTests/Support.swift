@@ -4,7 +4,7 @@ import UVLoop
 /// Calls `body` with a new loop and runs the loop until the body's callbacks stop it or no work is
 /// left. The loop is closed at the end, so that the address sanitizer detects later uses.
 func onLoop(
-    clock: Loop.Clock = .system, within limit: Duration = .seconds(10),
+    clock: Loop.Clock = .system, within limit: Duration = .seconds(300),
     _ body: (Loop) throws -> Void, _ location: SourceLocation = #_sourceLocation
 ) throws {
     let loop = try Loop(clock: clock)

@@ -304,7 +304,7 @@ import UVLoop
         }
         #expect(outcome == nil, "in a later loop iteration")
         let guardian = Timer(on: loop)
-        guardian.start(after: .seconds(10)) { [loop] in loop.stop() }
+        guardian.start(after: .seconds(Int(longestWait))) { [loop] in loop.stop() }
         loop.run()
         guardian.close()
         return outcome

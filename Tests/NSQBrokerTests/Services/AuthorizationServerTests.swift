@@ -186,13 +186,17 @@ import UVLoop
     }
 
     @Test func `delays no other client`() async throws {
-        let nsqd = try await start { $0.httpClient.requestTimeout = .milliseconds(300) }
+        let timeout = Duration.milliseconds(300)
+        let nsqd = try await start(clock: .manual) { $0.httpClient.requestTimeout = timeout }
         let waiting = try RawClient(to: nsqd.tcpAddress)
         waiting.tell("AUTH", body: "secret")
         let call = try server.accept()
         _ = call.receiveRequest()
         #expect(try nsqd.get("/ping").body == "OK")
+        try await nsqd.advance(by: timeout)
         #expect(waiting.answer() == "E_AUTH_FAILED AUTH failed", "the time for it is up")
+        // The close timeout of the connection runs on the manual clock, too.
+        try await nsqd.advance(by: .seconds(1))
         await nsqd.stop()
     }
 

@@ -1,4 +1,5 @@
 import Glibc
+import TestKit
 import UVLoop
 
 /// A listening socket with blocking calls, for servers that the broker connects to.
@@ -12,9 +13,7 @@ final class BlockingListener {
         descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
         var yes: Int32 = 1
         setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &yes, socklen_t(4))
-        var limit = timeval(tv_sec: 10, tv_usec: 0)
-        setsockopt(
-            descriptor, SOL_SOCKET, SO_RCVTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
+        limitReads(of: descriptor)
         var place = sockaddr_in()
         place.sin_family = sa_family_t(AF_INET)
         place.sin_port = in_port_t(port).bigEndian
@@ -34,9 +33,9 @@ final class BlockingListener {
 
     deinit { close(descriptor) }
 
-    /// Accepts a connection, and waits at most ten seconds for it.
+    /// Accepts a connection, and waits for it.
     func accept() throws -> BlockingSocket {
-        let accepted = Glibc.accept(descriptor, nil, nil)
+        let accepted = repeatingInterrupted { Glibc.accept(descriptor, nil, nil) }
         guard accepted >= 0 else { throw NobodyCame() }
         return BlockingSocket(accepted)
     }

@@ -37,7 +37,7 @@ final class SecuredCall {
 
     private func receive() throws {
         var bytes = [UInt8](repeating: 0, count: 16 << 10)
-        let count = recv(socket.descriptor, &bytes, bytes.count, 0)
+        let count = repeatingInterrupted { recv(socket.descriptor, &bytes, bytes.count, 0) }
         guard count > 0 else { throw Ended() }
         try bytes[..<count].withUnsafeBytes { try layers.receive($0) }
         sendWire()

@@ -103,10 +103,10 @@ import UVLoop
         services.addresses.broadcast = "here"
         services.addresses.broadcastHTTPPort = 7
         services.statsd.address = statsd.address.replacing("127.0.0.1", with: "localhost")
-        // A short interval could fill the socket buffer before a busy machine reads it.
         services.statsd.interval = .seconds(2)
-        let nsqd = try await HTTPProbe.start { $0 = services }
+        let nsqd = try await HTTPProbe.start(clock: .manual) { $0 = services }
         _ = try nsqd.post("/pub?topic=plays", "play")
+        for _ in 1...2 { try await nsqd.advance(by: services.statsd.interval) }
         let last = /nsq\.here_7\.topic\.plays\.message_count:0\|c\n/
         let told = try #require(statsd.datagrams(upTo: last)).map(\.text).joined()
         #expect(told.contains("nsq.here_7.topic.plays.message_count:1|c\n"), "once before")
@@ -119,10 +119,10 @@ import UVLoop
         var services = ServerOptions()
         services.statsd.address = "127.0.0.1:1"
         services.statsd.interval = .milliseconds(20)
-        let nsqd = try await HTTPProbe.start { $0 = services }
+        let nsqd = try await HTTPProbe.start(clock: .manual) { $0 = services }
         for _ in 0..<20 {
             _ = try nsqd.post("/pub?topic=plays", "play")
-            try await Task.sleep(for: .milliseconds(5))
+            try await nsqd.advance(by: .milliseconds(20))
         }
         #expect(try nsqd.topic("plays")?["message_count"] as? Int == 20)
         await nsqd.stop()
