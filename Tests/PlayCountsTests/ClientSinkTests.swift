@@ -55,7 +55,8 @@ import UVLoop
         let service = CountService()
         service.status = nil
         var failure: SinkError?
-        try serve(service) { loop, url, done in
+        try serve(service, clock: .manual) { loop, url, done in
+            service.onRequest = { loop.runInNextIteration { loop.advance(by: .milliseconds(20)) } }
             let sink = HTTPSink(to: url, on: loop, requestTimeout: .milliseconds(20))
             sink.send(calls(1)[0]) { answer in
                 if case .failure(let error) = answer { failure = error }
@@ -66,10 +67,10 @@ import UVLoop
     }
 
     private func serve(
-        _ service: CountService,
+        _ service: CountService, clock: Loop.Clock = .system,
         _ body: @escaping (Loop, HTTPURL, _ done: @escaping (HTTPSink) -> Void) -> Void
     ) throws {
-        try onLoop { loop in
+        try onLoop(clock: clock) { loop in
             let server = HTTPServer(serving: service, on: loop)
             let address = try server.listen(at: SocketAddress(host: "127.0.0.1", port: 0))
             body(loop, HTTPURL(address: address, target: "/counts")) { sink in
@@ -144,6 +145,7 @@ private func calls(_ count: Int) -> [Call] {
 /// An HTTP server that responds with one status, or not at all.
 private final class CountService: HTTPService {
     var status: Int? = 200
+    var onRequest: () -> Void = {}
     private(set) var bodies: [String] = []
     private(set) var types: [String] = []
     private(set) var mostAtOnce = 0
@@ -158,6 +160,7 @@ private final class CountService: HTTPService {
         types.append(request.headers["content-type"] ?? "")
         atOnce += 1
         mostAtOnce = max(mostAtOnce, atOnce)
+        onRequest()
         guard let status else { return }
         atOnce -= 1
         respond(HTTPResponse(status: status))

@@ -196,11 +196,24 @@ import UVLoop
     @Test func `counts once if its message times out before the commit`() async throws {
         let gate = DispatchSemaphore(value: 0)
         let store = try PlayStore(.memory)
-        let broker = try await startBroker(messageTimeout: .milliseconds(200))
-        let left = try await withProcessor(broker: broker, store: store) { fixture in
+        let timeout = Duration.seconds(2)
+        let broker = try await startBroker(messageTimeout: timeout, clock: .manual)
+        let left = try await withProcessor(broker: broker, store: store, clock: .manual) {
+            fixture in
             // Blocks the store until the messages are redelivered.
             fixture.store.commit([]) { _ in gate.wait() }
             fixture.onEvent = { event in
+                if case .received = event, fixture.events.count == 50 {
+                    // The consumer's time passes first, so that it does not finish the messages.
+                    fixture.loop.runInNextIteration {
+                        fixture.loop.advance(by: timeout * 2)
+                        Task {
+                            await broker.advance(by: timeout)
+                            // The time for which the broker collects output.
+                            await broker.advance(by: .milliseconds(25))
+                        }
+                    }
+                }
                 let repeated = fixture.count { if case .repeated = $0 { true } else { false } }
                 if case .repeated = event, repeated == 50 { gate.signal() }
                 if fixture.finished >= 100 { fixture.stop() }
@@ -236,15 +249,15 @@ import UVLoop
     @Test func `retries after a delay that grows with each round, not with each call`()
         async throws
     {
-        try await withProcessor {
+        try await withProcessor(clock: .manual) {
             $0.minRetryDelay = .milliseconds(20)
             $0.scheduler.videosPerCall = 1
         } _: { fixture in
             fixture.client.behavior = .refuses
             fixture.onEvent = { event in
                 guard case .finished = event else { return }
-                let timer = Timer(on: fixture.loop)
-                timer.start(after: .milliseconds(200)) {
+                #expect(fixture.client.refusals.count == 10)
+                fixture.loop.advance(milliseconds: 200) {
                     // Ten calls at once, then a single one after 20, 60 and 140 ms.
                     #expect(fixture.client.refusals.count == 13)
                     fixture.client.behavior = .accepts
@@ -290,19 +303,26 @@ import UVLoop
     }
 
     @Test func `stops if it was never connected`() throws {
-        for address in [unreachable, "127.0.0.1:1"] {
-            try onLoop(within: .seconds(3)) { loop in
-                let fixture = try ProcessorFixture(
-                    on: loop, nsqd: SocketAddress(parsing: address), store: PlayStore(.memory))
-                fixture.start()
-                let timer = Timer(on: loop)
-                timer.start(after: .milliseconds(20)) { fixture.stop() }
+        // With a manual clock, a stop that waits for the end of a connection attempt hangs.
+        try onLoop(clock: .manual, within: 60) { loop in
+            let fixture = try ProcessorFixture(
+                on: loop, nsqd: SocketAddress(parsing: unreachable), store: PlayStore(.memory))
+            fixture.start()
+            loop.runInNextIteration { fixture.stop() }
+        }
+        try onLoop(clock: .manual) { loop in
+            let fixture = try ProcessorFixture(
+                on: loop, nsqd: SocketAddress(parsing: "127.0.0.1:1"), store: PlayStore(.memory))
+            fixture.consumer.onConnection = { _, error in
+                #expect(error?.code == .unreachable)
+                fixture.stop()
             }
+            fixture.start()
         }
     }
 
     @Test func `stops if it was not started`() throws {
-        try onLoop(within: .seconds(3)) { loop in
+        try onLoop(clock: .manual) { loop in
             let fixture = try ProcessorFixture(
                 on: loop, nsqd: SocketAddress(parsing: unreachable), store: PlayStore(.memory))
             fixture.stop()
@@ -348,7 +368,9 @@ import UVLoop
     @Test func `stops if the store fails meanwhile`() async throws {
         let store = try PlayStore(.temporary())
         try store.limitPages(to: 1)
-        let left = try await withProcessor(store: store) { fixture in
+        let left = try await withProcessor(store: store) {
+            $0.stopTimeout = .milliseconds(300)
+        } _: { fixture in
             fixture.onEvent = { if case .received = $0 { fixture.stop() } }
             fixture.start()
             fixture.publish(Array(0..<1_000))

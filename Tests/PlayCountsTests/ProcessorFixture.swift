@@ -57,6 +57,8 @@ final class ProcessorFixture {
         producer = ProducerEngine(on: loop, nsqd: nsqd, logger: logger)
         var settings = PlayProcessor.Settings()
         settings.jitterSeed = 1
+        // A stop on a slow machine is also complete.
+        settings.stopTimeout = .seconds(600)
         change(&settings)
         processor = try PlayProcessor(
             on: loop, consumer: consumer,
@@ -166,22 +168,40 @@ func play(_ index: Int, named name: String) -> String {
 }
 
 /// Runs `body` on a new loop until it stops the loop.
+///
+/// - Parameter seconds: the time after which the test fails. It only ends a test that hangs.
 func onLoop(
-    within limit: Duration = .seconds(10), _ location: SourceLocation = #_sourceLocation,
-    _ body: @escaping (Loop) throws -> Void
+    clock: Loop.Clock = .system, within seconds: Int = 300,
+    _ location: SourceLocation = #_sourceLocation, _ body: @escaping (Loop) throws -> Void
 ) throws {
-    let loop = try Loop()
-    let beginning = Timer(on: loop)
-    beginning.start(after: .zero) {
+    let loop = try Loop(clock: clock)
+    loop.runInNextIteration {
         #expect(throws: Never.self, sourceLocation: location) { try body(loop) }
     }
-    let watchdog = Timer(on: loop)
-    watchdog.start(after: limit) {
-        Issue.record("the loop was not stopped within \(limit)", sourceLocation: location)
-        loop.stop()
+    let mailbox = loop.mailbox
+    let watchdog = DispatchWorkItem {
+        mailbox.submit { loop in
+            Issue.record("the loop was not stopped within \(seconds) s", sourceLocation: location)
+            loop.stop()
+        }
     }
+    DispatchQueue.global().asyncAfter(deadline: .now() + .seconds(seconds), execute: watchdog)
+    defer { watchdog.cancel() }
+    // This timer keeps the loop running until it is stopped.
+    Timer(on: loop).start(after: .seconds(100_000)) {}
     loop.run()
     loop.close()
+}
+
+extension Loop {
+    /// Advances the manual clock by 1 ms per iteration, and then calls `done`.
+    func advance(milliseconds: Int, _ done: @escaping () -> Void) {
+        guard milliseconds > 0 else { return done() }
+        runInNextIteration { [self] in
+            advance(by: .milliseconds(1))
+            advance(milliseconds: milliseconds - 1, done)
+        }
+    }
 }
 
 /// Runs `body` with a processor and an embedded broker, by default a new one, until `body` stops
@@ -190,14 +210,14 @@ func onLoop(
 func withProcessor(
     broker given: EmbeddedBroker? = nil, store: PlayStore? = nil, rejects: SocketAddress? = nil,
     second: SocketAddress? = nil, others: OtherClients = OtherClients { _ in [] },
-    _ location: SourceLocation = #_sourceLocation,
+    clock: Loop.Clock = .system, _ location: SourceLocation = #_sourceLocation,
     settings change: @escaping (inout PlayProcessor.Settings) -> Void = { _ in },
     _ body: @escaping (ProcessorFixture) throws -> Void
 ) async throws -> LeftAtNSQ {
     let broker = if let given { given } else { try await startBroker() }
     let store = try store ?? PlayStore(.memory)
     var fixture: ProcessorFixture?
-    try onLoop(within: .seconds(10), location) { loop in
+    try onLoop(clock: clock, location) { loop in
         let address = try SocketAddress(parsing: broker.tcpAddress)
         fixture = try ProcessorFixture(
             on: loop, nsqd: address, store: store, rejects: rejects, others: others.make(loop),
@@ -217,13 +237,14 @@ struct OtherClients {
 
 /// Starts a broker without log output.
 func startBroker(
-    messageTimeout: Duration = .seconds(60), maxMessageBytes: Int = Limits.messageBytes
+    messageTimeout: Duration = .seconds(60), maxMessageBytes: Int = Limits.messageBytes,
+    clock: Loop.Clock = .system
 ) async throws -> EmbeddedBroker {
     var configuration = EmbeddedBroker.Configuration()
     configuration.messageTimeout = messageTimeout
     configuration.maxMessageBytes = maxMessageBytes
     configuration.logger.logLevel = .critical
-    return try await EmbeddedBroker.start(configuration)
+    return try await EmbeddedBroker.start(configuration, clock: clock)
 }
 
 /// The unfinished messages in the processor's channel.

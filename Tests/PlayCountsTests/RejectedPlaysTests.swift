@@ -65,15 +65,9 @@ import UVLoop
             $0.stopTimeout = .milliseconds(400)
         } _: { fixture in
             fixture.onEvent = { event in
-                switch event {
-                case .committed:
-                    let timer = Timer(on: fixture.loop)
-                    timer.start(after: .milliseconds(50)) {
-                        #expect(fixture.finished == 1)
-                        fixture.stop()
-                    }
-                default: break
-                }
+                guard case .finished = event else { return }
+                #expect(fixture.finished == 1)
+                fixture.stop()
             }
             fixture.start()
             fixture.publish([play(1), "no play"])
