@@ -94,7 +94,7 @@ import Testing
         try other.send(Array("RDY 100\n".utf8))
         let demo = try BuiltProcess([
             "demo", "--nsqd-tcp-address=\(address)", "--json", "--plays=3000",
-            "--max-standstill=300ms",
+            "--max-standstill=3s",
         ])
         #expect(demo.status() == 1)
         let line = try #require(demo.lines(of: .standardOutput).first)

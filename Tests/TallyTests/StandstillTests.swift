@@ -3,7 +3,8 @@ import Testing
 @testable import tally
 
 @Suite struct `The watch for a standstill` {
-    private var detector = StandstillDetector(limit: .seconds(30), at: .zero)
+    private var detector = StandstillDetector(
+        limit: .seconds(30), longestStep: .seconds(30), at: .zero)
     private var counters = StandstillDetector.Counters()
 
     @Test mutating func `reports a subscription without an answer`() {
@@ -34,6 +35,13 @@ import Testing
             counters.published += 1
             #expect(detector.check(counters, at: .seconds(second)) == nil)
         }
+    }
+
+    @Test mutating func `does not count the time in which the machine was suspended`() {
+        detector = StandstillDetector(
+            limit: .seconds(30), longestStep: .seconds(1), at: .zero)
+        for hour in 1...29 { #expect(detector.check(counters, at: .seconds(hour * 3600)) == nil) }
+        #expect(detector.check(counters, at: .seconds(30 * 3600)) != nil)
     }
 
     @Test mutating func `allows any time until the next play of a slow producer`() {

@@ -14,8 +14,9 @@ final class DemoCounters: Sendable {
     func standstill(after limit: Duration) async -> String? {
         let clock = ContinuousClock()
         let start = clock.now
-        var detector = StandstillDetector(limit: limit, at: .zero)
-        while (try? await Task.sleep(for: min(limit / 4, .milliseconds(500)))) != nil {
+        let interval = min(limit / 4, .milliseconds(500))
+        var detector = StandstillDetector(limit: limit, longestStep: interval * 2, at: .zero)
+        while (try? await Task.sleep(for: interval)) != nil {
             let counters = counters.withLock { $0 }
             if let text = detector.check(counters, at: clock.now - start) { return text }
         }

@@ -19,15 +19,20 @@ struct StandstillDetector {
     }
 
     private let limit: Duration
+    private let longestStep: Duration
     private var last = Counters()
-    private var lastChange: Duration
+    private var lastCheck: Duration
+    private var timeWithoutProgress = Duration.zero
 
     /// - Parameters:
     ///   - limit: the longest time without progress.
+    ///   - longestStep: the time between two checks that counts at most. After a longer time, the
+    ///     process or the machine was suspended, and the run could not make progress.
     ///   - now: the time since any origin.
-    init(limit: Duration, at now: Duration) {
+    init(limit: Duration, longestStep: Duration, at now: Duration) {
         self.limit = limit
-        lastChange = now
+        self.longestStep = longestStep
+        lastCheck = now
     }
 
     /// Compares the counters with those of the last call.
@@ -35,11 +40,13 @@ struct StandstillDetector {
     /// - Returns: a description of the standstill once it has lasted for the limit, otherwise
     ///   `nil`.
     mutating func check(_ counters: Counters, at now: Duration) -> String? {
+        timeWithoutProgress += min(now - lastCheck, longestStep)
+        lastCheck = now
         if counters != last || counters.isWaitingForRate {
             last = counters
-            lastChange = now
+            timeWithoutProgress = .zero
         }
-        guard now - lastChange >= limit else { return nil }
+        guard timeWithoutProgress >= limit else { return nil }
         let state =
             counters.isSubscribed
             ? "\(counters.sent) plays sent, \(counters.published) acknowledged by nsqd, "
