@@ -82,7 +82,12 @@ private final class FaultyRun {
             on: loop, topic: plays, channel: counts, nsqds: proxies.map(\.address),
             options: consuming, logger: quiet)
         consumer.keepsMessagesAlive = Bool.random(using: &generator)
-        producer = ProducerEngine(on: loop, nsqds: [address], logger: quiet)
+        // On a busy machine, many iterations pass until the system has passed the bytes.
+        var producing = Producer.Options.withoutWaiting
+        producing.client.connectTimeout = .seconds(3600)
+        producing.responseTimeout = .seconds(3600)
+        producer = ProducerEngine(
+            on: loop, nsqds: [address], options: producing, logger: quiet)
         bodies = Set((0..<Int.random(in: 1...60, using: &generator)).map { "message \($0)" })
         faultsEndNanoseconds =
             loop.nowNanoseconds
