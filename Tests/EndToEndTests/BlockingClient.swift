@@ -1,5 +1,6 @@
 import Foundation
 import NSQWire
+import TestKit
 import Testing
 
 /// A blocking client with one socket. Commands are sent when a call returns.
@@ -53,7 +54,7 @@ final class BlockingClient {
     func ask(_ line: String, _ body: [UInt8]? = nil) throws -> String {
         try send(Array((line + "\n").utf8) + (body.map { Self.sized($0) } ?? []))
         while true {
-            let (type, data) = try frame(timeout: 20)
+            let (type, data) = try frame(timeout: longestWait)
             switch type {
             case 2: messages.append(Self.message(data))
             case 0 where data.elementsEqual("_heartbeat_".utf8): try send(Array("NOP\n".utf8))
@@ -117,7 +118,8 @@ final class BlockingClient {
             input.removeFirst(taken)
             taken = 0
             var poll = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
-            let ready = Glibc.poll(&poll, 1, Int32(max(0, timeout) * 1000))
+            let wait = Int32(max(0, timeout) * 1000)
+            let ready = repeatingInterrupted { Glibc.poll(&poll, 1, wait) }
             guard ready == 1 else { throw TimedOut() }
             var chunk = [UInt8](repeating: 0, count: 65_536)
             let count = recv(descriptor, &chunk, chunk.count, 0)
@@ -135,7 +137,7 @@ func consumeAll(
     #expect(try client.ask("SUB \(topic) \(channel)") == "OK")
     try client.send(Array("RDY 100\n".utf8))
     var messages: [BlockingClient.Message] = []
-    while messages.count < count, let message = try client.message(timeout: 20) {
+    while messages.count < count, let message = try client.message(timeout: longestWait) {
         messages.append(message)
         try client.tell("FIN", message)
     }

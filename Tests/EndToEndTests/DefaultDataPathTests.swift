@@ -50,7 +50,7 @@ import Testing
         let client = try BlockingClient(connectingTo: again)
         _ = try client.ask("SUB orders all")
         try client.send(Array("RDY 1\n".utf8))
-        #expect(try client.message(timeout: 10)?.body == "kept")
+        #expect(try client.message(timeout: longestWait)?.body == "kept")
         end(second)
     }
 

@@ -123,7 +123,7 @@ import Testing
             #expect(try client.ask("PUB lonely", Array(body.utf8)) == "OK")
         }
         try client.send(Array("RDY 1\n".utf8))
-        let first = try #require(try client.message(timeout: 10))
+        let first = try #require(try client.message(timeout: longestWait))
         #expect(first.body == "one")
         end(process)
 

@@ -87,7 +87,7 @@ import Testing
         #expect(try consumer.ask("SUB plays count") == "OK")
         try consumer.send(Array("RDY 1\n".utf8))
         var numbers: [Int] = []
-        while numbers.count < count, let message = try consumer.message(timeout: 20) {
+        while numbers.count < count, let message = try consumer.message(timeout: longestWait) {
             numbers.append(Int(message.body.prefix { $0 != " " })!)
             try consumer.tell("FIN", message)
         }

@@ -69,9 +69,9 @@ import Testing
             return lock != nil
         }
         #expect(isLocked)
-        #expect(try await eventually { try await serve.health().status == 503 })
-        let answer = try await serve.health()
-        #expect(answer.body.contains("it is in use by another process"))
+        let reason = "it is in use by another process"
+        #expect(try await eventually { try await serve.health().body.contains(reason) })
+        #expect(try await serve.health().status == 503)
         #expect(try await serve.metrics().value("tally_store_healthy") == 0)
         lock?.release()
         #expect(try await eventually { try await serve.health().status == 200 })
@@ -198,7 +198,7 @@ private func get(_ url: URL) async throws -> (status: Int, body: String) {
 }
 
 private func eventually(_ condition: () async throws -> Bool) async rethrows -> Bool {
-    let deadline = Date(timeIntervalSinceNow: 60)
+    let deadline = Date(timeIntervalSinceNow: longestWait)
     while deadline > Date() {
         if try await condition() { return true }
         try? await Task.sleep(for: .milliseconds(50))

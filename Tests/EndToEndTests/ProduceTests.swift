@@ -61,7 +61,7 @@ import Testing
 
     @Test func `prints the run ID when it is interrupted, and continues with it`() throws {
         let arguments = ["produce", "--nsqd-tcp-address=\(address)", "--plays=5000"]
-        let first = try BuiltProcess(arguments + ["--rate=1000"])
+        let first = try BuiltProcess(arguments + ["--rate=20"])
         #expect(try eventually { try counted(in: store).plays > 0 })
         first.send(SIGINT)
         #expect(first.status() == 128 + SIGINT)
@@ -85,48 +85,5 @@ import Testing
         return try BuiltProcess(
             ["-c", "exec \"$@\" <\"$0\"", input.path, BuiltProcess.tally.path] + words,
             executable: URL(filePath: "/bin/sh"))
-    }
-}
-
-/// A named pipe that this process writes.
-private final class NamedPipe {
-    let path: String
-    private var descriptor: Int32
-
-    init(_ path: String) throws {
-        self.path = path
-        guard mkfifo(path, 0o600) == 0 else { throw POSIXError(.EIO) }
-        // With both ends, neither end waits for the other at opening.
-        descriptor = open(path, O_RDWR | O_CLOEXEC)
-        guard descriptor >= 0 else { throw POSIXError(.EIO) }
-    }
-
-    deinit { close() }
-
-    func write(_ text: some StringProtocol) throws {
-        let bytes = Array(text.utf8)
-        // A pipe holds 64 KiB, and takes the bytes at once or blocks until they are read.
-        guard Foundation.write(descriptor, bytes, bytes.count) == bytes.count else {
-            throw POSIXError(.EIO)
-        }
-    }
-
-    /// Reads what the other process has left in the pipe.
-    func readRest() throws -> String {
-        _ = fcntl(descriptor, F_SETFL, O_NONBLOCK)
-        var rest: [UInt8] = []
-        var chunk = [UInt8](repeating: 0, count: 65_536)
-        while true {
-            let count = read(descriptor, &chunk, chunk.count)
-            guard count > 0 else { break }
-            rest += chunk[..<count]
-        }
-        return String(decoding: rest, as: UTF8.self)
-    }
-
-    /// Ends the input of the other process. It must have opened the pipe before.
-    func close() {
-        if descriptor >= 0 { Foundation.close(descriptor) }
-        descriptor = -1
     }
 }

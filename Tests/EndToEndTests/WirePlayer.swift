@@ -14,44 +14,47 @@ final class WirePlayer {
         self.address = address
     }
 
-    func play() throws {
+    /// - Returns: the differences from the recording.
+    func play() throws -> [String] {
         for step in conversation.steps {
             // The conversation needs this time, for example for a heartbeat or a timeout.
             if case .wait(let duration) = step.action {
                 Thread.sleep(forTimeInterval: duration / .seconds(1))
                 continue
             }
-            guard try play(step, client: client(named: step.client)) else { return }
+            if let difference = try play(step, client: client(named: step.client)) {
+                return ["line \(step.line): \(difference)"]
+            }
         }
         let left = Set(closings)
-        for (name, client) in clients {
-            let rest = client.rest(closed: left.contains(name))
-            #expect(rest == nil, "what came for “\(name)” besides")
+        return clients.compactMap { name, client in
+            client.rest(closed: left.contains(name)).map { "“\(name)” received \($0)" }
         }
     }
 
-    /// - Returns: `true` if the conversation can continue.
-    private func play(_ step: WireConversation.Step, client: WireClient) -> Bool {
-        let place = "line \(step.line)"
+    /// - Returns: the difference from the recording; `nil` if the conversation can continue.
+    private func play(_ step: WireConversation.Step, client: WireClient) -> String? {
         switch step.action {
         case .send(let text): client.send(text.bytes(after: met))
         case .sendByteByByte(let text):
             for byte in text.bytes(after: met) { client.send([byte]) }
         case .end: client.end()
         case .expect(let kind, let text):
-            guard case .frame(let seen, let data) = client.next(timeout: 8) else {
-                Issue.record("\(place): nothing came")
-                return false
+            guard case .frame(let seen, let data) = client.next(timeout: longestWait) else {
+                return "nothing came"
             }
-            #expect(seen == kind.rawValue, "\(place): \(String(decoding: data, as: UTF8.self))")
-            let matches = text.matches(data, met: &met)
-            #expect(matches, "\(place): \(String(decoding: data, as: UTF8.self))")
-            return matches
-        case .expectNothing: #expect(client.next(timeout: 0.05) == .nothing, "\(place)")
-        case .expectClose: #expect(client.next(timeout: 8) == .closed, "\(place)")
+            guard seen == kind.rawValue, text.matches(data, met: &met) else {
+                return "type \(seen), \(String(decoding: data, as: UTF8.self))"
+            }
+        case .expectNothing:
+            let seen = client.next(timeout: 0.05)
+            return seen == .nothing ? nil : "\(seen)"
+        case .expectClose:
+            let seen = client.next(timeout: longestWait)
+            return seen == .closed ? nil : "\(seen)"
         case .wait: break
         }
-        return true
+        return nil
     }
 
     private var closings: [String] {

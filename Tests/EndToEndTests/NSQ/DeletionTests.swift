@@ -22,7 +22,7 @@ import Testing
             let answer = try publisher.ask(line, body)
             guard answer != "OK" else { continue }
             #expect(RunningNSQD.isForeign && answer == "E_\(verb)_FAILED \(verb) failed exiting")
-            #expect(throws: BlockingClient.Closed.self) { try publisher.message(timeout: 10) }
+            #expect(throws: BlockingClient.Closed.self) { try publisher.next() }
             publisher = try daemon.client()
         }
         #expect(try daemon.client().ask(line, body) == "OK", "the topic can be made anew")
@@ -53,7 +53,7 @@ import Testing
             for consumer in consumers { #expect(try consumer.next().body == "play") }
             try daemon.act("/topic/delete")
             for consumer in consumers {
-                #expect(throws: BlockingClient.Closed.self) { try consumer.message(timeout: 10) }
+                #expect(throws: BlockingClient.Closed.self) { try consumer.next() }
             }
         }
         #expect(try daemon.topic() == nil)

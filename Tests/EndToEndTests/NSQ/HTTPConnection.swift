@@ -39,7 +39,7 @@ final class HTTPConnection {
     func answer() throws -> Answer {
         let separator = Array("\r\n\r\n".utf8)
         while input.firstRange(of: separator) == nil {
-            guard read(timeout: 10) else {
+            guard read() else {
                 throw NoAnswer(received: String(decoding: input, as: UTF8.self))
             }
         }
@@ -52,7 +52,7 @@ final class HTTPConnection {
         let mark = "content-length: "
         let length = headers.first { $0.hasPrefix(mark) }.flatMap { Int($0.dropFirst(mark.count)) }
         let wanted = status == 100 ? 0 : length ?? .max
-        while input.count < wanted, read(timeout: 10) {}
+        while input.count < wanted, read() {}
         let body = input.prefix(wanted)
         input.removeFirst(body.count)
         return Answer(
@@ -61,14 +61,14 @@ final class HTTPConnection {
 
     /// Returns `true` if the connection ends without further bytes.
     func ends() -> Bool {
-        while read(timeout: 10) {}
+        while read() {}
         return isClosed && input.isEmpty
     }
 
     /// - Returns: `true` if bytes arrived.
-    private func read(timeout: TimeInterval) -> Bool {
+    private func read() -> Bool {
         var state = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
-        guard !isClosed, poll(&state, 1, Int32(timeout * 1000)) == 1 else { return false }
+        guard !isClosed, poll(&state, 1, Int32(longestWait * 1000)) == 1 else { return false }
         var chunk = [UInt8](repeating: 0, count: 65_536)
         let count = recv(descriptor, &chunk, chunk.count, 0)
         guard count > 0 else {

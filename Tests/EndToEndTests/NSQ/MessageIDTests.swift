@@ -76,7 +76,7 @@ import Testing
             ids.append(String(decoding: message.id, as: UTF8.self))
             RunningNSQD.waitUntilItHearsSignals()
             daemon.nsqd.process.send(signal)
-            #expect(daemon.nsqd.process.status(timeout: 20) == (signal == SIGKILL ? -SIGKILL : 0))
+            #expect(daemon.nsqd.process.status() == (signal == SIGKILL ? -SIGKILL : 0))
         }
         #expect(ids[0] < ids[1] && ids[1] < ids[2], "\(ids)")
     }

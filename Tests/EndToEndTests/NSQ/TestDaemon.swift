@@ -76,10 +76,8 @@ struct TestDaemon {
     }
 
     /// Polls the statistics until they match, because nsqd updates them with a delay.
-    func becomes(
-        within seconds: TimeInterval = 10, _ isAsItShould: () throws -> Bool
-    ) throws -> Bool {
-        let deadline = Date(timeIntervalSinceNow: seconds)
+    func becomes(_ isAsItShould: () throws -> Bool) throws -> Bool {
+        let deadline = Date(timeIntervalSinceNow: longestWait)
         while try !isAsItShould() {
             guard deadline.timeIntervalSinceNow > 0 else { return false }
             Thread.sleep(forTimeInterval: 0.02)
@@ -108,8 +106,8 @@ struct ChannelNumbers: Decodable, Equatable {
 }
 
 extension BlockingClient {
-    /// Waits a short time for the next message.
-    func next() throws -> Message { try #require(try message(timeout: 10)) }
+    /// Waits for the next message.
+    func next() throws -> Message { try #require(try message(timeout: longestWait)) }
 
     /// Returns `true` if no message arrives within the output buffer timeout.
     func staysSilent() throws -> Bool { try message(timeout: 0.4) == nil }
@@ -124,4 +122,12 @@ extension BlockingClient {
 
     /// Waits until all commands so far are processed.
     func settle() throws { #expect(try ask("PUB settled#ephemeral", [0]) == "OK") }
+
+    /// Waits until all commands so far are processed, and receives the messages that have arrived.
+    func settleAndDrain() throws -> [Message] {
+        try settle()
+        var messages: [Message] = []
+        while let message = try message(timeout: 0) { messages.append(message) }
+        return messages
+    }
 }

@@ -15,9 +15,10 @@ import Testing
         #expect(second.id == first.id)
         #expect(second.timestampNanoseconds == first.timestampNanoseconds)
         try consumer.tell("FIN", first)
-        try consumer.settle()
+        // On a machine that stops meanwhile, it times out more than once.
+        let last = try consumer.settleAndDrain().last ?? second
         let channel = try #require(try daemon.channel())
-        #expect(channel.timeoutCount == 1 && channel.requeueCount == 0)
+        #expect(channel.timeoutCount == last.attempts - 1 && channel.requeueCount == 0)
         #expect(channel.inFlightCount == 0 && channel.depth == 0)
         #expect(daemon.nsqd.stop())
     }
@@ -34,8 +35,10 @@ import Testing
             #expect(complaint.hasPrefix("E_\(verb)_FAILED \(verb) "))
             #expect(complaint.hasSuffix(" failed ID not in flight"))
         }
+        // On a machine that stops meanwhile, it times out before RDY 0, too.
+        let last = try slow.settleAndDrain().last ?? message
         let quick = try daemon.consumer(ready: 1, #""msg_timeout":60000"#)
-        #expect(try quick.next().attempts == 2)
+        #expect(try quick.next().attempts == last.attempts + 1)
         for (verb, rest) in [("FIN", ""), ("REQ", " 0"), ("TOUCH", "")] {
             let complaint = try slow.complaint(verb, message, rest)
             #expect(complaint.hasSuffix(" failed client does not own message"))
@@ -47,33 +50,44 @@ import Testing
         let daemon = try TestDaemon("--max-msg-timeout=3s")
         try daemon.publish("play")
         let consumer = try daemon.consumer(ready: 1, #""msg_timeout":1500"#)
-        let message = try consumer.next()
-        let start = Date()
-        var again: BlockingClient.Message?
-        while again == nil, start.timeIntervalSinceNow > -15 {
-            try consumer.tell("TOUCH", message)
-            again = try consumer.message(timeout: 0.3)
+        var message = try consumer.next()
+        var time = 0.0
+        // On a machine that stops meanwhile, a TOUCH can be too late. Each attempt begins with a
+        // delivery.
+        for _ in 1...50 where time < 2.9 {
+            let start = Date()
+            var again: BlockingClient.Message?
+            while again == nil, start.timeIntervalSinceNow > -longestWait {
+                try consumer.tell("TOUCH", message)
+                again = try consumer.message(timeout: 0.3)
+            }
+            time = -start.timeIntervalSinceNow
+            let next = try #require(again)
+            #expect(next.id == message.id && next.attempts == message.attempts + 1)
+            message = next
         }
-        let time = -start.timeIntervalSinceNow
-        #expect(time >= 2.9 && time < 15, "\(time) s")
-        #expect(again?.attempts == 2)
-        #expect(try daemon.channel()?.timeoutCount == 1)
+        #expect(time >= 2.9, "\(time) s")
         #expect(daemon.nsqd.stop())
     }
 
     @Test func `is not delivered before the delay of REQ or DPUB has passed`() throws {
         let daemon = try TestDaemon()
         let consumer = try daemon.consumer(ready: 2)
+        // Two messages stay deferred until the counters are read.
+        for delay in [3_600_000, 1500] {
+            let name = delay == 1500 ? "play" : "long"
+            try daemon.publish(name)
+            let play = try consumer.next()
+            #expect(play.body == name)
+            try consumer.tell("REQ", play, " \(delay)")
+            guard delay != 1500 else { break }
+            #expect(try consumer.ask("DPUB plays \(delay)", Array("long".utf8)) == "OK")
+            let channel = try #require(try daemon.channel())
+            #expect(channel.deferredCount == 2 && channel.depth == 0 && channel.inFlightCount == 0)
+            #expect(channel.requeueCount == 1 && channel.messageCount == 2)
+        }
         let start = Date()
         #expect(try consumer.ask("DPUB plays 1500", Array("deferred".utf8)) == "OK")
-        try daemon.publish("play")
-        let play = try consumer.next()
-        #expect(play.body == "play")
-        try consumer.tell("REQ", play, " 1500")
-        try consumer.settle()
-        let channel = try #require(try daemon.channel())
-        #expect(channel.deferredCount == 2 && channel.depth == 0 && channel.inFlightCount == 0)
-        #expect(channel.requeueCount == 1 && channel.messageCount == 2)
         let messages = try consumer.next(2)
         #expect(-start.timeIntervalSinceNow >= 1.5)
         #expect(messages.map { "\($0.body) \($0.attempts)" }.sorted() == ["deferred 1", "play 2"])
@@ -95,18 +109,16 @@ import Testing
 
     /// Our broker redelivers it at once, nsqd after its timeout.
     @Test func `is redelivered to another consumer after a disconnect`() throws {
-        let daemon = try TestDaemon("--msg-timeout=2s")
+        let daemon = try TestDaemon("--msg-timeout=\(RunningNSQD.isForeign ? 2 : 900)s")
         try daemon.publish("play")
         var leaving: BlockingClient? = try daemon.consumer(ready: 1)
         let first = try #require(try leaving?.next())
         let other = try daemon.consumer(ready: 1)
-        let start = Date()
         leaving = nil
         let second = try other.next()
         #expect(second.id == first.id && second.attempts == 2)
         let channel = try #require(try daemon.channel())
         #expect(channel.requeueCount == 0, "nobody printed REQ")
-        #expect(RunningNSQD.isForeign || -start.timeIntervalSinceNow < 2)
         #expect(daemon.nsqd.stop())
     }
 
