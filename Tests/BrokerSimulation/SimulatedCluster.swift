@@ -50,7 +50,6 @@ final class SimulatedCluster {
         options.maxUnsentBytes = [2_000, 1 << 20].randomElement(using: &random)!
         options.messageTimeout = .milliseconds(Int.random(in: 300...4_000, using: &random))
         options.maxMessageTimeout = .seconds(6)
-        self.options = options
         var journal = Journal.Options()
         journal.salt = { 1 }
         journal.maxBytesPerFile = [600, 4_000, 30_000, 1 << 20].randomElement(using: &random)!
@@ -58,6 +57,8 @@ final class SimulatedCluster {
         journal.respondsAfterSync = Bool.random(using: &random)
         journal.syncEvery = Int.random(in: 1...60, using: &random)
         journalOptions = journal
+        options.stepsPerIteration = [1, 30, 300, 50_000, 50_000].randomElement(using: &random)!
+        self.options = options
         bodyBytes = [20, 300, 2_000, 80_000].randomElement(using: &random)!
         disk = SimulatedDisk(seed: random.next())
         self.random = random
@@ -161,18 +162,45 @@ final class SimulatedCluster {
         endIteration(failures: failures)
     }
 
+    /// The maximum number of loop iterations that continue postponed work. Seeds need a few thousand.
+    private static let maxContinuations = 1_000_000
+
+    /// Ends the iteration, and runs further ones until the broker has postponed no work.
     private func endIteration(failures: Int) {
-        while true {
-            let sessions = broker.endIteration(at: now)
-            // A crashed process sends nothing to its clients.
-            guard !disk.hasCrashed else { return restartAfterCrash() }
-            checker.dispatchAll()
-            flush(sessions)
-            guard !sessions.isEmpty else { break }
-        }
+        var continuations = 0
+        repeat {
+            guard deliver() else { return restartAfterCrash() }
+            guard continuations < Self.maxContinuations else {
+                return fail("the broker postpones work without progress")
+            }
+            continuations += 1
+        } while broker.hasPostponedWork || continueInput()
         _ = broker.drainEvents()
         if disk.failures == failures { checker.didWrite(in: iteration) }
         check()
+    }
+
+    /// Ends one loop iteration.
+    ///
+    /// - Returns: `false` if the broker has crashed.
+    private func deliver() -> Bool {
+        while case let sessions = broker.endIteration(at: now) {
+            // A crashed process sends nothing to its clients.
+            guard !disk.hasCrashed else { return false }
+            if !broker.hasPostponedWork { checker.dispatchAll() }
+            flush(sessions)
+            guard !sessions.isEmpty else { break }
+        }
+        return true
+    }
+
+    /// Passes the commands that the broker has postponed to it again.
+    ///
+    /// - Returns: `true` if there were any.
+    private func continueInput() -> Bool {
+        let postponed = clients.filter(\.session.hasPostponedInput)
+        for client in postponed { transmit(client, 0) }
+        return !postponed.isEmpty
     }
 
     private func restartAfterCrash() {

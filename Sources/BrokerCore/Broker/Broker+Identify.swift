@@ -8,6 +8,7 @@ extension Broker {
     /// - Returns: `false` if the body is incomplete.
     func identify(_ body: inout BodyReader, _ session: Session) throws(ProtocolError) -> Bool {
         guard let json = try smallBody(&body, of: .identify) else { return false }
+        context.chargeCommand(WorkCost.json(json.count))
         let request = try Identify(parsing: json)
         try session.negotiate(request, options)
         if request.featureNegotiation == true {

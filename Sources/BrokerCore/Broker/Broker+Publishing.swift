@@ -108,6 +108,7 @@ extension Broker {
         guard let batch = try batch(of: count, &body, session) else { return false }
         try expectCapacity(
             for: count, bodyBytes: batch.count - 4 * count, .multiPublishFailed, .multiPublish)
+        context.chargeCommand(WorkCost.messages(count))
         topic.publish(count, from: batch)
         didPublish(count, to: topic, by: session, .multiPublish)
         return true

@@ -93,7 +93,9 @@ package final class Broker {
         }
     }
 
-    /// Executes the complete commands that a client has sent.
+    /// Executes the complete commands that a client has sent, within the session's share of the
+    /// iteration's budget. If the budget postpones commands, ``Session/hasPostponedInput`` is `true`
+    /// afterwards, and the caller passes the remaining bytes again in the next iteration.
     ///
     /// - Returns: the number of consumed bytes. The caller passes the remaining bytes again,
     ///   followed by newly received bytes, once there are at least ``Session/neededBytes`` bytes.
@@ -101,10 +103,23 @@ package final class Broker {
         context.setTime(now)
         var offset = 0
         session.beginInput()
-        while !session.isEnded, !session.isWaiting,
-            parseCommand(bytes, at: &offset, from: session)
-        {}
+        context.beginCommands(of: session)
+        while !session.isEnded, !session.isWaiting {
+            guard context.hasCommandSteps else {
+                postponeInput(bytes, offset, of: session)
+                break
+            }
+            guard parseCommand(bytes, at: &offset, from: session) else { break }
+        }
+        context.endCommands(of: session)
         return session.isEnded ? bytes.count : offset
+    }
+
+    /// Postpones the commands from the byte offset `offset` on, if there is a complete command line.
+    private func postponeInput(_ bytes: Bytes, _ offset: Int, of session: Session) {
+        var end = offset
+        if case .incomplete = CommandLine.next(in: bytes, at: &end) { return }
+        session.postponeInput()
     }
 
     /// Parses and executes one command, or a series of consecutive FINs.
@@ -116,9 +131,10 @@ package final class Broker {
             return parseMagic(bytes, at: &offset, from: session)
         }
         if let channel = session.subscription.channel,
-            channel.finishRun(bytes, at: &offset, by: session) > 0
+            case let count = channel.finishRun(bytes, at: &offset, by: session), count > 0
         {
             session.didReceiveData(at: context.now.monotonic)
+            context.chargeCommand(count)
         }
         var end = offset
         switch CommandLine.next(in: bytes, at: &end) {
@@ -128,6 +144,7 @@ package final class Broker {
             return true
         case .line(let line):
             session.didReceiveData(at: context.now.monotonic)
+            context.chargeCommand(1)
             return execute(line, bytes, &offset, end, session)
         }
     }
@@ -176,7 +193,12 @@ package final class Broker {
     /// Sends an error to the client, and closes the connection afterwards if the error is fatal.
     func fail(_ session: Session, _ error: ProtocolError) {
         session.send(Frame.bytes(.error, error.data))
-        if error.isFatal { session.end() }
+        context.chargeCommand(WorkCost.failure)
+        if error.isFatal {
+            // The messages in flight to the client are requeued when the connection closes.
+            context.chargeCommand(session.subscription.inFlightCount)
+            session.end()
+        }
         context.events.append(.clientFailed(session.id, error))
         context.pending.add(session)
     }
@@ -205,10 +227,12 @@ package final class Broker {
     /// ``tick(at:)``; `nil` without a pending timer.
     package var nextDeadline: Int64? { context.nextDeadline }
 
-    /// Executes the timers that are due.
+    /// Executes the timers that are due, within the iteration's budget. ``nextDeadline`` stays in the
+    /// past if the budget postpones timers.
     package func tick(at now: Timestamp) {
         context.setTime(now)
-        while let timer = context.popDueTimer() {
+        while context.budget.timers.hasSteps, let timer = context.popDueTimer() {
+            context.budget.timers.charge(1)
             switch timer {
             case .session(let id): sessions[id].map(heartbeatTimerFired)
             case .channel(let number): channelsByNumber[number]?.timerFired()
@@ -222,6 +246,8 @@ package final class Broker {
         guard session.nextHeartbeatCheck != nil else { return }
         let now = context.now.monotonic
         if let reason = session.closeReason(at: now) {
+            // The messages in flight to the client are requeued when the connection closes.
+            context.budget.timers.charge(session.subscription.inFlightCount)
             return closeConnection(of: session, reason: reason)
         }
         if session.isHeartbeatDue(at: now) {
@@ -267,18 +293,47 @@ package final class Broker {
     // MARK: End of a loop iteration
 
     /// Flushes the message log, and dispatches and delivers messages. At the end of each loop
-    /// iteration, the caller repeats this call until it returns no session.
+    /// iteration, the caller repeats this call until it returns no session. Then the budget of the
+    /// next iteration begins; the next iteration must follow at once if ``hasPostponedWork`` is
+    /// `true`.
     ///
     /// - Returns: the sessions that have new data to send, or whose connection must be closed.
     package func endIteration(at now: Timestamp) -> [Session] {
         context.setTime(now)
         flushLog()
         reportPublishes()
-        for topic in context.pending.drainTopics() { topic.dispatch() }
-        for channel in context.pending.drainChannels() { channel.deliver() }
+        dispatchPending()
+        deliverPending()
         flushLog()
         scheduleMaintenance()
-        return context.pending.drainSessions()
+        let sessions = context.pending.drainSessions()
+        if sessions.isEmpty { context.budget.beginIteration() }
+        return sessions
+    }
+
+    /// `true` if the budget of the last iteration has postponed dispatches or deliveries. Every
+    /// iteration continues with at least one topic and one channel, so the value becomes `false` after
+    /// a number of iterations that depends only on the postponed work.
+    package var hasPostponedWork: Bool { context.pending.hasTopicsOrChannels }
+
+    /// Dispatches the messages of the pending topics. A topic whose messages exceed its share is added
+    /// again, behind all others.
+    private func dispatchPending() {
+        for _ in 0..<context.pending.topicCount {
+            guard context.budget.dispatches.hasSteps else { return }
+            context.pending.popTopic()?.dispatchWithinBudget()
+        }
+    }
+
+    /// Delivers the messages of the pending channels. A channel whose deliveries exceed its share is
+    /// added again, behind all others.
+    private func deliverPending() {
+        let count = context.pending.channelCount
+        for _ in 0..<count {
+            guard context.budget.deliveries.hasSteps else { return }
+            let share = context.budget.deliveries.share(ofMembers: count)
+            context.pending.popChannel()?.deliver(atMost: share)
+        }
     }
 
     /// Returns the events since the last call, and removes them.
@@ -304,6 +359,7 @@ package final class Broker {
     /// Returns the topic of this name, and creates it if necessary.
     func topic(_ name: TopicName) -> Topic {
         if let topic = topics[name] { return topic }
+        context.chargeCommand(WorkCost.creation)
         let topic = Topic(name: name, firstOrdinal: context.firstOrdinal(), context)
         topics[name] = topic
         if topic.isDurable { context.log.append(.topicCreated(name)) }
@@ -321,6 +377,7 @@ package final class Broker {
         // After the flush, the new channel receives only messages that the topic has not dispatched
         // yet.
         flushLog(ifUnflushed: topic)
+        context.chargeCommand(WorkCost.creation)
         lastChannelNumber += 1
         let channel = Channel(name: name, number: lastChannelNumber, topic: topic, context)
         channelsByNumber[channel.number] = channel

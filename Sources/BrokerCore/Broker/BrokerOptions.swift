@@ -66,6 +66,9 @@ package struct BrokerOptions: Sendable {
     /// The number of unsent bytes at which the broker stops delivering messages to the connection
     /// and reading from the connection.
     package var maxUnsentBytes = 1 << 20
+    /// The steps of each kind of work (commands, dispatches, deliveries and timers) in one loop
+    /// iteration. A step is about the work of one FIN. Further work is done in the next iterations.
+    package var stepsPerIteration = 50_000
     /// The seed of the random number generator that samples messages.
     package var seed: UInt64 = 0
 

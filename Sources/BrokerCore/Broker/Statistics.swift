@@ -126,7 +126,9 @@ extension Broker {
     /// sessions.
     package func statistics(at now: Timestamp) -> BrokerStatistics {
         context.setTime(now)
-        for topic in topics.values { topic.dispatch() }
+        for topic in topics.values where context.budget.dispatches.hasSteps {
+            topic.dispatchWithinBudget()
+        }
         return BrokerStatistics(
             topics: topics.values.sorted { $0.name < $1.name }.map(\.statistics),
             producers: allSessions.filter { !$0.publishCounts.byTopic.isEmpty }

@@ -4,15 +4,22 @@ import TallyBasics
 /// Delivery of messages to the consumers that are ready, in rotation.
 extension Channel {
     /// Delivers messages until the queue is empty or no consumer is ready, and schedules the
-    /// channel's timer.
-    func deliver() {
+    /// channel's timer. Deliveries beyond `limit` are postponed to the next iteration.
+    ///
+    /// - Parameter limit: the maximum number of steps.
+    func deliver(atMost limit: Int) {
         guard !isDeleted else { return }
-        defer { scheduleTimer() }
+        var steps = 1
+        defer {
+            context.budget.deliveries.charge(steps)
+            scheduleTimer()
+        }
         guard !isPaused, consumers.count > 0 else { return }
         var refusals = 0
         var leftInRound = 0
         var quota = 0
         while depth > 0, refusals < consumers.slotCount {
+            guard steps <= limit else { return context.pending.add(self) }
             if leftInRound == 0 {
                 leftInRound = consumers.slotCount
                 quota = fairQuota
@@ -26,7 +33,11 @@ extension Channel {
                 continue
             }
             refusals = 0
-            let isReadable = deliver(to: session, atMost: min(capacity, quota))
+            let unsentBytes = session.backlogBytes
+            var left = min(capacity, quota, limit)
+            steps += left
+            let isReadable = deliver(to: session, left: &left)
+            steps += WorkCost.bytes(session.backlogBytes - unsentBytes) - left
             context.pending.add(session)
             guard isReadable else {
                 let retry = context.now.monotonic + Self.readRetryInterval.nanoseconds
@@ -43,12 +54,13 @@ extension Channel {
         consumers.count == 1 ? .max : min(256, max(1, depth / consumers.count))
     }
 
-    /// Delivers messages to one consumer until `limit` messages are delivered, the queue is empty,
-    /// or the session has ``BrokerOptions/maxUnsentBytes`` to send.
+    /// Delivers messages to one consumer until `left` messages are delivered, the queue is empty, or
+    /// the session has ``BrokerOptions/maxUnsentBytes`` to send.
     ///
+    /// - Parameter left: the maximum number of messages; decreased by the number of messages that the
+    ///   channel's queue no longer contains.
     /// - Returns: `false` if the next message cannot be read from the message log now.
-    private func deliver(to session: Session, atMost limit: Int) -> Bool {
-        var left = limit
+    private func deliver(to session: Session, left: inout Int) -> Bool {
         while left > 0, session.backlogBytes < context.options.maxUnsentBytes {
             let waiting = deliveries.firstWaiting
             // Messages that entered the queue before the redelivery are delivered before it.

@@ -194,21 +194,36 @@ package final class Channel: PendingItem {
 
     // MARK: Timers
 
+    /// Queues the deferred messages that are due and the messages whose timeout has passed, within a
+    /// share of the iteration's budget. ``scheduleTimer()`` schedules the rest.
     func timerFired() {
         timers.removeFired()
         let now = context.now.monotonic
-        deliveries.queueDueDeferred(at: now, behind: cursor.acceptedCount)
-        while let slot = deliveries.reclaimTimedOut(at: now, behind: cursor.acceptedCount) {
+        let limit = context.budget.timers.share(ofMembers: Self.timersPerIteration)
+        var left = limit
+        left -= deliveries.queueDueDeferred(
+            at: now, behind: cursor.acceptedCount, atMost: limit)
+        while left > 0,
+            let slot = deliveries.reclaimTimedOut(at: now, behind: cursor.acceptedCount)
+        {
             let session = consumers[slot]
             precondition(session != nil, "a consumer that leaves has no messages in flight")
             session!.didReclaim()
+            left -= 1
         }
+        context.budget.timers.charge(limit - left)
         context.pending.add(self)
     }
 
+    /// The number of timers that can use up their share in one iteration.
+    private static let timersPerIteration = 8
+
     /// Schedules the channel's timer for the earliest deadline of a message in flight or deferred.
     func scheduleTimer() {
-        if let deadline = deliveries.nextCheck { scheduleTimer(deadline) }
+        // Deadlines that a timer has postponed follow the timers that are already due.
+        if let deadline = deliveries.nextCheck {
+            scheduleTimer(max(deadline, context.now.monotonic))
+        }
     }
 
     func scheduleTimer(_ deadline: Int64) {

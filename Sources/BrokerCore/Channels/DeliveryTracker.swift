@@ -199,13 +199,19 @@ final class DeliveryTracker {
     }
 
     /// Queues the deferred messages whose deadline has passed.
-    func queueDueDeferred(at now: Int64, behind position: Int64) {
-        while let id = deferred.popDue(at: now) {
+    ///
+    /// - Parameter limit: the maximum number of messages.
+    /// - Returns: the number of queued messages.
+    func queueDueDeferred(at now: Int64, behind position: Int64, atMost limit: Int) -> Int {
+        var count = 0
+        while count < limit, let id = deferred.popDue(at: now) {
             precondition(
                 pool[id].state == .deferred, "a deferred message stays until it is due")
             deferredCount -= 1
             wait(id, behind: position)
+            count += 1
         }
+        return count
     }
 
     /// Adds a message that is deferred before its first delivery.

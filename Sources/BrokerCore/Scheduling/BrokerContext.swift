@@ -9,6 +9,7 @@ final class BrokerContext {
     let log: LogWriter
     let pending = PendingWork()
     let events = EventBuffer()
+    var budget: WorkBudget
     /// The time that the caller has passed to the current call.
     private(set) var now: Timestamp
     private var timers = DeadlineQueue<BrokerTimer>()
@@ -19,6 +20,7 @@ final class BrokerContext {
         self.options = options
         slabs = SlabPool(maxSpareBytes: options.maxSpareBytes)
         log = LogWriter(messageLog)
+        budget = WorkBudget(stepsPerIteration: options.stepsPerIteration)
         self.now = now
         random = SplitMix64(seed: options.seed)
     }
@@ -48,6 +50,34 @@ final class BrokerContext {
     /// clock jumps. Both times are in nanoseconds.
     func wall(atMonotonic monotonic: Int64) -> Int64 {
         now.wall.addingSaturated(monotonic.subtractingSaturated(now.monotonic))
+    }
+
+    // MARK: Work of commands
+
+    /// The steps that the commands of the current session may still take in this iteration.
+    private var commandSteps = 0
+
+    /// `true` if the current session may execute another command in this iteration.
+    @inline(__always)
+    var hasCommandSteps: Bool { commandSteps > 0 }
+
+    /// Begins the execution of a session's commands.
+    func beginCommands(of session: Session) {
+        if session.commandQuota.iteration != budget.iteration {
+            session.beginCommandQuota(
+                CommandQuota(
+                    iteration: budget.iteration, steps: budget.commands.shareOfNewMember()))
+        }
+        commandSteps = session.commandQuota.steps
+    }
+
+    @inline(__always)
+    func chargeCommand(_ steps: Int) { commandSteps -= steps }
+
+    /// Ends the execution of a session's commands, and charges their steps to the iteration.
+    func endCommands(of session: Session) {
+        budget.commands.charge(session.commandQuota.steps - commandSteps)
+        session.setCommandSteps(commandSteps)
     }
 
     // MARK: Timers

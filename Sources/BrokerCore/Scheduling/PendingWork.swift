@@ -28,8 +28,19 @@ final class PendingWork {
     func addUnflushed(_ topic: Topic) { unflushedTopics.append(topic) }
 
     func drainSessions() -> [Session] { sessions.drain() }
-    func drainChannels() -> [Channel] { channels.drain() }
-    func drainTopics() -> [Topic] { topics.drain() }
+
+    /// `true` if topics or channels are left to process.
+    var hasTopicsOrChannels: Bool { topics.count + channels.count > 0 }
+
+    /// The number of channels that may have messages to deliver.
+    var channelCount: Int { channels.count }
+    var topicCount: Int { topics.count }
+
+    /// Removes and returns the topic that was added first.
+    func popTopic() -> Topic? { topics.popFirst() }
+
+    /// Removes and returns the channel that was added first.
+    func popChannel() -> Channel? { channels.popFirst() }
 
     func drainRecordingChannels() -> [Channel] {
         defer { recordingChannels.removeAll(keepingCapacity: true) }
@@ -42,7 +53,7 @@ final class PendingWork {
     }
 
     func removeAll() {
-        _ = (drainSessions(), drainChannels(), drainTopics())
+        _ = (drainSessions(), channels.drain(), topics.drain())
         _ = (drainRecordingChannels(), drainUnflushedTopics())
     }
 }
@@ -60,6 +71,10 @@ struct PendingMark {
 /// A list of objects without duplicates.
 struct PendingList<Item: PendingItem> {
     private var items: [Item] = []
+    /// The index in `items` of the first item; the items before it were removed.
+    private var firstIndex = 0
+
+    var count: Int { items.count - firstIndex }
 
     @inline(__always)
     mutating func insert(_ item: Item) {
@@ -68,9 +83,30 @@ struct PendingList<Item: PendingItem> {
         items.append(item)
     }
 
+    /// Removes and returns the item that was inserted first.
+    mutating func popFirst() -> Item? {
+        guard firstIndex < items.count else { return nil }
+        let item = items[firstIndex]
+        item.pendingMark.isSet = false
+        firstIndex += 1
+        removePopped()
+        return item
+    }
+
+    /// Removes the items before `firstIndex` when they are at least half of the array.
+    private mutating func removePopped() {
+        guard firstIndex * 2 >= items.count else { return }
+        items.removeFirst(firstIndex)
+        firstIndex = 0
+    }
+
     mutating func drain() -> [Item] {
-        defer { items.removeAll(keepingCapacity: true) }
-        for item in items { item.pendingMark.isSet = false }
-        return items
+        defer {
+            items.removeAll(keepingCapacity: true)
+            firstIndex = 0
+        }
+        let drained = firstIndex == 0 ? items : Array(items[firstIndex...])
+        for item in drained { item.pendingMark.isSet = false }
+        return drained
     }
 }

@@ -46,6 +46,9 @@ package final class Session: PendingItem {
     /// The number of bytes that the next command needs, counted from the first byte not consumed.
     /// ``Broker/receive(_:from:at:)`` consumes nothing before all these bytes have arrived.
     package private(set) var neededBytes = 0
+    /// `true` if the iteration's budget has postponed complete commands to the next iteration.
+    package private(set) var hasPostponedInput = false
+    private(set) var commandQuota = CommandQuota(iteration: -1, steps: 0)
     /// The progress of an incomplete MPUB whose leading messages have been checked.
     private(set) var checkedBatch: CheckedBatch?
     /// `true` if the client can no longer receive data. The client's last commands may still
@@ -78,7 +81,10 @@ package final class Session: PendingItem {
         phase = .closing
     }
 
-    func end() { phase = .ended }
+    func end() {
+        phase = .ended
+        hasPostponedInput = false
+    }
 
     /// Marks the client as unreachable, so that no messages are delivered to it.
     package func markUnreachable() { isUnreachable = true }
@@ -114,7 +120,17 @@ package final class Session: PendingItem {
     // MARK: Input
 
     /// Resets ``neededBytes`` before new input is parsed.
-    func beginInput() { neededBytes = 0 }
+    func beginInput() {
+        neededBytes = 0
+        hasPostponedInput = false
+    }
+
+    /// Marks the remaining input as postponed to the next iteration.
+    func postponeInput() { hasPostponedInput = true }
+
+    func beginCommandQuota(_ quota: CommandQuota) { commandQuota = quota }
+
+    func setCommandSteps(_ steps: Int) { commandQuota.steps = steps }
 
     /// Sets the number of bytes that the incomplete command needs, counted from the command's first
     /// byte.
@@ -336,6 +352,12 @@ package final class Session: PendingItem {
     func insertTimer(_ deadline: Int64) -> Bool { heartbeats.insertTimer(deadline) }
 
     func timerFired() { heartbeats.timerFired() }
+}
+
+/// The steps that a session's commands may still take in one iteration.
+struct CommandQuota {
+    var iteration: Int
+    var steps: Int
 }
 
 /// The progress of checking the sizes in an MPUB. The broker stores the progress, so that each

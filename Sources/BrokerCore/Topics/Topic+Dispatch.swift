@@ -17,9 +17,42 @@ extension Topic {
         dispatch(upTo: dispatchableEnd)
         let deferred = undispatched.removeDeferred(requiresDurable: isDurable)
         dispatch(deferred)
-        guard isDurable, start < undispatched.dispatchedEnd || !deferred.isEmpty else { return }
+        recordDispatch(start < undispatched.dispatchedEnd || !deferred.isEmpty)
+    }
+
+    /// The number of steps between two checks of the budget.
+    private static let deferredBatch = 1024
+
+    /// Records that the channels have received all dispatchable messages.
+    ///
+    /// - Parameter isNeeded: `true` if messages were dispatched.
+    private func recordDispatch(_ isNeeded: Bool) {
         // If a channel is durable, its own records show which messages were dispatched.
-        if !hasDurableChannel { context.log.append(.dispatched(name)) }
+        guard isNeeded, isDurable, !hasDurableChannel else { return }
+        context.log.append(.dispatched(name))
+    }
+
+    /// Dispatches the topic's messages within the iteration's budget. The topic is added to the
+    /// pending work again if the budget postpones deferred messages; the others take one step for
+    /// each channel, regardless of their number.
+    func dispatchWithinBudget() {
+        guard !holdsMessages else { return }
+        let start = undispatched.dispatchedEnd
+        dispatch(upTo: dispatchableEnd)
+        if start < undispatched.dispatchedEnd { context.budget.dispatches.charge(channels.count) }
+        let count = undispatched.dispatchableDeferredCount(requiresDurable: isDurable)
+        var left = count
+        while left > 0 {
+            let steps = min(Self.deferredBatch, context.budget.dispatches.remaining)
+            let batch = min(left, max(1, steps / (1 + channels.count)))
+            dispatch(undispatched.removeDeferred(first: batch))
+            context.budget.dispatches.charge(batch * (1 + channels.count))
+            left -= batch
+            guard left == 0 || context.budget.dispatches.hasSteps else {
+                return context.pending.add(self)
+            }
+        }
+        recordDispatch(start < undispatched.dispatchedEnd || count > 0)
     }
 
     /// Dispatches the messages below the ordinal `end`.

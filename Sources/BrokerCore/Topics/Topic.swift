@@ -161,6 +161,7 @@ package final class Topic: PendingItem {
     }
 
     private func open(forBodyBytes bodyBytes: Int, isDeferred: Bool) -> Segment {
+        context.chargeCommand(channels.count)
         let segment = segments.open(
             forBodyBytes: bodyBytes, isDeferred: isDeferred,
             firstOrdinal: undispatched.publishedEnd, context)

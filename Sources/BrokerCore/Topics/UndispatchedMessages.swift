@@ -1,4 +1,5 @@
 import DequeModule
+import TallyBasics
 
 /// The messages of a topic that were not dispatched to its channels yet.
 ///
@@ -87,8 +88,17 @@ final class UndispatchedMessages {
     /// - Returns: the removed messages.
     func removeDeferred(requiresDurable: Bool) -> [DeferredMessage] {
         guard !deferred.isEmpty else { return [] }
-        let end = requiresDurable ? deferred.firstIndex { !$0.isDurable } : nil
-        return removeDeferred(first: end ?? deferred.count)
+        return removeDeferred(first: dispatchableDeferredCount(requiresDurable: requiresDurable))
+    }
+
+    /// Returns the number of deferred messages at the start of the list that can be dispatched.
+    ///
+    /// - Parameter requiresDurable: `true` stops at the first message that the message log does not
+    ///   contain.
+    func dispatchableDeferredCount(requiresDurable: Bool) -> Int {
+        guard requiresDurable else { return deferred.count }
+        // Durable messages precede the others, because a flush writes all messages.
+        return deferred.partitioningIndex { !$0.isDurable }
     }
 
     func removeDeferred(first count: Int) -> [DeferredMessage] {

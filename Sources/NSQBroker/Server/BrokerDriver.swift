@@ -41,6 +41,8 @@ final class BrokerDriver {
                 flush(sessions)
             }
         } while handleEvents()
+        // The end of the next iteration continues the work, so the loop must not block before it.
+        if broker.hasPostponedWork { loop.runInNextIteration {} }
         scheduleTimer()
     }
 

@@ -1,13 +1,51 @@
 import BrokerCore
 import Logging
+import NSQWire
+import UVLoop
 
 /// Logs the events of the broker in the words of nsqd.
-struct BrokerEventLogger {
-    let logger: Logger
+///
+/// A client's errors with the same code are one line per second, and a second line with the number of
+/// the others. So no client floods the log.
+final class BrokerEventLogger {
+    private let loop: Loop
     /// Returns a client's name for the log.
-    let clientName: (SessionID) -> String
+    private let clientName: (SessionID) -> String
+    /// Returns the logger for the lines that are due later.
+    private let logger: () -> Logger
+    /// The errors of the current interval by client and code.
+    private var errors: [ErrorKind: RepeatedError] = [:]
+    /// The number of errors of further clients in the current interval.
+    private var otherErrorCount = 0
+    /// The timer of the current interval; `nil` without one.
+    private var timer: Timer?
+
+    private struct ErrorKind: Hashable {
+        var client: SessionID
+        var code: ProtocolError.Code
+    }
+
+    private struct RepeatedError {
+        var clientName: String
+        /// The number of errors that were not logged.
+        var count = 0
+    }
+
+    private static let interval = Duration.seconds(1)
+    /// The maximum number of clients and codes in one interval.
+    static let maxKinds = 10_000
+
+    init(
+        on loop: Loop, clientName: @escaping (SessionID) -> String,
+        logger: @escaping () -> Logger
+    ) {
+        self.loop = loop
+        self.clientName = clientName
+        self.logger = logger
+    }
 
     func log(_ event: BrokerEvent) {
+        let logger = logger()
         switch event {
         case .messagesUnreadable(let topic, let error):
             logger.error("TOPIC(\(topic)): \(error)")
@@ -21,10 +59,35 @@ struct BrokerEventLogger {
             logger.info("TOPIC(\(topic)): \(isPaused ? "paused" : "unpaused")")
         case .channelPaused(let topic, let channel, let isPaused):
             logger.info("TOPIC(\(topic)): channel(\(channel)) \(isPaused ? "paused" : "unpaused")")
-        case .clientFailed(let id, let error):
-            logger.error("[\(clientName(id))] - \(error)")
+        case .clientFailed(let id, let error): log(error, of: id)
         case .connectionClosed(let id, let reason):
             logger.info("[\(clientName(id))] closing: \(reason.rawValue)")
         }
+    }
+
+    private func log(_ error: ProtocolError, of client: SessionID) {
+        let kind = ErrorKind(client: client, code: error.code)
+        if errors[kind] != nil { return errors[kind]!.count += 1 }
+        guard errors.count < Self.maxKinds else { return otherErrorCount += 1 }
+        let name = clientName(client)
+        errors[kind] = RepeatedError(clientName: name)
+        logger().error("[\(name)] - \(error)")
+        guard timer == nil else { return }
+        let timer = Timer(on: loop)
+        self.timer = timer
+        timer.start(after: Self.interval) { [weak self] in self?.finish() }
+    }
+
+    /// Logs the numbers of errors that were not logged, and ends the interval.
+    func finish() {
+        timer?.close()
+        timer = nil
+        let logger = logger()
+        for (kind, error) in errors where error.count > 0 {
+            logger.error("[\(error.clientName)] - and \(error.count) more \(kind.code.rawValue)")
+        }
+        if otherErrorCount > 0 { logger.error("and \(otherErrorCount) more errors of clients") }
+        errors = [:]
+        otherErrorCount = 0
     }
 }

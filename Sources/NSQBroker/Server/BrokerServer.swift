@@ -30,6 +30,9 @@ package final class BrokerServer: LoopHosted {
     private lazy var driver = BrokerDriver(broker, on: loop, flush: tcp.flush) {
         [unowned self] in handle($0)
     }
+    private lazy var eventLogger = BrokerEventLogger(
+        on: loop, clientName: { [unowned self] in tcp.clientName(of: $0) },
+        logger: { [unowned self] in logger })
     private var statsd: StatsdPusher?
     private var isStopped = false
 
@@ -82,7 +85,7 @@ package final class BrokerServer: LoopHosted {
     var startedAtSeconds: Int { Int(broker.startedAt.wall / 1_000_000_000) }
 
     private func handle(_ event: BrokerEvent) {
-        BrokerEventLogger(logger: logger, clientName: tcp.clientName).log(event)
+        eventLogger.log(event)
         lookup.handle(event)
     }
 
@@ -156,6 +159,7 @@ package final class BrokerServer: LoopHosted {
 
     private func finishStop(_ done: @escaping () -> Void) {
         driver.finish()
+        eventLogger.finish()
         guard let dataPath else { return done() }
         dataPath.close(done)
     }

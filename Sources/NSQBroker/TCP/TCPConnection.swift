@@ -35,8 +35,8 @@ final class TCPConnection: StreamReader {
         case handshaking
         /// The client has ended its input. Its session is ended in this or a later iteration.
         case inputEnded
-        /// Reading is paused because the quota of this loop iteration is used up. The next
-        /// iteration processes the bytes that are already received.
+        /// Reading is paused because the quota or the work budget of this loop iteration is used up.
+        /// The next iteration processes the bytes that are already received.
         case quotaExceeded
         /// The session has ended. Pending bytes are still sent, and received bytes are discarded.
         case closing
@@ -84,7 +84,12 @@ final class TCPConnection: StreamReader {
     private func pauseIfNeeded() {
         if session.pendingUpgrade != nil { return installLayers() }
         if session.authorizationRequest != nil { return requestAuthorization() }
-        if session.isCongested(limit: broker.options.maxUnsentBytes) { pause(.congested) }
+        if isCongested { return pause(.congested) }
+        if session.hasPostponedInput { continueInNextIteration() }
+    }
+
+    private var isCongested: Bool {
+        session.isCongested(limit: broker.options.maxUnsentBytes)
     }
 
     func stream(_ stream: Stream, didEnd error: UVError?) {
@@ -144,9 +149,17 @@ final class TCPConnection: StreamReader {
     private func continueInNextIteration() {
         pause(.quotaExceeded)
         server.loop.runInNextIteration { [weak self] in
-            guard let self, state == .quotaExceeded, let layers else { return }
-            apply(layers.processReceived())
+            guard let self, state == .quotaExceeded else { return }
+            processReceived()
         }
+    }
+
+    /// Processes the bytes that were received before a pause.
+    private func processReceived() {
+        if let layers { return apply(layers.processReceived()) }
+        resumeReading()
+        input.processAgain { server.receive($0, from: session) }
+        pauseIfNeeded()
     }
 
     private func requestHandshake() {
@@ -166,16 +179,17 @@ final class TCPConnection: StreamReader {
     private func completeAuthorization(_ authorization: Authorization?) {
         guard isOpen else { return }
         broker.completeAuthorization(authorization, for: session, at: server.now)
-        if let layers { return apply(layers.processReceived()) }
-        resumeReading()
-        input.processAgain { server.receive($0, from: session) }
-        pauseIfNeeded()
+        processReceived()
     }
 
     private func resumeAfterCongestion() {
-        guard state == .congested else { return }
+        guard state == .congested, !isCongested else { return }
         // Layers may have stored commands that arrived before the pause.
-        if layers != nil { continueInNextIteration() } else { resumeReading() }
+        if layers != nil || session.hasPostponedInput {
+            continueInNextIteration()
+        } else {
+            resumeReading()
+        }
     }
 
     // MARK: Writing

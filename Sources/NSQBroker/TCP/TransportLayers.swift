@@ -127,18 +127,29 @@ final class TransportLayers {
         var hasMore = true
         while hasMore {
             guard !isCongested else { return .congested }
+            if session.hasPostponedInput {
+                passCommandsToBroker()
+                if let pause = pauseAfterCommands { return pause }
+            }
             guard quota > 0 else { return .quotaExceeded }
             guard installPendingLayers() else { break }
             let before = stream.plain.count
             hasMore = try stream.advance(limit: Self.portionBytes)
             quota -= stream.plain.count - before
             passCommandsToBroker()
-            if session.authorizationRequest != nil { return .needsAuthorization }
+            if let pause = pauseAfterCommands { return pause }
             hasMore = hasMore || session.pendingUpgrade != nil
-            guard !session.isEnded else { return .sessionEnded }
         }
         if stream.isEstablished { writeEncoded() }
         return stream.hasEnded ? .ended : isCongested ? .congested : .needsInput
+    }
+
+    /// The reason why no more bytes are decoded after the broker has executed commands; `nil` without
+    /// one.
+    private var pauseAfterCommands: InputResult? {
+        if session.authorizationRequest != nil { return .needsAuthorization }
+        if session.isEnded { return .sessionEnded }
+        return session.hasPostponedInput ? .quotaExceeded : nil
     }
 
     /// `true` if the client does not read its responses, or TLS's replies to its key updates.

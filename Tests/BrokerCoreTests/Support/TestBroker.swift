@@ -1,6 +1,7 @@
 import BrokerCore
 import NSQWire
 import TallyBasics
+import Testing
 
 /// A broker with a clock that the test advances, and its clients.
 ///
@@ -11,6 +12,8 @@ final class TestBroker {
     private(set) var now = Timestamp.start
     private var clients: [SessionID: TestClient] = [:]
     private var isInIteration = false
+    /// The number of iterations, including those that continued postponed work.
+    private(set) var iterationCount = 0
     /// Responds to authorization requests at once; without it, requests stay pending.
     var authorizationServer: ((AuthorizationRequest) -> Authorization?)?
     /// Is called after each iteration, when all clients have read their messages.
@@ -74,10 +77,23 @@ final class TestBroker {
         return try body()
     }
 
+    /// The maximum number of iterations that continue postponed work. More of them mean that the
+    /// broker postpones work that does not progress.
+    private static let maxContinuations = 100_000
+
+    /// Ends the iteration, and runs further ones until no work is postponed.
     private func endIteration() {
-        while case let sessions = core.endIteration(at: now), !sessions.isEmpty {
-            for session in sessions { clients[session.id]?.flush() }
+        for _ in 0..<Self.maxContinuations {
+            while case let sessions = core.endIteration(at: now), !sessions.isEmpty {
+                for session in sessions { clients[session.id]?.flush() }
+            }
+            iterationCount += 1
+            let postponed = clients.values.filter(\.session.hasPostponedInput)
+                .sorted { $0.session.id < $1.session.id }
+            guard core.hasPostponedWork || !postponed.isEmpty else { return }
+            for client in postponed { client.continueInput() }
         }
+        Issue.record("the broker postpones work without progress")
     }
 
     func left(_ client: TestClient) { clients[client.session.id] = nil }

@@ -32,7 +32,15 @@ final class TestClient {
         guard !isDisconnected else { return }
         broker.iteration {
             unsent += bytes
-            guard unsent.count >= session.neededBytes else { return }
+            // As in the TCP layer, postponed commands come first, in the next iteration.
+            guard unsent.count >= session.neededBytes, !session.hasPostponedInput else { return }
+            continueInput()
+        }
+    }
+
+    /// Passes the unsent bytes to the broker.
+    func continueInput() {
+        broker.iteration {
             // The buffer has no spare bytes, so that the address sanitizer detects a read beyond it.
             let exact = UnsafeMutableRawBufferPointer.allocate(
                 byteCount: unsent.count, alignment: 1)

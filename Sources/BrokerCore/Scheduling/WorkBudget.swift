@@ -1,0 +1,98 @@
+/// The work that the broker does in one loop iteration, so that no client delays the others by the
+/// amount of its commands, deliveries or timers. A step is about the work of one FIN.
+///
+/// Each kind of work has its own budget. Work beyond the budget is postponed: commands stay in the
+/// connection's input buffer, topics and channels in ``PendingWork``, and timers in the timer queue.
+/// Work that something else stops, such as a full outbox, is not postponed; it continues with the
+/// event that it waits for.
+struct WorkBudget {
+    var commands: StepBudget
+    var dispatches: StepBudget
+    var deliveries: StepBudget
+    var timers: StepBudget
+    /// The number of the current iteration.
+    private(set) var iteration = 0
+
+    /// Creates the budgets of the first iteration.
+    ///
+    /// - Parameter steps: the number of steps of each budget.
+    init(stepsPerIteration steps: Int) {
+        commands = StepBudget(perIteration: steps)
+        dispatches = StepBudget(perIteration: steps)
+        deliveries = StepBudget(perIteration: steps)
+        timers = StepBudget(perIteration: steps)
+    }
+
+    mutating func beginIteration() {
+        iteration += 1
+        commands.beginIteration()
+        dispatches.beginIteration()
+        deliveries.beginIteration()
+        timers.beginIteration()
+    }
+}
+
+/// The budget for one kind of work in one loop iteration.
+struct StepBudget {
+    private let perIteration: Int
+    /// The steps that are left; at most 0 if the budget is used up.
+    private(set) var remaining: Int
+    private var memberCount = 0
+    private var memberCountBefore = 0
+
+    /// The steps that each member gets even if the budget is used up, so that all members progress.
+    private static let minimumShare = 16
+
+    init(perIteration: Int) {
+        self.perIteration = max(1, perIteration)
+        remaining = self.perIteration
+    }
+
+    mutating func beginIteration() {
+        remaining = perIteration
+        memberCountBefore = memberCount
+        memberCount = 0
+    }
+
+    /// `true` if the budget of this iteration is not used up.
+    var hasSteps: Bool { remaining > 0 }
+
+    @inline(__always)
+    mutating func charge(_ steps: Int) {
+        // A single step that is larger than the budget may make the rest negative, but never by more
+        // than the number of objects in memory.
+        remaining -= steps
+    }
+
+    /// Adds a member, such as a session with commands, to this iteration.
+    ///
+    /// - Returns: the member's share of the steps. The share assumes at least as many members as in
+    ///   the iteration before.
+    mutating func shareOfNewMember() -> Int {
+        memberCount += 1
+        return share(ofMembers: max(memberCount, memberCountBefore))
+    }
+
+    /// Returns the share of one of `count` members.
+    func share(ofMembers count: Int) -> Int {
+        max(min(Self.minimumShare, perIteration), min(remaining, perIteration / max(1, count)))
+    }
+}
+
+/// The costs of work that takes more than one step, measured in FINs.
+enum WorkCost {
+    /// The steps of a command that fails, beyond those of the command: its error is sent and logged.
+    static let failure = 4
+    /// The steps of creating a topic or channel.
+    static let creation = 50
+
+    /// Returns the steps of copying or sending `count` bytes, which take 256 bytes each.
+    @inline(__always)
+    static func bytes(_ count: Int) -> Int { count >> 8 }
+
+    /// Returns the steps of parsing a JSON body of `count` bytes.
+    static func json(_ count: Int) -> Int { count >> 4 }
+
+    /// Returns the steps of appending `count` messages to a segment.
+    static func messages(_ count: Int) -> Int { count >> 4 }
+}
