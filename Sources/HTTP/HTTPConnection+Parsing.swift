@@ -7,7 +7,7 @@ extension HTTPConnection: HTTPParserSink {
             method: head.method, target: target, headers: head.headers,
             bodyLength: head.bodyLength, peer: peer, isEncrypted: isEncrypted,
             isOnLoopback: isOnLoopback)
-        let exchange = HTTPExchange(head, request)
+        let exchange = HTTPExchange(head, request, memory: bodyMemory)
         begin(exchange)
         if head.headers["Expect"] != nil, !exchange.expectsContinue {
             return reject(with: .plain(417))

@@ -82,6 +82,7 @@ final class HTTPConnection: StreamReader, IterationEndHandler {
     // MARK: State
 
     var isEncrypted: Bool { tls != nil }
+    var bodyMemory: (any HTTPBodyMemory)? { server.bodyMemory }
 
     var acceptsRequests: Bool {
         switch state {

@@ -20,6 +20,7 @@ final class HTTPExchange {
     /// `true` while the client waits for `100 Continue` before it sends the body.
     private(set) var expectsContinue: Bool
     private var skippedBytes = 0
+    private let memory: (any HTTPBodyMemory)?
     /// The number of received bytes of the body, collected or skipped.
     private(set) var receivedBytes = 0
 
@@ -27,11 +28,15 @@ final class HTTPExchange {
     /// connection.
     private static let maxSkippedBytes = 256 << 10
 
-    init(_ head: HTTPHead, _ request: HTTPRequest) {
+    /// - Parameter memory: the limit of the memory of bodies; `nil` for no limit.
+    init(_ head: HTTPHead, _ request: HTTPRequest, memory: (any HTTPBodyMemory)?) {
+        self.memory = memory
         self.head = head
         self.request = request
         expectsContinue = head.headers["Expect"]?.lowercased() == "100-continue"
     }
+
+    deinit { memory?.remove(request.body.count) }
 
     var isProcessing: Bool {
         if case .processing = stage { true } else { false }
@@ -53,7 +58,8 @@ final class HTTPExchange {
 
     /// Appends received bytes to the body if the body is being collected, and skips them otherwise.
     ///
-    /// - Returns: the response to send if the body is too large, `nil` otherwise.
+    /// - Returns: the response to send if the body is too large or its memory is not available; `nil`
+    ///   otherwise.
     func receive(_ bytes: UnsafeRawBufferPointer) -> HTTPResponse? {
         receivedBytes += bytes.count
         guard case .collecting(let limit, let tooLarge) = stage else {
@@ -61,11 +67,20 @@ final class HTTPExchange {
             return nil
         }
         guard request.body.count + bytes.count <= limit else {
-            request.body = []
+            removeBody()
             return tooLarge
+        }
+        if let refusal = memory?.add(bytes.count, toBodyOf: request.body.count) {
+            removeBody()
+            return refusal
         }
         request.body += bytes
         return nil
+    }
+
+    private func removeBody() {
+        memory?.remove(request.body.count)
+        request.body = []
     }
 
     func startProcessing() { stage = .processing }

@@ -10,6 +10,21 @@ package protocol HTTPService: AnyObject {
     func respond(to request: HTTPRequest, _ respond: @escaping (HTTPResponse) -> Void)
 }
 
+/// Limits the memory of the request bodies of a server.
+package protocol HTTPBodyMemory: AnyObject {
+    /// Adds received bytes to a body.
+    ///
+    /// - Parameters:
+    ///   - byteCount: the number of bytes.
+    ///   - bodyBytes: the number of bytes that were received before.
+    /// - Returns: the response that refuses the body if the memory is not available; `nil` after the
+    ///   bytes were added.
+    func add(_ byteCount: Int, toBodyOf bodyBytes: Int) -> HTTPResponse?
+
+    /// Removes the bytes of a body.
+    func remove(_ byteCount: Int)
+}
+
 /// An HTTP/1.1 server on a loop.
 ///
 /// A connection processes its requests one at a time, in order. The server stops reading from a
@@ -54,6 +69,9 @@ package final class HTTPServer {
     /// The maximum number of connections, and the response to connections beyond it; no limit by
     /// default.
     package var limit: (connections: Int, refusal: HTTPResponse)?
+
+    /// The limit of the memory of all request bodies; no limit by default.
+    package var bodyMemory: (any HTTPBodyMemory)?
 
     /// The deadlines of the connections.
     package var timeouts = HTTPTimeouts()

@@ -44,8 +44,8 @@ extension EmbeddedBroker {
 
         // MARK: Memory and disk
 
-        /// The maximum memory for queued messages in bytes (`--max-memory-bytes`, which nsqd does not
-        /// have). Above it, publishing fails with `E_PUB_FAILED`. The default is 2 GiB.
+        /// The maximum memory for messages, their state, and the input and output of clients in bytes
+        /// (`--max-memory-bytes`, which nsqd does not have). Above it, publishing fails with `E_PUB_FAILED`. The default is 2 GiB.
         public var maxMemoryBytes = 2 << 30
         /// The maximum number of messages in the queue of an ephemeral topic or channel, which
         /// discards further messages (`--mem-queue-size`). The default is 10,000.

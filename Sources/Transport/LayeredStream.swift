@@ -18,6 +18,11 @@ package final class LayeredStream {
     /// The sent bytes after compression and before TLS encryption.
     private let compressed = ByteBuffer()
 
+    /// The number of bytes in all buffers.
+    package var bufferedBytes: Int {
+        wire.count + decrypted.count + decompressed.count + compressed.count
+    }
+
     /// Creates a stream without compression.
     package init(tls: TLSSession?) { self.tls = tls }
 

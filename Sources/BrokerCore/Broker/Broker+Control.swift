@@ -140,7 +140,11 @@ extension Broker {
         _ body: Bytes, to name: TopicName, deferredBy delay: Duration = .zero, at now: Timestamp
     ) throws(PublishError) {
         context.setTime(now)
-        try expectCapacity(for: body.count)
+        let deferredBytes =
+            delay == .zero
+            ? 0
+            : UndispatchedMessages.deferredBytes(channelCount: topics[name]?.channels.count ?? 0)
+        try expectCapacity(for: body.count + deferredBytes)
         let topic = topic(name)
         if delay == .zero {
             topic.publish(body)
@@ -167,7 +171,7 @@ extension Broker {
 
     private func expectCapacity(for bytes: Int) throws(PublishError) {
         guard !isStopping else { throw .stopping }
-        guard context.slabs.usedBytes + bytes <= options.maxMemoryBytes else { throw .memoryIsFull }
+        guard hasMemory(for: bytes) else { throw .memoryIsFull }
     }
 }
 

@@ -49,7 +49,11 @@ extension Broker {
             try checkPermission(.deferredPublish, name, of: session)
         else { return false }
         try expectCapacity(
-            for: 1, bodyBytes: message.count, .deferredPublishFailed, .deferredPublish)
+            for: 1,
+            bodyBytes: message.count
+                + UndispatchedMessages.deferredBytes(
+                    channelCount: topics[name]?.channels.count ?? 0),
+            .deferredPublishFailed, .deferredPublish)
         let topic = try topic(name, .deferredPublishFailed, .deferredPublish)
         if milliseconds == 0 {
             topic.publish(message)
@@ -162,13 +166,41 @@ extension Broker {
     ) throws(ProtocolError) {
         guard !isStopping else { throw ProtocolError(code, verb, "failed exiting") }
         let bytes = bodyBytes + count * Segment.byteCount(bodyBytes: 0)
-        guard context.slabs.usedBytes + bytes <= options.maxMemoryBytes else {
-            throw ProtocolError(
-                code,
-                verb, "failed queue memory is full at \(options.maxMemoryBytes) bytes"
-            )
+        guard hasMemory(for: bytes) else { throw memoryIsFull(code, verb) }
+    }
+
+    private func memoryIsFull(_ code: ProtocolError.Code, _ verb: Verb) -> ProtocolError {
+        ProtocolError(
+            code, verb, "failed queue memory is full at \(options.maxMemoryBytes) bytes")
+    }
+
+    /// Refuses an incomplete publish that needs more memory than there is, which closes the
+    /// connection. Does nothing if the command is complete, small or of another kind.
+    ///
+    /// - Parameters:
+    ///   - bytes: the received bytes from the start of the command.
+    ///   - neededBytes: the size of the command, as far as the received bytes tell.
+    package func refuseIfMemoryIsFull(
+        _ bytes: Bytes, neededBytes: Int, from session: Session, at now: Timestamp
+    ) {
+        guard bytes.count >= Self.freeInputBytes, neededBytes > bytes.count, !session.isEnded,
+            !hasMemory(for: neededBytes - bytes.count)
+        else { return }
+        context.setTime(now)
+        var end = 0
+        guard case .line(let line) = CommandLine.next(in: bytes, at: &end), let verb = line.verb
+        else { return }
+        switch verb {
+        case .publish: fail(session, memoryIsFull(.publishFailed, verb))
+        case .multiPublish: fail(session, memoryIsFull(.multiPublishFailed, verb))
+        case .deferredPublish: fail(session, memoryIsFull(.deferredPublishFailed, verb))
+        default: break
         }
     }
+
+    /// The bytes of an incomplete command that every connection may store, so that consumers can
+    /// always send FIN, REQ and TOUCH.
+    package static let freeInputBytes = 16 << 10
 
     /// Counts the published messages, and sends the response or adds it to the pending responses.
     private func didPublish(

@@ -71,7 +71,8 @@ package final class Broker {
     package func connect(from address: String, host: String, at now: Timestamp) -> Session {
         lastSessionID += 1
         let session = Session(
-            id: lastSessionID, address: address, host: host, options: options, now: now)
+            id: lastSessionID, address: address, host: host, options: options,
+            context.memory, now: now)
         sessions[session.id] = session
         // The timer ends a client that never sends the protocol magic.
         scheduleHeartbeatTimer(of: session)

@@ -54,8 +54,8 @@ package struct BrokerOptions: Sendable {
     /// memory.
     package var memoryQueueSize = 10_000
 
-    /// The maximum memory of all queued messages, in bytes. Publishes beyond this limit are
-    /// refused.
+    /// The maximum memory of messages, of their state in channels, and of the input and output of
+    /// clients, in bytes. Publishes beyond this limit are refused.
     package var maxMemoryBytes = 2 << 30
     /// The maximum size of unused memory that is kept for reuse, in bytes.
     package var maxSpareBytes = Int.max

@@ -13,6 +13,8 @@ package struct BrokerStatistics: Sendable, Equatable {
     package var usedMemoryBytes: Int
     /// The bytes of slabs that wait for reuse.
     package var spareMemoryBytes: Int
+    /// The bytes of other memory, by its use.
+    package var accountedBytes: [MemoryAccount.Part: Int]
 }
 
 /// A snapshot of one topic's counters.
@@ -135,7 +137,9 @@ extension Broker {
                 .sorted { $0.id < $1.id }.map(\.statistics),
             connections: allSessions.count,
             usedMemoryBytes: memoryBytes.used,
-            spareMemoryBytes: memoryBytes.spare)
+            spareMemoryBytes: memoryBytes.spare,
+            accountedBytes: Dictionary(
+                uniqueKeysWithValues: MemoryAccount.Part.allCases.map { ($0, context.memory[$0]) }))
     }
 }
 

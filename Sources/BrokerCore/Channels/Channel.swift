@@ -18,9 +18,9 @@ package final class Channel: PendingItem {
     var pendingMark = PendingMark()
 
     let consumers = ConsumerRotation()
-    let segments = ChannelSegmentTable()
+    let segments: ChannelSegmentTable
     let cursor = ChannelCursor()
-    let deliveries = DeliveryTracker()
+    let deliveries: DeliveryTracker
     /// The records that are not in the message log yet; `nil` if the channel is not durable.
     private let log: ChannelLogBuffer?
     private var timers = PendingTimers()
@@ -35,6 +35,8 @@ package final class Channel: PendingItem {
         self.number = number
         self.topic = topic
         self.context = context
+        segments = ChannelSegmentTable(context.memory)
+        deliveries = DeliveryTracker(context.memory)
         latency =
             context.options.latencyPercentiles.isEmpty
             ? nil
@@ -190,6 +192,8 @@ package final class Channel: PendingItem {
     func delete() {
         isDeleted = true
         for segment in segments.removeAll() { topic.release(segment) }
+        // A producer's session can retain the topic. The memory is released now.
+        deliveries.removeAll()
     }
 
     // MARK: Timers

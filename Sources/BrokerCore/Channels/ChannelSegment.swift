@@ -14,6 +14,7 @@ final class ChannelSegment {
     private var states: UnsafeMutablePointer<Int32>
     private(set) var stateCount = 0
     private var capacity = 0
+    private var memory: AccountedMemory
     /// The delivery IDs of the messages left in a compacted segment, by message index. A compacted
     /// segment has no `states`.
     private var compactedStates: [Int: Int32] = [:]
@@ -23,10 +24,13 @@ final class ChannelSegment {
 
     /// Creates the state for a segment whose messages are untouched.
     ///
-    /// - Parameter settledCount: the number of messages that are settled from the start, because the
-    ///   topic dispatched them before the channel existed.
-    init(_ segment: Segment, settledCount: Int) {
+    /// - Parameters:
+    ///   - settledCount: the number of messages that are settled from the start, because the topic
+    ///     dispatched them before the channel existed.
+    ///   - account: the account of the states' memory.
+    init(_ segment: Segment, settledCount: Int, _ account: MemoryAccount? = nil) {
         self.segment = segment
+        memory = AccountedMemory(account, .deliveries)
         self.settledCount = settledCount
         // Deferred messages are dispatched individually, and not in the order of their indexes.
         skippedCount = segment.isDeferred ? 0 : settledCount
@@ -85,6 +89,7 @@ final class ChannelSegment {
             wider.update(from: states, count: stateCount)
             states.deallocate()
             states = wider
+            memory.set(capacity * MemoryLayout<Int32>.stride)
         }
         let firstUntouched = min(max(skippedCount, stateCount), count)
         (states + stateCount).initialize(
@@ -107,5 +112,6 @@ final class ChannelSegment {
         states = .allocate(capacity: 0)
         stateCount = 0
         capacity = 0
+        memory.set(0)
     }
 }

@@ -15,10 +15,14 @@ final class ChannelSegmentTable {
     // `firstNumber` plus the slot's position, and does not change after recovery. The first slot
     // has a segment.
     private var slots = Deque<Slot>()
+    private let account: MemoryAccount?
     private(set) var firstNumber = 0
     /// The segment number of the last finished message. The next FIN usually concerns the same
     /// segment.
     private(set) var lastFinishedNumber = 0
+
+    /// - Parameter account: the account of the memory of the segments' states.
+    init(_ account: MemoryAccount? = nil) { self.account = account }
 
     var numbers: Range<Int> { firstNumber..<firstNumber + slots.count }
 
@@ -49,7 +53,7 @@ final class ChannelSegmentTable {
         slots.append(
             Slot(
                 serial: segment.serial,
-                segment: ChannelSegment(segment, settledCount: settledCount)))
+                segment: ChannelSegment(segment, settledCount: settledCount, account)))
     }
 
     /// Adds a recovered segment. A relocated segment can be older than the segments added before
@@ -60,7 +64,8 @@ final class ChannelSegmentTable {
         segment.addReference()
         let position = slots.partitioningIndex { $0.serial > segment.serial }
         slots.insert(
-            Slot(serial: segment.serial, segment: ChannelSegment(segment, settledCount: 0)),
+            Slot(
+                serial: segment.serial, segment: ChannelSegment(segment, settledCount: 0, account)),
             at: position)
     }
 

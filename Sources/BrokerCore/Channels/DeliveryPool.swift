@@ -19,6 +19,10 @@ final class DeliveryPool {
 
     private var entries: UnsafeMutablePointer<Delivery>
     private(set) var capacity = 16
+    private var memory: AccountedMemory
+    /// The number of entries, from the first one on, that are in the account. Memory beyond them was
+    /// never accessed, so the system has not assigned it.
+    private var accountedCount = 0
     private var used = 0
     private var firstFree = DeliveryPool.none
     /// The list of waiting messages, followed by two lists for each consumer slot.
@@ -34,7 +38,9 @@ final class DeliveryPool {
 
     private static let waitingList = 0
 
-    init() {
+    /// - Parameter account: the account of the pool's memory.
+    init(_ account: MemoryAccount? = nil) {
+        memory = AccountedMemory(account, .deliveries)
         entries = .allocate(capacity: capacity)
         lists = .allocate(capacity: 1)
         lists.initialize(repeating: List())
@@ -68,10 +74,16 @@ final class DeliveryPool {
             entries[Int(id)].next = Self.none
             return id
         }
-        if used == capacity { grow() }
+        if used == accountedCount { extend() }
         (entries + used).initialize(to: Delivery())
         used += 1
         return Int32(used - 1)
+    }
+
+    private func extend() {
+        if used == capacity { grow() }
+        accountedCount = min(capacity, accountedCount + max(16, accountedCount / 8))
+        memory.set(accountedCount * MemoryLayout<Delivery>.stride)
     }
 
     private func grow() {

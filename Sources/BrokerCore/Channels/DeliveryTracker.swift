@@ -4,12 +4,27 @@ import TallyBasics
 /// The messages of one channel that are in flight, wait for a redelivery, or are deferred. All
 /// times are on the monotonic clock, in nanoseconds.
 final class DeliveryTracker {
-    private var pool = DeliveryPool()
+    private let account: MemoryAccount?
+    private var pool: DeliveryPool
     private var deferred = DeadlineQueue<Int32>()
+    private var deferredMemory: AccountedMemory
+    /// The number of entries of `deferred` that are in the account.
+    private var accountedDeferredCount = 0
     private(set) var inFlightCount = 0
     private(set) var deferredCount = 0
     private(set) var requeueCount = 0
     private(set) var timeoutCount = 0
+
+    /// An estimate of the memory of one deferred message in a channel, in bytes.
+    static let deferredBytes = MemoryLayout<Delivery>.stride + deferredEntryBytes + 8
+    private static let deferredEntryBytes = 24
+
+    /// - Parameter account: the account of the memory of all deliveries.
+    init(_ account: MemoryAccount? = nil) {
+        self.account = account
+        pool = DeliveryPool(account)
+        deferredMemory = AccountedMemory(account, .deliveries)
+    }
 
     /// A copy of a delivery.
     @inline(__always)
@@ -211,7 +226,14 @@ final class DeliveryTracker {
             wait(id, behind: position)
             count += 1
         }
+        if count > 0, deferred.count == 0 { releaseDeferred() }
         return count
+    }
+
+    private func releaseDeferred() {
+        deferred.removeAll()
+        accountedDeferredCount = 0
+        deferredMemory.set(0)
     }
 
     /// Adds a message that is deferred before its first delivery.
@@ -247,21 +269,24 @@ final class DeliveryTracker {
         pool[id].sortKey = deadline
         deferredCount += 1
         deferred.insert(id, deadline: deadline)
+        guard deferred.count > accountedDeferredCount else { return }
+        accountedDeferredCount += max(16, accountedDeferredCount / 8)
+        deferredMemory.set(accountedDeferredCount * Self.deferredEntryBytes)
     }
 
     // MARK: Memory
 
     /// Discards all messages. The counters of requeues and timeouts keep their values.
     func removeAll() {
-        pool = DeliveryPool()
-        deferred.removeAll()
+        pool = DeliveryPool(account)
+        releaseDeferred()
         deferredCount = 0
         inFlightCount = 0
     }
 
     /// Releases the pool's memory if it is much larger than needed and holds no deliveries.
     func releaseUnusedMemory() {
-        if pool.isOversized { pool = DeliveryPool() }
+        if pool.isOversized { pool = DeliveryPool(account) }
     }
 
     // MARK: Recovery

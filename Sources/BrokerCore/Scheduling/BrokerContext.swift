@@ -6,6 +6,7 @@ import TallyBasics
 final class BrokerContext {
     let options: BrokerOptions
     let slabs: SlabPool
+    let memory = MemoryAccount()
     let log: LogWriter
     let pending = PendingWork()
     let events = EventBuffer()

@@ -21,8 +21,12 @@ package struct Outbox {
     /// The number of unsent bytes.
     package private(set) var byteCount = 0
 
+    private let account: MemoryAccount?
+
     /// Creates an empty outbox.
-    package init() {}
+    ///
+    /// - Parameter account: the account of the memory of copied bytes.
+    package init(_ account: MemoryAccount? = nil) { self.account = account }
 
     package var isEmpty: Bool { byteCount == 0 }
 
@@ -68,7 +72,7 @@ package struct Outbox {
     /// - Returns: the address of the added bytes.
     private mutating func grow(_ count: Int) -> UnsafeMutableRawPointer {
         byteCount += count
-        if own == nil { own = OwnBytes() }
+        if own == nil { own = OwnBytes(account) }
         let start = own!.count
         let place = own!.grow(by: count)
         if let last = pieces.indices.last, pieces[last].slab == nil, pieces[last].end == start {
@@ -144,7 +148,7 @@ package struct Outbox {
     /// becomes empty would never release the memory of sent bytes.
     package mutating func detach() -> Outbox {
         let all = self
-        self = Outbox()
+        self = Outbox(account)
         return all
     }
 
@@ -163,8 +167,10 @@ private final class OwnBytes {
     private(set) var base: UnsafeMutableRawPointer
     private(set) var count = 0
     private var capacity = 512
+    private var memory: AccountedMemory
 
-    init() {
+    init(_ account: MemoryAccount?) {
+        memory = AccountedMemory(account, .output)
         base = .allocate(byteCount: capacity, alignment: 8)
     }
 
@@ -180,6 +186,7 @@ private final class OwnBytes {
             wider.copyMemory(from: base, byteCount: count)
             base.deallocate()
             base = wider
+            memory.set(capacity)
         }
         defer { count += amount }
         return base + count

@@ -21,6 +21,11 @@ struct PendingResponses {
 
     var isEmpty: Bool { responses.isEmpty }
 
+    /// The bytes that the responses take in memory or on the wire, whichever is more.
+    private(set) var byteCount = 0
+    /// The memory of one response, without a frame.
+    private static let entryBytes = 48
+
     /// `true` if the responses contain a publish whose flush has no number yet.
     var containsUnflushed: Bool { unflushedCount > 0 }
 
@@ -33,6 +38,7 @@ struct PendingResponses {
 
     private mutating func append(_ response: Response) {
         responses.append(response)
+        byteCount += Self.byteCount(of: response)
         if unflushedCount > 0 { unflushedCount += 1 }
     }
 
@@ -43,11 +49,13 @@ struct PendingResponses {
 
     /// Appends the response to a publish, which can be sent after the next flush.
     mutating func appendPublish(_ verb: Verb) {
+        byteCount += Frame.okBytes
         if case .published(verb, let count, Self.nextFlush)? = responses.last {
             responses[responses.count - 1] = .published(
                 verb, count: count + 1, flush: Self.nextFlush)
         } else {
             unflushedCount += 1
+            byteCount += Self.entryBytes
             responses.append(.published(verb, count: 1, flush: Self.nextFlush))
         }
     }
@@ -80,9 +88,17 @@ struct PendingResponses {
                 if let failure { return refuse(verb, failure, at: 0, to: &outbox) }
                 for _ in 0..<count { outbox.appendOK() }
             }
+            byteCount -= Self.byteCount(of: response)
             responses.removeFirst()
         }
         return nil
+    }
+
+    private static func byteCount(of response: Response) -> Int {
+        switch response {
+        case .frame(let frame): entryBytes + frame.count
+        case .published(_, let count, _): entryBytes + count * Frame.okBytes
+        }
     }
 
     /// Refuses the publishes of the next flush, which has failed. Publishes of earlier flushes may
@@ -115,15 +131,18 @@ struct PendingResponses {
             default: .publishFailed
             }
         let error = ProtocolError(code, verb, "failed \(failure)")
-        responses.removeLast(responses.count - index)
+        for _ in index..<responses.count { byteCount -= Self.byteCount(of: responses.removeLast()) }
         unflushedCount = 0
-        responses.append(.frame(Frame.bytes(.error, error.data)))
+        append(.frame(Frame.bytes(.error, error.data)))
         _ = release(upTo: 0, nil, to: &outbox)
         return error
     }
 }
 
 extension Frame {
+    /// The size of the response `OK` in bytes.
+    fileprivate static let okBytes = 10
+
     /// Returns the bytes of one frame.
     static func bytes(_ kind: Kind, _ data: some Collection<UInt8>) -> [UInt8] {
         var frame: [UInt8] = []

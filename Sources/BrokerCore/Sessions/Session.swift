@@ -37,8 +37,9 @@ package final class Session: PendingItem {
     private var heartbeats: HeartbeatMonitor
 
     /// The bytes to send to the client.
-    package var outbox = Outbox()
+    package var outbox: Outbox
     private var responses = PendingResponses()
+    private var responseMemory: AccountedMemory
     /// The number of bytes that the TCP layer has taken from the outbox but the kernel has not
     /// accepted yet.
     package private(set) var unsentBytes = 0
@@ -55,7 +56,12 @@ package final class Session: PendingItem {
     /// arrive.
     private var isUnreachable = false
 
-    init(id: SessionID, address: String, host: String, options: BrokerOptions, now: Timestamp) {
+    init(
+        id: SessionID, address: String, host: String, options: BrokerOptions,
+        _ account: MemoryAccount, now: Timestamp
+    ) {
+        outbox = Outbox(account)
+        responseMemory = AccountedMemory(account, .responses)
         self.id = id
         self.address = address
         self.host = host
@@ -154,7 +160,7 @@ package final class Session: PendingItem {
     /// broker reads nothing from the client and sends nothing.
     package var pendingUpgrade: Upgrade? { layers.pendingUpgrade }
     var tls: TLSSummary? { layers.tls }
-    var compression: Upgrade.Compression? { layers.compression }
+    package var compression: Upgrade.Compression? { layers.compression }
 
     func beginUpgrade(_ upgrade: Upgrade) { layers.begin(upgrade) }
 
@@ -205,15 +211,24 @@ package final class Session: PendingItem {
     var hasUnflushedPublishes: Bool { responses.containsUnflushed }
 
     /// Sends a frame after all earlier responses, including pending ones.
-    func send(_ frame: [UInt8]) { responses.append(frame, to: &outbox) }
+    func send(_ frame: [UInt8]) {
+        responses.append(frame, to: &outbox)
+        responseMemory.set(responses.byteCount)
+    }
 
-    func sendOK() { responses.appendOK(to: &outbox) }
+    func sendOK() {
+        responses.appendOK(to: &outbox)
+        responseMemory.set(responses.byteCount)
+    }
 
     /// Sends the response to a publish after the next flush of the message log.
     func sendAfterFlush(_ verb: Verb) { responses.appendPublish(verb) }
 
     /// Sets the number of the flush that has written the session's latest publishes.
-    func didFlush(_ number: UInt64) { responses.didFlush(number) }
+    func didFlush(_ number: UInt64) {
+        responses.didFlush(number)
+        responseMemory.set(responses.byteCount)
+    }
 
     /// Sends the responses to all publishes up to a flush.
     ///
@@ -223,6 +238,7 @@ package final class Session: PendingItem {
     /// - Returns: the error that was sent to the client; `nil` if there was no failure.
     func sendResponses(upTo number: UInt64, _ failure: MessageLogError?) -> ProtocolError? {
         let error = responses.release(upTo: number, failure, to: &outbox)
+        responseMemory.set(responses.byteCount)
         if error != nil { end() }
         return error
     }
@@ -232,6 +248,7 @@ package final class Session: PendingItem {
     /// - Returns: the error that was sent to the client; `nil` if the session had no such publish.
     func refusePublishes(_ failure: MessageLogError) -> ProtocolError? {
         let error = responses.refuseNext(failure, to: &outbox)
+        responseMemory.set(responses.byteCount)
         if error != nil { end() }
         return error
     }
@@ -273,10 +290,10 @@ package final class Session: PendingItem {
     var backlogBytes: Int { outbox.byteCount + unsentBytes }
 
     /// Returns `true` if the broker should stop reading from the client, because the client does
-    /// not read its responses.
+    /// not read its responses or the responses wait for the message log.
     ///
     /// - Parameter limit: the number of unsent bytes at which reading stops.
-    package func isCongested(limit: Int) -> Bool { backlogBytes >= limit }
+    package func isCongested(limit: Int) -> Bool { backlogBytes + responses.byteCount >= limit }
 
     /// Returns the number of messages that can be delivered to the client now. If the number is 0
     /// because of unsent bytes, the subscription is marked as held back.

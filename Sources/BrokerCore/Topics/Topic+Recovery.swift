@@ -25,7 +25,8 @@ extension Topic {
                 let deadline = context.monotonic(
                     atEndOfDeferral: deadlines[position],
                     startedAt: position < times.count ? times[position] : nil)
-                undispatched.addDeferred(segment, index, until: deadline)
+                undispatched.addDeferred(
+                    segment, index, until: deadline, channelCount: channels.count)
             }
             dispatch()
         }

@@ -42,7 +42,7 @@ package final class Topic: PendingItem {
         self.context = context
         nameBytes = Array(name.text.utf8)
         isEphemeral = name.isEphemeral
-        undispatched = UndispatchedMessages(firstOrdinal: firstOrdinal)
+        undispatched = UndispatchedMessages(firstOrdinal: firstOrdinal, context.memory)
         log = (name.isEphemeral ? nil : context.log.messageLog).map {
             DurableTopicLog(
                 topic: name, messageLog: $0, firstOrdinal: firstOrdinal, context)
@@ -132,7 +132,8 @@ package final class Topic: PendingItem {
                 .append(body, timestampNanoseconds: timestamp)
         }
         let segment = segments.deferredTail!
-        undispatched.addDeferred(segment, segment.count - 1, until: deadline)
+        undispatched.addDeferred(
+            segment, segment.count - 1, until: deadline, channelCount: channels.count)
     }
 
     /// Counts published messages and the bytes of their bodies.

@@ -13,18 +13,23 @@ final class UndispatchedMessages {
     private(set) var lostCount = 0
     /// The deferred messages, in the order in which they were published.
     private(set) var deferred = Deque<DeferredMessage>()
+    private var memory: AccountedMemory
 
     /// A message that is deferred until `deadline` on the monotonic clock, in nanoseconds.
     struct DeferredMessage {
         var segment: Segment
         var index: Int
         var deadline: Int64
+        /// The memory in bytes that the account contains for the message: this entry, and the
+        /// deliveries that the dispatch is going to create.
+        var reservedBytes: Int
 
         /// `true` if the message log contains the message.
         var isDurable: Bool { index < segment.durableCount }
     }
 
-    init(firstOrdinal: Int) {
+    init(firstOrdinal: Int, _ account: MemoryAccount) {
+        memory = AccountedMemory(account, .deliveries)
         publishedEnd = firstOrdinal
         dispatchedEnd = firstOrdinal
     }
@@ -39,9 +44,23 @@ final class UndispatchedMessages {
     @inline(__always)
     func didPublish(upTo end: Int) { publishedEnd = end }
 
-    func addDeferred(_ segment: Segment, _ index: Int, until deadline: Int64) {
+    /// Adds a deferred message.
+    ///
+    /// - Parameter channelCount: the number of channels that are going to receive the message.
+    func addDeferred(
+        _ segment: Segment, _ index: Int, until deadline: Int64, channelCount: Int
+    ) {
         segment.addUndispatched()
-        deferred.append(DeferredMessage(segment: segment, index: index, deadline: deadline))
+        let bytes = Self.deferredBytes(channelCount: channelCount)
+        memory.set(memory.byteCount + bytes)
+        deferred.append(
+            DeferredMessage(
+                segment: segment, index: index, deadline: deadline, reservedBytes: bytes))
+    }
+
+    /// Returns the memory that a deferred message takes in addition to its slab, in bytes.
+    static func deferredBytes(channelCount: Int) -> Int {
+        MemoryLayout<DeferredMessage>.stride + channelCount * DeliveryTracker.deferredBytes
     }
 
     /// Removes the messages that the message log has failed to write.
@@ -51,6 +70,7 @@ final class UndispatchedMessages {
         publishedEnd = end
         while let last = deferred.last, !last.isDurable {
             last.segment.removeUndispatched()
+            memory.set(memory.byteCount - last.reservedBytes)
             deferred.removeLast()
         }
     }
@@ -103,11 +123,17 @@ final class UndispatchedMessages {
 
     func removeDeferred(first count: Int) -> [DeferredMessage] {
         defer { deferred.removeFirst(count) }
-        for message in deferred.prefix(count) { message.segment.removeUndispatched() }
+        for message in deferred.prefix(count) {
+            message.segment.removeUndispatched()
+            memory.set(memory.byteCount - message.reservedBytes)
+        }
         return Array(deferred.prefix(count))
     }
 
-    func removeAllDeferred() { deferred.removeAll() }
+    func removeAllDeferred() {
+        deferred.removeAll()
+        memory.set(0)
+    }
 
     // MARK: Segments
 

@@ -1,3 +1,4 @@
+import BrokerCore
 import HTTP
 import Logging
 import TallyBasics
@@ -9,6 +10,7 @@ final class HTTPAPI {
     // The broker server owns this object and outlives it.
     private unowned let server: BrokerServer
     private let service: HTTPAPIService
+    private let bodyMemory: BrokerBodyMemory
     /// `nil` until the first listener is added.
     private var httpServer: HTTPServer?
     /// The bound addresses. `nil` if there is no listener, or if it listens on a Unix-domain
@@ -24,6 +26,7 @@ final class HTTPAPI {
     init(of server: BrokerServer) {
         self.server = server
         service = HTTPAPIService(of: server)
+        bodyMemory = BrokerBodyMemory(server.broker)
     }
 
     var isListening: Bool { httpServer != nil }
@@ -41,6 +44,7 @@ final class HTTPAPI {
         if let httpServer { return httpServer }
         let httpServer = HTTPServer(serving: service, on: server.loop)
         httpServer.limit = (server.options.httpConnectionLimit, .failure(.tooManyConnections))
+        httpServer.bodyMemory = bodyMemory
         self.httpServer = httpServer
         server.loop.measureIterations { [weak self] in
             self?.iterationDurations.add(nanoseconds: $0)
@@ -58,4 +62,21 @@ final class HTTPAPI {
             done()
         }
     }
+}
+
+/// Counts the bodies of requests as input of the broker.
+private final class BrokerBodyMemory: HTTPBodyMemory {
+    private let broker: Broker
+
+    init(_ broker: Broker) { self.broker = broker }
+
+    func add(_ byteCount: Int, toBodyOf bodyBytes: Int) -> HTTPResponse? {
+        guard bodyBytes < Broker.freeInputBytes || broker.hasMemory(for: byteCount) else {
+            return .failure(.memoryIsFull)
+        }
+        broker.memoryAccount.add(byteCount, to: .input)
+        return nil
+    }
+
+    func remove(_ byteCount: Int) { broker.memoryAccount.add(-byteCount, to: .input) }
 }

@@ -28,8 +28,15 @@ extension HTTPAPIService {
         text.sample(statistics.usedMemoryBytes, ("state", "used"))
         text.sample(statistics.spareMemoryBytes, ("state", "spare"))
         text.add(
+            "nsqd_memory_part_bytes", .gauge,
+            "Memory in bytes that the limit applies to, by use.")
+        text.sample(statistics.usedMemoryBytes, ("part", "messages"))
+        for part in MemoryAccount.Part.allCases {
+            text.sample(statistics.accountedBytes[part] ?? 0, ("part", part.rawValue))
+        }
+        text.add(
             "nsqd_memory_limit_bytes", .gauge,
-            "Limit of the memory for messages; above it, publishes are refused.")
+            "Limit of the memory of all parts; above it, publishes are refused.")
         text.sample(broker.options.maxMemoryBytes)
         text.addProcessUsage()
         text.add(

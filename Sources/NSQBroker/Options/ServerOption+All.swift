@@ -244,7 +244,7 @@ extension ServerOption {
             "maximum size of all files in the data path in bytes; 0 for no limit", isOwn: true),
         ServerOption(
             "max-memory-bytes", \.core.maxMemoryBytes,
-            "maximum memory for queued messages in bytes; above it, publishes are refused",
+            "maximum memory for messages and clients in bytes; above it, publishes are refused",
             isOwn: true),
         ServerOption(
             "max-topics", \.core.maxTopics, "maximum number of topics; 0 for no limit", isOwn: true),

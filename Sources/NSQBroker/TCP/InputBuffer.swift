@@ -1,3 +1,5 @@
+import BrokerCore
+
 /// Stores the received part of an incomplete command.
 ///
 /// Most reads end with a complete command, so all connections read into one shared buffer. An
@@ -7,6 +9,7 @@ struct InputBuffer: ~Copyable {
     private var stored = UnsafeMutableRawBufferPointer(start: nil, count: 0)
     private var storedCount = 0
     private var readTarget = ReadTarget.shared
+    private var memory: AccountedMemory
 
     /// The buffer for the bytes of the next read.
     private enum ReadTarget {
@@ -19,7 +22,13 @@ struct InputBuffer: ~Copyable {
     private static let maxCopiedBytes = 64 << 10
     private static let minimumReadBytes = 64 << 10
 
+    /// - Parameter account: the account of the stored bytes.
+    init(_ account: MemoryAccount) { memory = AccountedMemory(account, .input) }
+
     deinit { InputMemory.deallocate(stored) }
+
+    /// The stored bytes.
+    var bytes: UnsafeRawBufferPointer { UnsafeRawBufferPointer(rebasing: stored[..<storedCount]) }
 
     /// Returns the memory for the next read. The stored bytes are directly before it.
     ///
@@ -85,6 +94,7 @@ struct InputBuffer: ~Copyable {
 
     private mutating func resize(to capacity: Int) {
         InputMemory.grow(&stored, usedByteCount: storedCount, to: capacity)
+        memory.set(capacity)
     }
 
     /// Removes and returns the stored bytes.
@@ -98,5 +108,6 @@ struct InputBuffer: ~Copyable {
         InputMemory.deallocate(stored)
         stored = UnsafeMutableRawBufferPointer(start: nil, count: 0)
         storedCount = 0
+        memory.set(0)
     }
 }

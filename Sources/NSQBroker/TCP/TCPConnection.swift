@@ -13,7 +13,7 @@ final class TCPConnection: StreamReader {
     private unowned let server: TCPServer
     private let stream: Stream
     private var state = State.reading
-    private var input = InputBuffer()
+    private var input: InputBuffer
     /// The transport layers; `nil` if the client did not negotiate TLS or compression.
     private var layers: TransportLayers?
     private lazy var writer = StreamWriter(stream) { [weak self] in self?.didDrain($0) }
@@ -47,6 +47,7 @@ final class TCPConnection: StreamReader {
         self.stream = stream
         self.session = session
         self.server = server
+        input = InputBuffer(server.broker.memoryAccount)
     }
 
     private var broker: Broker { server.broker }
@@ -69,12 +70,19 @@ final class TCPConnection: StreamReader {
     func readBuffer(for stream: Stream, suggested: Int) -> UnsafeMutableRawBufferPointer {
         // The layers store incomplete commands in buffers of their own.
         if layers != nil { return server.readBuffer }
+        broker.refuseIfMemoryIsFull(
+            input.bytes, neededBytes: session.neededBytes, from: session, at: server.now)
+        if session.isEnded {
+            input.clear()
+            return server.readBuffer
+        }
         return input.readBuffer(sharing: server.readBuffer, neededBytes: session.neededBytes)
     }
 
     func stream(_ stream: Stream, didRead bytes: UnsafeRawBufferPointer) {
         guard isOpen else { return }
         if let layers { return apply(layers.receive(bytes)) }
+        guard !session.isEnded else { return }
         input.append(bytes, neededBytes: session.neededBytes) { all in
             server.receive(all, from: session)
         }

@@ -19,6 +19,7 @@ final class TransportLayers {
     /// session's outbox until these are sent.
     private var remainingOutput = Outbox()
     private var isFlushScheduled = false
+    private var memory: AccountedMemory
 
     /// The result of processing received bytes.
     enum InputResult {
@@ -68,6 +69,7 @@ final class TransportLayers {
         self.server = server
         self.writer = writer
         session = connection.session
+        memory = AccountedMemory(server.broker.memoryAccount, .layers)
         let usesTLS = session.pendingUpgrade?.tls == true
         stream = LayeredStream(tls: usesTLS ? server.tls.map { TLSSession($0) } : nil)
         handshakeTimer = Timer(on: server.loop)
@@ -92,6 +94,7 @@ final class TransportLayers {
     /// Decodes bytes from the socket, and passes the complete commands in them to the broker.
     func receive(_ bytes: UnsafeRawBufferPointer) -> InputResult {
         guard !session.isEnded else { return .sessionEnded }
+        defer { updateMemory() }
         do throws(TransportError) {
             try stream.receiveWithoutHandshake(bytes)
             if !stream.isEstablished, !bytes.isEmpty { return .needsHandshake }
@@ -160,7 +163,11 @@ final class TransportLayers {
 
     private func passCommandsToBroker() {
         let plain = stream.plain
-        guard !plain.isEmpty, plain.count >= session.neededBytes else { return }
+        guard !plain.isEmpty else { return }
+        guard plain.count >= session.neededBytes else {
+            return server.broker.refuseIfMemoryIsFull(
+                plain.bytes, neededBytes: session.neededBytes, from: session, at: server.now)
+        }
         plain.consume(server.receive(plain.bytes, from: session))
     }
 
@@ -206,6 +213,7 @@ final class TransportLayers {
     /// Encodes as many bytes of the outbox as the quota allows, and writes them to the socket.
     func flush() -> FlushResult {
         guard !isFlushScheduled else { return .scheduled }
+        defer { updateMemory() }
         encodeOutput(limit: server.sendQuota(limit: Self.maxSentBytesPerIteration))
         let hasMore =
             stream.isEstablished && !(remainingOutput.isEmpty && session.outbox.isEmpty)
@@ -222,6 +230,24 @@ final class TransportLayers {
     var hasPendingOutput: Bool {
         isFlushScheduled || !remainingOutput.isEmpty || !stream.isEstablished
     }
+
+    /// Updates the account of the buffers and of the layers' own state.
+    private func updateMemory() {
+        var byteCount = stream.bufferedBytes
+        if stream.tls != nil { byteCount += Self.tlsBytes }
+        switch session.compression {
+        case .deflate: byteCount += Self.deflateBytes
+        case .snappy: byteCount += Self.snappyBytes
+        case nil: break
+        }
+        memory.set(byteCount)
+    }
+
+    /// Estimates of the memory of one session of OpenSSL, and of zlib's and snappy's state in both
+    /// directions.
+    private static let tlsBytes = 40 << 10
+    private static let deflateBytes = 320 << 10
+    private static let snappyBytes = 64 << 10
 
     /// Permits the next flush, which ``FlushResult/hasMore`` postponed to this iteration.
     func beginNextFlush() { isFlushScheduled = false }

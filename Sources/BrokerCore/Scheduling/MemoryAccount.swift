@@ -1,0 +1,86 @@
+/// The memory that clients and messages take in a broker, by its use, in bytes.
+///
+/// The slabs of messages are counted by ``SlabPool``. The sum of both is limited by
+/// ``BrokerOptions/maxMemoryBytes``: beyond it, publishes are refused, and so are incomplete ones
+/// that need more memory. The sums saturate.
+package final class MemoryAccount {
+    /// A use of memory.
+    package enum Part: String, CaseIterable, Sendable {
+        /// The state of messages in flight, deferred or requeued, of all channels.
+        case deliveries
+        /// The received parts of incomplete commands and of HTTP bodies.
+        case input
+        /// The responses that wait for the message log.
+        case responses
+        /// The copied bytes that clients have not read yet.
+        case output
+        /// The buffers and the state of TLS and compression.
+        case layers
+    }
+
+    private var bytes: [Int] = Array(repeating: 0, count: Part.allCases.count)
+    /// The sum of all parts.
+    package private(set) var total = 0
+
+    /// Creates an account without memory.
+    package init() {}
+
+    package subscript(part: Part) -> Int { bytes[part.index] }
+
+    /// Adds allocated memory, or removes released memory if `count` is negative.
+    package func add(_ count: Int, to part: Part) {
+        bytes[part.index] = Self.sum(bytes[part.index], count)
+        total = Self.sum(total, count)
+    }
+
+    private static func sum(_ one: Int, _ other: Int) -> Int {
+        let (sum, isOverflow) = one.addingReportingOverflow(other)
+        return isOverflow ? (other < 0 ? .min : .max) : sum
+    }
+}
+
+extension MemoryAccount.Part {
+    fileprivate var index: Int {
+        switch self {
+        case .deliveries: 0
+        case .input: 1
+        case .responses: 2
+        case .output: 3
+        case .layers: 4
+        }
+    }
+}
+
+/// Memory in a ``MemoryAccount`` that is removed when its owner is deinitialized.
+package struct AccountedMemory: ~Copyable {
+    private let account: MemoryAccount?
+    private let part: MemoryAccount.Part
+    /// The number of bytes in the account.
+    package private(set) var byteCount = 0
+
+    /// Creates an entry without memory.
+    package init(_ account: MemoryAccount?, _ part: MemoryAccount.Part) {
+        self.account = account
+        self.part = part
+    }
+
+    deinit { account?.add(-byteCount, to: part) }
+
+    /// Replaces the number of bytes in the account.
+    @inline(__always)
+    package mutating func set(_ byteCount: Int) {
+        guard byteCount != self.byteCount else { return }
+        account?.add(byteCount - self.byteCount, to: part)
+        self.byteCount = byteCount
+    }
+}
+
+extension Broker {
+    /// The account of the memory that clients and the state of messages take.
+    package var memoryAccount: MemoryAccount { context.memory }
+
+    /// Returns `true` if `byteCount` more bytes are within ``BrokerOptions/maxMemoryBytes``.
+    package func hasMemory(for byteCount: Int) -> Bool {
+        context.slabs.usedBytes <= options.maxMemoryBytes - byteCount - context.memory.total
+    }
+}
