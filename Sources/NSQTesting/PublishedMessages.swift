@@ -1,9 +1,9 @@
 import UVLoop
 
 /// The bodies of the messages that were published to a test broker, by topic.
-final class PublishedMessages: Sendable {
+package final class PublishedMessages: Sendable {
     /// The maximum size of all bodies together, in bytes.
-    static let maxBytes = 256 << 20
+    package static let maxBytes = 256 << 20
 
     private struct State {
         var bodies: [String: [[UInt8]]] = [:]
@@ -16,12 +16,12 @@ final class PublishedMessages: Sendable {
     /// Creates an empty list.
     ///
     /// - Parameter maxBytes: the maximum size of all bodies together, in bytes.
-    init(maxBytes: Int = PublishedMessages.maxBytes) {
+    package init(maxBytes: Int = PublishedMessages.maxBytes) {
         self.maxBytes = maxBytes
     }
 
     /// Adds a message, unless the maximum was exceeded.
-    func append(_ body: [UInt8], to topic: String) {
+    package func append(_ body: [UInt8], to topic: String) {
         state.withLock { state in
             guard state.byteCount <= maxBytes else { return }
             state.byteCount += body.count
@@ -36,7 +36,7 @@ final class PublishedMessages: Sendable {
     /// Returns the bodies of a topic in the order in which the broker has accepted them.
     ///
     /// - Throws: ``TooManyPublishedMessages`` if the maximum was exceeded.
-    func bodies(of topic: String) throws(TooManyPublishedMessages) -> [[UInt8]] {
+    package func bodies(of topic: String) throws(TooManyPublishedMessages) -> [[UInt8]] {
         let bodies = state.withLock { $0.byteCount <= maxBytes ? $0.bodies[topic] ?? [] : nil }
         guard let bodies else { throw TooManyPublishedMessages(maxBytes: maxBytes) }
         return bodies

@@ -184,14 +184,14 @@ final class SimulatedCluster {
     ///
     /// - Returns: `false` if the broker has crashed.
     private func deliver() -> Bool {
-        while case let sessions = broker.endIteration(at: now) {
+        while true {
+            let sessions = broker.endIteration(at: now)
             // A crashed process sends nothing to its clients.
             guard !disk.hasCrashed else { return false }
-            if !broker.hasPostponedWork { checker.dispatchAll() }
+            checker.dispatchAll()
             flush(sessions)
-            guard !sessions.isEmpty else { break }
+            guard !sessions.isEmpty else { return true }
         }
-        return true
     }
 
     /// Passes the commands that the broker has postponed to it again.

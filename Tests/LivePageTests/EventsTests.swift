@@ -230,6 +230,8 @@ private struct ReceivedState {
         page.setMetricsSource { answer in
             isHeld.signal()
             mayContinue.wait()
+            // The page reads the metrics again later.
+            mayContinue.signal()
             answer(nil)
         }
         let socket = try BlockingSocket(to: page.address)

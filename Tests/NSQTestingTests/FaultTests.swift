@@ -77,6 +77,18 @@ private func bytes(_ texts: String...) -> [[UInt8]] { texts.map { Array($0.utf8)
         }
     }
 
+    @Test func `are kept up to a number of bytes`() throws {
+        let published = PublishedMessages(maxBytes: 3)
+        published.append([1, 2], to: "plays")
+        published.append([3], to: "calls")
+        #expect(try published.bodies(of: "plays") == [[1, 2]])
+        published.append([4], to: "plays")
+        let error = #expect(throws: TooManyPublishedMessages.self) {
+            try published.bodies(of: "calls")
+        }
+        #expect(error?.description.hasPrefix("more than 3 bytes were published") == true)
+    }
+
     @Test func `can be waited for`() async throws {
         try await withBroker { broker in
             let producer = try broker.producer()
@@ -250,6 +262,41 @@ private func bytes(_ texts: String...) -> [[UInt8]] { texts.map { Array($0.utf8)
             try await producer.publish("three", to: "plays")
             let expected = isRefusing ? bytes("one", "three") : bytes("one", "two", "three")
             #expect(try await broker.published(to: "plays") == expected)
+        }
+    }
+
+    @Test func `delays deliveries that the transport layers send in many parts`() async throws {
+        let certificates = try TestCertificates()
+        var configuration = EmbeddedBroker.Configuration()
+        configuration.tls = .init(
+            certificateFile: certificates.server.certificate, keyFile: certificates.server.key)
+        configuration.logger.logLevel = .critical
+        try await withBroker(configuration, clock: .manual) { broker in
+            broker.inject(
+                .delayDeliveries(by: .milliseconds(2)).withProbability(0.3, seed: 5))
+            var options = Consumer.Options()
+            options.client.tls = try .init(trust: .authorities(file: certificates.authority))
+            options.maxInFlight = 300
+            let consumer = try broker.consumer(topic: "plays", channel: "counts", options: options)
+            let answers = AnswerCount()
+            let task = Task {
+                while let delivery = try await consumer.next() {
+                    delivery.finish()
+                    answers.value.withLock { $0 += 1 }
+                }
+            }
+            let producer = try broker.producer()
+            let body = [UInt8](repeating: 7, count: 20_000)
+            for _ in 0..<10 {
+                try await producer.publish(
+                    PublishBatch(Array(repeating: body, count: 100)), to: "plays")
+            }
+            // A heartbeat after 30 s would send what is left.
+            for _ in 0..<25_000 where answers.value.withLock({ $0 }) < 1_000 {
+                await broker.advance(by: .milliseconds(1))
+            }
+            #expect(answers.value.withLock { $0 } == 1_000)
+            task.cancel()
         }
     }
 

@@ -144,7 +144,7 @@ extension Broker {
             delay == .zero
             ? 0
             : UndispatchedMessages.deferredBytes(channelCount: topics[name]?.channels.count ?? 0)
-        try expectCapacity(for: body.count + deferredBytes)
+        try expectCapacity(for: body.count, overhead: deferredBytes)
         let topic = topic(name)
         if delay == .zero {
             topic.publish(body)
@@ -169,9 +169,9 @@ extension Broker {
         topic.publish(count, from: batch)
     }
 
-    private func expectCapacity(for bytes: Int) throws(PublishError) {
+    private func expectCapacity(for bytes: Int, overhead: Int = 0) throws(PublishError) {
         guard !isStopping else { throw .stopping }
-        guard hasMemory(for: bytes) else { throw .memoryIsFull }
+        guard hasMemory(toStore: bytes, overhead: overhead) else { throw .memoryIsFull }
     }
 }
 

@@ -49,10 +49,9 @@ extension Broker {
             try checkPermission(.deferredPublish, name, of: session)
         else { return false }
         try expectCapacity(
-            for: 1,
-            bodyBytes: message.count
-                + UndispatchedMessages.deferredBytes(
-                    channelCount: topics[name]?.channels.count ?? 0),
+            for: 1, bodyBytes: message.count,
+            deferredBytes: UndispatchedMessages.deferredBytes(
+                channelCount: topics[name]?.channels.count ?? 0),
             .deferredPublishFailed, .deferredPublish)
         let topic = try topic(name, .deferredPublishFailed, .deferredPublish)
         if milliseconds == 0 {
@@ -162,11 +161,14 @@ extension Broker {
     ///
     /// - Throws: an error with `code` if the broker is stopping or its memory is full.
     private func expectCapacity(
-        for count: Int, bodyBytes: Int, _ code: ProtocolError.Code, _ verb: Verb
+        for count: Int, bodyBytes: Int, deferredBytes: Int = 0, _ code: ProtocolError.Code,
+        _ verb: Verb
     ) throws(ProtocolError) {
         guard !isStopping else { throw ProtocolError(code, verb, "failed exiting") }
-        let bytes = bodyBytes + count * Segment.byteCount(bodyBytes: 0)
-        guard hasMemory(for: bytes) else { throw memoryIsFull(code, verb) }
+        let overhead = deferredBytes + count * Segment.byteCount(bodyBytes: 0)
+        guard hasMemory(toStore: bodyBytes, overhead: overhead) else {
+            throw memoryIsFull(code, verb)
+        }
     }
 
     private func memoryIsFull(_ code: ProtocolError.Code, _ verb: Verb) -> ProtocolError {

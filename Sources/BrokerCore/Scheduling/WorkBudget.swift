@@ -86,6 +86,9 @@ enum WorkCost {
     /// The steps of creating a topic or channel.
     static let creation = 50
 
+    /// The steps of adding a deferred message to a channel, whose memory is rarely in a processor cache.
+    static let deferredCopy = 4
+
     /// Returns the steps of copying or sending `count` bytes, which take 256 bytes each.
     @inline(__always)
     static func bytes(_ count: Int) -> Int { count >> 8 }

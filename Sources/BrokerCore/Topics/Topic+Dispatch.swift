@@ -41,12 +41,13 @@ extension Topic {
         dispatch(upTo: dispatchableEnd)
         if start < undispatched.dispatchedEnd { context.budget.dispatches.charge(channels.count) }
         let count = undispatched.dispatchableDeferredCount(requiresDurable: isDurable)
+        let messageSteps = 1 + channels.count * WorkCost.deferredCopy
         var left = count
         while left > 0 {
             let steps = min(Self.deferredBatch, context.budget.dispatches.remaining)
-            let batch = min(left, max(1, steps / (1 + channels.count)))
+            let batch = min(left, max(1, steps / messageSteps))
             dispatch(undispatched.removeDeferred(first: batch))
-            context.budget.dispatches.charge(batch * (1 + channels.count))
+            context.budget.dispatches.charge(batch * messageSteps)
             left -= batch
             guard left == 0 || context.budget.dispatches.hasSteps else {
                 return context.pending.add(self)

@@ -53,6 +53,13 @@ final class DelayedFrames {
         scheduleTimer()
     }
 
+    /// `true` if the delay of at least one frame has passed.
+    var isDue: Bool {
+        [answers.first, deliveries.first].contains {
+            $0.map { $0.dueNanoseconds <= loop.nowNanoseconds } ?? false
+        }
+    }
+
     private func takeDue(_ entries: inout Deque<Entry>, _ passed: inout [UInt8]) {
         while let first = entries.first,
             session.isEnded || first.dueNanoseconds <= loop.nowNanoseconds

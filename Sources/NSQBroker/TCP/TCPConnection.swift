@@ -228,6 +228,8 @@ final class TCPConnection: StreamReader {
                 self?.flush()
             }
         case .written:
+            // Frames can become due while the layers have pending output.
+            if delayedFrames?.isDue == true { return flush() }
             broker.resumeDelivery(to: session)
             resumeAfterCongestion()
         }

@@ -141,13 +141,15 @@ import Testing
     @Test func `is delayed by at most the output buffer timeout`() throws {
         let daemon = try TestDaemon()
         let consumer = try BlockingClient(connectingTo: daemon.nsqd.tcpAddress)
-        // Without heartbeats, only the timeout sends the message.
-        let settings = #"{"output_buffer_timeout":1000,"heartbeat_interval":-1}"#
+        let settings = #"{"output_buffer_timeout":1000,"heartbeat_interval":60000}"#
         #expect(try consumer.ask("IDENTIFY", Array(settings.utf8)) == "OK")
         #expect(try consumer.ask("SUB plays counts") == "OK")
         try consumer.send(Array("RDY 100\n".utf8))
+        let start = Date()
         try daemon.publish("play")
         #expect(try consumer.next().body == "play")
+        // The first heartbeat would also send it.
+        #expect(-start.timeIntervalSinceNow < 50)
         #expect(daemon.nsqd.stop())
     }
 }
