@@ -256,7 +256,8 @@ import UVLoop
             try await task.value
         }
         let other = try self.consumer(of: broker)
-        #expect(try await finishNext(other)?.attempts == 2)
+        // nsqd may deliver the message to the first consumer again, before that one's RDY 0 arrives.
+        #expect(try #require(await finishNext(other)).attempts >= 2)
         await consumer.stop()
         await other.stop()
         await broker.stop()
