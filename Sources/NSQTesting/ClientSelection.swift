@@ -14,7 +14,9 @@ public struct ClientSelection: Sendable {
 
     /// The clients that are subscribed to a topic.
     ///
-    /// - Parameter channel: the channel of the clients; by default, every channel.
+    /// - Parameters:
+    ///   - topic: the topic.
+    ///   - channel: the channel of the clients; by default, every channel.
     public static func consumers(of topic: String, channel: String? = nil) -> Self {
         Self {
             $0.subscribedTopic?.text == topic
