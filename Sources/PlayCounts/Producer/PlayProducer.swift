@@ -17,8 +17,8 @@ package final class PlayProducer {
     package struct Settings: Sendable {
         /// The number of plays per second; 0 means no limit.
         package var rate = 0.0
-        /// The interval at which plays are published if there is a rate. A batch of the plays of one
-        /// interval costs the broker and the processor as much as a single play.
+        /// The interval at which plays are published if there is a rate. One batch of all plays of an
+        /// interval costs the broker and the processor much less than a batch for each play.
         package var rateInterval = Duration.milliseconds(10)
         /// The maximum number of plays in one MPUB.
         package var playsPerBatch = 200
