@@ -17,7 +17,8 @@ func module(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target 
 }
 
 func tests(of name: String, _ dependencies: [Target.Dependency]) -> Target {
-    .testTarget(name: name, dependencies: dependencies + ["TestKit"], swiftSettings: settings)
+    .testTarget(
+        name: name, dependencies: dependencies + ["TestKit", "TestTraits"], swiftSettings: settings)
 }
 
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
@@ -143,6 +144,8 @@ let package = Package(
         .target(
             name: "TestKit", dependencies: ["TallyBasics"], path: "Tests/TestKit",
             swiftSettings: settings),
+        // Separate from TestKit, because the program `simulate` uses TestKit without Swift Testing.
+        .target(name: "TestTraits", path: "Tests/TestTraits", swiftSettings: settings),
         .target(
             name: "BrokerSimulation",
             dependencies: ["NSQBroker", "BrokerCore", "NSQWire", "TallyBasics", "TestKit"],

@@ -1,8 +1,9 @@
 import Foundation
 import TestKit
+import TestTraits
 import Testing
 
-@Suite struct `tally bench` {
+@Suite(.blocking) struct `tally bench` {
     /// The shortest possible workloads.
     private static let short = ["--seconds=0.02", "--max-messages=200", "--rounds=1", "--json"]
 

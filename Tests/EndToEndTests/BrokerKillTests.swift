@@ -1,12 +1,13 @@
 import Foundation
 import NSQWire
 import TestKit
+import TestTraits
 import Testing
 
 /// Kills the broker at random times under load, and restarts it on its data path.
 ///
 /// `TALLY_KILLS` sets the number of kills (default 20), and `TALLY_SEED` repeats a run.
-@Suite(.serialized) struct `A killed broker` {
+@Suite(.blocking, .serialized) struct `A killed broker` {
     static let kills =
         ProcessInfo.processInfo.environment["TALLY_KILLS"].flatMap { Int($0) } ?? 20
 

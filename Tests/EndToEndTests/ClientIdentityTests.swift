@@ -1,8 +1,9 @@
 import Foundation
 import TestKit
+import TestTraits
 import Testing
 
-@Suite struct `The connections of tally's commands` {
+@Suite(.blocking) struct `The connections of tally's commands` {
     /// The answer of `/stats`, as far as it describes clients.
     private struct Statistics: Decodable {
         struct Client: Decodable, Equatable {

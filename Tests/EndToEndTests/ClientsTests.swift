@@ -1,10 +1,11 @@
 import Foundation
 import TestKit
+import TestTraits
 import Testing
 import Transport
 import UVLoop
 
-@Suite(.serialized) struct `Clients of a processor` {
+@Suite(.blocking, .serialized) struct `Clients of a processor` {
     /// The clients use standard output, HTTP and a topic. The HTTP client starts later.
     @Test
     func `receive every total, and one that was unreachable receives them in the fewest calls`()
@@ -127,7 +128,7 @@ import UVLoop
     }
 }
 
-@Suite(.serialized) struct `A client over HTTPS` {
+@Suite(.blocking, .serialized) struct `A client over HTTPS` {
     let certificates: TestCertificates
     let folder: TemporaryFolder
     let broker: BuiltProcess

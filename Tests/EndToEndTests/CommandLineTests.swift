@@ -1,8 +1,9 @@
 import Foundation
 import TestKit
+import TestTraits
 import Testing
 
-@Suite struct `An invalid command line` {
+@Suite(.blocking) struct `An invalid command line` {
     @Test(arguments: [
         (["demo", "--plays=10"], "10 plays cannot cover 100 videos"),
         (["demo", "--no-such-flag"], "--no-such-flag"),
@@ -76,7 +77,7 @@ import Testing
     }
 }
 
-@Suite struct `Help` {
+@Suite(.blocking) struct `Help` {
     @Test(arguments: ["demo", "serve", "produce", "process", "bench"])
     func `of every command contains examples`(command: String) throws {
         let process = try BuiltProcess([command, "--help"])
@@ -85,7 +86,7 @@ import Testing
     }
 }
 
-@Suite struct `tally --version` {
+@Suite(.blocking) struct `tally --version` {
     @Test func `prints the version of tally`() throws {
         let process = try BuiltProcess(["--version"])
         #expect(process.status() == 0)

@@ -1,8 +1,9 @@
 import Foundation
 import TestKit
+import TestTraits
 import Testing
 
-@Suite struct `A configuration file with secrets in the environment` {
+@Suite(.blocking) struct `A configuration file with secrets in the environment` {
     private let secret = "hidden/s3cret@?"
 
     @Test func `sets the options of serve and its broker, and no file or log has a secret`() throws

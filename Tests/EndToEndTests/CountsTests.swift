@@ -1,8 +1,9 @@
 import Foundation
 import TestKit
+import TestTraits
 import Testing
 
-@Suite struct `The counts of a store` {
+@Suite(.blocking) struct `The counts of a store` {
     private let folder: TemporaryFolder
     private let store: String
 
@@ -68,7 +69,7 @@ import Testing
     }
 }
 
-@Suite struct `The outcome of tally produce` {
+@Suite(.blocking) struct `The outcome of tally produce` {
     @Test func `prints one JSON object`() throws {
         struct Outcome: Decodable {
             var published: Int
@@ -99,7 +100,7 @@ import Testing
 }
 
 /// Output to a device that is always full, and to no device.
-@Suite struct `Output that cannot be written` {
+@Suite(.blocking) struct `Output that cannot be written` {
     @Test(arguments: [
         "tally --help", "tally --version", "tally help demo", "tally serve --help",
         "tally --generate-completion-script bash", "tally --experimental-dump-help",

@@ -1,9 +1,10 @@
 import Foundation
 import TestKit
+import TestTraits
 import Testing
 
 /// The place of the messages when no `--data-path` is given.
-@Suite struct `Without a data path` {
+@Suite(.blocking) struct `Without a data path` {
     private let folder: TemporaryFolder
 
     init() throws { folder = try TemporaryFolder() }

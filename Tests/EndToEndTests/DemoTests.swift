@@ -1,8 +1,9 @@
 import Foundation
 import TestKit
+import TestTraits
 import Testing
 
-@Suite struct `The demo` {
+@Suite(.blocking) struct `The demo` {
     @Test func `counts every play and prints one JSON object`() throws {
         let demo = try BuiltProcess(["demo", "--tcp-address=127.0.0.1:0", "--json"])
         let status = demo.status()

@@ -1,8 +1,9 @@
 import Foundation
 import TestKit
+import TestTraits
 import Testing
 
-@Suite struct `A processor with an nsqlookupd` {
+@Suite(.blocking) struct `A processor with an nsqlookupd` {
     @Test func `counts the plays of every nsqd that it reports`() throws {
         let brokers = try [BuiltProcess.broker(), BuiltProcess.broker()]
         let producers = brokers.map { broker in

@@ -1,9 +1,10 @@
 import Foundation
 import NSQWire
 import TestKit
+import TestTraits
 import Testing
 
-@Suite struct `tally doctor` {
+@Suite(.blocking) struct `tally doctor` {
     private let folder: TemporaryFolder
     private var dataPath: String { folder.path("messages") }
 

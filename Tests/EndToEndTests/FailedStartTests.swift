@@ -1,9 +1,10 @@
 import Foundation
 import TestKit
+import TestTraits
 import Testing
 
 /// Commands that cannot start, in an empty folder.
-@Suite struct `A failed start` {
+@Suite(.blocking) struct `A failed start` {
     private let folder: TemporaryFolder
     /// A broker whose port and web address are in use.
     private let other: (process: BuiltProcess, address: String)

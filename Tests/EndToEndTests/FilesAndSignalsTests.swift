@@ -1,8 +1,9 @@
 import Foundation
 import TestKit
+import TestTraits
 import Testing
 
-@Suite struct `Files and signals of a running broker` {
+@Suite(.blocking) struct `Files and signals of a running broker` {
     @Test func `all files, folders and sockets are accessible to their owner only`() throws {
         let folder = try TemporaryFolder()
         let path = { (name: String) in folder.url.appending(component: name).path }

@@ -1,9 +1,10 @@
 import Foundation
 import TestKit
+import TestTraits
 import Testing
 
 /// A full disk loses no acknowledged message, and the broker recovers without a restart.
-@Suite(.serialized) struct `A broker with a full disk` {
+@Suite(.blocking, .serialized) struct `A broker with a full disk` {
     private let sockets: TemporaryFolder
     private let body = String(repeating: "x", count: 20_000)
 
@@ -183,7 +184,7 @@ import Testing
     }
 }
 
-@Suite struct `A data path` {
+@Suite(.blocking) struct `A data path` {
     @Test func `is locked by one broker and unlocked when that is killed`() throws {
         let folder = try TemporaryFolder()
         let (first, _) = try BuiltProcess.broker(["--data-path=\(folder.url.path)"])

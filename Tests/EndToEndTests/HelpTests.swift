@@ -1,5 +1,6 @@
 import Foundation
 import TestKit
+import TestTraits
 import Testing
 
 /// A network of its own, in which all ports are free. It requires user and network name spaces, which
@@ -19,7 +20,7 @@ private enum OwnNetwork {
     }
 }
 
-@Suite struct `The examples of --help` {
+@Suite(.blocking) struct `The examples of --help` {
     private static let commands = [
         "tally", "demo", "serve", "nsqd", "produce", "process", "counts", "doctor", "bench",
     ]
@@ -93,7 +94,7 @@ private enum OwnNetwork {
     }
 }
 
-@Suite struct `The help of an option` {
+@Suite(.blocking) struct `The help of an option` {
     @Test(arguments: [
         ("process", ["60s", "0ms", "1h"]), ("serve", ["60s", "0ms", "1h"]),
         ("demo", ["0ms", "2m", "30s"]),
@@ -106,7 +107,7 @@ private enum OwnNetwork {
     }
 }
 
-@Suite struct `Help in a narrow terminal` {
+@Suite(.blocking) struct `Help in a narrow terminal` {
     @Test(arguments: ["0", "1", "-5", "10", "27", "text", "99999999999999999999"])
     func `is printed as a whole`(columns: String) throws {
         for command in [[], ["demo"], ["serve"], ["bench"]] {
@@ -118,7 +119,7 @@ private enum OwnNetwork {
     }
 }
 
-@Suite struct `Progress on a terminal` {
+@Suite(.blocking) struct `Progress on a terminal` {
     /// Runs a demo in a pseudo-terminal, and returns what the terminal receives.
     private func output(columns: Int, rows: Int = 24, environment: [String: String] = [:]) throws
         -> String

@@ -1,6 +1,7 @@
 import Foundation
 import NSQClient
 import TestKit
+import TestTraits
 import Testing
 
 /// Checks the rules of the job from two logs: the calls on the binary's standard output, and the plays
@@ -8,7 +9,7 @@ import Testing
 ///
 /// No check depends on the speed of the machine. A rule that says "at once" is checked with a freshness
 /// that never passes, and a rule about an order is checked by the order of the plays in the topic.
-@Suite(.serialized, .timeLimit(.minutes(15))) struct `The rules of the job` {
+@Suite(.blocking, .serialized, .timeLimit(.minutes(15))) struct `The rules of the job` {
     @Test func `hold for the plays of a topic and the published calls`() async throws {
         var generator = SeededGenerator()
         let again = Comment(rawValue: generator.repetition(of: "EndToEndTests.*rules"))

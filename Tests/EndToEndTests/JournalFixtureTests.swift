@@ -1,9 +1,10 @@
 import Foundation
 import TestKit
+import TestTraits
 import Testing
 
 /// See `Fixtures/journal/README.md`. A version that cannot read these cannot read existing data paths.
-@Suite struct `A journal of version 1` {
+@Suite(.blocking) struct `A journal of version 1` {
     private let folder: TemporaryFolder
     private var dataPath: String { folder.path("messages") }
 

@@ -1,5 +1,6 @@
 import Foundation
 import TestKit
+import TestTraits
 import Testing
 
 /// Kills the processor at random times under load, and restarts it. The calls of all runs and the final
@@ -7,7 +8,7 @@ import Testing
 ///
 /// `TALLY_KILLS` sets the number of kills (default 20, or 5 with a sick store), `NSQD` names a real nsqd to test with as well, and
 /// `TALLY_SEED` repeats a run.
-@Suite(.serialized) struct `A killed processor` {
+@Suite(.blocking, .serialized) struct `A killed processor` {
     static let kills = setting("TALLY_KILLS").flatMap { Int($0) } ?? 20
     static let brokers = ["tally"] + (setting("NSQD").map { [$0] } ?? [])
 

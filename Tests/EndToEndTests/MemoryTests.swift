@@ -1,8 +1,9 @@
 import Foundation
 import TestKit
+import TestTraits
 import Testing
 
-@Suite(.serialized, .timeLimit(.minutes(15))) struct `The memory of tally serve` {
+@Suite(.blocking, .serialized, .timeLimit(.minutes(15))) struct `The memory of tally serve` {
     /// A million videos fit into 300 MiB, with broker and page: 190 bytes each, and 220 with the page.
     /// With the 100,000 of this test it is 336 and 406, because tables grow in steps.
     @Test(arguments: [("none", 400), ("127.0.0.1:0", 500)])

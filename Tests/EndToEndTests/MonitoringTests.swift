@@ -1,9 +1,10 @@
 import Foundation
 import FoundationNetworking
 import TestKit
+import TestTraits
 import Testing
 
-@Suite struct `Monitoring` {
+@Suite(.blocking) struct `Monitoring` {
     @Test func `has the numbers that the store has, in valid text at both addresses`() async throws
     {
         let serve = try RunningServe()

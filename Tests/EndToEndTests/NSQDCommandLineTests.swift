@@ -1,9 +1,10 @@
 import Foundation
 import TestKit
+import TestTraits
 import Testing
 
 /// The command line of our broker, or of the nsqd of `NSQD_PROGRAM`.
-@Suite struct `The command line of nsqd` {
+@Suite(.blocking) struct `The command line of nsqd` {
     private static let free = ["-tcp-address=127.0.0.1:0", "--http-address", "127.0.0.1:0"]
 
     /// The working directory, which is nsqd's default data path.
@@ -132,7 +133,7 @@ import Testing
 }
 
 /// The texts that differ from nsqd's.
-@Suite struct `tally nsqd` {
+@Suite(.blocking) struct `tally nsqd` {
     private static let free = [
         "-tcp-address=127.0.0.1:0", "--http-address", "127.0.0.1:0", "-memory-only",
     ]
@@ -222,7 +223,7 @@ import Testing
     }
 }
 
-@Suite struct `tally serve` {
+@Suite(.blocking) struct `tally serve` {
     @Test func `accepts the broker's flags`() throws {
         let folder = try TemporaryFolder()
         let path = folder.url.appending(component: "http.sock").path

@@ -1,8 +1,9 @@
 import Foundation
 import TestKit
+import TestTraits
 import Testing
 
-@Suite struct `The binary with the file name nsqd` {
+@Suite(.blocking) struct `The binary with the file name nsqd` {
     @Test func `runs as nsqd`() throws {
         let folder = try TemporaryFolder()
         let nsqd = folder.url.appending(component: "nsqd")
@@ -20,7 +21,7 @@ import Testing
     }
 }
 
-@Suite struct `A broker with a closed standard error` {
+@Suite(.blocking) struct `A broker with a closed standard error` {
     @Test func `keeps running and exits with 0`() throws {
         // `exec` keeps the pid; the closed descriptor simulates a reader that has exited.
         let shell = URL(filePath: "/bin/sh")

@@ -1,9 +1,10 @@
 import Foundation
 import FoundationNetworking
 import TestKit
+import TestTraits
 import Testing
 
-@Suite struct `The page of a running process` {
+@Suite(.blocking) struct `The page of a running process` {
     @Test func `is named in the log and shows the counts`() throws {
         let folder = try TemporaryFolder()
         let (serve, address) = try BuiltProcess.listening([

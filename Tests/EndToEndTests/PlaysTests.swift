@@ -1,8 +1,9 @@
 import Foundation
 import TestKit
+import TestTraits
 import Testing
 
-@Suite struct `Plays from a file` {
+@Suite(.blocking) struct `Plays from a file` {
     /// Sends the fixture's plays through `tally nsqd`, `tally produce` and `tally process`.
     @Test func `produce the expected counts and rejections`() throws {
         let folder = try TemporaryFolder()

@@ -1,8 +1,9 @@
 import Foundation
 import TestKit
+import TestTraits
 import Testing
 
-@Suite struct `A process with too few file descriptors` {
+@Suite(.blocking) struct `A process with too few file descriptors` {
     @Test(arguments: [4, 7, 8, 16, 31])
     func `prints one line and exits with 1`(limit: Int) throws {
         let folder = try TemporaryFolder()
@@ -36,7 +37,7 @@ import Testing
     }
 }
 
-@Suite struct `A command whose output cannot be written` {
+@Suite(.blocking) struct `A command whose output cannot be written` {
     private static let commands = [
         ["--help"], ["--version"], ["nsqd", "--version"], ["help", "demo"], ["doctor", "--help"],
     ]

@@ -1,8 +1,9 @@
 import Foundation
 import TestKit
+import TestTraits
 import Testing
 
-@Suite(.serialized) struct `tally produce` {
+@Suite(.blocking, .serialized) struct `tally produce` {
     private let folder: TemporaryFolder
     private let store: String
     private let serve: BuiltProcess

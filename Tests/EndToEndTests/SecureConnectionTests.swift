@@ -1,8 +1,9 @@
 import Foundation
 import TestKit
+import TestTraits
 import Testing
 
-@Suite struct `The commands over TLS with AUTH` {
+@Suite(.blocking) struct `The commands over TLS with AUTH` {
     private let certificates: TestCertificates
     /// Grants everything to every secret.
     private let authorization: AnsweringServer

@@ -1,8 +1,9 @@
 import Foundation
 import TestKit
+import TestTraits
 import Testing
 
-@Suite struct `A processor that receives SIGTERM` {
+@Suite(.blocking) struct `A processor that receives SIGTERM` {
     @Test(arguments: ["process", "serve"])
     func `commits and publishes the received plays and exits with 0`(
         command: String
@@ -88,7 +89,7 @@ func eventually(_ condition: () throws -> Bool) rethrows -> Bool {
     return false
 }
 
-@Suite struct `tally counts` {
+@Suite(.blocking) struct `tally counts` {
     @Test func `prints a table with the most played videos first`() throws {
         let folder = try TemporaryFolder()
         let store = folder.path("counts.sqlite")

@@ -1,8 +1,9 @@
 import Foundation
 import TestKit
+import TestTraits
 import Testing
 
-@Suite struct `Two processors of one channel` {
+@Suite(.blocking) struct `Two processors of one channel` {
     @Test func `with different stores log a warning`() throws {
         let folder = try TemporaryFolder()
         let (broker, address) = try BuiltProcess.broker()

@@ -1,5 +1,6 @@
 import Foundation
 import TestKit
+import TestTraits
 import Testing
 
 /// The two commands that open a store.
@@ -15,7 +16,7 @@ private enum Command: String, CaseIterable {
     }
 }
 
-@Suite(.serialized) struct `The error for a store` {
+@Suite(.blocking, .serialized) struct `The error for a store` {
     let folder: TemporaryFolder
     let store: String
 
@@ -123,7 +124,7 @@ private enum Command: String, CaseIterable {
     }
 }
 
-@Suite(.serialized) struct `A read-only store` {
+@Suite(.blocking, .serialized) struct `A read-only store` {
     /// The folder is read-only too, so that SQLite cannot create its WAL index.
     @Test(
         .enabled(
@@ -154,7 +155,7 @@ private enum Command: String, CaseIterable {
     }
 }
 
-@Suite struct `A store on a full disk` {
+@Suite(.blocking) struct `A store on a full disk` {
     /// The disk has 5 MiB free: enough for the start, but not for all plays.
     @Test(.enabled(if: SmallDisk.isPossible, "mounting a disk needs root"))
     func `pauses the processor, which continues when there is space`() throws {
@@ -185,7 +186,7 @@ private enum Command: String, CaseIterable {
     }
 }
 
-@Suite struct `A store that another program locks` {
+@Suite(.blocking) struct `A store that another program locks` {
     @Test func `pauses the counting, and the broker continues`() throws {
         let folder = try TemporaryFolder()
         let store = folder.path("counts.sqlite")

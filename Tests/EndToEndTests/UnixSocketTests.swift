@@ -1,9 +1,10 @@
 import Foundation
 import TestKit
+import TestTraits
 import Testing
 
 /// NSQ, “nsqd”: an address that is not `host:port` is the path of a Unix-domain socket.
-@Suite struct `nsqd on Unix-domain sockets` {
+@Suite(.blocking) struct `nsqd on Unix-domain sockets` {
     private let folder: TemporaryFolder
     private let tcp: String
     private let http: String

@@ -1,10 +1,11 @@
 import Foundation
 import TestKit
+import TestTraits
 import Testing
 
 /// Repeats each conversation of `Fixtures/wire` over sockets, with our broker or the nsqd of
 /// `NSQD_PROGRAM`.
-@Suite(.timeLimit(.minutes(15))) struct `A conversation recorded with nsqd` {
+@Suite(.blocking, .timeLimit(.minutes(15))) struct `A conversation recorded with nsqd` {
     @Test(arguments: try Recording.all)
     func `is repeated by the daemon byte for byte`(recording: WireConversation) throws {
         let server = try recording.authServerAnswer.map { try AnsweringServer($0) }

@@ -1,9 +1,10 @@
 import HTTP
 import TestKit
+import TestTraits
 import Testing
 import UVLoop
 
-@Suite struct `An HTTP client` {
+@Suite(.blocking) struct `An HTTP client` {
     typealias Outcome = Result<HTTPClientResponse, HTTPClientError>
 
     /// Sends a request to a server that responds with `pieces`, and then closes the connection,

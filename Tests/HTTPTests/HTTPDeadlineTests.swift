@@ -1,9 +1,10 @@
 import HTTP
+import TestTraits
 import Testing
 import UVLoop
 
 /// The clock of the loops is advanced by the tests, one second at a time.
-@Suite struct `An HTTP server's deadlines` {
+@Suite(.blocking) struct `An HTTP server's deadlines` {
     let service = TestService()
 
     /// Sends `text` to a server, and advances the clock until the server closes the connection.

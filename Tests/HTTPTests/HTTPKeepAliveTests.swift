@@ -1,10 +1,11 @@
 import HTTP
 import TestKit
+import TestTraits
 import Testing
 import Transport
 import UVLoop
 
-@Suite(.timeLimit(.minutes(15))) struct `An HTTP client that keeps its connection` {
+@Suite(.blocking, .timeLimit(.minutes(15))) struct `An HTTP client that keeps its connection` {
     private static let ok = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nOK"
 
     @Test func `uses one connection for several requests`() throws {

@@ -1,12 +1,13 @@
 import HTTP
 import TestKit
+import TestTraits
 import Testing
 import UVLoop
 
 /// A server sends the same bytes as the response to each of two requests.
 ///
 /// - SeeAlso: RFC 9112, section 6.3.
-@Suite(.timeLimit(.minutes(5))) struct `The end of a response` {
+@Suite(.blocking, .timeLimit(.minutes(5))) struct `The end of a response` {
     struct Case: Sendable, CustomTestStringConvertible {
         let text: String
         /// The status and the body; `nil` if the response is malformed.

@@ -1,9 +1,10 @@
 import HTTP
 import TestKit
+import TestTraits
 import Testing
 import UVLoop
 
-@Suite struct `An HTTP server` {
+@Suite(.blocking) struct `An HTTP server` {
     let service = TestService()
 
     @Test func `responds to the requests of a connection in order`() throws {
@@ -205,7 +206,7 @@ import UVLoop
     }
 }
 
-@Suite struct `A body that the service does not collect` {
+@Suite(.blocking) struct `A body that the service does not collect` {
     let service = TestService()
 
     @Test func `is rejected by its announced length before it is read`() throws {
@@ -258,7 +259,7 @@ import UVLoop
     }
 }
 
-@Suite struct `An HTTP server with slow clients` {
+@Suite(.blocking) struct `An HTTP server with slow clients` {
     let service = TestService()
 
     @Test func `does not read from a client that does not read`() throws {
@@ -317,7 +318,7 @@ import UVLoop
     }
 }
 
-@Suite struct `An HTTP server with many requests` {
+@Suite(.blocking) struct `An HTTP server with many requests` {
     @Test func `processes them for 5 ms per loop iteration, and the others later`() throws {
         let service = TestService()
         let count = 60
@@ -357,7 +358,7 @@ import UVLoop
     }
 }
 
-@Suite struct `An HTTP server with malformed input` {
+@Suite(.blocking) struct `An HTTP server with malformed input` {
     /// The requests have bytes changed, removed and repeated; a seed determines which.
     @Test(arguments: 1...300) func `responds or closes the connection`(seed: Int) throws {
         var generator = SeededGenerator(seed: UInt64(seed))

@@ -1,5 +1,6 @@
 import HTTP
 import TestKit
+import TestTraits
 import Testing
 import UVLoop
 
@@ -31,7 +32,7 @@ private final class TestSource: HTTPBodySource {
     }
 }
 
-@Suite struct `A streamed response` {
+@Suite(.blocking) struct `A streamed response` {
     private let service = TestService()
     private let source = TestSource()
     private let head = HTTPResponse(status: 200, headers: [("Content-Type", "text/plain")])

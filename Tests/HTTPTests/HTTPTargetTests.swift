@@ -1,8 +1,9 @@
 import HTTP
+import TestTraits
 import Testing
 import UVLoop
 
-@Suite struct `A request's target` {
+@Suite(.blocking) struct `A request's target` {
     @Test func `has a decoded path and a raw query`() {
         let target = HTTPTarget("/a%20b/c?x=%20&y")
         #expect(target?.path == "/a b/c")
@@ -24,7 +25,7 @@ import UVLoop
     }
 }
 
-@Suite struct `A query` {
+@Suite(.blocking) struct `A query` {
     @Test func `returns the first argument with a name`() {
         let query = HTTPQuery(parsing: "topic=a%23b&topic=c&&d+e=f+g&h&=i")
         #expect(query?["topic"] == "a#b")
@@ -41,7 +42,7 @@ import UVLoop
     }
 }
 
-@Suite struct `A URL` {
+@Suite(.blocking) struct `A URL` {
     @Test func `has a host, a port and a target`() {
         let url = HTTPURL(parsing: "HTTP://user@host:81/path?a=b#part")
         #expect(url?.address == SocketAddress(host: "host", port: 81))

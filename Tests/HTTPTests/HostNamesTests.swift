@@ -1,7 +1,8 @@
 import HTTP
+import TestTraits
 import Testing
 
-@Suite struct `The Host names of a server` {
+@Suite(.blocking) struct `The Host names of a server` {
     @Test(arguments: [
         "localhost", "LOCALHOST:4151", "localhost.", "nsqd.localhost:80", "127.0.0.1",
         "127.255.0.9:4151", "[::1]", "[::1]:4151",

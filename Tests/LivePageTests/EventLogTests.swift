@@ -1,9 +1,10 @@
 import HTTP
+import TestTraits
 import Testing
 
 @testable import LivePage
 
-@Suite struct `The event log` {
+@Suite(.blocking) struct `The event log` {
     private func batch(_ log: EventLog, _ names: [String]) -> EventBatch {
         var batch = EventBatch(after: log.last, runID: "run")
         for name in names { batch.append("call", Array(name.utf8)) }

@@ -3,6 +3,7 @@ import HTTP
 import PlayCounts
 import TallyBasics
 import TestKit
+import TestTraits
 import Testing
 import UVLoop
 
@@ -35,7 +36,7 @@ private struct ReceivedState {
     }
 }
 
-@Suite struct `An event stream` {
+@Suite(.blocking) struct `An event stream` {
     @Test func `sends the state first and then every call`() async throws {
         let test = try await TestPage.start([total(1, 10)])
         let events = try EventReader(test.page)
@@ -189,7 +190,7 @@ private struct ReceivedState {
     }
 }
 
-@Suite struct `A browser that stops reading` {
+@Suite(.blocking) struct `A browser that stops reading` {
     @Test func `receives the state when it reads again and delays no other browser`() async throws {
         let test = try await TestPage.start {
             $0.maxEventLogBytes = 64 << 10
@@ -212,7 +213,7 @@ private struct ReceivedState {
     }
 }
 
-@Suite(.serialized) struct `A thousand connected browsers` {
+@Suite(.blocking, .serialized) struct `A thousand connected browsers` {
     /// Raises the limit of file descriptors, which is below this on many machines.
     ///
     /// - Returns: `true` if the process may open that many.

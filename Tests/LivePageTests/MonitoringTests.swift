@@ -1,11 +1,12 @@
 import PlayCounts
 import TallyBasics
+import TestTraits
 import Testing
 import UVLoop
 
 @testable import LivePage
 
-@Suite struct `The page's monitoring` {
+@Suite(.blocking) struct `The page's monitoring` {
     @Test(arguments: ["/metrics", "/healthz"])
     func `answers 503 before the processor has started, and after it has stopped`(
         path: String

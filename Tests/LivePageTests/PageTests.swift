@@ -1,12 +1,13 @@
 import HTTP
 import PlayCounts
 import TestKit
+import TestTraits
 import Testing
 import UVLoop
 
 @testable import LivePage
 
-@Suite struct `The page server` {
+@Suite(.blocking) struct `The page server` {
     @Test(arguments: [
         ("/videos", "text/html; charset=utf-8"), ("/videos.css", "text/css; charset=utf-8"),
         ("/videos.js", "text/javascript; charset=utf-8"), ("/videos.svg", "image/svg+xml"),
@@ -81,7 +82,7 @@ import UVLoop
     }
 }
 
-@Suite struct `The videos API` {
+@Suite(.blocking) struct `The videos API` {
     @Test func `returns the requested number of videos, most played first`() async throws {
         let test = try await TestPage.start((1...150).map { total($0, $0) })
         let some = try test.get("/api/videos").json(as: VideosJSON.self)

@@ -1,10 +1,11 @@
 import PlayCounts
 import TallyBasics
+import TestTraits
 import Testing
 
 @testable import LivePage
 
-@Suite struct `The update queue` {
+@Suite(.blocking) struct `The update queue` {
     @Test func `keeps totals and sums instead of calls beyond its limit`() {
         var calls = Calls(videosPerCall: 1)
         var queue = UpdateQueue(of: PageSettings())

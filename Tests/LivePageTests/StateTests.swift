@@ -1,4 +1,5 @@
 import TallyBasics
+import TestTraits
 import Testing
 import UVLoop
 
@@ -26,7 +27,7 @@ extension TestPage {
     }
 }
 
-@Suite struct `The state for a browser that connects` {
+@Suite(.blocking) struct `The state for a browser that connects` {
     @Test func `has the latest calls and the seconds of browsers before it`() async throws {
         let test = try await TestPage.start()
         let before = try EventReader(test.page)
@@ -147,7 +148,7 @@ extension TestPage {
     }
 }
 
-@Suite struct `The end of a run` {
+@Suite(.blocking) struct `The end of a run` {
     @Test(arguments: ["tally serve was stopped", nil]) func `has its reason in the end event`(
         reason: String?
     ) async throws {
@@ -159,7 +160,7 @@ extension TestPage {
     }
 }
 
-@Suite struct `The statistics of calls` {
+@Suite(.blocking) struct `The statistics of calls` {
     private func call(_ number: Int, immediate: Int, batched: Int, due: Duration) -> Call {
         let deadline = MonotonicInstant(nanoseconds: due.nanoseconds)
         return Call(

@@ -1,10 +1,11 @@
 import PlayCounts
 import TallyBasics
+import TestTraits
 import Testing
 
 @testable import LivePage
 
-@Suite struct `The update schedule` {
+@Suite(.blocking) struct `The update schedule` {
     private func instant(_ milliseconds: Int64) -> MonotonicInstant {
         MonotonicInstant(nanoseconds: 1_000_000_000_000 + milliseconds * 1_000_000)
     }

@@ -1,10 +1,11 @@
 import PlayCounts
 import TestKit
+import TestTraits
 import Testing
 
 @testable import LivePage
 
-@Suite struct `The video table` {
+@Suite(.blocking) struct `The video table` {
     private func row(
         _ number: Int, _ count: Int, updated: Int64 = 0, call: UInt32 = 0
     ) -> VideoTable.Row {

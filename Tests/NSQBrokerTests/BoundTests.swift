@@ -3,6 +3,7 @@ import Foundation
 import Logging
 import NSQBroker
 import TestKit
+import TestTraits
 import Testing
 import Transport
 import UVLoop
@@ -19,7 +20,7 @@ private func ask(_ broker: EmbeddedBroker, _ method: String, _ path: String, _ b
     return "\(answer.dropFirst(9).prefix(3)) \(answer[end.upperBound...])"
 }
 
-@Suite struct `The connection limit` {
+@Suite(.blocking) struct `The connection limit` {
     @Test func `refuses further TCP clients with an error until a connection ends`() async throws {
         let broker = try await quietBroker { $0.maxConnections = 1 }
         let address = try SocketAddress(parsing: broker.tcpAddress)
@@ -52,7 +53,7 @@ private func ask(_ broker: EmbeddedBroker, _ method: String, _ path: String, _ b
     }
 }
 
-@Suite struct `The limits of topics and channels` {
+@Suite(.blocking) struct `The limits of topics and channels` {
     @Test func `refuse new topics and channels over HTTP and keep existing ones usable`()
         async throws
     {
@@ -87,7 +88,7 @@ private func ask(_ broker: EmbeddedBroker, _ method: String, _ path: String, _ b
 }
 
 /// NSQ, “nsqd”, HTTP API: `GET /config/…`, for every option of 1.3.0.
-@Suite struct `Options` {
+@Suite(.blocking) struct `Options` {
     @Test func `are returned under their configuration file names`() async throws {
         let folder = try TemporaryFolder()
         let broker = try await quietBroker {
@@ -158,7 +159,7 @@ private func ask(_ broker: EmbeddedBroker, _ method: String, _ path: String, _ b
     }
 }
 
-@Suite struct `Validating options` {
+@Suite(.blocking) struct `Validating options` {
     private func reason(_ change: (inout ServerOptions) -> Void) -> String? {
         var options = ServerOptions()
         change(&options)

@@ -2,10 +2,11 @@ import Foundation
 import NSQBroker
 import NSQWire
 import TestKit
+import TestTraits
 import Testing
 import UVLoop
 
-@Suite(.timeLimit(.minutes(15))) struct `The configuration of an embedded broker` {
+@Suite(.blocking, .timeLimit(.minutes(15))) struct `The configuration of an embedded broker` {
     private typealias Configuration = EmbeddedBroker.Configuration
 
     /// Returns the error with which a broker refuses to start.
@@ -146,7 +147,7 @@ import UVLoop
     }
 }
 
-@Suite(.timeLimit(.minutes(15))) struct `A graceful stop of an embedded broker` {
+@Suite(.blocking, .timeLimit(.minutes(15))) struct `A graceful stop of an embedded broker` {
     private func broker(with messages: Int) async throws -> (EmbeddedBroker, LayeredClient) {
         let broker = try await EmbeddedBroker.start()
         try await broker.createChannel("counts", of: "plays")

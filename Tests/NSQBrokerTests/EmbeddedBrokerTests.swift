@@ -1,7 +1,8 @@
 import NSQBroker
+import TestTraits
 import Testing
 
-@Suite struct `An embedded broker` {
+@Suite(.blocking) struct `An embedded broker` {
     @Test func `listens on a free port, has no topics, and can be stopped twice`() async throws {
         let broker = try await EmbeddedBroker.start()
         #expect(broker.tcpAddress.hasPrefix("127.0.0.1:"))

@@ -1,13 +1,14 @@
 import BrokerCore
 import NSQWire
 import TallyBasics
+import TestTraits
 import Testing
 import UVLoop
 
 @testable import NSQBroker
 
 /// Swift ends the process when a number overflows, so no option may reach the arithmetic unchecked.
-@Suite struct `Extreme option values and peers' numbers` {
+@Suite(.blocking) struct `Extreme option values and peers' numbers` {
     @Test func `limit durations to a hundred years`() throws {
         var options = ServerOptions()
         options.core.messageTimeout = .nanoseconds(Int64.max)

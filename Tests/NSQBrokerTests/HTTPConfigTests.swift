@@ -1,8 +1,9 @@
+import TestTraits
 import Testing
 import UVLoop
 
 /// NSQ, “nsqd”, HTTP API: `/config/…`.
-@Suite(.serialized) struct `Options over HTTP` {
+@Suite(.blocking, .serialized) struct `Options over HTTP` {
     private static let invalidOption = #"400 {"message":"INVALID_OPTION"}"#
     private static let invalidValue = #"400 {"message":"INVALID_VALUE"}"#
 

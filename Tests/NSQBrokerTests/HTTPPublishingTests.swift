@@ -1,10 +1,11 @@
 import BrokerCore
 import NSQBroker
 import NSQWire
+import TestTraits
 import Testing
 
 /// NSQ, “nsqd”, HTTP API: `/pub` and `/mpub`.
-@Suite struct `Publishing over HTTP` {
+@Suite(.blocking) struct `Publishing over HTTP` {
     private static func failure(_ status: Int, _ code: String) -> String {
         "\(status) {\"message\":\"\(code)\"}"
     }

@@ -1,9 +1,10 @@
 import TallyBasics
+import TestTraits
 import Testing
 import UVLoop
 
 /// NSQ, “nsqd”, HTTP API: paths, methods and headers.
-@Suite struct `The HTTP router` {
+@Suite(.blocking) struct `The HTTP router` {
     @Test func `responds to a ping with OK and without NSQ's header`() async throws {
         let nsqd = try await HTTPProbe.start()
         for target in ["/ping", "/ping?", "/ping?a=%zz"] {
@@ -93,7 +94,7 @@ import UVLoop
     }
 }
 
-@Suite struct `The version of tally` {
+@Suite(.blocking) struct `The version of tally` {
     @Test func `is in /info beside nsqd's version`() async throws {
         let nsqd = try await HTTPProbe.startOwn()
         let info = try nsqd.get("/info").json()

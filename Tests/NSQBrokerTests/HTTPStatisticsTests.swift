@@ -1,8 +1,9 @@
 import TallyBasics
+import TestTraits
 import Testing
 
 /// NSQ, “nsqd”, HTTP API: `/stats`; and what is ours beside it.
-@Suite struct `Statistics over HTTP` {
+@Suite(.blocking) struct `Statistics over HTTP` {
     private static let channelKeys = [
         "channel_name", "depth", "backend_depth", "in_flight_count", "deferred_count",
         "message_count", "requeue_count", "timeout_count", "client_count", "clients",

@@ -1,7 +1,8 @@
+import TestTraits
 import Testing
 
 /// NSQ, “nsqd”, HTTP API: `/topic/…` and `/channel/…`.
-@Suite struct `Topics and channels over HTTP` {
+@Suite(.blocking) struct `Topics and channels over HTTP` {
     private static func failure(_ status: Int, _ code: String) -> String {
         "\(status) {\"message\":\"\(code)\"}"
     }

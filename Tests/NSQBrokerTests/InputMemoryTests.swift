@@ -2,13 +2,14 @@ import BrokerCore
 import Glibc
 import NSQWire
 import TestKit
+import TestTraits
 import Testing
 import UVLoop
 
 @testable import NSQBroker
 
 /// The tests fill 8 MiB of memory with parts of bodies of 4 MiB.
-@Suite(.timeLimit(.minutes(10))) struct `Half-sent bodies` {
+@Suite(.blocking, .timeLimit(.minutes(10))) struct `Half-sent bodies` {
     private static let body = [UInt8](repeating: 0x78, count: 4 << 20)
     private static let limit = 8 << 20
 

@@ -5,10 +5,11 @@ import NSQBroker
 import NSQWire
 import TallyBasics
 import TestKit
+import TestTraits
 import Testing
 import UVLoop
 
-@Suite struct `An inspected data path` {
+@Suite(.blocking) struct `An inspected data path` {
     private let folder: TemporaryFolder
 
     init() throws { folder = try TemporaryFolder() }

@@ -1,10 +1,11 @@
 import NSQWire
+import TestTraits
 import Testing
 import UVLoop
 
 /// A few compressed bytes can stand for megabytes, which must not delay other clients. The tests count
 /// loop iterations; everything else here takes only a few of them.
-@Suite struct `Compression` {
+@Suite(.blocking) struct `Compression` {
     private static let body = [UInt8](repeating: 0x41, count: 1_000_000)
 
     @Test(arguments: ["deflate", "snappy"])

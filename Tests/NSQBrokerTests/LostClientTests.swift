@@ -1,13 +1,14 @@
 import BrokerCore
 import Dispatch
 import NSQWire
+import TestTraits
 import Testing
 import UVLoop
 
 @testable import NSQBroker
 
 /// nsqd continues to read after a failed write, until the end of the input.
-@Suite struct `A consumer that disconnects during a write` {
+@Suite(.blocking) struct `A consumer that disconnects during a write` {
     @Test(arguments: [nil, "snappy"])
     func `has finished the messages of its last FIN`(compression: String?) async throws {
         let broker = try await quietBroker { _ in }

@@ -4,10 +4,11 @@ import NSQBroker
 import NSQWire
 import TallyBasics
 import TestKit
+import TestTraits
 import Testing
 
 /// Tests with the data path in `Fixtures/nsqd-data`, see its README.
-@Suite struct `The data path of a real nsqd` {
+@Suite(.blocking) struct `The data path of a real nsqd` {
     private let folder: TemporaryFolder
     private var source: URL { folder.url.appending(component: "nsqd") }
     private var target: URL { folder.url.appending(component: "ours") }

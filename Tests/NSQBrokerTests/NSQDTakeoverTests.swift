@@ -4,12 +4,13 @@ import Logging
 import NSQWire
 import TallyBasics
 import TestKit
+import TestTraits
 import Testing
 
 @testable import NSQBroker
 
 /// Brokers that are started on the data path of a real nsqd, `Fixtures/nsqd-data`.
-@Suite struct `A broker on the data path of nsqd` {
+@Suite(.blocking) struct `A broker on the data path of nsqd` {
     private let folder: TemporaryFolder
     private var path: String { folder.path("nsqd") }
     private let log = RecordingLog()

@@ -2,11 +2,12 @@ import BrokerCore
 import NSQBroker
 import NSQWire
 import TestKit
+import TestTraits
 import Testing
 import Transport
 import UVLoop
 
-@Suite struct `A connection that negotiates` {
+@Suite(.blocking) struct `A connection that negotiates` {
     let certificates: TestCertificates
 
     init() throws { certificates = try TestCertificates() }

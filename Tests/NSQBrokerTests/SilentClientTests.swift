@@ -1,8 +1,9 @@
+import TestTraits
 import Testing
 import UVLoop
 
 /// NSQ, “TCP Protocol Spec”, IDENTIFY: `heartbeat_interval`.
-@Suite(.timeLimit(.minutes(15))) struct `A client that sends nothing` {
+@Suite(.blocking, .timeLimit(.minutes(15))) struct `A client that sends nothing` {
     /// The second client shows that the time has passed.
     @Test func `is disconnected after two heartbeats unless it disabled heartbeats`() async throws {
         let nsqd = try await HTTPProbe.start(clock: .manual)

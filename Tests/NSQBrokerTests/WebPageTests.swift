@@ -1,9 +1,11 @@
 import NSQBroker
 import TestKit
+import TestTraits
 import Testing
 
 /// nsqd executes all these requests. A browser sends them for any page that the user visits.
-@Suite(.ours("nsqd executes the requests of all pages")) struct `The HTTP API and web pages` {
+@Suite(.blocking, .ours("nsqd executes the requests of all pages"))
+struct `The HTTP API and web pages` {
     private func status(_ probe: HTTPProbe, _ request: String, _ headers: String) throws -> String {
         let socket = try BlockingSocket(to: probe.httpAddress)
         socket.send(

@@ -2,6 +2,7 @@ import BrokerCore
 import Logging
 import NSQWire
 import TestKit
+import TestTraits
 import Testing
 import UVLoop
 
@@ -44,7 +45,7 @@ private func unknownFinishes(_ count: Int) -> [UInt8] {
     (0..<count).flatMap { Array("FIN ".utf8) + MessageID(UInt64($0) | 1 << 63).bytes + [0x0a] }
 }
 
-@Suite(.timeLimit(.minutes(10))) struct `The loop` {
+@Suite(.blocking, .timeLimit(.minutes(10))) struct `The loop` {
     /// A loop that runs without a reason has many iterations between two calls of a timer.
     @Test func `does not run for clients that something else than the work budget stops`() throws {
         let broker = try LoopedBroker {
@@ -147,7 +148,7 @@ private func unknownFinishes(_ count: Int) -> [UInt8] {
     }
 }
 
-@Suite(.timeLimit(.minutes(10))) struct `The log of the errors of clients` {
+@Suite(.blocking, .timeLimit(.minutes(10))) struct `The log of the errors of clients` {
     @Test func `has one line for each client, code and second, and the number of the others`()
         throws
     {

@@ -1,8 +1,9 @@
 import PlayCounts
 import TallyBasics
+import TestTraits
 import Testing
 
-@Suite struct `The call scheduler, for a changed count,` {
+@Suite(.blocking) struct `The call scheduler, for a changed count,` {
     var scheduler = CallScheduler()
     /// The freshness of 60 s minus the margin of 0.5 s.
     let batchedDelay = Duration.milliseconds(59_500)
@@ -61,7 +62,7 @@ import Testing
     }
 }
 
-@Suite struct `The call scheduler, in a round of calls,` {
+@Suite(.blocking) struct `The call scheduler, in a round of calls,` {
     var scheduler = CallScheduler()
 
     @Test mutating func `puts twenty videos into each call`() {
@@ -150,7 +151,7 @@ import Testing
     }
 }
 
-@Suite struct `The call scheduler, in general,` {
+@Suite(.blocking) struct `The call scheduler, in general,` {
     /// A client that fails at random receives increasing totals, which are never too high, and all
     /// final totals.
     @Test(arguments: Seeds.all)

@@ -1,7 +1,8 @@
 import PlayCounts
+import TestTraits
 import Testing
 
-@Suite struct `Statistics of the processor's channel` {
+@Suite(.blocking) struct `Statistics of the processor's channel` {
     @Test func `sum the topic's and the channel's messages and name the consumers`() throws {
         let statistics = try #require(
             ChannelStatistics(

@@ -6,10 +6,11 @@ import NSQClient
 import NSQWire
 import PlayCounts
 import TallyBasics
+import TestTraits
 import Testing
 import UVLoop
 
-@Suite(.timeLimit(.minutes(15))) struct `The HTTP sink` {
+@Suite(.blocking, .timeLimit(.minutes(15))) struct `The HTTP sink` {
     @Test func `posts each call as JSON, one after the other`() throws {
         let service = CountService()
         var answers = 0
@@ -81,7 +82,7 @@ import UVLoop
     }
 }
 
-@Suite(.timeLimit(.minutes(15))) struct `The NSQ sink` {
+@Suite(.blocking, .timeLimit(.minutes(15))) struct `The NSQ sink` {
     @Test func `publishes each call as a message`() async throws {
         let broker = try await startBroker()
         let address = try SocketAddress(parsing: broker.tcpAddress)

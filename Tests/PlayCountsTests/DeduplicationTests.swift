@@ -3,9 +3,10 @@ import NSQWire
 import TallyBasics
 @testable import PlayCounts
 import TestKit
+import TestTraits
 import Testing
 
-@Suite struct `A fingerprint` {
+@Suite(.blocking) struct `A fingerprint` {
     /// The expected values are the output of `openssl mac -macopt
     /// hexkey:000102030405060708090a0b0c0d0e0f -macopt size:16 SIPHASH` for the bytes 0, 1, 2, ….
     @Test(arguments: [
@@ -46,7 +47,7 @@ import Testing
     }
 }
 
-@Suite struct `The deduplication window` {
+@Suite(.blocking) struct `The deduplication window` {
     @Test(arguments: Seeds.all)
     func `contains exactly the inserted fingerprints`(seed: UInt64) {
         var generator = SplitMix64(seed: seed)
@@ -98,7 +99,7 @@ import Testing
     }
 }
 
-@Suite struct `The store of fingerprints` {
+@Suite(.blocking) struct `The store of fingerprints` {
     let folder: TemporaryFolder
 
     init() throws { folder = try TemporaryFolder() }

@@ -1,8 +1,9 @@
+import TestTraits
 import Testing
 
 @testable import PlayCounts
 
-@Suite(.timeLimit(.minutes(15))) struct `A GUID table` {
+@Suite(.blocking, .timeLimit(.minutes(15))) struct `A GUID table` {
     @Test func `assigns indices in the order of insertion and finds them again`() {
         var table = GUIDTable()
         for index in 0..<5_000 {

@@ -1,8 +1,9 @@
 import PlayCounts
 import TallyBasics
+import TestTraits
 import Testing
 
-@Suite struct `A GUID` {
+@Suite(.blocking) struct `A GUID` {
     @Test func `is parsed in either case and written in lower case`() {
         let lower = "1b4e28ba-2fa1-4d3b-a3f5-cf1b2c1e9a70"
         #expect(GUID(lower)?.text == lower)

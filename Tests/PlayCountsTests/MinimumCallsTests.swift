@@ -1,5 +1,6 @@
 import PlayCounts
 import TallyBasics
+import TestTraits
 import Testing
 
 /// A committed batch.
@@ -8,7 +9,7 @@ struct Arrivals {
     let changes: [CountChange]
 }
 
-@Suite struct `The minimum number of calls` {
+@Suite(.blocking) struct `The minimum number of calls` {
     /// The search knows all arrivals and tries every time of a call and every choice of videos.
     @Test(arguments: Seeds.all)
     func `equals an exhaustive search if no pending video is played again`(seed: UInt64) {

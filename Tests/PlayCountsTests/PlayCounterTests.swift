@@ -1,8 +1,9 @@
 import PlayCounts
 import TallyBasics
+import TestTraits
 import Testing
 
-@Suite struct `The play counter` {
+@Suite(.blocking) struct `The play counter` {
     let cats = GUID(high: 1, low: 1)
     let dogs = GUID(high: 2, low: 2)
 

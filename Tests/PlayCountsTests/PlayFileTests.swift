@@ -2,9 +2,10 @@ import Foundation
 import PlayCounts
 import TallyBasics
 import TestKit
+import TestTraits
 import Testing
 
-@Suite struct `A file of plays` {
+@Suite(.blocking) struct `A file of plays` {
     let folder: TemporaryFolder
 
     init() throws { folder = try TemporaryFolder() }

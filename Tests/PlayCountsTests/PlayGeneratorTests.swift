@@ -1,7 +1,8 @@
 import PlayCounts
+import TestTraits
 import Testing
 
-@Suite struct `The play generator` {
+@Suite(.blocking) struct `The play generator` {
     @Test(arguments: Seeds.all)
     func `generates the plays of the job, with a long tail`(seed: UInt64) throws {
         var settings = PlayGenerator.Settings()

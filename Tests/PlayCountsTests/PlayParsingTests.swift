@@ -1,9 +1,10 @@
 import Foundation
 import PlayCounts
 import TallyBasics
+import TestTraits
 import Testing
 
-@Suite struct `A message` {
+@Suite(.blocking) struct `A message` {
     static let guid = "1b4e28ba-2fa1-4d3b-a3f5-cf1b2c1e9a70"
     static let video = VideoID(guid)!
     static let digits = String(repeating: "9", count: 1000)
@@ -129,7 +130,7 @@ import Testing
 }
 
 /// The scanner, the strict parser and Foundation parse the same bytes.
-@Suite struct `The two parsers of a message` {
+@Suite(.blocking) struct `The two parsers of a message` {
     @Test(arguments: Seeds.all)
     func `agree on every message`(seed: UInt64) {
         var generator = SplitMix64(seed: seed)

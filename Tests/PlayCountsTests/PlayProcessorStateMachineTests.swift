@@ -1,8 +1,9 @@
 @testable import PlayCounts
 import TallyBasics
+import TestTraits
 import Testing
 
-@Suite struct `The state machine of the processor` {
+@Suite(.blocking) struct `The state machine of the processor` {
     private typealias Machine = PlayProcessorStateMachine<Int>
     private var machine: Machine
     private var fingerprints = 0

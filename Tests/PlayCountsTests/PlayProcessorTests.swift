@@ -2,10 +2,11 @@ import Foundation
 import NSQBroker
 import NSQClient
 import PlayCounts
+import TestTraits
 import Testing
 import UVLoop
 
-@Suite(.timeLimit(.minutes(15))) struct `The processor` {
+@Suite(.blocking, .timeLimit(.minutes(15))) struct `The processor` {
     @Test func `commits, then publishes, then finishes`() async throws {
         var storedAtCall: [[Int]] = []
         let left = try await withProcessor { fixture in
@@ -132,7 +133,7 @@ import UVLoop
     }
 }
 
-@Suite(.timeLimit(.minutes(15))) struct `A duplicate play` {
+@Suite(.blocking, .timeLimit(.minutes(15))) struct `A duplicate play` {
     @Test func `counts once if it was published twice with one play ID`() async throws {
         let store = try PlayStore(.memory)
         let left = try await withProcessor(store: store) { fixture in
@@ -214,7 +215,8 @@ import UVLoop
     }
 }
 
-@Suite(.timeLimit(.minutes(15))) struct `The processor, with a client that refuses calls,` {
+@Suite(.blocking, .timeLimit(.minutes(15)))
+struct `The processor, with a client that refuses calls,` {
     @Test func `publishes the newest total when the client is back`() async throws {
         try await withProcessor { fixture in
             fixture.client.behavior = .refuses
@@ -257,7 +259,7 @@ import UVLoop
     }
 }
 
-@Suite(.timeLimit(.minutes(15))) struct `A stopping processor` {
+@Suite(.blocking, .timeLimit(.minutes(15))) struct `A stopping processor` {
     @Test func `commits, publishes, records the accepted counts, and finishes`() async throws {
         let store = try PlayStore(.memory)
         let left = try await withProcessor(store: store) { fixture in

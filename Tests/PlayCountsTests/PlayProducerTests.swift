@@ -4,10 +4,11 @@ import NSQBroker
 import NSQClient
 import NSQWire
 import PlayCounts
+import TestTraits
 import Testing
 import UVLoop
 
-@Suite(.timeLimit(.minutes(15))) struct `The producer` {
+@Suite(.blocking, .timeLimit(.minutes(15))) struct `The producer` {
     @Test func `publishes all plays in batches, with a bounded number in flight`() async throws {
         let run = try await produce(1_050)
         #expect(try run.outcome.get() == 1_050)

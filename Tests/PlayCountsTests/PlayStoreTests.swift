@@ -2,9 +2,10 @@ import Foundation
 import PlayCounts
 import TallyBasics
 import TestKit
+import TestTraits
 import Testing
 
-@Suite struct `The store` {
+@Suite(.blocking) struct `The store` {
     let folder: TemporaryFolder
 
     init() throws { folder = try TemporaryFolder() }

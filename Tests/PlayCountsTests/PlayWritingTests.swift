@@ -1,7 +1,8 @@
 import PlayCounts
+import TestTraits
 import Testing
 
-@Suite struct `A written play` {
+@Suite(.blocking) struct `A written play` {
     @Test func `is one line of JSON`() {
         let video = VideoID("1B4E28BA-2FA1-4D3B-A3F5-CF1B2C1E9A70")!
         var bytes: [UInt8] = []

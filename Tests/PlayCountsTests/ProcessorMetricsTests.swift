@@ -1,10 +1,11 @@
 import TallyBasics
+import TestTraits
 import Testing
 import UVLoop
 
 @testable import PlayCounts
 
-@Suite struct `The metrics of commits` {
+@Suite(.blocking) struct `The metrics of commits` {
     private var commits: CommitStateMachine<Int>
     private var received = 0
 
@@ -100,7 +101,7 @@ import UVLoop
     }
 }
 
-@Suite struct `The unpublished counts of a client` {
+@Suite(.blocking) struct `The unpublished counts of a client` {
     private var scheduler = CallScheduler()
 
     @Test mutating func `are those that are pending or in calls without an answer`() {
@@ -151,7 +152,7 @@ import UVLoop
     }
 }
 
-@Suite struct `A processor's problem` {
+@Suite(.blocking) struct `A processor's problem` {
     private var metrics = ProcessorMetrics()
     private let error = StoreError(.full, path: "counts.sqlite")
 
@@ -173,7 +174,7 @@ import UVLoop
     }
 }
 
-@Suite(.timeLimit(.minutes(15))) struct `The metrics of a processor` {
+@Suite(.blocking, .timeLimit(.minutes(15))) struct `The metrics of a processor` {
     @Test func `count plays, repetitions, rejections, commits and calls`() async throws {
         try await withProcessor { fixture in
             fixture.onEvent = { event in

@@ -3,10 +3,11 @@ import NSQBroker
 import NSQClient
 import NSQWire
 import PlayCounts
+import TestTraits
 import Testing
 import UVLoop
 
-@Suite(.timeLimit(.minutes(15))) struct `A rejected message` {
+@Suite(.blocking, .timeLimit(.minutes(15))) struct `A rejected message` {
     @Test func `is published to the topic of rejected messages with its reason, and is finished`()
         async throws
     {

@@ -1,10 +1,11 @@
 import PlayCounts
 import TallyBasics
 import TestKit
+import TestTraits
 import Testing
 import UVLoop
 
-@Suite(.timeLimit(.minutes(15))) struct `The processor, with several clients,` {
+@Suite(.blocking, .timeLimit(.minutes(15))) struct `The processor, with several clients,` {
     @Test func `publishes every total to each client`() async throws {
         var other: FakeClient!
         let store = try PlayStore(.memory)
@@ -146,7 +147,7 @@ import UVLoop
     }
 }
 
-@Suite struct `A store of schema version 2` {
+@Suite(.blocking) struct `A store of schema version 2` {
     let folder: TemporaryFolder
 
     init() throws { folder = try TemporaryFolder() }

@@ -1,9 +1,10 @@
 import Foundation
 import PlayCounts
 import TallyBasics
+import TestTraits
 import Testing
 
-@Suite struct `The standard output sink` {
+@Suite(.blocking) struct `The standard output sink` {
     let pipe = Pipe()
 
     @Test func `is one line of JSON`() throws {

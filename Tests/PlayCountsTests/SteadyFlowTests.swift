@@ -1,10 +1,11 @@
 @testable import PlayCounts
 import TallyBasics
+import TestTraits
 import Testing
 
 /// The costs of a steady flow of 20,000 plays a second of 100 popular videos, as numbers of operations,
 /// which do not depend on the speed of the machine.
-@Suite struct `A steady flow of 20,000 plays a second` {
+@Suite(.blocking) struct `A steady flow of 20,000 plays a second` {
     private static let videos = 100
 
     /// 100 messages arrive every 5 ms, and a commit takes 2 ms.

@@ -1,9 +1,10 @@
 import Foundation
 import PlayCounts
 import TallyBasics
+import TestTraits
 import Testing
 
-@Suite struct `The verdict` {
+@Suite(.blocking) struct `The verdict` {
     @Test func `passes a run that keeps the rules, and has the JSON keys of the job`() throws {
         let run = Run(try PlayGenerator())
         let verdict = run.verdict()

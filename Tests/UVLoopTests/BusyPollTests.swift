@@ -1,8 +1,9 @@
+import TestTraits
 import Testing
 
 @testable import UVLoop
 
-@Suite final class `A busy poll` {
+@Suite(.blocking) final class `A busy poll` {
     private var poll = BusyPoll(timeLimit: 50)
 
     /// Records input, and asks how the loop waits after it.

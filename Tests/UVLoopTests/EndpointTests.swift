@@ -1,7 +1,8 @@
+import TestTraits
 import Testing
 import UVLoop
 
-@Suite struct `An endpoint` {
+@Suite(.blocking) struct `An endpoint` {
     @Test(arguments: ["127.0.0.1:4150", "[::1]:4150", ":4150", "nsqd.local:0"])
     func `is an address if the text has a host and a port`(text: String) throws {
         #expect(try Endpoint(parsing: text) == .tcp(SocketAddress(parsing: text)))

@@ -1,8 +1,9 @@
+import TestTraits
 import Testing
 
 @testable import UVLoop
 
-@Suite final class `An iteration quota` {
+@Suite(.blocking) final class `An iteration quota` {
     private var quota = IterationQuota(totalBytes: 2 << 20, minimumBytes: 16 << 10)
 
     @Test func `gives a single stream all bytes`() {

@@ -1,9 +1,10 @@
 import Foundation
 import TestKit
+import TestTraits
 import Testing
 import UVLoop
 
-@Suite struct `A listener` {
+@Suite(.blocking) struct `A listener` {
     @Test func `reports the port that the kernel has chosen`() throws {
         try onLoop { loop in
             let listener = try Listener(on: loop, host: "127.0.0.1", port: 0) { _ in }

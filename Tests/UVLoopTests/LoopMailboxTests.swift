@@ -1,7 +1,8 @@
+import TestTraits
 import Testing
 import UVLoop
 
-@Suite struct `The mailbox of a loop` {
+@Suite(.blocking) struct `The mailbox of a loop` {
     @Test func `runs the jobs of several threads, each thread's in order of submission`()
         async throws
     {
@@ -66,7 +67,7 @@ import UVLoop
     }
 }
 
-@Suite struct `A loop thread` {
+@Suite(.blocking) struct `A loop thread` {
     @Test func `stops even when the stop comes before its loop runs`() throws {
         for _ in 0..<50 {
             let thread = try LoopThread(name: "a name longer than fifteen bytes")
@@ -88,7 +89,7 @@ import UVLoop
     }
 }
 
-@Suite struct `A loop host` {
+@Suite(.blocking) struct `A loop host` {
     /// An object that completes its stop after an hour of the loop's clock.
     private final class Resident: LoopHosted {
         let loop: Loop

@@ -1,7 +1,8 @@
+import TestTraits
 import Testing
 import UVLoop
 
-@Suite struct `A loop` {
+@Suite(.blocking) struct `A loop` {
     @Test func `returns when no work is left`() throws {
         try onLoop { _ in }
     }

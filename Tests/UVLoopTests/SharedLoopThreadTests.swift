@@ -1,8 +1,9 @@
 import Glibc
+import TestTraits
 import Testing
 import UVLoop
 
-@Suite(.timeLimit(.minutes(15))) struct `A thread that hosts share` {
+@Suite(.blocking, .timeLimit(.minutes(15))) struct `A thread that hosts share` {
     private final class Resident: LoopHosted {
         var thread: pthread_t { pthread_self() }
 

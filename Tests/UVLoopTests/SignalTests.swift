@@ -1,8 +1,9 @@
 import Glibc
+import TestTraits
 import Testing
 import UVLoop
 
-@Suite struct `A signal` {
+@Suite(.blocking) struct `A signal` {
     @Test func `calls its handler on the loop`() throws {
         var caught = 0
         try onLoop { loop in

@@ -1,7 +1,8 @@
+import TestTraits
 import Testing
 import UVLoop
 
-@Suite struct `A socket address` {
+@Suite(.blocking) struct `A socket address` {
     @Test(arguments: [
         ("127.0.0.1:4150", "127.0.0.1", 4150), (":4150", "", 4150), ("[::1]:4150", "::1", 4150),
         ("nsqd.local:0", "nsqd.local", 0),

@@ -1,7 +1,8 @@
+import TestTraits
 import Testing
 import UVLoop
 
-@Suite struct `A stream` {
+@Suite(.blocking) struct `A stream` {
     @Test(arguments: ["127.0.0.1", "localhost", ""])
     func `transfers bytes in both directions and reports both addresses`(host: String) throws {
         let client = Collector()

@@ -1,7 +1,8 @@
+import TestTraits
 import Testing
 import UVLoop
 
-@Suite struct `A stream writer` {
+@Suite(.blocking) struct `A stream writer` {
     /// Connects a writer to a reader, and runs the loop until the test stops it.
     private func withWriter(
         reader: Collector, onDrain: @escaping (UVError?) -> Void = { _ in },

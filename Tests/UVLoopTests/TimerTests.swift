@@ -1,7 +1,8 @@
+import TestTraits
 import Testing
 import UVLoop
 
-@Suite struct `A timer` {
+@Suite(.blocking) struct `A timer` {
     @Test(arguments: [0, 1, 300_000, 1_000_000, 2_500_001])
     func `never fires early`(delayNanoseconds: Int64) throws {
         try onLoop { loop in
@@ -72,7 +73,7 @@ import UVLoop
     }
 }
 
-@Suite struct `A manual clock` {
+@Suite(.blocking) struct `A manual clock` {
     @Test func `fires timers in the order of their due times when it is advanced`() throws {
         var fired: [String] = []
         try onLoop(clock: .manual) { loop in

@@ -1,7 +1,8 @@
+import TestTraits
 import Testing
 import UVLoop
 
-@Suite struct `A libuv error` {
+@Suite(.blocking) struct `A libuv error` {
     @Test func `has a message and a symbol`() {
         let error = UVError.addressInUse
         #expect(error.name == "EADDRINUSE")

@@ -1,9 +1,10 @@
 import TestKit
+import TestTraits
 import Testing
 
 @testable import UVLoop
 
-@Suite struct `A work queue` {
+@Suite(.blocking) struct `A work queue` {
     @Test func `runs at most its number of jobs per iteration, in order`() throws {
         var ran: [Int] = []
         var iterations: [Int] = []

@@ -1,10 +1,11 @@
 import Foundation
 import TestKit
+import TestTraits
 import Testing
 
 /// Deletes topics that are in use, with our broker or the nsqd of `NSQD_PROGRAM`. In nsqd a command can
 /// see a partially deleted topic; in our broker it runs before or after the deletion.
-@Suite(.timeLimit(.minutes(15))) struct `While topics are deleted` {
+@Suite(.blocking, .timeLimit(.minutes(15))) struct `While topics are deleted` {
     private static let commands: [(line: String, body: [UInt8])] = [
         ("PUB plays", Array("play".utf8)), ("DPUB plays 0", Array("play".utf8)),
         ("MPUB plays", BlockingClient.batch(["play", "play"])),

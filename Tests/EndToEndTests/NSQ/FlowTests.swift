@@ -1,10 +1,11 @@
 import Foundation
 import TestKit
+import TestTraits
 import Testing
 
 /// NSQ's rules for delivery, over sockets, with our broker or the nsqd of `NSQD_PROGRAM`. The recorded
 /// conversations in `Fixtures/wire` cover the rest.
-@Suite(.timeLimit(.minutes(15))) struct `Delivery to a consumer` {
+@Suite(.blocking, .timeLimit(.minutes(15))) struct `Delivery to a consumer` {
     @Test
     func
         `is limited by the RDY count, and each finished or requeued message makes room for another`()

@@ -1,8 +1,9 @@
 import TestKit
+import TestTraits
 import Testing
 
 /// The HTTP protocol over sockets, with our broker or the nsqd of `NSQD_PROGRAM`.
-@Suite(.timeLimit(.minutes(15))) struct `An HTTP connection` {
+@Suite(.blocking, .timeLimit(.minutes(15))) struct `An HTTP connection` {
     private static let ping = "GET /ping HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
     private static func publish(_ body: String, _ headers: String = "") -> String {

@@ -1,10 +1,11 @@
 import Foundation
 import TestKit
+import TestTraits
 import Testing
 
 /// The visible properties of message IDs, with our broker or the nsqd of `NSQD_PROGRAM`. Their 16 digits
 /// are generated differently.
-@Suite(.timeLimit(.minutes(15))) struct `Message IDs` {
+@Suite(.blocking, .timeLimit(.minutes(15))) struct `Message IDs` {
     /// More messages than nsqd has IDs per millisecond and our broker per segment.
     @Test func `ascend within a topic for every publish command`() throws {
         let daemon = try TestDaemon()

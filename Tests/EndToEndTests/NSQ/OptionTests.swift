@@ -1,8 +1,9 @@
 import TestKit
+import TestTraits
 import Testing
 
 /// The options of our broker, or of the nsqd of `NSQD_PROGRAM`.
-@Suite struct `The configuration endpoint` {
+@Suite(.blocking) struct `The configuration endpoint` {
     @Test func `returns nsqd's default for every option`() throws {
         let nsqd = try RunningNSQD()
         let daemon = TestDaemon(nsqd)

@@ -1,9 +1,10 @@
 import Foundation
 import TestKit
+import TestTraits
 import Testing
 
 /// Restarts over sockets, with our broker or the nsqd of `NSQD_PROGRAM`.
-@Suite(.timeLimit(.minutes(15))) struct `After a restart` {
+@Suite(.blocking, .timeLimit(.minutes(15))) struct `After a restart` {
     private let folder: TemporaryFolder
 
     init() throws { folder = try TemporaryFolder() }

@@ -1,10 +1,11 @@
 import Foundation
 import TestKit
+import TestTraits
 import Testing
 
 /// Statsd over UDP, with our broker or the nsqd of `NSQD_PROGRAM`, which panics if the interval is at
 /// most a second.
-@Suite(.timeLimit(.minutes(15))) struct `Statsd metrics` {
+@Suite(.blocking, .timeLimit(.minutes(15))) struct `Statsd metrics` {
     private let statsd: DatagramReceiver
 
     init() throws { statsd = try DatagramReceiver() }

@@ -1,10 +1,11 @@
 import Foundation
 import TestKit
+import TestTraits
 import Testing
 
 /// Timeouts and delays over sockets, with our broker or the nsqd of `NSQD_PROGRAM`, which can be five
 /// seconds late in a new channel.
-@Suite(.timeLimit(.minutes(15))) struct `A message with a timeout or delay` {
+@Suite(.blocking, .timeLimit(.minutes(15))) struct `A message with a timeout or delay` {
     @Test func `is redelivered after its timeout and can then be finished`() throws {
         let daemon = try TestDaemon()
         try daemon.publish("play")

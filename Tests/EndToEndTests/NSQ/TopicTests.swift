@@ -1,9 +1,10 @@
 import Foundation
 import TestKit
+import TestTraits
 import Testing
 
 /// Topics and channels over sockets, with our broker or the nsqd of `NSQD_PROGRAM`.
-@Suite(.timeLimit(.minutes(15))) struct `Topics and channels` {
+@Suite(.blocking, .timeLimit(.minutes(15))) struct `Topics and channels` {
     @Test func `keep messages for the first channel and copy later ones to every channel`() throws {
         let daemon = try TestDaemon()
         try daemon.publish("a", "b")

@@ -1,12 +1,13 @@
 import NSQBroker
 import NSQWire
 import TallyBasics
+import TestTraits
 import Testing
 
 @testable import BrokerCore
 
 /// The monotonic clock starts anew with each process, and the wall clock may have been set.
-@Suite struct `A broker that restarts with the wall clock one day behind` {
+@Suite(.blocking) struct `A broker that restarts with the wall clock one day behind` {
     private static let day = Duration.seconds(86_400)
 
     private let disk = MemoryDisk()

@@ -2,11 +2,12 @@ import Foundation
 import Logging
 import NSQBroker
 import TestKit
+import TestTraits
 import Testing
 import UVLoop
 
 /// Tests of a broker with a data path over sockets, and of its log.
-@Suite struct `A data path` {
+@Suite(.blocking) struct `A data path` {
     private let folder: TemporaryFolder
     private let log = RecordingLog()
 

@@ -1,9 +1,10 @@
 import BrokerCore
 import NSQBroker
 import NSQWire
+import TestTraits
 import Testing
 
-@Suite struct `A broker with a failing disk` {
+@Suite(.blocking) struct `A broker with a failing disk` {
     private let broker: JournaledBroker
     private var disk: MemoryDisk { broker.disk }
 

@@ -2,12 +2,13 @@ import BrokerCore
 import Foundation
 import NSQWire
 import TestKit
+import TestTraits
 import Testing
 import UVLoop
 
 @testable import NSQBroker
 
-@Suite struct `The folder of a journal` {
+@Suite(.blocking) struct `The folder of a journal` {
     private let folder: TemporaryFolder
     private let loop: Loop
     private var path: String { folder.url.path }

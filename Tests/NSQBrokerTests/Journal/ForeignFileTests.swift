@@ -4,13 +4,14 @@ import Logging
 import NSQWire
 import TallyBasics
 import TestKit
+import TestTraits
 import Testing
 import UVLoop
 
 @testable import NSQBroker
 
 /// A data path whose entries have unexpected kinds, names, sizes and contents.
-@Suite(.timeLimit(.minutes(5))) struct `A data path with foreign entries` {
+@Suite(.blocking, .timeLimit(.minutes(5))) struct `A data path with foreign entries` {
     private let folder: TemporaryFolder
     private let log = RecordingLog()
 

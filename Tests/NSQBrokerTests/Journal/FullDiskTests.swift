@@ -1,9 +1,10 @@
 import BrokerCore
 import NSQBroker
 import NSQWire
+import TestTraits
 import Testing
 
-@Suite struct `A broker with a full disk` {
+@Suite(.blocking) struct `A broker with a full disk` {
     private let body = String(repeating: "x", count: 50_000)
 
     /// Publishes until a publish is rejected.
@@ -97,7 +98,7 @@ import Testing
     }
 }
 
-@Suite struct `A journal with --max-disk-bytes` {
+@Suite(.blocking) struct `A journal with --max-disk-bytes` {
     private static let bound = 4 << 20
     private static let reason = "the journal is full at \(bound) bytes"
     private let body = String(repeating: "x", count: 50_000)

@@ -1,12 +1,13 @@
 import BrokerCore
 import NSQWire
+import TestTraits
 import Testing
 import Transport
 
 @testable import NSQBroker
 
 /// Tests with three messages in separate records, of which some are damaged.
-@Suite struct `A damaged journal` {
+@Suite(.blocking) struct `A damaged journal` {
     private let disk = MemoryDisk()
     /// The range of each message's record.
     private let places: [Range<Int>]

@@ -1,10 +1,11 @@
 import Foundation
+import TestTraits
 import Testing
 
 @testable import NSQBroker
 
 /// Tests of the files in `Fixtures/journal`, see its README. An end-to-end test delivers their messages.
-@Suite struct `The journal fixtures` {
+@Suite(.blocking) struct `The journal fixtures` {
     private static let folder = URL(filePath: #filePath).deletingLastPathComponent()
         .appending(path: "../../../Fixtures/journal").standardized
 

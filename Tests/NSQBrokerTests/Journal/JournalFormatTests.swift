@@ -1,10 +1,11 @@
 import NSQWire
+import TestTraits
 import Transport
 import Testing
 
 @testable import NSQBroker
 
-@Suite struct `The journal format` {
+@Suite(.blocking) struct `The journal format` {
     @Test func `accepts a record only at its own file and offset`() {
         let bytes = header(file: 3, offset: 640)
         bytes.withUnsafeBytes {

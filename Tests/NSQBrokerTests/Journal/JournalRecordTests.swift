@@ -1,10 +1,11 @@
 import BrokerCore
 import NSQWire
+import TestTraits
 import Testing
 
 @testable import NSQBroker
 
-@Suite struct `A journal record` {
+@Suite(.blocking) struct `A journal record` {
     private static let plays = TopicName("plays")!
     private static let count = ChannelName("count")!
 

@@ -1,9 +1,10 @@
 import BrokerCore
 import NSQBroker
 import NSQWire
+import TestTraits
 import Testing
 
-@Suite struct `A publish that waits for a sync` {
+@Suite(.blocking) struct `A publish that waits for a sync` {
     private let broker: JournaledBroker
     private var disk: MemoryDisk { broker.disk }
     private let failure = MessageLogError(MemoryDisk.broken)
@@ -96,7 +97,7 @@ import Testing
 }
 
 /// The simulation has found all of these bugs.
-@Suite struct `A journal file without needed messages` {
+@Suite(.blocking) struct `A journal file without needed messages` {
     private let broker: JournaledBroker
     private var disk: MemoryDisk { broker.disk }
     private let filler = String(repeating: "x", count: 300)
@@ -186,7 +187,7 @@ import Testing
     }
 }
 
-@Suite struct `--sync-every` {
+@Suite(.blocking) struct `--sync-every` {
     private func broker(syncEvery: Int) throws -> JournaledBroker {
         try JournaledBroker { $0.syncEvery = syncEvery }
     }

@@ -1,11 +1,12 @@
 import BrokerCore
 import NSQWire
+import TestTraits
 import Testing
 
 @testable import NSQBroker
 
 /// Tests of files that were created from removed ones, whose old bytes they still contain.
-@Suite struct `A journal file created from a recycled one` {
+@Suite(.blocking) struct `A journal file created from a recycled one` {
     private let disk = MemoryDisk()
     /// The number of the only file.
     private let file: UInt32

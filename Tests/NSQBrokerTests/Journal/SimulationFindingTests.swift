@@ -1,12 +1,13 @@
 import BrokerCore
 import NSQWire
 import TallyBasics
+import TestTraits
 import Testing
 
 @testable import NSQBroker
 
 /// Tests of bugs that the simulation has found. Other suites contain more of them.
-@Suite struct `A journal after a simulated failure` {
+@Suite(.blocking) struct `A journal after a simulated failure` {
     private let filler = String(repeating: "x", count: 300)
 
     /// Without the older topics, a channel created after a message would receive it alone.

@@ -1,10 +1,11 @@
 import NSQBroker
 import TestKit
+import TestTraits
 import Testing
 import UVLoop
 
 /// NSQ, “nsqd”, Auth: nsqd takes 403 for “come by TLS”, and the answer's JSON says to which port.
-@Suite struct `An authorization server that answers 403` {
+@Suite(.blocking) struct `An authorization server that answers 403` {
     let certificates: TestCertificates
     let server: BlockingListener
     let secureServer: BlockingListener

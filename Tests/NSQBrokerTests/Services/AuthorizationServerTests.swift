@@ -2,6 +2,7 @@ import Foundation
 import HTTP
 import NSQWire
 import TestKit
+import TestTraits
 import Testing
 import Transport
 import UVLoop
@@ -10,7 +11,7 @@ import UVLoop
 @testable import NSQBroker
 
 /// NSQ, “nsqd”, Auth.
-@Suite struct `An authorization server` {
+@Suite(.blocking) struct `An authorization server` {
     let server: BlockingListener
     private static let grant =
         #"{"ttl":60,"identity":"amy","identity_url":"http://amy","authorizations":[{"topic":"#

@@ -2,12 +2,13 @@ import Foundation
 import NSQBroker
 import NSQWire
 import TestKit
+import TestTraits
 import Testing
 import Transport
 import UVLoop
 
 /// NSQ, “nsqd”, HTTPS.
-@Suite struct `HTTP over TLS` {
+@Suite(.blocking) struct `HTTP over TLS` {
     let certificates: TestCertificates
 
     init() throws { certificates = try TestCertificates() }

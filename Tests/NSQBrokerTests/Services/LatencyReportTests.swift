@@ -1,10 +1,11 @@
 import BrokerCore
 import NSQBroker
 import NSQWire
+import TestTraits
 import Testing
 
 /// NSQ, “nsqd”, `e2e_processing_latency`.
-@Suite struct `Latency in the statistics` {
+@Suite(.blocking) struct `Latency in the statistics` {
     private func finishOne(on nsqd: HTTPProbe) throws {
         let client = try RawClient(to: nsqd.tcpAddress)
         client.ask("SUB plays count")

@@ -1,9 +1,10 @@
 import NSQWire
+import TestTraits
 import Testing
 
 @testable import NSQBroker
 
-@Suite struct `A conversation with an nsqlookupd` {
+@Suite(.blocking) struct `A conversation with an nsqlookupd` {
     private var conversation = LookupConversation(
         as: LookupIdentity(
             version: "1.3.0", tcpPort: 4150, httpPort: 4151, hostname: "h", broadcastAddress: "b"))

@@ -1,9 +1,10 @@
 import NSQWire
+import TestTraits
 import Testing
 
 @testable import NSQBroker
 
-@Suite struct `Topics that wait for an nsqlookupd` {
+@Suite(.blocking) struct `Topics that wait for an nsqlookupd` {
     private let topics = ["a", "b", "c"].map { TopicName($0)! }
 
     @Test func `are requested in the order of their creation, without deleted ones`() {

@@ -2,11 +2,12 @@ import Foundation
 @testable import NSQBroker
 import NSQWire
 import TestKit
+import TestTraits
 import Testing
 import UVLoop
 
 /// NSQ, “nsqlookupd”, and nsqd's side of it.
-@Suite struct `A broker with an nsqlookupd` {
+@Suite(.blocking) struct `A broker with an nsqlookupd` {
     let lookupd: FakeLookupd
 
     init() throws { lookupd = try FakeLookupd() }

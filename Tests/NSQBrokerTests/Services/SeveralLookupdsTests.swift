@@ -1,9 +1,10 @@
 import NSQBroker
+import TestTraits
 import Testing
 import UVLoop
 
 /// NSQ, “nsqlookupd”: as many as are named, and each of them stands for itself.
-@Suite struct `Several nsqlookupds` {
+@Suite(.blocking) struct `Several nsqlookupds` {
     let first: FakeLookupd
     let second: FakeLookupd
 

@@ -1,12 +1,13 @@
 import NSQBroker
 import NSQWire
 import TestKit
+import TestTraits
 import Testing
 import Transport
 import UVLoop
 
 /// NSQ, “nsqd”, TLS.
-@Suite struct `TCP over TLS` {
+@Suite(.blocking) struct `TCP over TLS` {
     let certificates: TestCertificates
 
     init() throws { certificates = try TestCertificates() }
