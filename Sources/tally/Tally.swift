@@ -39,6 +39,7 @@ struct Tally: AsyncParsableCommand {
         FileLimit.raise()
         requireFileDescriptors()
         AllocatorSettings.apply()
+        FreeMemoryRelease.start()
         let status: Int32
         if let arguments = nsqdArguments(CommandLine.arguments) {
             let name = isNamedNSQD(CommandLine.arguments) ? "nsqd" : "tally nsqd"
