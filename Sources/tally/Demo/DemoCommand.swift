@@ -33,8 +33,13 @@ struct DemoCommand: AsyncParsableCommand {
                     kill $!
                     """#))
 
-    @Option(help: "Use this nsqd instead of the embedded broker, as HOST:PORT.")
-    var nsqdTcpAddress: SocketAddress?
+    @Option(
+        name: .customLong("nsqd-tcp-address"),
+        help: """
+            Use this nsqd instead of the embedded broker, as HOST:PORT; repeatable. Plays are \
+            published to several nsqds in turn, and one of them may restart meanwhile.
+            """)
+    var nsqds: [SocketAddress] = []
 
     @OptionGroup(title: "Connections to --nsqd-tcp-address")
     var connection: ConnectionOptions
@@ -92,6 +97,9 @@ struct DemoCommand: AsyncParsableCommand {
 
     func validate() throws {
         try topic.requireRejectedTopic()
+        guard Set(nsqds.map(\.description)).count == nsqds.count else {
+            throw ValidationError("the same --nsqd-tcp-address is given twice")
+        }
         try require("--rate", rate, in: 0...1_000_000_000)
         guard .zero...(.seconds(60)) ~= coalesce.duration else {
             throw ValidationError("--coalesce must be between 0 and 60s")
@@ -108,7 +116,7 @@ struct DemoCommand: AsyncParsableCommand {
         let plays = try playOptions.generator(runID: .random(in: 1...UInt64.max))
         // The embedded broker requires neither TLS nor AUTH.
         let client =
-            nsqdTcpAddress == nil
+            nsqds.isEmpty
             ? ClientOptions(ofCommand: "demo") : try connection.clientOptions(ofCommand: "demo")
         try await PlayStore.withStore(location) { store in
             try await run(plays, client, store)
@@ -119,17 +127,16 @@ struct DemoCommand: AsyncParsableCommand {
         _ plays: PlayGenerator, _ client: ClientOptions, _ store: PlayStore
     ) async throws {
         let signals = try await StopSignals.watch()
-        let broker = nsqdTcpAddress == nil ? try await startBroker() : nil
-        let address = try nsqdTcpAddress ?? SocketAddress(parsing: broker!.tcpAddress)
-        let page = live ? try await startPage(of: store, nsqd: address) : nil
+        let broker = nsqds.isEmpty ? try await startBroker() : nil
+        let nsqds = try broker.map { [try SocketAddress(parsing: $0.tcpAddress)] } ?? self.nsqds
+        let page = live ? try await startPage(of: store, nsqds) : nil
         let queuePolling = broker.flatMap {
             page?.startQueuePolling($0, topic: topic.text, channel: DemoProcessing.channel)
         }
-        printAddresses(address, page)
+        printAddresses(nsqds, page)
         let interruption = Task { await signals.next() }
         let outcome = try await run(
-            plays, nsqd: address, client, store, page, isEmbedded: broker != nil,
-            until: interruption)
+            plays, nsqds, client, store, page, isEmbedded: broker != nil, until: interruption)
         let status = Result { try report(outcome) }
         if let page, case .finished(let verdict) = outcome {
             page.setVerdict(verdict)
@@ -146,8 +153,9 @@ struct DemoCommand: AsyncParsableCommand {
     }
 
     private func run(
-        _ plays: PlayGenerator, nsqd: SocketAddress, _ client: ClientOptions, _ store: PlayStore,
-        _ page: LivePage?, isEmbedded: Bool, until interruption: Task<String?, Never>
+        _ plays: PlayGenerator, _ nsqds: [SocketAddress], _ client: ClientOptions,
+        _ store: PlayStore, _ page: LivePage?, isEmbedded: Bool,
+        until interruption: Task<String?, Never>
     ) async throws -> DemoRun.Outcome {
         let progress = Progress()
         progress.begin([
@@ -156,8 +164,8 @@ struct DemoCommand: AsyncParsableCommand {
         ])
         defer { progress.end() }
         var demo = try DemoRun(
-            plays: plays, nsqd: nsqd, topic: topic, store: store, rate: rate(of: plays.count),
-            broker: isEmbedded ? "embedded" : nsqd.description, progress: progress,
+            plays: plays, nsqds: nsqds, topic: topic, store: store, rate: rate(of: plays.count),
+            broker: isEmbedded ? "embedded" : Self.text(of: nsqds), progress: progress,
             coalesce: coalesce.duration)
         demo.page = page
         demo.client = client
@@ -187,24 +195,29 @@ struct DemoCommand: AsyncParsableCommand {
         return Double(count) / (Double(over.duration.nanoseconds) / 1e9)
     }
 
-    private func startPage(of store: PlayStore, nsqd address: SocketAddress) async throws
-        -> LivePage?
-    {
+    private func startPage(
+        of store: PlayStore, _ nsqds: [SocketAddress]
+    ) async throws -> LivePage? {
         var settings = PageSettings()
         settings.coalesce = coalesce.duration
-        let broker = nsqdTcpAddress == nil ? "the embedded broker" : "nsqd"
-        settings.setProduceCommand(nsqd: address.reachable, topic: topic)
-        settings.source = "Demo, topic \(topic), \(broker) at \(address)"
+        let broker = self.nsqds.isEmpty ? "the embedded broker" : "nsqd"
+        settings.setProduceCommand(nsqd: nsqds[0].reachable, topic: topic)
+        settings.source = "Demo, topic \(topic), \(broker) at \(Self.text(of: nsqds))"
         return try await pageOptions.start(
             of: store, settings, logger: LineLog.logger("tally", .warn))
     }
 
-    private func printAddresses(_ address: SocketAddress, _ page: LivePage?) {
-        let broker = nsqdTcpAddress == nil ? "embedded broker" : "nsqd"
+    private static func text(of nsqds: [SocketAddress]) -> String {
+        nsqds.map(\.description).joined(separator: ", ")
+    }
+
+    private func printAddresses(_ nsqds: [SocketAddress], _ page: LivePage?) {
+        let broker = self.nsqds.isEmpty ? "embedded broker" : "nsqd"
+        let options = nsqds.map { "--nsqd-tcp-address=\($0)" }.joined(separator: " ")
         StandardError.print(
             """
-            \(broker): \(address)
-            to watch the plays: nsq_tail --nsqd-tcp-address=\(address) --topic=\(topic)
+            \(broker): \(Self.text(of: nsqds))
+            to watch the plays: nsq_tail \(options) --topic=\(topic)
             """)
         if let page { StandardError.print("to watch the counts: \(page.url)") }
     }

@@ -66,7 +66,7 @@ private final class DemoProcessor {
         settings.scheduler.coalesce = run.coalesce
         settings.stopTimeout = .seconds(30)
         let pipeline = ProcessorPipeline(
-            nsqds: [run.nsqd], client: run.client, topic: run.topic,
+            nsqds: run.nsqds, client: run.client, topic: run.topic,
             channel: ChannelName(DemoProcessing.channel)!,
             maxInFlight: 2_500, settings: settings, store: run.store,
             logger: LineLog.logger("tally", .error))
@@ -75,8 +75,14 @@ private final class DemoProcessor {
         let sink = run.page?.sink(on: loop, showing: client) ?? client
         (processor, consumer) = try pipeline.build(
             on: loop, clients: [Client(DemoRun.clientName, sink: sink)])
-        consumer.onConnection = { _, error in
+        var missing = Set(run.nsqds.map(\.description))
+        consumer.onConnection = { nsqd, error in
+            // An nsqd that restarts is connected again. If it stays away, the watch for a standstill
+            // ends the run.
+            guard !missing.isEmpty else { return }
             if let error { return report(.failed(error)) }
+            missing.remove(nsqd.description)
+            guard missing.isEmpty else { return }
             run.counters.change { $0.isSubscribed = true }
             report(.subscribed)
         }

@@ -17,8 +17,9 @@ struct DemoProduction: Sendable {
     ) throws -> () -> Void {
         var options = Producer.Options.withoutWaiting
         options.client = run.client
+        options.distribution = .roundRobin
         let engine = ProducerEngine(
-            on: loop, nsqd: run.nsqd, options: options, logger: LineLog.logger("tally", .error))
+            on: loop, nsqds: run.nsqds, options: options, logger: LineLog.logger("tally", .error))
         var settings = PlayProducer.Settings()
         settings.rate = run.rate
         var sent: [MonotonicInstant] = []

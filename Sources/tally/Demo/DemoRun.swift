@@ -9,14 +9,14 @@ import UVLoop
 /// the log of sent plays with the log of the client's calls.
 struct DemoRun {
     var plays: PlayGenerator
-    var nsqd: SocketAddress
-    /// The options of the connections to the nsqd.
+    var nsqds: [SocketAddress]
+    /// The options of the connections to the nsqds.
     var client = ClientOptions()
     var topic: TopicName
     var store: PlayStore
     /// The number of plays per second; 0 means as fast as possible.
     var rate: Double
-    /// `embedded`, or the address of the broker.
+    /// `embedded`, or the addresses of the nsqds.
     var broker: String
     var progress: Progress
     /// The page that shows the run, if there is one.
@@ -34,11 +34,11 @@ struct DemoRun {
     static let clientName = "demo"
 
     init(
-        plays: PlayGenerator, nsqd: SocketAddress, topic: TopicName, store: PlayStore, rate: Double,
-        broker: String, progress: Progress, coalesce: Duration
+        plays: PlayGenerator, nsqds: [SocketAddress], topic: TopicName, store: PlayStore,
+        rate: Double, broker: String, progress: Progress, coalesce: Duration
     ) throws(StoreError) {
         self.plays = plays
-        self.nsqd = nsqd
+        self.nsqds = nsqds
         self.topic = topic
         self.store = store
         self.rate = rate
