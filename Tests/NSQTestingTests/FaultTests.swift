@@ -38,7 +38,7 @@ private func bytes(_ texts: String...) -> [[UInt8]] { texts.map { Array($0.utf8)
         configuration.logger.logLevel = .error
         try await withBroker(configuration) { broker in
             let consumer = try broker.consumer(topic: "plays", channel: "counts")
-            let producer = try broker.producer()
+            let producer = try broker.producer(options: republishing)
             try await producer.publish("one", to: "plays")
             if let delivery = try await consumer.next() { delivery.finish() }
             try await broker.waitUntilDrained("counts", of: "plays")
@@ -306,7 +306,7 @@ private func bytes(_ texts: String...) -> [[UInt8]] { texts.map { Array($0.utf8)
             options.client.clientID = "first"
             let first = try broker.consumer(topic: "plays", channel: "counts", options: options)
             let second = try broker.consumer(topic: "plays", channel: "archive")
-            let producer = try broker.producer()
+            let producer = try broker.producer(options: republishing)
             try await first.connected()
             try await second.connected()
             try await producer.publish("one", to: "plays")
@@ -322,4 +322,11 @@ private func bytes(_ texts: String...) -> [[UInt8]] { texts.map { Array($0.utf8)
             if let delivery = try await second.next() { delivery.finish() }
         }
     }
+}
+
+/// A producer may notice the end of its connection only after it has sent the next publish.
+private var republishing: Producer.Options {
+    var options = Producer.Options()
+    options.republishesLostMessages = true
+    return options
 }

@@ -41,6 +41,15 @@ package final class DatagramReceiver {
         return nil
     }
 
+    /// Takes the datagrams that arrive, until none has arrived for `seconds`.
+    package func datagrams(untilSilentFor seconds: TimeInterval) -> [Datagram] {
+        var all: [Datagram] = []
+        while let next = receive(until: Date(timeIntervalSinceNow: seconds)) {
+            all.append((Date(), next))
+        }
+        return all
+    }
+
     private func receive(until deadline: Date) -> String? {
         var state = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
         let ready = repeatingInterrupted {

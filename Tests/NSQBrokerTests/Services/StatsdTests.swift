@@ -2,6 +2,7 @@ import Foundation
 import NSQWire
 import TallyBasics
 import TestKit
+import TestTraits
 import Testing
 import UVLoop
 
@@ -9,7 +10,7 @@ import UVLoop
 @testable import NSQBroker
 
 /// NSQ, “nsqd”, statsd.
-@Suite struct `A statsd report` {
+@Suite(.blocking) struct `A statsd report` {
     private var options = StatsdOptions()
 
     init() { options.sendsMemory = false }
@@ -106,10 +107,15 @@ import UVLoop
         services.statsd.interval = .seconds(2)
         let nsqd = try await HTTPProbe.start(clock: .manual) { $0 = services }
         _ = try nsqd.post("/pub?topic=plays", "play")
-        for _ in 1...2 { try await nsqd.advance(by: services.statsd.interval) }
-        let last = /nsq\.here_7\.topic\.plays\.message_count:0\|c\n/
-        let told = try #require(statsd.datagrams(upTo: last)).map(\.text).joined()
-        #expect(told.contains("nsq.here_7.topic.plays.message_count:1|c\n"), "once before")
+        let count = "nsq.here_7.topic.plays.message_count"
+        var told = ""
+        // The host name is looked up for each report, which takes a time that the clock does not show.
+        for _ in 1...10_000 where !told.contains("\(count):0|c\n") {
+            try await nsqd.advance(by: services.statsd.interval)
+            told += statsd.datagrams(untilSilentFor: 0.01).map(\.text).joined()
+        }
+        let reports = told.split(separator: "\n").filter { $0.hasPrefix(count) }
+        #expect(reports.first == "\(count):1|c" && reports.dropFirst().first == "\(count):0|c")
         #expect(told.contains(/nsq\.here_7\.mem\.heap_objects:\d+\|g\n/))
         await nsqd.stop()
     }
