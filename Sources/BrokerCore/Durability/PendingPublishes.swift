@@ -1,5 +1,6 @@
 import DequeModule
 import NSQWire
+import TallyBasics
 
 /// Publishes whose responses wait for a flush or a sync of the message log.
 final class PendingPublishes {
@@ -73,6 +74,8 @@ final class PendingPublishes {
             if let error = sendResponses(session) {
                 context.events.append(.clientFailed(session.id, error))
             }
+            // The client has two heartbeat intervals from now on.
+            if !session.hasPendingResponses { session.didReceiveData(at: context.now.monotonic) }
             // A session without new output is not added, because the server calls
             // `endIteration(at:)` until it returns no session.
             if session.outbox.byteCount > byteCount { context.pending.add(session) }

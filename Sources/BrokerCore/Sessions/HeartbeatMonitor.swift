@@ -25,7 +25,7 @@ struct HeartbeatMonitor {
     ///
     /// - Parameters:
     ///   - interval: the heartbeat interval.
-    ///   - expectsData: `false` while the broker reads nothing from the client.
+    ///   - expectsData: `false` while the client cannot be expected to send data.
     func nextCheck(interval: Int64, expectsData: Bool) -> Int64 {
         expectsData ? min(nextHeartbeatAt, lastReceivedAt + 2 * interval) : nextHeartbeatAt
     }

@@ -346,8 +346,12 @@ package final class Session: PendingItem {
             return nil
         }
         return heartbeats.nextCheck(
-            interval: settings.heartbeatInterval, expectsData: authorizationRequest == nil)
+            interval: settings.heartbeatInterval, expectsData: expectsData)
     }
+
+    /// `false` while the authorization server or the message log delays the responses, because the
+    /// client receives no heartbeat meanwhile, and the broker may read nothing from it.
+    private var expectsData: Bool { authorizationRequest == nil && responses.isEmpty }
 
     /// The time by which the client must have sent the protocol magic.
     private var greetingDeadline: Int64 {
@@ -362,7 +366,7 @@ package final class Session: PendingItem {
 
     private func heartbeatCloseReason(at now: Int64) -> CloseReason? {
         heartbeats.closeReason(
-            interval: settings.heartbeatInterval, expectsData: authorizationRequest == nil, at: now)
+            interval: settings.heartbeatInterval, expectsData: expectsData, at: now)
     }
 
     /// Returns `true` if the caller must schedule a timer for `deadline`.

@@ -35,6 +35,19 @@ import Testing
         #expect(disk.syncs.count == 2)
     }
 
+    @Test func `keeps the connection open, however long the sync takes`() {
+        let publisher = broker.client()
+        publisher.publish("one")
+        broker.advanceTime(by: .seconds(3_600))
+        #expect(!publisher.session.isEnded)
+        broker.finishSyncs()
+        #expect(publisher.received() == ["OK"])
+        broker.advanceTime(by: .seconds(59))
+        #expect(!publisher.session.isEnded)
+        broker.advanceTime(by: .seconds(1))
+        #expect(publisher.session.isEnded)
+    }
+
     /// The system reports a write error only once: the next sync would succeed.
     @Test func `fails if the sync fails, like all publishes during that sync`() {
         let early = broker.client()
