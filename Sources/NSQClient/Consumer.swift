@@ -199,13 +199,21 @@ public final class Consumer: Sendable {
     ///     to milliseconds, and nsqd limits it to its `--max-req-timeout`, an hour by default.
     public func requeue(_ batch: MessageBatch, after delay: Duration = .zero) {
         instruments.countRequeued(batch.count)
+        endDemandIfCancelled()
         engine.submit { $0?.requeue(batch, after: delay) }
     }
 
     /// Requeues a message (`REQ`), with a delay as for a batch.
     public func requeue(_ message: Message, after delay: Duration = .zero) {
         instruments.countRequeued(1)
+        endDemandIfCancelled()
         engine.submit { $0?.requeue(message, after: delay) }
+    }
+
+    /// Ends the demand for messages before a cancelled task requeues one, so that nsqd does not send the
+    /// message to this consumer again. The next request of the task would end the demand anyway.
+    private func endDemandIfCancelled() {
+        if Task.isCancelled { queue.endDemand() }
     }
 
     /// Restarts the timeout of a batch (`TOUCH`), up to nsqd's `--max-msg-timeout` in total.
@@ -254,6 +262,7 @@ public final class Consumer: Sendable {
     public func stop() async {
         let rest = queue.finish()
         engine.submit { [stopTimeout] engine in
+            engine?.hasDemand = false
             for message in rest { engine?.requeue(message, after: .zero) }
             engine?.abandon(after: stopTimeout)
         }
@@ -283,9 +292,10 @@ private final class DemandForwarder: Sendable {
     func submit(requeueing messages: [Message]) {
         let (queue, engine) = connection.withLock { ($0?.queue, $0?.engine) }
         engine?.submit { engine in
-            for message in messages { engine?.requeue(message, after: .zero) }
             // A later change of the demand may have been submitted before this one.
             engine?.hasDemand = queue?.hasDemand ?? false
+            // RDY 0 precedes REQ, otherwise nsqd could send the messages to this consumer again.
+            for message in messages { engine?.requeue(message, after: .zero) }
         }
     }
 }

@@ -256,8 +256,36 @@ import UVLoop
             try await task.value
         }
         let other = try self.consumer(of: broker)
-        // nsqd may deliver the message to the first consumer again, before that one's RDY 0 arrives.
-        #expect(try #require(await finishNext(other)).attempts >= 2)
+        #expect(try await finishNext(other)?.attempts == 2)
+        await consumer.stop()
+        await other.stop()
+        await broker.stop()
+    }
+
+    @Test(arguments: [true, false])
+    func `receives no requeued message again after it is cancelled or stopped`(
+        isCancelled: Bool
+    ) async throws {
+        let broker = try await broker(with: (1...100).map(String.init))
+        let consumer = try consumer(of: broker)
+        // Most messages wait in the consumer.
+        #expect(try await finishNext(consumer) != nil)
+        if isCancelled {
+            let task = Task {
+                while let delivery = try await consumer.next() {
+                    while !Task.isCancelled { await Task.yield() }
+                    delivery.requeue()
+                }
+            }
+            task.cancel()
+            _ = await task.result
+        } else {
+            await consumer.stop()
+        }
+        let other = try self.consumer(of: broker)
+        for _ in 2...100 {
+            #expect(try #require(await finishNext(other)).attempts <= 2)
+        }
         await consumer.stop()
         await other.stop()
         await broker.stop()
