@@ -45,6 +45,8 @@ final class SimulatedClient {
     var ready = 0
     /// The maximum number of messages in flight: the RDY count, or more after it was lowered.
     var allowance = 0
+    var hasSentClose = false
+    /// The broker has processed CLS, and ignores RDY from now on.
     var isClosing = false
     /// The FINs and REQs of this iteration.
     var finishes = Responses()

@@ -126,11 +126,12 @@ extension SimulatedCluster {
         }
     }
 
-    /// Records the results of the FINs and REQs of this iteration. They are uncertain for a client
-    /// that does not read.
+    /// Records the results of the FINs and REQs of this iteration, once their errors are read. They are
+    /// uncertain for a client that does not read.
     private func settle(_ client: SimulatedClient) {
         guard case .consumer(let topic, let channel) = client.role else { return }
         guard client.isReading else { return settleUncertain(client) }
+        guard client.session.outbox.isEmpty else { return }
         for (number, _) in client.finishes.successes() {
             checker.finished(number, topic, channel, isCertain: true)
         }
