@@ -75,7 +75,7 @@ extension Channel {
     /// each finished message, and the delivery of each other message.
     ///
     /// - Parameter indexes: the indexes of the relocated messages in `segment`.
-    fileprivate func recordRelocated(_ indexes: [Int], of segment: Segment) {
+    func recordRelocated(_ indexes: [Int], of segment: Segment) {
         let unfinished = topic.undispatched.indexes(in: segment).union(neededIndexes(of: segment))
         for index in indexes where !unfinished.contains(index) {
             recordFinished(index..<index + 1, of: segment)

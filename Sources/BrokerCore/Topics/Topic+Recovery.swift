@@ -12,7 +12,13 @@ extension Topic {
             for channel in channels { channel.addRecovered(segment) }
         }
         let found = segment.recover(messages.run.indexes, byteCount: messages.byteCount)
-        guard !found.isEmpty else { return }
+        let foundCount = found.reduce(0) { $0 + $1.count }
+        if foundCount < messages.run.indexes.count {
+            let new = Set(found.joined())
+            segments.addRepeated(
+                messages.run.indexes.lazy.filter { !new.contains($0) }, of: segment)
+        }
+        guard foundCount > 0 else { return }
         switch messages.kind {
         case .published: recoverPublished(upTo: segment.endOrdinal)
         case .relocated(let dispatchedEnd):
@@ -75,9 +81,21 @@ extension Topic {
         undispatched.setLostCount(ordinals.count - foundCount(in: ordinals))
         for segment in segments.all { segment.seal() }
         for channel in channels { channel.endRecovery() }
+        recordRepeated()
         for segment in segments.all {
             segment.endRecovery()
             removeIfUnneeded(segment)
+        }
+    }
+
+    /// Records the state of messages that were relocated, as their relocation did. If the broker stopped
+    /// while it wrote the relocation, the log may contain the relocated messages without their state. The
+    /// older records of the state may be removed before the relocated messages.
+    private func recordRepeated() {
+        for (segment, indexes) in segments.removeRepeated() {
+            for channel in channels where channel.isDurable {
+                channel.recordRelocated(indexes, of: segment)
+            }
         }
     }
 

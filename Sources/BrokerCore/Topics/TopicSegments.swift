@@ -14,6 +14,9 @@ final class TopicSegments {
     var tails: [Segment] {
         [tail, deferredTail].compactMap { $0 }.sorted { $0.serial < $1.serial }
     }
+    /// The messages whose records recovery has found several times, by the serial number of their
+    /// segment.
+    private var repeated: [UInt64: (segment: Segment, indexes: Set<Int>)] = [:]
     /// The size of the next slab, as an index into ``SlabPool/sizes``.
     private var nextSize = 0
     /// The topic's stored bytes at the time of the last maintenance.
@@ -93,5 +96,18 @@ final class TopicSegments {
             slab: slabs.none)
         all.insert(segment, at: position(of: serial))
         return (segment, true)
+    }
+
+    /// Records that recovery has found these messages of a segment again.
+    func addRepeated(_ indexes: some Sequence<Int>, of segment: Segment) {
+        repeated[segment.serial, default: (segment, [])].indexes.formUnion(indexes)
+    }
+
+    /// Removes and returns the messages that recovery has found several times, in the order of their
+    /// segments.
+    func removeRepeated() -> [(segment: Segment, indexes: [Int])] {
+        defer { repeated = [:] }
+        return repeated.values.sorted { $0.segment.serial < $1.segment.serial }
+            .map { ($0.segment, $0.indexes.sorted()) }
     }
 }

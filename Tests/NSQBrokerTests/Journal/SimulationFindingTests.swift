@@ -98,6 +98,43 @@ import Testing
         #expect(broker.disk.contents[1] == nil)
     }
 
+    /// The older records of the finished message are removed before the relocated message.
+    @Test func `delivers no finished message whose relocation was written in part`() throws {
+        let disk = MemoryDisk()
+        let configure: (inout Journal.Options) -> Void = {
+            $0.maxBytesPerFile = 1_000
+            $0.syncEvery = .max
+        }
+        let first = try JournaledBroker(on: disk, configure)
+        let consumers = [ChannelName.count, .archive].map { first.consumer(of: $0) }
+        first.publish("kept")
+        for number in 1...8 { first.publish("\(number) \(filler)") }
+        consumers[0].finish(consumers[0].received().filter { $0.hasSuffix("x") })
+        consumers[1].finish(consumers[1].received().dropFirst())
+        first.advanceTime(by: .seconds(6))
+        let last = try #require(disk.contents.keys.max())
+        let finished = try #require(try disk.recordRanges(of: .finished, in: last).last)
+        let relocated = try #require(try disk.recordRanges(of: .relocated, in: last).last)
+        #expect(relocated.upperBound <= finished.lowerBound)
+        disk.contents[last]!.removeSubrange(finished.lowerBound...)
+
+        let second = try JournaledBroker(on: disk, configure)
+        // Another message keeps the file of the relocated one.
+        second.publish("other", to: .likes)
+        let consumer = second.consumer()
+        #expect(consumer.received() == ["OK", "kept"])
+        consumer.finish(["kept"])
+        for _ in 1...2 {
+            second.retryAfterFailure()
+            second.finishSyncs()
+            for number in 1...3 { second.publish("\(number) \(filler)", to: .likes) }
+        }
+        #expect(disk.contents[last - 1] == nil && disk.contents[last] != nil)
+        let third = try JournaledBroker(on: disk, configure)
+        #expect(third.delivered(to: .count) == [])
+        #expect(third.delivered(to: .archive) == [])
+    }
+
     /// The channel has the message, and recovery considers the topic paused with the same message.
     @Test(arguments: [false, true])
     func `delivers a deferred message once if the record of an unpause is lost`(
