@@ -171,6 +171,7 @@ extension SimulatedCluster {
         }
     }
 
-    /// The bytes for one slab beyond the limit, and for slabs that are read back.
-    private static let memoryAllowance = 3 << 20
+    /// The bytes for one slab beyond the limit, and for what is read back at the same time, which are at
+    /// most one slab of the largest size each.
+    private static let memoryAllowance = 4 << 20
 }
