@@ -125,7 +125,9 @@ extension SimulatedCluster {
     }
 
     private func close(_ client: SimulatedClient) {
-        guard case .consumer = client.role, client.hasSubscribed, !client.hasSentClose else { return }
+        guard case .consumer = client.role, client.hasSubscribed, !client.hasSentClose else {
+            return
+        }
         // A second CLS would be an error.
         client.hasSentClose = true
         client.send(.close, .close)
