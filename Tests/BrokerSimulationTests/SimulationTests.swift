@@ -10,4 +10,11 @@ import Testing
             #expect(failure == nil, "make simulate SEEDS=\(seed) prints all events")
         }
     }
+
+    /// 13817: damage removed the segment of messages that a channel was going to deliver, and the broker
+    /// ended. 9675: a relocation was written in part, and finished messages came back.
+    @Test(arguments: [UInt64(9_675), 13_817])
+    func `keeps them in simulations that have failed`(seed: UInt64) {
+        #expect(Simulation.run(seed) == nil)
+    }
 }

@@ -73,7 +73,11 @@ extension Channel {
                 redeliver(waiting, to: session)
                 left -= 1
             } else if !cursor.ahead.isEmpty {
-                let (number, channelSegment) = cursor.locate(in: segments)
+                guard let (number, channelSegment) = cursor.locate(in: segments) else {
+                    cursor.removeUnlocated(in: segments)
+                    left -= 1
+                    continue
+                }
                 let segment = channelSegment.segment
                 guard segment.isResident else {
                     guard makeResident(segment) else { return false }

@@ -42,19 +42,40 @@ final class ChannelCursor {
     }
 
     /// Returns the segment of the first message ahead of the cursor, with the segment's number in
-    /// `table`.
-    func locate(in table: ChannelSegmentTable) -> (number: Int, segment: ChannelSegment) {
+    /// `table`; `nil` if no segment contains the message. After damage to the message log, recovery may
+    /// have found the record of the message's dispatch and not its segment.
+    func locate(in table: ChannelSegmentTable) -> (number: Int, segment: ChannelSegment)? {
+        let start = max(segmentNumber, table.firstNumber)
+        // After damage, an earlier segment can contain later messages.
+        guard
+            let number = locate(from: start, in: table)
+                ?? locate(from: table.firstNumber, in: table)
+        else { return nil }
+        segmentNumber = number
+        return (number, table[number]!)
+    }
+
+    @inline(__always)
+    private func locate(from start: Int, in table: ChannelSegmentTable) -> Int? {
         let ordinal = ahead[0].lowerBound
-        var number = max(segmentNumber, table.firstNumber)
-        while true {
-            if let found = table[number], !found.segment.isDeferred,
-                ordinal < found.segment.endOrdinal
+        var number = start
+        while number < table.numbers.upperBound {
+            if let segment = table[number]?.segment, !segment.isDeferred,
+                segment.ordinals.contains(ordinal)
             {
-                segmentNumber = number
-                return (number, found)
+                return number
             }
             number += 1
         }
+        return nil
+    }
+
+    /// Removes the first messages ahead of the cursor that no segment in `table` contains.
+    func removeUnlocated(in table: ChannelSegmentTable) {
+        let range = ahead[0]
+        let next = table.all.filter { !$0.segment.isDeferred }.map(\.segment.firstOrdinal)
+            .filter { $0 > range.lowerBound }.min()
+        _ = remove(range.lowerBound..<min(range.upperBound, next ?? .max))
     }
 
     /// Removes lost messages.
