@@ -132,7 +132,7 @@ final class HTTPConnection: StreamReader, IterationEndHandler {
         decode { () throws(TransportError) in try tls.receiveWithoutHandshake(bytes) }
         guard case .handshaking = state else { return }
         stream.stopReading()
-        server.handshakes.submit { [weak self] in self?.continueHandshake() }
+        server.handshakeQueue.submit { [weak self] in self?.continueHandshake() }
     }
 
     private func continueHandshake() {

@@ -12,7 +12,7 @@ package protocol HTTPService: AnyObject {
 
 /// Limits the memory of the request bodies of a server.
 package protocol HTTPBodyMemory: AnyObject {
-    /// Adds received bytes to a body.
+    /// Adds received bytes of a body to the used memory.
     ///
     /// - Parameters:
     ///   - byteCount: the number of bytes.
@@ -21,7 +21,7 @@ package protocol HTTPBodyMemory: AnyObject {
     ///   bytes were added.
     func add(_ byteCount: Int, toBodyOf bodyBytes: Int) -> HTTPResponse?
 
-    /// Removes the bytes of a body.
+    /// Subtracts the bytes of a released body from the used memory.
     func remove(_ byteCount: Int)
 }
 
@@ -49,16 +49,16 @@ package final class HTTPServer {
     let readBuffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 64 << 10, alignment: 16)
 
     /// Limits the requests that the service processes in one loop iteration.
-    let requests: WorkQueue
+    let requests: PerIterationQueue
     /// Limits the TLS handshakes in one loop iteration.
-    let handshakes: WorkQueue
+    let handshakeQueue: PerIterationQueue
 
     /// Creates a server for `service`, which must outlive the server.
     package init(serving service: any HTTPService, on loop: Loop) {
         self.service = service
         self.loop = loop
-        requests = WorkQueue(on: loop, jobs: 512, time: .milliseconds(5))
-        handshakes = WorkQueue(on: loop, jobs: 64, time: .milliseconds(5))
+        requests = PerIterationQueue(on: loop, jobs: 512, time: .milliseconds(5))
+        handshakeQueue = PerIterationQueue(on: loop, jobs: 64, time: .milliseconds(5))
     }
 
     deinit { readBuffer.deallocate() }

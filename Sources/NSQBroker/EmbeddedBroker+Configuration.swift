@@ -57,7 +57,7 @@ extension EmbeddedBroker {
         /// When a publish with a ``dataPath`` is acknowledged. The default is ``Acknowledgement/afterWrite``.
         public var acknowledgement = Acknowledgement.afterWrite
         /// The maximum size of the files in ``dataPath`` in bytes (`--max-disk-bytes`, which nsqd does
-        /// not have). Above it, publishing fails. The default, `nil`, is no maximum.
+        /// not have). Above it, publishing fails. `nil`, the default, means no maximum.
         public var maxDiskBytes: Int?
 
         // MARK: Clients
@@ -69,14 +69,14 @@ extension EmbeddedBroker {
         /// The maximum number of messages in flight to a connection (`--max-rdy-count`). The default
         /// is 2,500.
         public var maxReadyCount = Limits.readyCount
-        /// The maximum number of consumers of a channel (`--max-channel-consumers`). The default,
-        /// `nil`, is no maximum.
+        /// The maximum number of consumers of a channel (`--max-channel-consumers`). `nil`, the
+        /// default, means no maximum.
         public var maxChannelConsumers: Int?
-        /// The maximum number of topics (`--max-topics`, which nsqd does not have). The default,
-        /// `nil`, is no maximum.
+        /// The maximum number of topics (`--max-topics`, which nsqd does not have). `nil`, the
+        /// default, means no maximum.
         public var maxTopics: Int?
         /// The maximum number of channels of a topic (`--max-channels`, which nsqd does not have).
-        /// The default, `nil`, is no maximum.
+        /// `nil`, the default, means no maximum.
         public var maxChannelsPerTopic: Int?
         /// The longest heartbeat interval that a client can request (`--max-heartbeat-interval`). The
         /// default is 60 s.

@@ -162,7 +162,8 @@ struct JSONParser {
         var bytes: [UInt8] = []
         var hasSurrogates = false
 
-        /// Without surrogates, bytes that are not UTF-8 become U+FFFD.
+        /// A text with unpaired surrogates keeps its bytes. In any other text, bytes that are not UTF-8
+        /// become U+FFFD.
         var value: JSONValue {
             hasSurrogates
                 ? .surrogateString(bytes) : .string(String(decoding: bytes, as: UTF8.self))

@@ -23,7 +23,8 @@ struct BusyPoll {
     init(timeLimit: Int64) { self.timeLimit = timeLimit }
 
     /// Returns `true` if a loop iteration that took `duration` nanoseconds only polled, without
-    /// input. An iteration in which a timer did noticeable work takes longer than the limit.
+    /// input. An iteration that takes as long as the limit is no empty poll, because a timer
+    /// may have worked in it.
     func isEmptyPoll(ofDuration duration: Int64) -> Bool {
         isPolling && !hasInput && duration < timeLimit
     }

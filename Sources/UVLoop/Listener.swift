@@ -10,7 +10,7 @@ package final class Listener: Handle {
 
     private var onConnection: ((Stream) -> Void)?
     /// Limits the connections that are accepted in one loop iteration.
-    private lazy var accepts = WorkQueue(on: loop, jobs: 64, time: .milliseconds(5))
+    private lazy var accepts = PerIterationQueue(on: loop, jobs: 64, time: .milliseconds(5))
 
     /// Binds to `endpoint` and listens. The kernel queues connections until the loop's next
     /// iteration.

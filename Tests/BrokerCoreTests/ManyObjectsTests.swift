@@ -22,7 +22,7 @@ import Testing
         broker.recover(Array(snapshots.dropFirst()), at: .start)
         broker.endRecovery(at: .start)
         #expect(!broker.hasTopic(Self.topic(1)))
-        #expect(broker.topicNames.count == Self.count - 1)
+        #expect(broker.topicAndChannelNames.count == Self.count - 1)
         #expect(
             broker.statistics(at: .start).topics.filter { $0.channels[0].isPaused }.count == 10_000)
     }
@@ -33,7 +33,7 @@ import Testing
         for number in 1...Self.count {
             #expect(broker.createChannel(Self.channel(number), of: .plays, at: .start))
         }
-        let names = broker.topicNames[0].channels
+        let names = broker.topicAndChannelNames[0].channels
         #expect(names.count == Self.count)
         #expect(names == names.sorted { $0 < $1 })
         for number in 1...Self.count / 2 {
@@ -41,7 +41,7 @@ import Testing
         }
         #expect(!broker.deleteChannel(Self.channel(1), of: .plays, at: .start))
         #expect(broker.deleteTopic(.plays, at: .start))
-        #expect(broker.topicNames.isEmpty)
+        #expect(broker.topicAndChannelNames.isEmpty)
     }
 
     @Test func `consumers of a channel with messages in flight disconnect, and nothing is lost`() {

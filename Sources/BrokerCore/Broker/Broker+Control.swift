@@ -19,13 +19,13 @@ extension Broker {
         context.setTime(now)
         guard let topic = topics[name], topic.awaitsChannels else { return }
         for name in channels where !name.isEphemeral { _ = channel(name, of: topic) }
-        topic.start()
+        topic.startDispatching()
         if topic.isDurable { context.log.append(.topicStarted(topic.name)) }
         context.pending.add(topic)
     }
 
     /// The topics with their channels, both in the order of their names.
-    package var topicNames: [(topic: TopicName, channels: [ChannelName])] {
+    package var topicAndChannelNames: [(topic: TopicName, channels: [ChannelName])] {
         topics.values.sorted { $0.name < $1.name }.map { ($0.name, $0.sortedChannels.map(\.name)) }
     }
 
@@ -108,7 +108,7 @@ extension Broker {
         context.setTime(now)
         guard let topic = topics[name] else { return false }
         flushLog()
-        reportPublishes()
+        sendPublishReports()
         body(topic)
         return true
     }
@@ -124,7 +124,7 @@ extension Broker {
             let channel = topic.channel(name)
         else { return false }
         flushLog()
-        reportPublishes()
+        sendPublishReports()
         topic.dispatch()
         body(channel)
         return true

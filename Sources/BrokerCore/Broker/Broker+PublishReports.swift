@@ -4,17 +4,17 @@ import TallyBasics
 
 /// Reports of published messages and refused publishes, for tests of programs that publish.
 extension Broker {
-    /// Reports the body of each message that is published from now on, once per loop iteration and
-    /// before the publisher receives its response. The messages that are deferred follow the others
-    /// of the same iteration.
-    package func reportPublishes(to report: @escaping (TopicName, Bytes) -> Void) {
+    /// Sets the function that receives the body of each message that is published from now on. The calls
+    /// are made once per loop iteration, after the flush of the message log and before the publishers
+    /// receive their responses. Deferred messages of an iteration can precede or follow the others.
+    package func setPublishReporter(_ report: @escaping (TopicName, Bytes) -> Void) {
         for topic in topics.values { topic.skipReports() }
         onPublish = report
     }
 
     /// Reports the messages since the last call. It runs before messages can leave a topic, and after
     /// the flush of the message log, which may refuse them.
-    func reportPublishes() {
+    func sendPublishReports() {
         guard let onPublish else { return }
         for topic in topics.values { topic.report { onPublish(topic.name, $0) } }
     }

@@ -22,7 +22,7 @@ extension Broker {
     func publish(
         to known: Topic?, named name: TopicName? = nil, _ body: inout BodyReader, _ session: Session
     ) throws(ProtocolError) -> Bool {
-        guard let message = try message(&body, .publish),
+        guard let message = try readSizedBody(&body, .publish),
             try checkPermission(.publish, known?.name ?? name!, of: session)
         else { return false }
         try expectCapacity(for: 1, bodyBytes: message.count, .publishFailed, .publish)
@@ -45,7 +45,7 @@ extension Broker {
             throw ProtocolError(
                 .invalid, .deferredPublish, "timeout \(milliseconds) out of range 0-\(longest)")
         }
-        guard let message = try message(&body, .deferredPublish),
+        guard let message = try readSizedBody(&body, .deferredPublish),
             try checkPermission(.deferredPublish, name, of: session)
         else { return false }
         try expectCapacity(
@@ -67,7 +67,7 @@ extension Broker {
     /// Reads the size and the body of one message.
     ///
     /// - Returns: `nil` if the message is incomplete.
-    private func message(
+    private func readSizedBody(
         _ body: inout BodyReader, _ verb: Verb
     ) throws(ProtocolError) -> Bytes? {
         guard let size = body.int32() else { return nil }
@@ -167,11 +167,11 @@ extension Broker {
         guard !isStopping else { throw ProtocolError(code, verb, "failed exiting") }
         let overhead = deferredBytes + count * Segment.byteCount(bodyBytes: 0)
         guard hasMemory(toStore: bodyBytes, overhead: overhead) else {
-            throw memoryIsFull(code, verb)
+            throw memoryFullError(code, verb)
         }
     }
 
-    private func memoryIsFull(_ code: ProtocolError.Code, _ verb: Verb) -> ProtocolError {
+    private func memoryFullError(_ code: ProtocolError.Code, _ verb: Verb) -> ProtocolError {
         ProtocolError(
             code, verb, "failed queue memory is full at \(options.maxMemoryBytes) bytes")
     }
@@ -193,9 +193,9 @@ extension Broker {
         guard case .line(let line) = CommandLine.next(in: bytes, at: &end), let verb = line.verb
         else { return }
         switch verb {
-        case .publish: fail(session, memoryIsFull(.publishFailed, verb))
-        case .multiPublish: fail(session, memoryIsFull(.multiPublishFailed, verb))
-        case .deferredPublish: fail(session, memoryIsFull(.deferredPublishFailed, verb))
+        case .publish: fail(session, memoryFullError(.publishFailed, verb))
+        case .multiPublish: fail(session, memoryFullError(.multiPublishFailed, verb))
+        case .deferredPublish: fail(session, memoryFullError(.deferredPublishFailed, verb))
         default: break
         }
     }

@@ -18,7 +18,7 @@ extension Broker {
             topics[name]?.pause(isPaused)
             topics[name]?.dispatch()
         case .topicEmptied(let name): topics[name]?.empty()
-        case .topicHeld(let name): topics[name]?.holdMessages()
+        case .topicHeld(let name): topics[name]?.awaitChannels()
         case .topicStarted(let name): recoverStart(of: name)
         case .dispatched(let name): topics[name]?.recoverDispatched()
         case .channelCreated(let topic, let name):
@@ -70,7 +70,7 @@ extension Broker {
     }
 
     private func recoverStart(of name: TopicName) {
-        topics[name]?.start()
+        topics[name]?.startDispatching()
         topics[name]?.dispatch()
     }
 

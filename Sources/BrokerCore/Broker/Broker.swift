@@ -302,7 +302,7 @@ package final class Broker {
     package func endIteration(at now: Timestamp) -> [Session] {
         context.setTime(now)
         flushLog()
-        reportPublishes()
+        sendPublishReports()
         dispatchPending()
         deliverPending()
         flushLog()
@@ -365,7 +365,7 @@ package final class Broker {
         topics[name] = topic
         if topic.isDurable { context.log.append(.topicCreated(name)) }
         if holdsNewTopics {
-            topic.holdMessages()
+            topic.awaitChannels()
             if topic.isDurable { context.log.append(.topicHeld(name)) }
         }
         context.events.append(.topicCreated(name))
@@ -412,7 +412,7 @@ package final class Broker {
     func delete(_ topic: Topic) {
         guard topics[topic.name] != nil else { return }
         flushLog(ifUnflushed: topic)
-        reportPublishes()
+        sendPublishReports()
         topics[topic.name] = nil
         for channel in topic.sortedChannels { remove(channel, of: topic) }
         topic.delete()

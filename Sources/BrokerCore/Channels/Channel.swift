@@ -224,8 +224,9 @@ package final class Channel: PendingItem {
 
     /// Schedules the channel's timer for the earliest deadline of a message in flight or deferred.
     func scheduleTimer() {
-        // Deadlines that a timer has postponed follow the timers that are already due.
-        if let deadline = deliveries.nextCheck {
+        // A timer can leave overdue messages for later. They are scheduled for now instead of their
+        // deadline, so that other due timers run first.
+        if let deadline = deliveries.nextDeadlineCheck {
             scheduleTimer(max(deadline, context.now.monotonic))
         }
     }

@@ -24,8 +24,8 @@ struct Delivery {
     var heapPosition = DeliveryPool.none
     var previous = DeliveryPool.none
     var next = DeliveryPool.none
-    /// The key that orders the delivery in its list, or in the heap of deadlines. For a message in flight or deferred,
-    /// `sortKey` is the deadline on the monotonic clock in nanoseconds.
+    /// The key that orders the delivery in its list, or in the heap of deadlines. For a message in flight
+    /// or deferred, it is the deadline on the monotonic clock in nanoseconds.
     var sortKey: Int64 = 0
     /// The time of the delivery on the monotonic clock, in nanoseconds.
     var deliveredAt: Int64 = 0

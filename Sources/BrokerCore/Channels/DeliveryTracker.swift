@@ -46,7 +46,7 @@ final class DeliveryTracker {
     var firstWaiting: Int32? { pool.firstWaiting }
 
     /// A time that is not later than the earliest deadline of a message in flight or deferred.
-    var nextCheck: Int64? {
+    var nextDeadlineCheck: Int64? {
         guard let inFlight = pool.nextCheck else { return deferred.nextDeadline }
         return min(inFlight, deferred.nextDeadline ?? .max)
     }
@@ -327,7 +327,7 @@ final class DeliveryTracker {
     /// Sets the segment number of a recovered message, which is known at the end of the recovery.
     func setSegmentNumber(_ number: Int, of id: Int32) { pool[id].segmentNumber = number }
 
-    /// Inserts the recovered deliveries into their lists. Redeliveries precede all messages that
+    /// Inserts each recovered delivery into the deferred messages or the redeliveries. Redeliveries precede all messages that
     /// were not delivered yet.
     func endRecovery() {
         for id in pool.live.sorted(by: { pool.comesBefore($0, $1) }) {

@@ -48,7 +48,7 @@ package protocol MessageLog: AnyObject {
     func segmentToRelocate(neededBytes: Int) -> UInt64?
 }
 
-/// The reason why messages are appended to the log.
+/// The kind of a log record that contains messages.
 package enum MessageRecordKind: Hashable, Sendable {
     case published
     /// Deferred messages, with the deadline of each message on the wall clock in nanoseconds.

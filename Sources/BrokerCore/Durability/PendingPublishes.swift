@@ -60,7 +60,7 @@ final class PendingPublishes {
 
     /// Refuses the publishes of a failed flush, and calls their completion handlers with the error.
     func refuse(_ failure: MessageLogError) {
-        complete(unflushedSessions) { $0.refusePublishes(failure) }
+        complete(unflushedSessions) { $0.refuseFailedPublishes(failure) }
         unflushedSessions.removeAll(keepingCapacity: true)
         let unflushed = Array(waiters.suffix(unflushedWaiterCount))
         waiters.removeLast(unflushedWaiterCount)

@@ -246,7 +246,7 @@ package final class Session: PendingItem {
     /// Refuses the publishes of a failed flush.
     ///
     /// - Returns: the error that was sent to the client; `nil` if the session had no such publish.
-    func refusePublishes(_ failure: MessageLogError) -> ProtocolError? {
+    func refuseFailedPublishes(_ failure: MessageLogError) -> ProtocolError? {
         let error = responses.refuseNext(failure, to: &outbox)
         responseMemory.set(responses.byteCount)
         if error != nil { end() }

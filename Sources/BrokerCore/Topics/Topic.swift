@@ -285,10 +285,11 @@ package final class Topic: PendingItem {
         context.pending.add(self)
     }
 
-    /// Holds all messages until ``start()``.
-    func holdMessages() { awaitsChannels = true }
+    /// Dispatches no message until ``startDispatching()``, while the broker asks nsqlookupd for the topic's
+    /// channels.
+    func awaitChannels() { awaitsChannels = true }
 
-    func start() { awaitsChannels = false }
+    func startDispatching() { awaitsChannels = false }
 
     /// Discards the messages that were not dispatched yet.
     func empty() {

@@ -18,11 +18,11 @@ final class TopicSegments {
     /// segment.
     private var repeated: [UInt64: (segment: Segment, indexes: Set<Int>)] = [:]
     /// The size of the next slab, as an index into ``SlabPool/sizes``.
-    private var nextSize = 0
+    private var nextSizeIndex = 0
     /// The topic's stored bytes at the time of the last maintenance.
     private var earlierStoredBytes = 0
 
-    var nextSlabBytes: Int { SlabPool.sizes[nextSize] }
+    var nextSlabBytes: Int { SlabPool.sizes[nextSizeIndex] }
 
     func contains(_ segment: Segment) -> Bool { self[serial: segment.serial] === segment }
 
@@ -45,7 +45,7 @@ final class TopicSegments {
     ) -> Segment {
         let leastBytes = Segment.byteCount(bodyBytes: bodyBytes)
         let slab = context.slabs.slab(of: max(nextSlabBytes, leastBytes))
-        nextSize = min(nextSize + 1, SlabPool.sizes.count - 1)
+        nextSizeIndex = min(nextSizeIndex + 1, SlabPool.sizes.count - 1)
         let segment = Segment(
             serial: context.nextSerial(), firstOrdinal: firstOrdinal, isDeferred: isDeferred,
             slab: slab)
@@ -79,7 +79,7 @@ final class TopicSegments {
     func adaptSlabSize(storedBytes: Int) -> Int {
         let recentBytes = storedBytes - earlierStoredBytes
         earlierStoredBytes = storedBytes
-        nextSize = SlabPool.sizes.firstIndex { $0 >= recentBytes } ?? SlabPool.sizes.count - 1
+        nextSizeIndex = SlabPool.sizes.firstIndex { $0 >= recentBytes } ?? SlabPool.sizes.count - 1
         return recentBytes
     }
 

@@ -95,7 +95,7 @@ final class Lookup {
 
     /// A registration for each channel, and for each topic that has no channel.
     var registrations: [LookupCommand] {
-        server.broker.topicNames.flatMap { topic, channels in
+        server.broker.topicAndChannelNames.flatMap { topic, channels in
             channels.isEmpty
                 ? [.register(topic)] : channels.map { LookupCommand.register(topic, $0) }
         }

@@ -57,7 +57,7 @@ package final class BrokerServer: LoopHosted {
         broker = Broker(
             options: self.options.core, messageLog: dataPath?.journal, at: loop.timestamp)
         try recover()
-        if let faults { broker.reportPublishes { faults.didPublish(Array($1), to: $0) } }
+        if let faults { broker.setPublishReporter { faults.didPublish(Array($1), to: $0) } }
         loop.enableBusyPoll(for: options.busyPoll)
         _ = driver
     }

@@ -172,7 +172,7 @@ final class TCPConnection: StreamReader {
 
     private func requestHandshake() {
         pause(.handshaking)
-        server.handshakes.submit { [weak self] in
+        server.handshakeQueue.submit { [weak self] in
             guard let self, state == .handshaking, let layers else { return }
             apply(layers.continueHandshake())
         }

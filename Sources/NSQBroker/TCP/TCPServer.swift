@@ -26,15 +26,15 @@ final class TCPServer {
     private var sendQuota = IterationQuota(totalBytes: 256 << 10, minimumBytes: 4 << 10)
 
     /// Limits the TLS handshakes in one loop iteration; one takes about a millisecond.
-    let handshakes: WorkQueue
+    let handshakeQueue: PerIterationQueue
     /// Limits the sessions of disconnected clients that are ended in one loop iteration.
-    let disconnects: WorkQueue
+    let disconnects: PerIterationQueue
 
     init(of server: BrokerServer) {
         self.server = server
         faultyInput = server.faults.map { FaultyInput($0, of: server.broker) }
-        handshakes = WorkQueue(on: server.loop, jobs: 64, time: .milliseconds(5))
-        disconnects = WorkQueue(on: server.loop, jobs: 256, time: .milliseconds(5))
+        handshakeQueue = PerIterationQueue(on: server.loop, jobs: 64, time: .milliseconds(5))
+        disconnects = PerIterationQueue(on: server.loop, jobs: 256, time: .milliseconds(5))
     }
 
     deinit { readBuffer.deallocate() }

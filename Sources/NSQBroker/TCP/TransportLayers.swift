@@ -57,8 +57,8 @@ final class TransportLayers {
     private static let portionBytes = 64 << 10
     private static let maxReceivedBytesPerIteration = 1 << 20
 
-    /// The maximum number of bytes that one connection encodes in one iteration. Deflate takes
-    /// about a millisecond for them.
+    /// The maximum number of bytes that one connection encodes in one iteration. Deflate encodes
+    /// this many bytes in about a millisecond.
     private static let maxSentBytesPerIteration = 64 << 10
 
     /// The same timeout as in nsqd.

@@ -75,14 +75,15 @@ final class MessageQueue: Sendable {
 
     /// Creates an empty queue without demand.
     ///
-    /// - Parameter onDemandChange: runs after each change of ``hasDemand``, with the messages that no
-    ///   task has taken. The calls of several threads may overtake each other, so read the property.
+    /// - Parameter onDemandChange: runs after each change of ``hasDemand`` except that of ``finish()``, with
+    ///   the messages that no task has taken. If several threads change the demand at the same time, the
+    ///   calls can run in another order than the changes, so the closure must read ``hasDemand``.
     init(_ onDemandChange: @escaping @Sendable ([Message]) -> Void) {
         self.onDemandChange = onDemandChange
     }
 
-    /// Becomes `true` when a task requests a message, and `false` when the last requesting task is
-    /// cancelled. It stays `true` between two requests.
+    /// Becomes `true` when a task requests a message, and `false` after ``endDemand()``, ``finish()`` and
+    /// the cancellation of the last requesting task. It stays `true` between two requests.
     var hasDemand: Bool { state.withLock { $0.hasDemand } }
 
     /// Adds messages.

@@ -10,9 +10,8 @@ package struct DeduplicationWindow {
     /// The bounds of the window, in memory and in the store.
     package struct Settings: Sendable {
         /// Fingerprints are remembered for at least this long, unless `limit` is reached, and at most
-        /// twice as long. The time
-        /// between two runs of the processor does not count, because NSQ redelivers the unfinished
-        /// messages of a run only in the next one.
+        /// twice as long. The time between two runs of the processor does not count, because NSQ
+        /// redelivers the unfinished messages of a run only in the next one.
         package var window = Duration.seconds(3600)
         /// The maximum number of fingerprints. If more plays arrive within `window`, at least the
         /// latest `limit / 2` are remembered. Each fingerprint takes 16 bytes in the store and up

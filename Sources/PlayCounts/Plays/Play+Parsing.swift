@@ -128,12 +128,12 @@ private struct CommonFormScanner {
         let start = position + 1
         position = start
         while position + 8 <= bytes.count {
-            let stop = plainPrefixLength(
+            let stop = unescapedPrefixLength(
                 bytes.loadUnaligned(fromByteOffset: position, as: UInt64.self))
             position += stop
             if stop < 8 { break }
         }
-        while position < bytes.count, bytes[position].isPlain { position += 1 }
+        while position < bytes.count, bytes[position].isUnescapedASCII { position += 1 }
         guard position < bytes.count, bytes[position] == .quote else { return nil }
         position += 1
         return start..<position - 1
@@ -147,7 +147,7 @@ private struct CommonFormScanner {
 }
 
 extension UInt8 {
-    fileprivate var isPlain: Bool {
+    fileprivate var isUnescapedASCII: Bool {
         self >= .space && self < 0x80 && self != .quote && self != .backslash
     }
 }
@@ -155,7 +155,7 @@ extension UInt8 {
 /// The number of bytes of an 8-byte word before the first special one. `(x - 1) & ~x` sets the top
 /// bit of each zero byte. A borrow may also set the top bit of a higher byte, but only the lowest
 /// set bit is used.
-private func plainPrefixLength(_ word: UInt64) -> Int {
+private func unescapedPrefixLength(_ word: UInt64) -> Int {
     let ones = 0x0101_0101_0101_0101 as UInt64
     let ascii = UInt64(littleEndian: word)
     let quotes = ascii ^ ones &* UInt64(UInt8.quote)

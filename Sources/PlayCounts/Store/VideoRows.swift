@@ -28,7 +28,7 @@ struct VideoRows {
         }
     }
 
-    /// The row ID of a video. A video without a row gets the next one.
+    /// The row ID of a video. A video without a row gets the next unused row ID.
     subscript(videoID: VideoID) -> Int32 {
         mutating get {
             let (index, isNew) = videoIDs.insert(videoID)

@@ -4,10 +4,10 @@ import TallyBasics
 /// ``CallScheduler`` made.
 ///
 /// It makes a call only when a deadline is reached, and fills its slots with the videos that have
-/// the earliest deadlines. Unlike the scheduler, it reserves no time for the call itself. All
-/// immediate counts have the same delay, and so have all others, so two FIFO queues yield the
-/// earliest deadline. The scheduler uses a heap instead, so that an error in either one changes the
-/// ratio of the calls made to the calls simulated.
+/// the earliest deadlines. Unlike the scheduler, it reserves no time for the call itself. Every
+/// immediate count may wait equally long, and so may every batched count. So each kind has a FIFO
+/// queue, and the earliest deadline is at the head of one of the two. The scheduler uses a heap
+/// instead, so that an error in either one changes the ratio of the calls made to the calls simulated.
 ///
 /// The result is the exact minimum if no video is played again while it is pending. Otherwise, the
 /// minimum depends on which videos fill the free slots. The best are those whose next play is

@@ -154,7 +154,7 @@ struct ServeCommand: AsyncParsableCommand {
         defer { queuePolling?.cancel() }
         var pipeline = counting.pipeline(
             nsqds: [address.reachable], client: client, store: store, logger: logger)
-        // A Unix domain socket is no URL.
+        // The address of a Unix domain socket is no URL, so its depth is not polled.
         if let http = broker.httpAddress, let url = try? HTTPURL(lookupd: http) {
             pipeline.nsqdHTTPs = [url]
         }

@@ -5,7 +5,7 @@
 /// it waits for a later iteration; jobs run in the order in which they were submitted. The time is
 /// checked after each job, so one job may exceed it. The caller bounds the number of waiting jobs,
 /// usually by one job per connection.
-package final class WorkQueue {
+package final class PerIterationQueue {
     private let loop: Loop
     private let maxJobs: Int
     private let maxNanoseconds: Int64
@@ -38,7 +38,7 @@ package final class WorkQueue {
     /// no job waits, as a part of the other one.
     package func submit(_ job: @escaping () -> Void) {
         if isRunningJob, waitingCount == 0 { return job() }
-        if loop.iteration > iteration { beginPortion(in: loop.iteration) }
+        if loop.iteration > iteration { resetBudget(for: loop.iteration) }
         guard waitingCount == 0, hasBudget else {
             waiting.append(job)
             return scheduleRest()
@@ -48,7 +48,7 @@ package final class WorkQueue {
 
     private var hasBudget: Bool { remainingJobs > 0 && remainingNanoseconds > 0 }
 
-    private func beginPortion(in iteration: Int) {
+    private func resetBudget(for iteration: Int) {
         self.iteration = iteration
         remainingJobs = maxJobs
         remainingNanoseconds = maxNanoseconds
@@ -71,9 +71,9 @@ package final class WorkQueue {
 
     private func runWaiting() {
         isScheduled = false
-        // The loop counts the iteration only after this call, before it waits for I/O. Jobs that
-        // are submitted then share the portion.
-        beginPortion(in: loop.iteration + 1)
+        // The loop increments `iteration` only after this call. Jobs that are submitted later in the
+        // same iteration use the rest of this budget.
+        resetBudget(for: loop.iteration + 1)
         while waitingCount > 0, hasBudget {
             let job = waiting[nextIndex]
             waiting[nextIndex] = {}

@@ -9,7 +9,7 @@ import Testing
         var ran: [Int] = []
         var iterations: [Int] = []
         try onLoop(clock: .manual) { loop in
-            let queue = WorkQueue(on: loop, jobs: 3, time: .seconds(1))
+            let queue = PerIterationQueue(on: loop, jobs: 3, time: .seconds(1))
             loop.runInNextIteration {
                 for number in 1...10 {
                     queue.submit {
@@ -32,7 +32,7 @@ import Testing
     @Test func `ends a portion when its time is used up`() throws {
         var ranPerPortion: [Int] = []
         try onLoop(clock: .manual) { loop in
-            let queue = WorkQueue(on: loop, jobs: 100, time: .milliseconds(5))
+            let queue = PerIterationQueue(on: loop, jobs: 100, time: .milliseconds(5))
             var lastIteration = -1
             loop.runInNextIteration {
                 for _ in 1...6 {
@@ -53,7 +53,7 @@ import Testing
     @Test func `runs a job of a job at once`() throws {
         var ran: [String] = []
         try onLoop(clock: .manual) { loop in
-            let queue = WorkQueue(on: loop, jobs: 1, time: .seconds(1))
+            let queue = PerIterationQueue(on: loop, jobs: 1, time: .seconds(1))
             loop.runInNextIteration {
                 queue.submit {
                     ran.append("outer")
