@@ -24,7 +24,7 @@ extension PlayProcessor {
         package var jitterSeed = UInt64.random(in: .min ... .max)
         /// How long a batch without an immediate play waits for more messages; far less than a
         /// message timeout.
-        package var batchDelay = Duration.milliseconds(100)
+        package var batchDelay = Duration.milliseconds(50)
         /// The first delay after a failed commit, before jitter.
         package var minStoreRetryDelay = Duration.milliseconds(100)
         /// The maximum delay after a failed commit.
