@@ -82,6 +82,7 @@ extension Broker {
         _ name: ChannelName, of topic: TopicName, at now: Timestamp
     ) -> Bool {
         withChannel(name, topic, now) {
+            $0.topic.dispatch()
             $0.empty()
             if $0.isDurable { context.log.append(.channelEmptied(topic, name)) }
         }
@@ -113,7 +114,7 @@ extension Broker {
         return true
     }
 
-    /// Calls `body` with the channel of this name, after the topic has dispatched its messages.
+    /// Calls `body` with the channel of this name.
     ///
     /// - Returns: `false` if the channel does not exist.
     private func withChannel(
@@ -125,7 +126,6 @@ extension Broker {
         else { return false }
         flushLog()
         sendPublishReports()
-        topic.dispatch()
         body(channel)
         return true
     }
