@@ -28,6 +28,8 @@ public final class TestBroker: Sendable {
     }
 
     private let configuration: EmbeddedBroker.Configuration
+    /// Keeps the port of ``tcpAddress`` while the broker is stopped; `nil` if the test has chosen it.
+    private let reservation: PortReservation?
     private let state: LockedValue<State>
     private let clients = ClientList()
     private let published: PublishedMessages
@@ -39,13 +41,16 @@ public final class TestBroker: Sendable {
     init(_ configuration: EmbeddedBroker.Configuration, clock: Clock) async throws {
         let published = PublishedMessages()
         let faults = BrokerFaults { published.append($1, to: $0) }
+        var configuration = configuration
+        let reservation = configuration.tcpAddress == "127.0.0.1:0" ? PortReservation() : nil
+        if let reservation { configuration.tcpAddress = reservation.address }
         let broker = try await EmbeddedBroker.start(
             configuration, clock: clock.loopClock, faults: faults)
+        self.reservation = reservation
         self.published = published
         self.faults = faults
         self.clock = clock
         tcpAddress = broker.tcpAddress
-        var configuration = configuration
         configuration.tcpAddress = broker.tcpAddress
         self.configuration = configuration
         state = LockedValue(State(broker: broker))

@@ -144,7 +144,6 @@ import UVLoop
         let identity = TLSServerOptions(
             certificateFile: certificates.server.certificate,
             keyFile: certificates.server.key)
-        guard let address else { return try HTTPCounter(as: identity) }
         return try HTTPCounter(at: address, as: identity)
     }
 

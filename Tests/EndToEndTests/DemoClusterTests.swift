@@ -2,19 +2,21 @@ import Foundation
 import TestKit
 import TestTraits
 import Testing
+import UVLoop
 
 @Suite(.blocking) struct `The demo with three nsqds` {
     private let folders: [TemporaryFolder]
+    /// Keep the ports during a restart.
+    private let reservations: [PortReservation]
 
     init() throws {
         folders = try (0..<3).map { _ in try TemporaryFolder() }
+        reservations = try (0..<3).map { _ in try #require(PortReservation()) }
     }
 
-    private func start(
-        _ index: Int, at address: String = "127.0.0.1:0"
-    ) throws -> (process: BuiltProcess, address: String) {
+    private func start(_ index: Int) throws -> (process: BuiltProcess, address: String) {
         try BuiltProcess.listening([
-            "nsqd", "--tcp-address=\(address)", "--http-address=127.0.0.1:0",
+            "nsqd", "--tcp-address=\(reservations[index].address)", "--http-address=127.0.0.1:0",
             "--data-path=\(folders[index].url.path)", "--sync=always",
         ])
     }
@@ -30,7 +32,7 @@ import Testing
         _ = try #require(demo.line(containing: "published "))
         brokers[1].process.send(signal)
         _ = brokers[1].process.status()
-        brokers[1] = try start(1, at: brokers[1].address)
+        brokers[1] = try start(1)
         #expect(demo.status() == 0, "\(demo.lines(of: .standardError).suffix(20))")
         let line = try #require(demo.lines(of: .standardOutput).first)
         let verdict = try JSONDecoder().decode(VerdictJSON.self, from: Data(line.utf8))

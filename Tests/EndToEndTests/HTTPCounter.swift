@@ -7,6 +7,8 @@ import UVLoop
 /// An HTTP or HTTPS client that counts calls, on a thread of its own.
 final class HTTPCounter: Sendable {
     let address: SocketAddress
+    /// Keeps the port of the first counter for a second one at the same address.
+    private let reservation: PortReservation?
     private let thread: LoopThread
     private let memory = LockedValue(Memory())
     private let server: LoopBound<(HTTPServer, Service)>
@@ -18,9 +20,10 @@ final class HTTPCounter: Sendable {
     }
 
     init(
-        at wanted: SocketAddress = SocketAddress(host: "127.0.0.1", port: 0),
-        as identity: TLSServerOptions? = nil
+        at given: SocketAddress? = nil, as identity: TLSServerOptions? = nil
     ) throws {
+        reservation = given == nil ? PortReservation() : nil
+        let wanted = given ?? SocketAddress(host: "127.0.0.1", port: reservation?.port ?? 0)
         thread = try LoopThread(name: "client")
         let box = LockedValue<SocketAddress?>(nil)
         let isThere = DispatchSemaphore(value: 0)

@@ -2,6 +2,7 @@ import Foundation
 import TestKit
 import TestTraits
 import Testing
+import UVLoop
 
 /// Kills the processor at random times under load, and restarts it. The calls of all runs and the final
 /// store are checked from outside.
@@ -31,7 +32,9 @@ import Testing
     @Test func `loses no play if its broker is killed at the same time`() throws {
         var generator = SeededGenerator()
         let folder = try TemporaryFolder()
-        let (first, address) = try BuiltProcess.listening(serve(at: "127.0.0.1:0", folder))
+        let reservation = try #require(PortReservation())
+        defer { withExtendedLifetime(reservation) {} }
+        let (first, address) = try BuiltProcess.listening(serve(at: reservation.address, folder))
         first.send(SIGKILL)
         #expect(first.status() == -SIGKILL)
         // A publisher without an answer publishes again, so its plays need a play_id.
