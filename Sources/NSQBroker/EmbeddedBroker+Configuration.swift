@@ -95,7 +95,7 @@ extension EmbeddedBroker {
         /// everything.
         public var authorizationServers: [String] = []
         /// The nsqlookupds at which the broker registers (`--lookupd-tcp-address`), each as
-        /// `host:port`. The default is none.
+        /// `host:port`. The default is none. nsqlookupd refuses a broker without ``httpAddress``.
         public var lookupds: [String] = []
 
         /// The logger of the broker. The default has the label `nsqd`.

@@ -34,6 +34,10 @@ public final class NSQCluster: Sendable {
                 var configuration = configuration
                 configuration.broadcastAddress = "127.0.0.1"
                 configuration.lookupds += lookupds.map(\.tcpAddress)
+                // nsqlookupd refuses a broker without an HTTP port.
+                if !lookupds.isEmpty, configuration.httpAddress == nil {
+                    configuration.httpAddress = "127.0.0.1:0"
+                }
                 // Brokers cannot share a folder.
                 configuration.dataPath = configuration.dataPath.map { "\($0)-\(number)" }
                 nodes.append(try await TestBroker(configuration, clock: .system))
