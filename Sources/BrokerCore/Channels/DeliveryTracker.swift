@@ -327,8 +327,8 @@ final class DeliveryTracker {
     /// Sets the segment number of a recovered message, which is known at the end of the recovery.
     func setSegmentNumber(_ number: Int, of id: Int32) { pool[id].segmentNumber = number }
 
-    /// Inserts each recovered delivery into the deferred messages or the redeliveries. Redeliveries precede all messages that
-    /// were not delivered yet.
+    /// Inserts each recovered delivery into the deferred messages or the redeliveries. Redeliveries
+    /// precede all messages that were not delivered yet.
     func endRecovery() {
         for id in pool.live.sorted(by: { pool.comesBefore($0, $1) }) {
             if pool[id].state == .deferred {

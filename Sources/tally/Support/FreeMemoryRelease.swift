@@ -41,7 +41,8 @@ struct TrimDecision {
         self.interval = interval
     }
 
-    /// Returns `true` if the process has worked since the last trim, and did almost nothing since the last call.
+    /// Returns `true` if the process has worked since the last trim, and did almost nothing since the
+    /// last call.
     ///
     /// - Parameter processorTime: the processor time of the process since its start.
     mutating func shouldTrim(processorTime: Duration) -> Bool {
