@@ -3,6 +3,7 @@ import BrokerCore
 import Glibc
 import NSQBroker
 import TallyBasics
+import UVLoop
 
 /// The entry point of the executable. A binary with the file name `nsqd` runs `tally nsqd`.
 @main

@@ -1,6 +1,7 @@
 import ArgumentParser
 import BrokerCore
 import Foundation
+import GoFlags
 import Logging
 import NSQBroker
 
@@ -36,7 +37,7 @@ struct NSQDCommand: ParsableCommand {
     static func status(of arguments: [String], name: String) async -> Int32 {
         var defaults = BrokerConfiguration.defaults
         defaults.disk.defaultDataPath = FileManager.default.currentDirectoryPath
-        let parsed: FlagSet.Parsed
+        let parsed: FlagSet<ServerOptions>.Parsed
         do throws(FlagError) {
             parsed = try flags.parse(arguments, over: defaults)
         } catch {
@@ -57,7 +58,7 @@ struct NSQDCommand: ParsableCommand {
     }
 
     private static func run(
-        _ parsed: FlagSet.Parsed, _ defaults: ServerOptions
+        _ parsed: FlagSet<ServerOptions>.Parsed, _ defaults: ServerOptions
     ) async -> Int32 {
         let configuration: BrokerConfiguration
         do throws(SetupError) {

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Foundation
+import GoFlags
 import NSQBroker
 
 /// The completion scripts of the shells: those of ArgumentParser, with the flags of nsqd for the
