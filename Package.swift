@@ -114,6 +114,10 @@ let package = Package(
                 "Transport", "HTTP", "CMemory", deque, logging, lifecycle,
             ]),
 
+        module(
+            "NSQLookup",
+            ["NSQWire", "TallyBasics", "TallyJSON", "UVLoop", "HTTP", logging]),
+
         // Layer 4: brokers and clients for tests, and the counting of plays.
         module(
             "NSQTesting", ["NSQBroker", "BrokerCore", "NSQClient", "NSQWire", "UVLoop", logging]),
@@ -166,6 +170,9 @@ let package = Package(
                 "NSQBroker", "BrokerCore", "GoFlags", "NSQWire", "TallyBasics", "Transport", "HTTP",
                 "UVLoop", logging,
             ]),
+        tests(
+            of: "NSQLookupTests",
+            ["NSQLookup", "NSQWire", "TallyBasics", "TallyJSON", "UVLoop", logging]),
         tests(of: "BrokerSimulationTests", ["BrokerSimulation"]),
         tests(
             of: "NSQClientTests",
