@@ -140,8 +140,8 @@ let package = Package(
             name: "tally",
             dependencies: [
                 "NSQWire", "TallyBasics", "BrokerCore", "GoFlags", "UVLoop", "Transport", "HTTP",
-                "NSQClient", "NSQBroker", "PlayCounts", "LivePage", "CMemory", arguments,
-                histogram, logging, toml,
+                "NSQClient", "NSQBroker", "NSQLookup", "PlayCounts", "LivePage", "CMemory",
+                arguments, histogram, logging, toml,
             ],
             swiftSettings: settings),
 

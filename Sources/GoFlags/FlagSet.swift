@@ -4,7 +4,7 @@ import TallyBasics
 /// `-x=v` for a boolean. The flags end at the first argument that is not a flag, and after `--`.
 package struct FlagSet<Options: Sendable>: Sendable {
     private let name: String
-    private let options: [FlagOption<Options>]
+    let options: [FlagOption<Options>]
     private let otherNames: [String]
 
     /// Creates a parser.

@@ -21,10 +21,10 @@ struct LookupProbe {
     static var isForeign: Bool { program != nil }
 
     static func start(
-        clock: Loop.Clock = .system, _ change: (inout LookupOptions) -> Void = { _ in }
+        clock: Loop.Clock = .system, _ change: (inout LookupServerOptions) -> Void = { _ in }
     ) async throws -> LookupProbe {
         guard let program else { return try await startOwn(clock: clock, change) }
-        var options = LookupOptions()
+        var options = LookupServerOptions()
         change(&options)
         let limits = options.limits
         let (process, tcp) = try BuiltProcess.listening(
@@ -43,9 +43,9 @@ struct LookupProbe {
     /// Starts an nsqlookupd in this process, for behaviour that the original does not have.
     static func startOwn(
         clock: Loop.Clock = .system, logger: Logger = .silent,
-        _ change: (inout LookupOptions) -> Void = { _ in }
+        _ change: (inout LookupServerOptions) -> Void = { _ in }
     ) async throws -> LookupProbe {
-        var options = LookupOptions()
+        var options = LookupServerOptions()
         change(&options)
         options.tcpAddress = "127.0.0.1:0"
         options.httpAddress = "127.0.0.1:0"

@@ -9,7 +9,7 @@ import UVLoop
 /// All methods must be called on the loop's thread.
 final class LookupServer: LoopHosted {
     let loop: Loop
-    let options: LookupOptions
+    let options: LookupServerOptions
     let logger: Logger
     private(set) var table: RegistrationTable
     private var tcp: LookupTCPServer!
@@ -31,7 +31,7 @@ final class LookupServer: LoopHosted {
     ///
     /// - Throws: ``LookupStartError`` if an address or the data path cannot be used.
     init(
-        _ options: LookupOptions, on loop: Loop, logger: Logger
+        _ options: LookupServerOptions, on loop: Loop, logger: Logger
     ) throws(LookupStartError) {
         self.options = options
         self.loop = loop

@@ -2,7 +2,7 @@ import TallyBasics
 import UVLoop
 
 /// The options of an nsqlookupd. The defaults are those of nsqlookupd.
-package struct LookupOptions: Sendable {
+package struct LookupServerOptions: Sendable {
     /// The address for nsqds, as `host:port`.
     package var tcpAddress = "0.0.0.0:4160"
     /// The address of the HTTP API, as `host:port`.
