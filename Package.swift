@@ -120,7 +120,8 @@ let package = Package(
 
         // Layer 4: brokers and clients for tests, and the counting of plays.
         module(
-            "NSQTesting", ["NSQBroker", "BrokerCore", "NSQClient", "NSQWire", "UVLoop", logging]),
+            "NSQTesting",
+            ["NSQBroker", "NSQLookup", "BrokerCore", "NSQClient", "NSQWire", "UVLoop", logging]),
         module(
             "PlayCounts",
             [
