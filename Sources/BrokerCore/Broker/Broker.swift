@@ -274,8 +274,8 @@ package final class Broker {
     private func runMaintenance() {
         let now = context.now.monotonic
         maintenance.begin()
-        if maintenance.shouldReclaim(at: now) {
-            for topic in topics.values { topic.reclaimMemory() }
+        if maintenance.shouldReleaseMemory(at: now) {
+            for topic in topics.values { topic.releaseUnusedMemory() }
         }
         if maintenance.shouldMarkIdle(at: now) { context.slabs.markIdle() }
         let hasMoreIdleSlabs = context.slabs.releaseIdle()

@@ -208,11 +208,11 @@ package final class Channel: PendingItem {
         left -= deliveries.queueDueDeferred(
             at: now, behind: cursor.acceptedCount, atMost: limit)
         while left > 0,
-            let slot = deliveries.reclaimTimedOut(at: now, behind: cursor.acceptedCount)
+            let slot = deliveries.requeueTimedOut(at: now, behind: cursor.acceptedCount)
         {
             let session = consumers[slot]
             precondition(session != nil, "a consumer that leaves has no messages in flight")
-            session!.didReclaim()
+            session!.didRequeueUnanswered()
             left -= 1
         }
         context.budget.timers.charge(limit - left)

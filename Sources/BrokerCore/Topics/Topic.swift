@@ -204,8 +204,8 @@ package final class Topic: PendingItem {
         }
     }
 
-    /// Reclaims the unused memory of the topic and its channels.
-    func reclaimMemory() {
+    /// Releases the unused memory of the topic and its channels.
+    func releaseUnusedMemory() {
         let recentBytes = segments.adaptSlabSize(storedBytes: storedBytes)
         for tail in segments.tails { closeIfUnneeded(tail, recentBytes: recentBytes) }
         for segment in segments.all where segment.isSealed { compact(segment) }
