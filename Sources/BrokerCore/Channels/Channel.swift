@@ -181,7 +181,11 @@ package final class Channel: PendingItem {
 
     /// Discards all messages.
     func empty() {
-        for segment in segments.removeAll() { topic.release(segment) }
+        for segment in segments.removeAll() {
+            // The channel receives none of the assigned messages any more, but they count.
+            if topic.undispatched.isAssigned(segment) { messageCount += segment.undispatchedCount }
+            topic.release(segment)
+        }
         cursor.removeAll()
         deliveries.removeAll()
         for session in consumers.sessions { session.didEmptyChannel() }
