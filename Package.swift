@@ -118,10 +118,16 @@ let package = Package(
             "NSQLookup",
             ["NSQWire", "TallyBasics", "TallyJSON", "UVLoop", "HTTP", logging]),
 
-        // Layer 4: brokers and clients for tests, and the counting of plays.
+        // Layer 4: brokers and clients for tests, NSQ's command-line tools, and the counting of plays.
         module(
             "NSQTesting",
             ["NSQBroker", "NSQLookup", "BrokerCore", "NSQClient", "NSQWire", "UVLoop", logging]),
+        module(
+            "NSQTools",
+            [
+                "NSQClient", "NSQWire", "GoFlags", "TallyBasics", "TallyJSON", "HTTP", "UVLoop",
+                "CZlib", logging,
+            ]),
         module(
             "PlayCounts",
             [
@@ -140,8 +146,10 @@ let package = Package(
         .executableTarget(
             name: "tally",
             dependencies: [
-                "NSQWire", "TallyBasics", "BrokerCore", "GoFlags", "UVLoop", "Transport", "HTTP",
-                "NSQClient", "NSQBroker", "NSQLookup", "PlayCounts", "LivePage", "CMemory",
+                "NSQWire", "TallyBasics", "TallyJSON", "BrokerCore", "GoFlags", "UVLoop",
+                "Transport", "HTTP",
+                "NSQClient", "NSQBroker", "NSQLookup", "NSQTools", "PlayCounts", "LivePage",
+                "CMemory",
                 arguments, histogram, logging, toml,
             ],
             swiftSettings: settings),
@@ -180,6 +188,11 @@ let package = Package(
             [
                 "NSQClient", "NSQBroker", "BrokerCore", "GoFlags", "NSQWire", "TallyBasics",
                 "Transport", "HTTP", "UVLoop", logging,
+            ]),
+        tests(
+            of: "NSQToolsTests",
+            [
+                "NSQTools", "NSQClient", "GoFlags", "TallyBasics", "TallyJSON", "CZlib", logging,
             ]),
         tests(of: "NSQTestingTests", ["NSQTesting", "NSQBroker", "NSQClient", logging]),
         tests(

@@ -23,10 +23,14 @@ private enum OwnNetwork {
 @Suite(.blocking) struct `The examples of --help` {
     private static let commands =
         [
-            "tally", "demo", "serve", "produce", "process", "counts", "doctor", "bench",
+            "tally", "demo", "serve", "produce", "process", "counts", "doctor", "bench", "tail",
+            "pub",
+            "stat",
         ] + programs
     /// The programs of NSQ, which print their help to standard error.
-    private static let programs = ["nsqd", "nsqlookupd"]
+    private static let programs = [
+        "nsqd", "nsqlookupd", "nsq_tail", "to_nsq", "nsq_stat", "nsq_to_file",
+    ]
 
     /// The lines of the examples in a help text.
     private static func examples(of command: String, columns: Int = 80) throws -> [String] {
