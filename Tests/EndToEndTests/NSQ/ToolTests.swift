@@ -203,6 +203,7 @@ extension RunningNSQD {
 
     @Test func `exits with 1 if the channel is unknown`() throws {
         let nsqd = try RunningNSQD()
+        try nsqd.createChannel("other")
         let process = try Tool.start(
             "nsq_stat", [nsqd.httpFlag, "--topic=plays", "--channel=c"])
         #expect(process.status() == 1)
