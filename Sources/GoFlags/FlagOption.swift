@@ -8,7 +8,8 @@ import TallyBasics
 package struct FlagOption<Options>: Sendable {
     /// The name on the command line, without dashes.
     package let flag: String
-    /// The name in the configuration file; `nil` if the option is only a flag.
+    /// The name in the configuration file; `nil` if the option exists only on the command
+    /// line.
     package let key: String?
     /// The description in the help.
     package let usage: String
@@ -32,8 +33,8 @@ package struct FlagOption<Options>: Sendable {
         case likeFlag
         /// This name.
         case named(String)
-        /// The option is only a flag.
-        case none
+        /// No name: the option exists only on the command line.
+        case commandLineOnly
     }
 
     /// Describes an option.
@@ -54,7 +55,7 @@ package struct FlagOption<Options>: Sendable {
             switch key {
             case .likeFlag: String(flag.map { $0 == "-" ? "_" : $0 })
             case .named(let name): name
-            case .none: nil
+            case .commandLineOnly: nil
             }
         self.usage = usage
         self.isOwn = isOwn

@@ -79,7 +79,7 @@ package final class HTTPCall {
         case .responded(let response, let isReusable):
             if isReusable, client.keepsConnection {
                 self.connection = nil
-                client.keep(connection, to: url)
+                client.setIdleConnection(connection, to: url)
             }
             finish(.success(response))
         case .failed(let error, let hasReceivedBytes):

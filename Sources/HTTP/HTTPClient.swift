@@ -88,7 +88,7 @@ package final class HTTPClient {
     }
 
     /// Keeps a connection open for the next request, and closes the one kept before.
-    func keep(_ connection: HTTPClientConnection, to url: HTTPURL) {
+    func setIdleConnection(_ connection: HTTPClientConnection, to url: HTTPURL) {
         close()
         idle = (connection, url)
         connection.onEvent = { [weak self, unowned connection] event in

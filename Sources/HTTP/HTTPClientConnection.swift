@@ -54,7 +54,7 @@ final class HTTPClientConnection {
         self.maxBodyBytes = maxBodyBytes
         self.truncatesLongBodies = truncatesLongBodies
         layers = LayeredStream(tls: tls)
-        parser.sink = self
+        parser.delegate = self
     }
 
     deinit { buffer.deallocate() }
@@ -173,7 +173,7 @@ extension HTTPClientConnection: StreamReader {
     }
 }
 
-extension HTTPClientConnection: HTTPParserSink {
+extension HTTPClientConnection: HTTPParserDelegate {
     func parserDidRead(_ head: HTTPHead) {
         // 101 answers a request for another protocol, which this client never sends.
         guard 100..<600 ~= head.status, head.status != 101 else { return fail(.malformedResponse) }

@@ -1,5 +1,5 @@
 /// Handles the head, the body and the end of a request.
-extension HTTPConnection: HTTPParserSink {
+extension HTTPConnection: HTTPParserDelegate {
     func parserDidRead(_ head: HTTPHead) {
         if let rejection = Self.rejection(of: head) { return reject(with: rejection) }
         guard let target = HTTPTarget(head.target) else { return reject(with: .plain(400)) }

@@ -60,7 +60,7 @@ final class HTTPConnection: StreamReader, IterationEndHandler {
             error == nil ? self?.flush() : self?.close()
         }
         lingeringClose = LingeringClose(stream) { [weak self] in self?.close() }
-        parser.sink = self
+        parser.delegate = self
     }
 
     func start() {

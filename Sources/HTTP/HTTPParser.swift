@@ -5,14 +5,14 @@ import Glibc
 /// library.
 ///
 /// The library checks the grammar and finds the end of each message. `HTTPParser` assembles heads,
-/// and calls its sink while ``parse(_:)`` runs.
+/// and calls its delegate while ``parse(_:)`` runs.
 final class HTTPParser {
     enum Kind {
         case requests
         case responses
     }
 
-    weak var sink: (any HTTPParserSink)?
+    weak var delegate: (any HTTPParserDelegate)?
 
     private let kind: Kind
     private let parser = UnsafeMutablePointer<http_parser>.allocate(capacity: 1)
@@ -47,7 +47,7 @@ final class HTTPParser {
 
     /// Parses `bytes`.
     ///
-    /// - Returns: the number of parsed bytes: all of them, unless the sink has paused the parser.
+    /// - Returns: the number of parsed bytes: all of them, unless the delegate has paused the parser.
     func parse(_ bytes: UnsafeRawBufferPointer) throws(HTTPParserError) -> Int {
         // The library would treat zero bytes as the end of the connection.
         guard !bytes.isEmpty, !isPaused else { return 0 }
@@ -59,7 +59,7 @@ final class HTTPParser {
         _ = try execute(nil, 0)
     }
 
-    /// Stops parsing after the current call of the sink.
+    /// Stops parsing after the current call of the delegate.
     func pause() {
         // The library aborts the process if a failed parser is paused.
         guard errorNumber == HPE_OK else { return }
@@ -121,7 +121,7 @@ final class HTTPParser {
         return 0
     }
 
-    /// Passes the head to the sink.
+    /// Validates the complete head, and passes it to the delegate.
     ///
     /// - Returns: what the library does next: 0 to read the body, 1 to skip it, -1 to fail.
     private func finishHead() -> Int32 {
@@ -158,7 +158,7 @@ final class HTTPParser {
         headers = HTTPHeaders()
         isReadingHead = false
         isAtValue = false
-        sink?.parserDidRead(head)
+        delegate?.parserDidRead(head)
         return isBodyless ? 1 : 0
     }
 
@@ -178,7 +178,7 @@ final class HTTPParser {
 
     private func finishMessage() {
         isReadingHead = true
-        sink?.parserDidReadMessage()
+        delegate?.parserDidReadMessage()
     }
 
     /// Replaces the library's limit of 80 KB. The limit is global to the process.
@@ -203,7 +203,8 @@ final class HTTPParser {
             HTTPParser.object(of: parser).finishHead()
         }
         settings.pointee.on_body = { parser, base, count in
-            HTTPParser.object(of: parser).sink?.parserDidRead(body: HTTPParser.bytes(base, count))
+            HTTPParser.object(of: parser).delegate?.parserDidRead(
+                body: HTTPParser.bytes(base, count))
             return 0
         }
         settings.pointee.on_message_complete = { parser in
@@ -226,7 +227,7 @@ final class HTTPParser {
 }
 
 /// Receives the parts of HTTP messages. Each method may pause the parser.
-protocol HTTPParserSink: AnyObject {
+protocol HTTPParserDelegate: AnyObject {
     /// Receives a complete head.
     func parserDidRead(_ head: HTTPHead)
     /// Receives bytes of the body, valid during the call only.

@@ -5,7 +5,7 @@
 /// change what the server serves.
 package struct HostNames: Sendable {
     private let rule: Rule
-    private let names: Set<String>
+    private let furtherNames: Set<String>
 
     /// The names that need no configuration.
     package enum Rule: Sendable {
@@ -22,7 +22,7 @@ package struct HostNames: Sendable {
     /// - Parameter names: host names without port, in any case.
     package init(_ rule: Rule, and names: some Sequence<String> = []) {
         self.rule = rule
-        self.names = Set(names.map { $0.lowercased() })
+        furtherNames = Set(names.map { $0.lowercased() })
     }
 
     /// Returns `true` if the server answers under the name.
@@ -32,7 +32,7 @@ package struct HostNames: Sendable {
         if rule == .any { return true }
         // No host name is longer (RFC 1035, 2.3.4), and a port has 6 characters.
         guard host.utf8.count <= 264, let name = Self.name(in: host) else { return false }
-        if names.contains(name) || name == "localhost" || name.hasSuffix(".localhost") {
+        if furtherNames.contains(name) || name == "localhost" || name.hasSuffix(".localhost") {
             return true
         }
         guard rule == .numeric else { return Self.isLoopback(address: name) }

@@ -3,9 +3,10 @@ import TallyBasics
 
 /// The changes in the processor since the page's last update.
 ///
-/// An update has the first `maxCalls` calls individually. Of the later calls it has only their number
-/// by kind, and the last total of each video, so that its size is bounded by the number of videos. A
-/// page that is far behind then shows the correct totals without the individual calls.
+/// An update contains the first `maxCalls` calls individually. For the calls after them, it contains
+/// only how many there were of each kind, and the last total of each video. So its size is bounded by
+/// `maxCalls` and the number of videos. A page that is far behind shows the correct totals without the
+/// individual calls.
 struct PageUpdate: Sendable {
     /// The numbers and totals of the calls beyond `maxCalls`.
     struct SkippedCalls: Sendable {

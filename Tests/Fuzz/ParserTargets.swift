@@ -40,9 +40,9 @@ import Transport
 /// Parses HTTP requests of one connection in two pieces.
 @Sendable func fuzzHTTP(_ bytes: Bytes) {
     guard let cut = bytes.first else { return }
-    let sink = HTTPSink()
+    let sink = HTTPRecorder()
     let parser = HTTPParser(.requests)
-    parser.sink = sink
+    parser.delegate = sink
     let place = min(Int(cut), bytes.count)
     for piece in [bytes.view(1..<max(1, place)), bytes.view(max(1, place)..<bytes.count)] {
         guard let taken = try? parser.parse(piece) else { return }
@@ -51,7 +51,7 @@ import Transport
     try? parser.finish()
 }
 
-private final class HTTPSink: HTTPParserSink {
+private final class HTTPRecorder: HTTPParserDelegate {
     func parserDidRead(_ head: HTTPHead) { _ = HTTPTarget(head.target) }
     func parserDidRead(body bytes: Bytes) {}
     func parserDidReadMessage() {}

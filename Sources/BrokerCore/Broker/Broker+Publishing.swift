@@ -186,7 +186,8 @@ extension Broker {
     package func refuseIfMemoryIsFull(
         _ bytes: Bytes, neededBytes: Int, from session: Session, at now: Timestamp
     ) {
-        guard bytes.count >= Self.freeInputBytes, neededBytes > bytes.count, !session.isEnded,
+        guard bytes.count >= Self.inputBytesBeyondLimit, neededBytes > bytes.count,
+            !session.isEnded,
             !hasMemory(for: neededBytes - bytes.count)
         else { return }
         context.setTime(now)
@@ -201,9 +202,9 @@ extension Broker {
         }
     }
 
-    /// The bytes of an incomplete command that every connection may store, so that consumers can
-    /// always send FIN, REQ and TOUCH.
-    package static let freeInputBytes = 16 << 10
+    /// The number of bytes of an incomplete command, or of an HTTP body, that a connection may store
+    /// even if the memory is full. So consumers can always send FIN, REQ and TOUCH.
+    package static let inputBytesBeyondLimit = 16 << 10
 
     /// Counts the published messages, and sends the response or adds it to the pending responses.
     private func didPublish(

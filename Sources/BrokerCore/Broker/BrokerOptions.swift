@@ -13,7 +13,8 @@ package struct BrokerOptions: Sendable {
     package var maxReadyCount = Limits.readyCount
     /// The timeout of messages in flight, unless IDENTIFY requests another one.
     package var messageTimeout = Limits.messageTimeout
-    /// The longest timeout that IDENTIFY and TOUCH can request.
+    /// The longest timeout that IDENTIFY can request, and the longest time from a delivery to the timeout
+    /// that TOUCH restarts.
     package var maxMessageTimeout = Limits.longestMessageTimeout
     /// The longest delay that REQ and DPUB can request.
     package var maxRequeueTimeout = Limits.longestDeferral

@@ -22,7 +22,8 @@ package struct TopicStatistics: Sendable, Equatable {
     package var name: TopicName
     /// The number of messages in the queue.
     package var depth: Int
-    /// The number of messages in the queue beyond `--mem-queue-size`, which nsqd stores on disk.
+    /// The number of messages in the queue beyond `--mem-queue-size`, which nsqd stores on
+    /// disk. This broker computes the number for nsqd's statistics only.
     package var backendDepth: Int
     /// The number of messages published since the broker's start.
     package var messageCount: Int

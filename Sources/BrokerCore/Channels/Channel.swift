@@ -91,7 +91,7 @@ package final class Channel: PendingItem {
 
     /// Settles dispatched messages that the channel does not receive.
     ///
-    /// - Parameter ordinals: the last ordinals that the topic has assigned.
+    /// - Parameter ordinals: the ordinals of the dispatched messages.
     func discard(_ ordinals: Range<Int>) {
         for number in segments.numbers.reversed() {
             guard let segment = segments[number]?.segment, !segment.isDeferred else { continue }

@@ -170,7 +170,7 @@ final class DeliveryTracker {
         `defer`(id, until: deadline)
     }
 
-    /// Extends the timeout of a message in flight.
+    /// Restarts the timeout of a message in flight.
     ///
     /// - Parameters:
     ///   - timeout: the consumer's timeout.

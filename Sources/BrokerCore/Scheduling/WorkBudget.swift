@@ -7,6 +7,7 @@
 /// event that it waits for.
 struct WorkBudget {
     var commands: StepBudget
+    /// The copies of messages for channels; `Topic.dispatchWithinBudget` uses it.
     var dispatches: StepBudget
     var deliveries: StepBudget
     var timers: StepBudget

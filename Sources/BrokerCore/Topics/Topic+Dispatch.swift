@@ -41,7 +41,7 @@ extension Topic {
     }
 
     /// The number of steps between two checks of the budget.
-    private static let deferredBatch = 1024
+    private static let stepsPerBudgetCheck = 1024
 
     /// Records that the channels have received all dispatchable messages.
     ///
@@ -76,7 +76,7 @@ extension Topic {
         let messageSteps = 1 + channels.count * WorkCost.deferredCopy
         var left = count
         while left > 0 {
-            let steps = min(Self.deferredBatch, context.budget.dispatches.remaining)
+            let steps = min(Self.stepsPerBudgetCheck, context.budget.dispatches.remaining)
             let batch = min(left, max(1, steps / messageSteps))
             dispatch(undispatched.removeDeferred(first: batch))
             context.budget.dispatches.charge(batch * messageSteps)

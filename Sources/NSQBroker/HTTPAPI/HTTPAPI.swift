@@ -71,7 +71,7 @@ private final class BrokerBodyMemory: HTTPBodyMemory {
     init(_ broker: Broker) { self.broker = broker }
 
     func add(_ byteCount: Int, toBodyOf bodyBytes: Int) -> HTTPResponse? {
-        guard bodyBytes < Broker.freeInputBytes || broker.hasMemory(for: byteCount) else {
+        guard bodyBytes < Broker.inputBytesBeyondLimit || broker.hasMemory(for: byteCount) else {
             return .failure(.memoryIsFull)
         }
         broker.memoryAccount.add(byteCount, to: .input)

@@ -11,7 +11,8 @@ struct NSQDDataPath {
     private(set) var report = NSQDImport.Report()
     /// The index of each topic in ``topics``.
     private var topicIndexes: [TopicName: Int] = [:]
-    private var channels: [TopicName: Set<ChannelName>] = [:]
+    /// The channels that ``topics`` contains already, to find duplicates.
+    private var knownChannels: [TopicName: Set<ChannelName>] = [:]
 
     static let metadataName = "nsqd.dat"
     /// The maximum size of `nsqd.dat`, in bytes, for millions of channels.
@@ -127,7 +128,7 @@ struct NSQDDataPath {
     private mutating func add(
         _ channel: ChannelName, isPaused: Bool, toTopicAt index: Int
     ) -> Bool {
-        guard !channels[topics[index].name, default: []].insert(channel).inserted else {
+        guard !knownChannels[topics[index].name, default: []].insert(channel).inserted else {
             topics[index].channels.append(.init(name: channel, isPaused: isPaused))
             return true
         }

@@ -4,7 +4,8 @@ import NSQWire
 import UVLoop
 
 /// Renames removed journal files to recycled files, turns recycled files into new journal files,
-/// and deletes recycled files. Freeing disk space is slow, so files are deleted on the sync thread.
+/// and deletes recycled files. Freeing disk space is slow, so the sync thread usually does it; the calling
+/// thread does it if the disk is full, and at the end.
 final class FileRecycler {
     private var recycled = RecycledFiles()
     private let path: String

@@ -6,7 +6,7 @@ import NSQWire
 ///
 /// At most one command waits for its response; later commands are queued.
 struct LookupConversation {
-    /// A response that ``LookupPeer`` has to handle.
+    /// A response that ``LookupdConnection`` has to handle.
     enum Outcome: Equatable {
         /// nsqlookupd has responded to IDENTIFY with its addresses.
         case identified(LookupAnswer)

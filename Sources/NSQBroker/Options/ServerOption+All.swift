@@ -26,17 +26,17 @@ private enum ServerOptionTable {
     private static let process: [ServerOption] = [
         ServerOption(
             "config", \.process.configFile, "path of a TOML configuration file; flags override it",
-            key: .none),
+            key: .commandLineOnly),
         ServerOption(
             "log-level", \.log.level, "lowest level to log: debug, info, warn, error or fatal"),
         ServerOption("log-prefix", \.log.prefix, "prefix of each log line"),
         ServerOption("node-id", \.nodeID, "number of this nsqd, 0 to 1023", key: .named("id")),
         ServerOption(
-            "verbose", \.process.verbose, "ignored; use --log-level", key: .none),
+            "verbose", \.process.verbose, "ignored; use --log-level", key: .commandLineOnly),
         ServerOption(
-            "version", \.process.showsVersion, "print the version and exit", key: .none),
+            "version", \.process.showsVersion, "print the version and exit", key: .commandLineOnly),
         ServerOption(
-            "worker-id", \.process.workerID, "ignored; use --node-id", key: .none),
+            "worker-id", \.process.workerID, "ignored; use --node-id", key: .commandLineOnly),
     ]
 
     // MARK: Addresses

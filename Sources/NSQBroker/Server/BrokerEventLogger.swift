@@ -14,7 +14,7 @@ final class BrokerEventLogger {
     /// Returns the logger for the lines that are due later.
     private let logger: () -> Logger
     /// The errors of the current interval by client and code.
-    private var errors: [ErrorKind: RepeatedError] = [:]
+    private var errors: [ErrorKind: SuppressedErrors] = [:]
     /// The number of errors of further clients in the current interval.
     private var otherErrorCount = 0
     /// The timer of the current interval; `nil` between intervals.
@@ -25,7 +25,7 @@ final class BrokerEventLogger {
         var code: ProtocolError.Code
     }
 
-    private struct RepeatedError {
+    private struct SuppressedErrors {
         var clientName: String
         /// The number of errors that were not logged.
         var count = 0
@@ -70,7 +70,7 @@ final class BrokerEventLogger {
         if errors[kind] != nil { return errors[kind]!.count += 1 }
         guard errors.count < Self.maxKinds else { return otherErrorCount += 1 }
         let name = clientName(client)
-        errors[kind] = RepeatedError(clientName: name)
+        errors[kind] = SuppressedErrors(clientName: name)
         logger().error("[\(name)] - \(error)")
         guard timer == nil else { return }
         let timer = Timer(on: loop)

@@ -51,10 +51,11 @@ final class TransportLayers {
         case ended
     }
 
-    /// The number of decoded bytes that the broker receives at once, and the maximum for one
-    /// connection in one iteration. A few compressed bytes can expand to megabytes, which must not
-    /// delay other clients.
-    private static let portionBytes = 64 << 10
+    /// The approximate number of bytes that are decoded before the broker processes their commands.
+    private static let decodedBytesPerStep = 64 << 10
+
+    /// The maximum number of decoded bytes of one connection in one iteration. A few compressed bytes
+    /// can expand to megabytes, which must not delay other clients.
     private static let maxReceivedBytesPerIteration = 1 << 20
 
     /// The maximum number of bytes that one connection encodes in one iteration. Deflate encodes
@@ -137,7 +138,7 @@ final class TransportLayers {
             guard quota > 0 else { return .quotaExceeded }
             guard installPendingLayers() else { break }
             let before = stream.plain.count
-            hasMore = try stream.advance(limit: Self.portionBytes)
+            hasMore = try stream.advance(limit: Self.decodedBytesPerStep)
             quota -= stream.plain.count - before
             passCommandsToBroker()
             if let pause = pauseAfterCommands { return pause }

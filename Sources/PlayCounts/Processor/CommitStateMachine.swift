@@ -4,9 +4,9 @@ import TallyBasics
 ///
 /// At most one commit is in progress. Plays that arrive meanwhile form the next batch. A batch with
 /// an immediate play is committed at once. Any other batch waits for more plays, because a commit
-/// costs as much as thousands of plays and nobody needs these counts earlier: it is committed when
-/// it is as large as half of the messages that nsqd may have in flight, and after
-/// `Settings.batchDelay` at the latest.
+/// costs as much as thousands of plays and its counts are not urgent. It is committed when it has
+/// half as many messages as the smallest RDY count of a connection, and after `Settings.batchDelay`
+/// at the latest.
 struct CommitStateMachine<ReceivedBatch> {
     typealias Settings = PlayProcessor.Settings
 

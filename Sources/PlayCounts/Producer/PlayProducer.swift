@@ -223,8 +223,8 @@ package final class PlayProducer {
 
     // MARK: Rate
 
-    /// The number of plays that the rate allows to read now: one at the start, and more at the end
-    /// of each interval.
+    /// The number of further plays that may be read now. The rate permits one play at the start and, at
+    /// the end of each interval, the plays of that interval; plays that were read are subtracted.
     private var allowance: Int {
         guard settings.rate > 0, !ignoresRate else { return .max }
         let intervals = elapsedNanoseconds / settings.rateInterval.nanoseconds

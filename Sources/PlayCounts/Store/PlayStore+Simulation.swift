@@ -22,12 +22,13 @@ extension PlayStore {
         }
     }
 
-    /// Leaves the state after another processor has opened the store.
+    /// Puts the store into the state in which it is after another processor has opened it. It is for tests.
     package func simulateTakeover() throws(StoreError) {
         try inDatabase { try $0.execute(sql: "UPDATE owner SET epoch = epoch + 1") }
     }
 
-    /// Leaves the state of a process that was killed within ``init(_:)``. It is for tests.
+    /// Puts the store into the state that a process leaves if it is killed within ``init(_:)``. It is
+    /// for tests.
     package func simulateInterruptedOpening() throws(StoreError) {
         try inDatabase { try $0.execute(sql: "CREATE TABLE stretch (bytes BLOB)") }
     }

@@ -15,7 +15,7 @@ package struct Verdict: Encodable, Sendable {
         package let detail: String
     }
 
-    /// The bounds that the rules check.
+    /// The limits against which the rules check a run.
     package struct Bounds: Sendable {
         /// The maximum number of videos in one call.
         package var videosPerCall = 20

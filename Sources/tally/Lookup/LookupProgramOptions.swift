@@ -18,7 +18,7 @@ struct LookupProgramOptions: Sendable {
             "address of this nsqlookupd for nsqds; the host name by default"),
         FlagOption(
             "config", \.configFile, "path of a TOML configuration file; flags override it",
-            key: .none),
+            key: .commandLineOnly),
         FlagOption(
             "data-path", \.lookup.dataPath,
             """
@@ -56,7 +56,7 @@ struct LookupProgramOptions: Sendable {
         FlagOption(
             "tombstone-lifetime", \.lookup.limits.tombstoneLifetime,
             "time for which a tombstoned nsqd is not listed for the topic"),
-        FlagOption("verbose", \.verbose, "ignored; use --log-level", key: .none),
-        FlagOption("version", \.showsVersion, "print the version and exit", key: .none),
+        FlagOption("verbose", \.verbose, "ignored; use --log-level", key: .commandLineOnly),
+        FlagOption("version", \.showsVersion, "print the version and exit", key: .commandLineOnly),
     ]
 }

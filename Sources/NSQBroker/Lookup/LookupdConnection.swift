@@ -8,10 +8,10 @@ import UVLoop
 /// nsqd waits for each response, and detects a lost connection only when it sends the next command.
 /// This broker never waits for a response, and reconnects without waiting for the next command, after a
 /// delay that grows with each failure.
-final class LookupPeer: StreamReader {
+final class LookupdConnection: StreamReader {
     /// The address of the nsqlookupd as in the options, `host:port`.
     let address: String
-    private unowned let lookup: Lookup
+    private unowned let lookup: LookupRegistrar
     private let loop: Loop
     private var connecting: Connecting?
     private var writer: StreamWriter?
@@ -21,7 +21,7 @@ final class LookupPeer: StreamReader {
     private let timer: Timer
     private let timeout: Duration
     private var backoff = Backoff(
-        from: .milliseconds(250), upTo: LookupPeer.pingInterval, jitterSeed: nil)
+        from: .milliseconds(250), upTo: LookupdConnection.pingInterval, jitterSeed: nil)
     private var isClosed = false
 
     /// The latest response to IDENTIFY.
@@ -32,7 +32,7 @@ final class LookupPeer: StreamReader {
     /// The interval of PINGs, which is nsqd's, and the maximum delay before a connection attempt.
     private static let pingInterval = Duration.seconds(15)
 
-    init(at address: String, of lookup: Lookup, on loop: Loop) {
+    init(at address: String, of lookup: LookupRegistrar, on loop: Loop) {
         self.address = address
         self.lookup = lookup
         self.loop = loop

@@ -11,11 +11,11 @@ import UVLoop
 /// Clients never wait for nsqlookupd: a new topic accepts messages and consumers at once. Its
 /// messages are dispatched to channels only after the response or the request timeout. So each
 /// channel that other brokers have for the topic receives all messages.
-final class Lookup {
+final class LookupRegistrar {
     // The broker server owns this object and outlives it.
     private unowned let server: BrokerServer
     private let client: HTTPClient
-    private var peers: [LookupPeer] = []
+    private var peers: [LookupdConnection] = []
     private var lookups: [TopicName: ChannelLookup] = [:]
     /// The topics whose channels are requested when another request has ended.
     private var waiting = LookupQueue()
@@ -71,7 +71,7 @@ final class Lookup {
         peers.removeAll { !addresses.contains($0.address) }
         for address in addresses where !peers.contains(where: { $0.address == address }) {
             logger.info("LOOKUP(\(address)): adding peer")
-            let peer = LookupPeer(at: address, of: self, on: server.loop)
+            let peer = LookupdConnection(at: address, of: self, on: server.loop)
             peers.append(peer)
             peer.connect()
         }
