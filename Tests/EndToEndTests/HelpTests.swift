@@ -65,10 +65,10 @@ private enum OwnNetwork {
             bench*) words=(300 "$TALLY" "$@" --seconds=0.02 --max-messages=200 --rounds=1) ;;
             *) words=(300 "$TALLY" "$@") ;;
             esac
-            if [ "$1" = serve ] || [ "$1" = nsqd ] || [ "$1" = nsqlookupd ] || [ "$1" = process ]; then
-                # The process must be the one that `kill $!` ends.
-                exec "$TALLY" "$@"
-            fi
+            case "$1" in
+            # The process must be the one that `kill $!` ends.
+            serve|nsqd|nsqlookupd|process|nsq_to_file) exec "$TALLY" "$@" ;;
+            esac
             timeout "${words[@]}" || { status=$?; [ $status = 124 ] || fail $status "$*"; }
         }
         fail() { echo "FAILED with $1: $2" >&2; }

@@ -25,7 +25,7 @@ struct NSQToFileCommand: GoProgram {
         "curl -d hello 'http://127.0.0.1:4151/pub?topic=plays'",
         "kill $!; wait $!",
         "cat archive/plays.*",
-        "kill %1",
+        "kill $(jobs -p)",
     ]
 
     static func version(_ options: NSQToFileOptions) -> String? {

@@ -25,7 +25,7 @@ enum Tool {
 
 extension Trait where Self == ConditionTrait {
     /// Skips a test of behaviour that the original tools do not have.
-    fileprivate static func ours(_ original: Comment) -> Self {
+    static func ours(_ original: Comment) -> Self {
         .disabled(if: Tool.folder != nil, original)
     }
 }
