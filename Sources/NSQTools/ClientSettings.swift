@@ -12,6 +12,8 @@ package struct ClientSettings: Sendable {
     package var lookup = LookupOptions()
     /// When and how often a failed message is delivered again.
     package var retry = RetryPolicy()
+    /// `true` if an option limits the number of deliveries of a message.
+    package private(set) var limitsAttempts = false
     private var tls = TLS()
     private var maxInFlight: Int?
     private var messageTimeout: Duration?
@@ -108,7 +110,10 @@ extension ClientSettings: OptionValue {
         "backoff_multiplier": duration { $0.backoffMultiplier = $1 },
         "output_buffer_timeout": duration { $0.outputBufferTimeout = $1 },
         "msg_timeout": duration { $0.messageTimeout = $1 },
-        "max_attempts": integer { $0.retry.maxAttempts = $1 },
+        "max_attempts": integer {
+            $0.retry.maxAttempts = $1
+            $0.limitsAttempts = $1 > 0
+        },
         "sample_rate": integer { $0.samplePercent = $1 == 0 ? nil : $1 },
         "output_buffer_size": integer { $0.outputBufferBytes = $1 },
         "max_in_flight": integer { $0.maxInFlight = $1 },
