@@ -125,8 +125,8 @@ let package = Package(
         module(
             "NSQTools",
             [
-                "NSQClient", "NSQWire", "GoFlags", "TallyBasics", "TallyJSON", "HTTP", "UVLoop",
-                "CZlib", logging,
+                "NSQClient", "NSQWire", "GoFlags", "TallyBasics", "TallyJSON", "HTTP", "Transport",
+                "UVLoop", "CZlib", logging,
             ]),
         module(
             "PlayCounts",

@@ -72,6 +72,30 @@ extension Int: OptionValue {
     package var configResponse: ConfigResponse { .json(JSONWriter.value(self)) }
 }
 
+extension Double: OptionValue {
+    package static var typeName: String { "float" }
+    package static var noun: String { "a number" }
+
+    package mutating func parse(_ text: String) throws(BadValue) {
+        guard let number = Double(text), number.isFinite else { throw .malformed }
+        self = number
+    }
+
+    package mutating func set(native value: ConfigValue) -> Bool {
+        switch value {
+        case .number(let number): self = number
+        case .integer(let number): self = Double(number)
+        default: return false
+        }
+        return true
+    }
+
+    package var helpText: String? {
+        self == 0 ? nil : String(decoding: JSONWriter.value(self), as: UTF8.self)
+    }
+    package var configResponse: ConfigResponse { .json(JSONWriter.value(self)) }
+}
+
 extension Bool: OptionValue {
     package static var isBoolean: Bool { true }
     package static var typeName: String { "" }

@@ -29,7 +29,7 @@ struct Tally: AsyncParsableCommand {
             ProduceCommand.self, ProcessCommand.self, CountsCommand.self, DoctorCommand.self,
             BenchCommand.self, TailCommand.self, PubCommand.self, StatCommand.self,
             NSQTailCommand.self, ToNSQCommand.self, NSQStatCommand.self,
-            NSQToFileCommand.self, NSQToNSQCommand.self, ManualCommand.self,
+            NSQToFileCommand.self, NSQToNSQCommand.self, NSQToHTTPCommand.self, ManualCommand.self,
         ])
 
     private static let nsqdVersion = BrokerOptions().version

@@ -30,6 +30,7 @@ private enum OwnNetwork {
     /// The programs of NSQ, which print their help to standard error.
     private static let programs = [
         "nsqd", "nsqlookupd", "nsq_tail", "to_nsq", "nsq_stat", "nsq_to_file", "nsq_to_nsq",
+        "nsq_to_http",
     ]
 
     /// The lines of the examples in a help text.
@@ -67,7 +68,7 @@ private enum OwnNetwork {
             esac
             case "$1" in
             # The process must be the one that `kill $!` ends.
-            serve|nsqd|nsqlookupd|process|nsq_to_file|nsq_to_nsq) exec "$TALLY" "$@" ;;
+            serve|nsqd|nsqlookupd|process|nsq_to_file|nsq_to_nsq|nsq_to_http) exec "$TALLY" "$@" ;;
             esac
             timeout "${words[@]}" || { status=$?; [ $status = 124 ] || fail $status "$*"; }
         }

@@ -6,19 +6,7 @@ import UVLoop
 
 /// Asks nsqds and nsqlookupds over HTTP for topics, producers and statistics.
 package final class ClusterClient: Sendable {
-    private let host: LoopHost<Requests>
-
-    /// The requests on their loop.
-    private final class Requests: LoopHosted {
-        let client: HTTPClient
-
-        init(_ client: HTTPClient) { self.client = client }
-
-        func stop(_ done: @escaping () -> Void) {
-            client.close()
-            done()
-        }
-    }
+    private let sender: HTTPSender
 
     /// The reason why a request has no usable response.
     package struct Failure: Error, Equatable, Sendable, CustomStringConvertible {
@@ -37,20 +25,16 @@ package final class ClusterClient: Sendable {
     /// - Throws: `Failure` if the process has no file descriptors or threads left.
     package init(connectTimeout: Duration, requestTimeout: Duration) throws(Failure) {
         do throws(UVError) {
-            host = try LoopHost(threadName: "nsq http") { loop in
-                let client = HTTPClient(on: loop)
-                client.connectTimeout = connectTimeout
-                client.requestTimeout = requestTimeout
-                client.maxBodyBytes = Self.maxBodyBytes
-                return Requests(client)
-            }
+            sender = try HTTPSender(
+                connectTimeout: connectTimeout, requestTimeout: requestTimeout,
+                maxBodyBytes: Self.maxBodyBytes)
         } catch {
             throw Failure(description: "\(error)")
         }
     }
 
     /// Closes the client.
-    package func stop() async { await host.stop() }
+    package func stop() async { await sender.stop() }
 
     // MARK: nsqlookupd
 
@@ -119,7 +103,8 @@ package final class ClusterClient: Sendable {
         for (name, value) in arguments.sorted(by: { $0.key < $1.key }) { url.append(name, value) }
         let response: HTTPClientResponse
         do {
-            response = try await get(url).get()
+            let accept = (name: "Accept", value: "application/vnd.nsq; version=1.0")
+            response = try await sender.send(url, headers: [accept]).get()
         } catch {
             throw Failure(description: "\(url): \(error)")
         }
@@ -131,19 +116,5 @@ package final class ClusterClient: Sendable {
             throw Failure(description: "\(url): the response is not JSON")
         }
         return json
-    }
-
-    private func get(_ url: HTTPURL) async -> Result<HTTPClientResponse, HTTPClientError> {
-        await withCheckedContinuation { continuation in
-            let runs = host.submit { requests in
-                guard let requests else {
-                    return continuation.resume(
-                        returning: .failure(.connectionFailed(.canceled)))
-                }
-                let accept = (name: "Accept", value: "application/vnd.nsq; version=1.0")
-                requests.client.get(url, headers: [accept]) { continuation.resume(returning: $0) }
-            }
-            if !runs { continuation.resume(returning: .failure(.connectionFailed(.canceled))) }
-        }
     }
 }

@@ -62,7 +62,7 @@ extension GoProgram {
 enum GoPrograms {
     static let all: [any GoProgram.Type] = [
         NSQDCommand.self, NSQLookupdCommand.self, NSQTailCommand.self, ToNSQCommand.self,
-        NSQStatCommand.self, NSQToFileCommand.self, NSQToNSQCommand.self,
+        NSQStatCommand.self, NSQToFileCommand.self, NSQToNSQCommand.self, NSQToHTTPCommand.self,
     ]
 
     /// A program and its arguments.
