@@ -241,6 +241,17 @@ extension RegistrationTable {
         #expect(listed(after: 30) == 1)
     }
 
+    @Test func `is restored completely, even above the limit`() throws {
+        var fixture = Fixture()
+        try fixture.register("a", "x")
+        try fixture.register("b", "y")
+        let state = LookupState(of: fixture.table, at: time(0))
+        var small = Fixture { $0.maxEntries = 1 }
+        state.restore(&small.table, at: time(0))
+        #expect(LookupState(of: small.table, at: time(0)) == state)
+        #expect(throws: RegistrationLimitReached()) { try small.table.createTopic(topic("c")) }
+    }
+
     @Test func `does not change while nsqds only connect, ping and disconnect`() throws {
         var fixture = Fixture()
         try fixture.register("plays", "counts")

@@ -211,17 +211,16 @@ package struct RegistrationTable {
 
     // MARK: State of before a restart
 
-    /// Adds a topic of before a restart, with its channels and tombstones.
+    /// Adds a topic of before a restart, with its channels and tombstones. The limit of entries does not
+    /// apply, because the file would lose what is not restored.
     ///
     /// - Parameter tombstones: the times of the tombstones by the names of the nsqds.
     mutating func restore(
         _ topic: TopicName?, channels names: [ChannelName], of parent: TopicName,
         tombstones: [String: Timestamp]
     ) {
-        for channel in names where entryCount < limits.maxEntries {
-            insertChannel(channel, of: parent)
-        }
-        guard let topic, entryCount < limits.maxEntries else { return }
+        for channel in names { insertChannel(channel, of: parent) }
+        guard let topic else { return }
         insertTopic(topic)
         topics[topic]!.restoredTombstones = tombstones
     }

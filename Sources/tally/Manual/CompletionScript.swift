@@ -10,7 +10,7 @@ enum CompletionScript {
 
     /// The flags with the path of a file or folder.
     private static let paths: Set = [
-        "config", "data-path", "tls-cert", "tls-key", "tls-root-ca-file",
+        "config", "data-path", "output-dir", "work-dir", "tls-cert", "tls-key", "tls-root-ca-file",
     ]
 
     /// Returns the shell whose script the command line requests; `nil` if it requests none.
