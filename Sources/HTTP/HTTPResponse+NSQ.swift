@@ -15,8 +15,8 @@ extension HTTPResponse {
         HTTPResponse(status: 200, headers: [version, text], body: Array(body.utf8))
     }
 
-    /// A JSON response.
-    package static func json(_ body: [UInt8]) -> HTTPResponse {
+    /// A JSON response with NSQ's header.
+    package static func nsqJSON(_ body: [UInt8]) -> HTTPResponse {
         HTTPResponse(status: 200, headers: [json, version], body: body)
     }
 

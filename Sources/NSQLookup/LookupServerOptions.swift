@@ -64,12 +64,18 @@ package struct LookupServerOptions: Sendable {
 package struct LookupStartError: Error, Equatable, Sendable, CustomStringConvertible {
     /// A sentence; for an address, the text that nsqlookupd logs.
     package let description: String
+    /// `true` if another server listens at the address.
+    package let isAddressInUse: Bool
 
-    init(_ description: String) { self.description = description }
+    init(_ description: String, isAddressInUse: Bool = false) {
+        self.description = description
+        self.isAddressInUse = isAddressInUse
+    }
 
     init(listeningAt address: String, _ error: UVError) {
         // A failed name resolution precedes the bind.
         let cause = error.name.hasPrefix("EAI_") ? error.message : "bind: \(error.message)"
-        self.init("listen (\(address)) failed - \(cause)")
+        self.init(
+            "listen (\(address)) failed - \(cause)", isAddressInUse: error == .addressInUse)
     }
 }

@@ -94,7 +94,10 @@ public final class LookupDaemon: Sendable {
         var logger = Logger(quiet: "nsqlookupd")
         logger.logLevel = .critical
         do throws(LookupStartError) {
-            return try await EmbeddedLookup.start(options, logger: logger)
+            return try await repeating(while: \.isAddressInUse) {
+                () async throws(LookupStartError) in
+                try await EmbeddedLookup.start(options, logger: logger)
+            }
         } catch {
             throw Failure(description: error.description)
         }

@@ -279,8 +279,11 @@ public final class TestBroker: Sendable {
     /// - Throws: the error of the start.
     public func start() async throws(EmbeddedBroker.StartError) {
         guard !isRunning else { return }
-        let broker = try await EmbeddedBroker.start(
-            configuration, clock: clock.loopClock, faults: faults)
+        let broker = try await repeating(while: { $0.code == .addressInUse }) {
+            () async throws(EmbeddedBroker.StartError) in
+            try await EmbeddedBroker.start(
+                configuration, clock: clock.loopClock, faults: faults)
+        }
         state.withLock {
             $0.broker = broker
             $0.isRunning = true

@@ -25,6 +25,7 @@ package final class BuiltProcess: Sendable {
         // Without the lock, another child could inherit a pipe before its close-on-exec flag is set.
         Self.spawning.lock()
         defer { Self.spawning.unlock() }
+        Self.closeAllOnExec()
         let (out, error) = (try ClosingPipe(), try ClosingPipe())
         var actions = posix_spawn_file_actions_t()
         posix_spawn_file_actions_init(&actions)
@@ -54,6 +55,14 @@ package final class BuiltProcess: Sendable {
         outcome.read(out.reading, as: .standardOutput)
         outcome.read(error.reading, as: .standardError)
         outcome.await(child)
+    }
+
+    /// Sets the close-on-exec flag of all descriptors, because sockets of other tests may lack it.
+    private static func closeAllOnExec() {
+        let names = (try? FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd")) ?? []
+        for case let number? in names.map({ Int32($0) }) where number > STDERR_FILENO {
+            _ = fcntl(number, F_SETFD, FD_CLOEXEC)
+        }
     }
 
     deinit {

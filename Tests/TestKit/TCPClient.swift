@@ -10,7 +10,8 @@ package final class TCPClient {
     /// - Throws: why there is no connection.
     package init(to address: String) throws {
         let parts = address.split(separator: ":")
-        descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        descriptor = socket(
+            AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
         limitReads(of: descriptor)
         var numeric = sockaddr_in()
         numeric.sin_family = sa_family_t(AF_INET)

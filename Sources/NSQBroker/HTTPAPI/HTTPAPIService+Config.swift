@@ -10,7 +10,7 @@ extension HTTPAPIService {
         guard let option = ServerOption.named(key: name) else { throw .invalidOption }
         return switch option.value(in: server.options).configResponse {
         case .text(let text): .plain(text)
-        case .json(let bytes): .json(bytes)
+        case .json(let bytes): .nsqJSON(bytes)
         }
     }
 

@@ -40,7 +40,7 @@ extension HTTPAPIService {
         report.filter(topic: query["topic"], channel: query["channel"])
         report.includesClients = GoText.bool(query["include_clients"], absent: true, other: true)
         report.includesMemory = GoText.bool(query["include_mem"], absent: true, other: true)
-        return query["format"] == "json" ? .json(report.json) : .plain(report.text)
+        return query["format"] == "json" ? .nsqJSON(report.json) : .plain(report.text)
     }
 }
 

@@ -74,7 +74,7 @@ final class HTTPAPIService: HTTPService {
         case .ping: return server.failure.map { .bare(500, "NOK - \($0)") } ?? .bare(200, "OK")
         case .health:
             return broker.isStopping ? .bare(503, "stopping") : .bare(200, "OK")
-        case .info: return .json(info)
+        case .info: return .nsqJSON(info)
         case .stats: return try statistics(request)
         case .metrics: return metrics
         case .publish: try publish(request)

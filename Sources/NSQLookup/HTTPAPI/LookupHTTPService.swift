@@ -42,13 +42,13 @@ final class LookupHTTPService: HTTPService {
     ) throws(HTTPFailure) -> HTTPResponse {
         switch route {
         case .ping, .health: return .bare(200, "OK")
-        case .info: return .json(info)
-        case .topics: return .json(topics)
-        case .nodes: return .json(nodes)
-        case .debug: return .json(debug)
+        case .info: return .nsqJSON(info)
+        case .topics: return .nsqJSON(topics)
+        case .nodes: return .nsqJSON(nodes)
+        case .debug: return .nsqJSON(debug)
         case .metrics: return metrics
-        case .lookup: return .json(try lookup(query(of: request)))
-        case .channels: return .json(try channels(query(of: request)))
+        case .lookup: return .nsqJSON(try lookup(query(of: request)))
+        case .channels: return .nsqJSON(try channels(query(of: request)))
         case .createTopic: try createTopic(query(of: request))
         case .deleteTopic: try deleteTopic(query(of: request))
         case .tombstone: try tombstone(query(of: request))
