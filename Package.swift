@@ -47,6 +47,7 @@ let package = Package(
         .executable(name: "tally", targets: ["tally"]),
         .library(name: "NSQClient", targets: ["NSQClient"]),
         .library(name: "NSQBroker", targets: ["NSQBroker"]),
+        .library(name: "NSQJobs", targets: ["NSQJobs"]),
         .library(name: "NSQTesting", targets: ["NSQTesting"]),
     ],
     // All traits are off by default, so that a user of NSQClient depends on swift-log alone among
@@ -114,7 +115,7 @@ let package = Package(
                 logging, lifecycle,
             ]),
 
-        // Layer 4: brokers and clients for tests, and the counting of plays.
+        // Layer 4: brokers and clients for tests, the counting of plays, and background jobs.
         module(
             "NSQTesting", ["NSQBroker", "BrokerCore", "NSQClient", "NSQWire", "UVLoop", logging]),
         module(
@@ -124,6 +125,9 @@ let package = Package(
                 grdb, heap,
                 histogram, logging,
             ]),
+        module(
+            "NSQJobs",
+            ["NSQWire", "TallyBasics", "TallyJSON", "NSQClient", "UVLoop", grdb, deque, logging]),
 
         // Layer 5: the web page. Its files are embedded in the binary.
         .target(
@@ -180,6 +184,12 @@ let package = Package(
                 "PlayCounts", "NSQClient", "NSQBroker", "NSQWire", "TallyBasics", "HTTP",
                 "Transport",
                 "UVLoop", logging,
+            ]),
+        tests(
+            of: "NSQJobsTests",
+            [
+                "NSQJobs", "NSQTesting", "NSQBroker", "NSQClient", "TallyBasics", "UVLoop", grdb,
+                logging,
             ]),
         tests(
             of: "TallyTests",
