@@ -32,6 +32,10 @@ public struct JobRecord: Hashable, Sendable, Identifiable {
     public var startedAt: JobTime? { lifecycle.startedAt }
     /// The time at which the job became final; `nil` if it is not.
     public var finishedAt: JobTime? { lifecycle.finishedAt }
+    /// When failed attempts are repeated.
+    public let retry: JobRetryPolicy
+    /// The maximum duration of an attempt; `nil` for none.
+    public let timeout: Duration?
     /// The reason of the latest failure, interruption or missing handler; `nil` if there was none.
     public let note: String?
     /// The JSON that the job has stored as its result or progress; `nil` if it has stored none.
@@ -41,8 +45,9 @@ public struct JobRecord: Hashable, Sendable, Identifiable {
 
     package init(
         id: JobID, queue: String, name: String, arguments: String, priority: JobPriority,
-        tags: [String], uniqueKey: String?, createdAt: JobTime, note: String?, output: String?,
-        lifecycle: JobLifecycle
+        tags: [String], uniqueKey: String?, createdAt: JobTime, retry: JobRetryPolicy,
+        timeout: Duration?,
+        note: String?, output: String?, lifecycle: JobLifecycle
     ) {
         self.id = id
         self.queue = queue
@@ -52,13 +57,16 @@ public struct JobRecord: Hashable, Sendable, Identifiable {
         self.tags = tags
         self.uniqueKey = uniqueKey
         self.createdAt = createdAt
+        self.retry = retry
+        self.timeout = timeout
         self.note = note
         self.output = output
         self.lifecycle = lifecycle
     }
 }
 
-/// One attempt of a job that has ended.
+/// One attempt of a job that has ended and counts. Attempts that do not count, because the job was
+/// snoozed, had no handler, or was released by a worker that stopped, are not kept.
 public struct JobAttempt: Hashable, Sendable {
     /// How the attempt ended.
     public enum Result: Int, Hashable, Sendable, Codable {
@@ -66,21 +74,15 @@ public struct JobAttempt: Hashable, Sendable {
         case completed = 0
         /// The attempt failed.
         case failed = 1
-        /// The job was postponed.
-        case snoozed = 2
-        /// The worker has no handler for the job, or the handler cannot decode its arguments.
-        case unhandled = 3
         /// The job was given up.
-        case discarded = 4
+        case discarded = 2
         /// The job was cancelled.
-        case cancelled = 5
-        /// The worker stopped and gave the job back.
-        case released = 6
+        case cancelled = 3
         /// The worker did not renew its lease.
-        case leaseExpired = 7
+        case leaseExpired = 4
     }
 
-    /// The number of the attempt, from 1. An attempt that does not count has the same number as the next.
+    /// The number of the attempt, from 1.
     public let number: Int
     /// The name of the worker.
     public let worker: String
@@ -112,11 +114,8 @@ extension JobAttempt.Result: CustomStringConvertible {
         switch self {
         case .completed: "completed"
         case .failed: "failed"
-        case .snoozed: "snoozed"
-        case .unhandled: "unhandled"
         case .discarded: "discarded"
         case .cancelled: "cancelled"
-        case .released: "released"
         case .leaseExpired: "leaseExpired"
         }
     }
