@@ -71,7 +71,7 @@ import Testing
         fixture.leases.advance(by: .seconds(31))
         #expect(try await fixture.store.expireLeases(limit: 10, at: fixture.start) == 1)
         #expect(try await fixture.settle(job, .complete) == false)
-        #expect(try await fixture.store.renew([job.claim], lease: .seconds(30)) == [.lost])
+        #expect(try await fixture.store.renew([job.claim!], lease: .seconds(30)) == [.lost])
         #expect(try await fixture.counts() == [.available: 1])
         let attempts = try await fixture.store.attempts(of: job.id)
         #expect(attempts.map(\.result) == [.leaseExpired])
@@ -82,7 +82,7 @@ import Testing
         let job = try await fixture.running()
         for _ in 0..<5 {
             fixture.leases.advance(by: .seconds(20))
-            #expect(try await fixture.store.renew([job.claim], lease: .seconds(30)) == [.renewed])
+            #expect(try await fixture.store.renew([job.claim!], lease: .seconds(30)) == [.renewed])
             #expect(try await fixture.store.expireLeases(limit: 10, at: fixture.start) == 0)
         }
         #expect(try await fixture.settle(job, .complete))
@@ -91,11 +91,11 @@ import Testing
     @Test func `requests the cancellation of a running job`() async throws {
         let fixture = try await StoreFixture()
         let (job, other) = (try await fixture.running(), try await fixture.running())
-        let claims = [job.claim, other.claim]
+        let claims = [job.claim!, other.claim!]
         #expect(try await fixture.store.cancellations(of: claims) == [])
         let changed = try await fixture.store.change(job.id, .cancel, at: fixture.start)
         #expect(changed.state == .running && changed.isCancelRequested)
-        #expect(try await fixture.store.cancellations(of: claims) == [job.id])
+        #expect(try await fixture.store.cancellations(of: claims) == [job.claim!])
         #expect(
             try await fixture.store.renew(claims, lease: .seconds(30))
                 == [.cancelRequested, .renewed])

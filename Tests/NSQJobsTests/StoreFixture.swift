@@ -55,7 +55,7 @@ struct StoreFixture {
     func settle(_ job: JobRecord, _ outcome: JobOutcome, at time: JobTime? = nil) async throws
         -> Bool
     {
-        try await store.settle([Settlement(job.claim, outcome)], at: time ?? start)[0]
+        try await store.settle([Settlement(job.claim!, outcome)], at: time ?? start)[0]
     }
 
     /// The counters of the only queue, as `state: count` without zeros.
@@ -67,9 +67,4 @@ struct StoreFixture {
     }
 
     struct NotClaimed: Error { let result: ClaimResult }
-}
-
-extension JobRecord {
-    /// The claim of a running job.
-    var claim: JobClaim { JobClaim(id, lifecycle.claim!) }
 }

@@ -149,7 +149,7 @@ import Testing
                 limit: 2, worker: fixture.worker, lease: fixture.lease, at: now)
             guard let job = jobs.first else { return }
             _ = try await store.settle(
-                [Settlement(job.claim, outcomes.randomElement(using: &generator)!)], at: now)
+                [Settlement(job.claim!, outcomes.randomElement(using: &generator)!)], at: now)
         }
     }
 }

@@ -65,6 +65,11 @@ public struct JobRecord: Hashable, Sendable, Identifiable {
     }
 }
 
+extension JobRecord {
+    /// The claim under which the job runs; `nil` if it does not run.
+    package var claim: JobClaim? { lifecycle.claim.map { JobClaim(id, $0) } }
+}
+
 /// One attempt of a job that has ended and counts. Attempts that do not count, because the job was
 /// snoozed, had no handler, or was released by a worker that stopped, are not kept.
 public struct JobAttempt: Hashable, Sendable {

@@ -95,7 +95,7 @@ struct JobReader {
     }
 
     /// Selects the claims whose cancellation was requested, and those that are not held any more.
-    func cancellations(of claims: [JobClaim]) throws -> Set<JobID> {
+    func cancellations(of claims: [JobClaim]) throws -> Set<JobClaim> {
         let select = try database.cachedStatement(
             sql: """
                 SELECT 1 FROM nsq_jobs_job
@@ -104,7 +104,7 @@ struct JobReader {
         return try Set(
             claims.filter { claim in
                 try Int.fetchOne(select, arguments: [claim.id.number, claim.claim.version]) == nil
-            }.map(\.id))
+            })
     }
 
     /// Returns the earliest time at which a job is due.

@@ -19,6 +19,14 @@ package protocol JobStore: Sendable {
 
     // MARK: Publishing
 
+    /// Does the work of a relay in one change: makes due jobs available, takes expired leases, and
+    /// reserves jobs to publish.
+    ///
+    /// - Parameter limit: the maximum number of jobs of each kind, and of each topic.
+    func sweep(
+        limit: Int, policy: PublishPolicy, at now: JobTime
+    ) async throws(JobsError) -> SweepResult
+
     /// Makes due jobs available, at most `limit` of them.
     ///
     /// - Returns: the number of jobs.
@@ -29,19 +37,8 @@ package protocol JobStore: Sendable {
     /// - Returns: the number of jobs.
     func expireLeases(limit: Int, at now: JobTime) async throws(JobsError) -> Int
 
-    /// Selects available jobs to publish: those that were never published, and those that nobody has
-    /// claimed for a time. They are not selected again before `policy.republishDelay`.
-    ///
-    /// - Parameter limit: the maximum number of jobs for each topic.
-    func reserve(
-        limit: Int, policy: PublishPolicy, at now: JobTime
-    ) async throws(JobsError) -> [Publication]
-
     /// Makes jobs selectable again whose publish failed.
     func cancelReservations(_ references: [JobReference]) async throws(JobsError)
-
-    /// The earliest time at which a scheduled or retryable job is due; `nil` if there is none.
-    func nextDueTime() async throws(JobsError) -> JobTime?
 
     // MARK: Working
 
@@ -78,7 +75,7 @@ package protocol JobStore: Sendable {
     func settle(_ settlements: [Settlement], at now: JobTime) async throws(JobsError) -> [Bool]
 
     /// Selects the claims whose cancellation was requested.
-    func cancellations(of claims: [JobClaim]) async throws(JobsError) -> Set<JobID>
+    func cancellations(of claims: [JobClaim]) async throws(JobsError) -> Set<JobClaim>
 
     /// Stores the progress or result of a running job.
     ///

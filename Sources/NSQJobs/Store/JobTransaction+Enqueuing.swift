@@ -46,7 +46,8 @@ extension JobTransaction {
             maxAttempts: options.retry.maxAttempts, dueAt: job.dueAt ?? now, now: now)
         var publishAt: Int64 = 0
         if lifecycle.state == .available {
-            if let policy, try !isPaused(queue) {
+            let available = AvailableTopic(queue: queue, priority: options.priority)
+            if let policy, try reserve(available, policy, at: now) {
                 publishAt = policy.nextPublish(afterPublish: 1, at: now).microseconds
                 let topic = JobTopic(queue: options.queue, priority: options.priority)
                 result.publications.append(
@@ -61,6 +62,15 @@ extension JobTransaction {
         }
         try execute(insertOf: job, id: id, queue: queue, lifecycle, publishAt: publishAt, at: now)
         count(1, queue: queue, lifecycle.state)
+    }
+
+    /// Reserves a new job for the caller that publishes it.
+    private func reserve(
+        _ topic: AvailableTopic, _ policy: PublishPolicy, at now: JobTime
+    ) throws -> Bool {
+        let free = try freeReservations[topic] ?? freeReservations(topic, policy, at: now)
+        freeReservations[topic] = max(0, free - 1)
+        return free > 0
     }
 
     private func execute(

@@ -1,8 +1,9 @@
 import GRDB
+import TallyBasics
 
 extension JobTransaction {
     /// A queue and a priority with available jobs.
-    struct AvailableTopic {
+    struct AvailableTopic: Hashable {
         let queue: Int64
         let priority: JobPriority
     }
@@ -41,15 +42,58 @@ extension JobTransaction {
         }
     }
 
-    /// Selects jobs to publish, and sets the time of their next publish.
-    func reserve(limit: Int, policy: PublishPolicy, at now: JobTime) throws -> [Publication] {
-        var publications: [Publication] = []
+    /// Does the work of a relay; see ``JobStore/sweep(limit:policy:at:)``.
+    func sweep(
+        limit: Int, policy: PublishPolicy, leaseNow: MonotonicInstant, at now: JobTime
+    ) throws -> SweepResult {
+        var result = SweepResult()
+        result.hasMore = try makeDueJobsAvailable(limit: limit, at: now) == limit
+        result.expiredLeases = try expireLeases(limit: limit, leaseNow: leaseNow, at: now)
+        result.hasMore = result.hasMore || result.expiredLeases == limit
+        try reserve(limit: limit, policy: policy, &result, at: now)
+        result.nextDue = try JobReader(database: database).nextDueTime()
+        return result
+    }
+
+    /// Selects available jobs to publish: those that were never published in their version, and those
+    /// that nobody has claimed for a time. They are not selected again before `policy.republishDelay`.
+    private func reserve(
+        limit: Int, policy: PublishPolicy, _ result: inout SweepResult, at now: JobTime
+    ) throws {
         for topic in try availableTopics() {
+            guard try hasUnpublished(topic, at: now) else { continue }
             let free = try policy.window - published(to: topic, window: policy.window, at: now)
-            guard free > 0 else { continue }
-            publications += try reserve(topic, limit: min(limit, free), policy, at: now)
+            guard free > 0 else {
+                result.isWindowFull = true
+                continue
+            }
+            let found = try reserve(topic, limit: min(limit, free), policy, at: now)
+            result.publications += found
+            if found.count == free {
+                result.isWindowFull = true
+            } else if found.count == limit {
+                result.hasMore = true
+            }
         }
-        return publications
+    }
+
+    /// Returns whether a topic has a job that is to be published now.
+    private func hasUnpublished(_ topic: AvailableTopic, at now: JobTime) throws -> Bool {
+        let select = try database.cachedStatement(
+            sql: """
+                SELECT 1 FROM nsq_jobs_job
+                WHERE state = 1 AND queue_id = ? AND priority = ? AND publish_at <= ? LIMIT 1
+                """)
+        return try Int.fetchOne(
+            select, arguments: [topic.queue, topic.priority.rawValue, now.microseconds]) != nil
+    }
+
+    /// Returns how many jobs an enqueue may reserve: none while others wait, which would be overtaken.
+    func freeReservations(
+        _ topic: AvailableTopic, _ policy: PublishPolicy, at now: JobTime
+    ) throws -> Int {
+        guard try !isPaused(topic.queue), try !hasUnpublished(topic, at: now) else { return 0 }
+        return try max(0, policy.window - published(to: topic, window: policy.window, at: now))
     }
 
     /// Counts the published jobs of a topic that nobody has claimed, up to the window.

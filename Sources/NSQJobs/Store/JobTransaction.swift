@@ -11,6 +11,8 @@ final class JobTransaction {
     private var queues: [String: Int64] = [:]
     private var queueNames: [Int64: String] = [:]
     private var pausedQueues: Set<Int64>?
+    /// How many new jobs of a topic can be reserved in this transaction.
+    var freeReservations: [AvailableTopic: Int] = [:]
     private var statements: [SQL: Statement] = [:]
 
     private struct CountKey: Hashable {

@@ -186,18 +186,17 @@ extension SQLiteJobStore {
         return try await write { try $0.expireLeases(limit: limit, leaseNow: leaseNow, at: now) }
     }
 
-    package func reserve(
+    package func sweep(
         limit: Int, policy: PublishPolicy, at now: JobTime
-    ) async throws(JobsError) -> [Publication] {
-        try await write { try $0.reserve(limit: limit, policy: policy, at: now) }
+    ) async throws(JobsError) -> SweepResult {
+        let leaseNow = leaseClock.now()
+        return try await write {
+            try $0.sweep(limit: limit, policy: policy, leaseNow: leaseNow, at: now)
+        }
     }
 
     package func cancelReservations(_ references: [JobReference]) async throws(JobsError) {
         try await write { try $0.cancelReservations(references) }
-    }
-
-    package func nextDueTime() async throws(JobsError) -> JobTime? {
-        try await read { try $0.nextDueTime() }
     }
 
     package func registerWorker(
@@ -243,7 +242,9 @@ extension SQLiteJobStore {
         try await write { try $0.settle(settlements, at: now) }
     }
 
-    package func cancellations(of claims: [JobClaim]) async throws(JobsError) -> Set<JobID> {
+    package func cancellations(
+        of claims: [JobClaim]
+    ) async throws(JobsError) -> Set<JobClaim> {
         try await read { try $0.cancellations(of: claims) }
     }
 
