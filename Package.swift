@@ -91,8 +91,10 @@ let package = Package(
         module("TallyJSON"),
         module("TallyBasics"),
 
-        // Layer 1: the broker's rules without I/O, socket I/O with libuv, and TLS and compression.
+        // Layer 1: the broker's rules without I/O, Go's flags, socket I/O with libuv, and TLS and
+        // compression.
         module("BrokerCore", ["NSQWire", "TallyBasics", "TallyJSON", deque, heap]),
+        module("GoFlags", ["TallyBasics", "TallyJSON"]),
         module("UVLoop", ["TallyBasics", "CLibuv"]),
         module("Transport", ["COpenSSL", "CZlib", "CSnappy"]),
 
@@ -109,15 +111,18 @@ let package = Package(
         module(
             "NSQBroker",
             [
-                "NSQWire", "TallyBasics", "TallyJSON", "BrokerCore", "UVLoop", "Transport", "HTTP",
-                "CMemory",
-                deque,
-                logging, lifecycle,
+                "NSQWire", "TallyBasics", "TallyJSON", "BrokerCore", "GoFlags", "UVLoop",
+                "Transport", "HTTP", "CMemory", deque, logging, lifecycle,
             ]),
+
+module(
+            "NSQLookup",
+            ["NSQWire", "TallyBasics", "TallyJSON", "UVLoop", "HTTP", logging]),
 
         // Layer 4: brokers and clients for tests, the counting of plays, and background jobs.
         module(
-            "NSQTesting", ["NSQBroker", "BrokerCore", "NSQClient", "NSQWire", "UVLoop", logging]),
+            "NSQTesting",
+            ["NSQBroker", "NSQLookup", "BrokerCore", "NSQClient", "NSQWire", "UVLoop", logging]),
         module(
             "PlayCounts",
             [
@@ -139,9 +144,9 @@ let package = Package(
         .executableTarget(
             name: "tally",
             dependencies: [
-                "NSQWire", "TallyBasics", "BrokerCore", "UVLoop", "Transport", "HTTP", "NSQClient",
-                "NSQBroker", "PlayCounts", "LivePage", "CMemory", arguments, histogram, logging,
-                toml,
+                "NSQWire", "TallyBasics", "BrokerCore", "GoFlags", "UVLoop", "Transport", "HTTP",
+                "NSQClient", "NSQBroker", "NSQLookup", "PlayCounts", "LivePage", "CMemory",
+                arguments, histogram, logging, toml,
             ],
             swiftSettings: settings),
 
@@ -167,15 +172,18 @@ let package = Package(
         tests(
             of: "NSQBrokerTests",
             [
-                "NSQBroker", "BrokerCore", "NSQWire", "TallyBasics", "Transport", "HTTP", "UVLoop",
-                logging,
+                "NSQBroker", "BrokerCore", "GoFlags", "NSQWire", "TallyBasics", "Transport", "HTTP",
+                "UVLoop", logging,
             ]),
+        tests(
+            of: "NSQLookupTests",
+            ["NSQLookup", "NSQWire", "TallyBasics", "TallyJSON", "UVLoop", logging]),
         tests(of: "BrokerSimulationTests", ["BrokerSimulation"]),
         tests(
             of: "NSQClientTests",
             [
-                "NSQClient", "NSQBroker", "BrokerCore", "NSQWire", "TallyBasics", "Transport",
-                "HTTP", "UVLoop", logging,
+                "NSQClient", "NSQBroker", "BrokerCore", "GoFlags", "NSQWire", "TallyBasics",
+                "Transport", "HTTP", "UVLoop", logging,
             ]),
         tests(of: "NSQTestingTests", ["NSQTesting", "NSQBroker", "NSQClient", logging]),
         tests(
@@ -194,9 +202,8 @@ let package = Package(
         tests(
             of: "TallyTests",
             [
-                "tally", "NSQBroker", "BrokerCore", "HTTP", "LivePage", "NSQWire", "Transport",
-                "UVLoop",
-                arguments,
+                "tally", "GoFlags", "NSQBroker", "BrokerCore", "HTTP", "LivePage", "NSQWire",
+                "TallyBasics", "Transport", "UVLoop", arguments,
             ]),
         tests(of: "LivePageTests", ["LivePage", "PlayCounts", "TallyBasics", "HTTP", "UVLoop"]),
         tests(

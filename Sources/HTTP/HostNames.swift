@@ -91,4 +91,14 @@ extension HTTPRequest {
 
     /// `true` if the method announces a change, as all methods but `GET`, `HEAD` and `OPTIONS` do.
     package var isChange: Bool { !["GET", "HEAD", "OPTIONS"].contains(method) }
+
+    /// Returns the error for a request that a browser may have sent for a page of another site: a
+    /// change from another origin, or, on a loopback address, a request whose `Host` is neither a
+    /// loopback name nor one of `names`.
+    package func crossSiteRefusal(names: [String]) -> HTTPFailure? {
+        if isChange, isFromForeignPage { return .foreignOrigin }
+        // Browsers always send a `Host` that is not empty.
+        guard isOnLoopback, let host = headers["Host"], !host.isEmpty else { return nil }
+        return HostNames(.loopback, and: names).accepts(host) ? nil : .unknownHost
+    }
 }

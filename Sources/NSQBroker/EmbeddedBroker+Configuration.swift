@@ -95,7 +95,8 @@ extension EmbeddedBroker {
         /// everything.
         public var authorizationServers: [String] = []
         /// The nsqlookupds at which the broker registers (`--lookupd-tcp-address`), each as
-        /// `host:port`. The default is none. nsqlookupd refuses a broker without ``httpAddress``.
+        /// `host:port`. The default is none. It requires ``httpAddress``, because nsqlookupd refuses a
+        /// broker without an HTTP port.
         public var lookupds: [String] = []
 
         /// The logger of the broker. The default has the label `nsqd`.
@@ -198,6 +199,10 @@ extension EmbeddedBroker.Configuration {
     func options() throws(EmbeddedBroker.StartError) -> ServerOptions {
         guard httpsAddress == nil || tls != nil else {
             throw .invalidConfiguration("httpsAddress requires tls")
+        }
+        guard lookupds.isEmpty || httpAddress != nil else {
+            throw .invalidConfiguration(
+                "lookupds requires httpAddress (nsqlookupd refuses a broker without an HTTP port)")
         }
         for (name, limit) in [
             ("maxConnections", maxConnections), ("maxChannelConsumers", maxChannelConsumers),

@@ -43,6 +43,9 @@ final class Connection {
     private var frames: FrameReader
     /// TLS and compression; nil for a connection without both.
     private var layers: ConnectionLayers?
+    /// Writes answers from the tasks that process messages, if the owner allows that.
+    private let directWriter = DirectWriter()
+    private var isDirectWritingAllowed = false
     private var isFlushScheduled = false
 
     /// The maximum capacity in bytes that the write buffer keeps between writes.
@@ -64,7 +67,8 @@ final class Connection {
         session = ClientSession(
             role, heartbeatInterval: options.heartbeatInterval, authSecret: options.authSecret)
         timer = Timer(on: loop)
-        frames = FrameReader(maxFrameBytes: options.maxFrameBytes)
+        frames = FrameReader(
+            maxFrameBytes: options.maxFrameBytes, directWriter: directWriter)
     }
 
     /// The limits that nsqd has announced.
@@ -98,6 +102,17 @@ final class Connection {
         scheduleFlush()
     }
 
+    /// Allows or forbids other threads to write answers with the ``DirectWriter`` of the received
+    /// messages. A connection with TLS or compression never allows it.
+    func setDirectWriting(_ isAllowed: Bool) {
+        // The owner sets the value after each message, and the lock of the writer is often taken then.
+        guard isAllowed != isDirectWritingAllowed, layers == nil, isEstablished,
+            case .open(let writer) = state
+        else { return }
+        isDirectWritingAllowed = isAllowed
+        if isAllowed { directWriter.open(writer.stream) } else { directWriter.close() }
+    }
+
     /// Sends `CLS`, so that nsqd sends no more messages.
     func close() {
         write { session.close(into: &$0) }
@@ -108,6 +123,7 @@ final class Connection {
         switch state {
         case .connecting: end(nil)
         case .open(let writer):
+            directWriter.close()
             let closing = LingeringClose(writer.stream) { [weak self] in self?.end(nil) }
             state = .draining(writer, closing)
             timer.stop()
@@ -155,6 +171,7 @@ final class Connection {
     private func end(_ error: NSQError?) {
         let last = state
         state = .ended
+        directWriter.close()
         switch last {
         case .ended: return
         case .connecting(let connecting): connecting?.cancel()
@@ -343,9 +360,9 @@ extension Connection: IterationEndHandler {
         switch state {
         case .open(let writer):
             if !writer.isBlocked { layers?.encode(into: &writer.buffer) }
-            if case .failed(let error) = writer.flush() { fail(error.description) }
+            if case .failed(let error) = directWriter.flush(writer) { fail(error.description) }
         case .draining(let writer, let closing):
-            switch writer.flush() {
+            switch directWriter.flush(writer) {
             case .written: closing.begin()
             case .queued: closing.startTimeout()
             case .failed(let error): fail(error.description)

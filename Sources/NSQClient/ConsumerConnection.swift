@@ -75,6 +75,7 @@ final class ConsumerConnection {
     private func applyBackoff() {
         guard let number, let backoff else { return }
         engine.limitReady(of: number, to: backoff.limit)
+        engine.updateDirectWriting()
     }
 
     /// Sends `FIN` for those messages of a batch that are in flight. If no message of the batch is
@@ -104,6 +105,23 @@ final class ConsumerConnection {
         guard tracker.completeMessage(at: place.index, of: place.batch) else { return }
         connection?.write { command(message.wireID).append(to: &$0) }
         drainIfDone()
+    }
+
+    /// Completes a message whose FIN was written directly.
+    ///
+    /// - Parameter isPartlyWritten: `true` if the connection must write the rest of the FIN.
+    func didFinishDirectly(_ message: Message, isPartlyWritten: Bool) {
+        if isPartlyWritten { connection?.write { _ in } }
+        guard tracker.completeMessage(at: message.place.index, of: message.place.batch) else {
+            return
+        }
+        drainIfDone()
+    }
+
+    /// Allows the tasks that process messages to write FIN directly, except during the backoff of the
+    /// nsqd.
+    func setDirectWriting(_ isAllowed: Bool) {
+        connection?.setDirectWriting(isAllowed && backoff?.limit == nil)
     }
 
     func touch(_ batch: MessageBatch) {

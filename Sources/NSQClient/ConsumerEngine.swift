@@ -162,8 +162,18 @@ package final class ConsumerEngine {
 
     @discardableResult
     private func change<Result>(_ body: (inout FlowControl) -> Result) -> Result {
-        defer { if flow.limit != budget.maxInFlight { apply(budget.setMaxInFlight(flow.limit)) } }
+        defer {
+            if flow.limit != budget.maxInFlight { apply(budget.setMaxInFlight(flow.limit)) }
+            updateDirectWriting()
+        }
         return body(&flow)
+    }
+
+    /// Allows direct writes of FIN while there is at most one message in flight. With more messages,
+    /// the loop sends several FIN in one write, which costs less.
+    func updateDirectWriting() {
+        let isAllowed = flow.limit == 1 && flow.backoff.phase == .none && !isStopping
+        for connection in connections { connection.setDirectWriting(isAllowed) }
     }
 
     /// The smallest RDY count of a connection that may receive messages; 0 if there is none. If
@@ -181,6 +191,16 @@ package final class ConsumerEngine {
     /// Finishes a message (`FIN`).
     package func finish(_ message: Message) {
         complete(message) { Command.finish($0) }
+    }
+
+    /// Completes a message whose FIN was written directly.
+    ///
+    /// - Parameters:
+    ///   - message: the message.
+    ///   - isPartlyWritten: `true` if the connection must write the rest of the FIN.
+    func didFinishDirectly(_ message: Message, isPartlyWritten: Bool) {
+        connection(message.place.connection)?
+            .didFinishDirectly(message, isPartlyWritten: isPartlyWritten)
     }
 
     /// Requeues those messages of a batch that are in flight (`REQ`), with a delay that is rounded
@@ -215,6 +235,7 @@ package final class ConsumerEngine {
         // The callback retains the engine until it has stopped.
         stopCallbacks = (stopCallbacks ?? []) + [{ withExtendedLifetime(self, done) }]
         if isFirst {
+            updateDirectWriting()
             poller.close()
             for connection in connections { connection.stop() }
         }
@@ -325,6 +346,7 @@ extension ConsumerEngine {
         setNumber(lastNumber)
         onConnection(connection.address, nil)
         apply(budget.add(lastNumber, maxReady: maxReady))
+        updateDirectWriting()
     }
 
     func connectionDidEnd(_ connection: ConsumerConnection, number: Int?, _ error: NSQError?) {

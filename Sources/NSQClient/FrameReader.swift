@@ -1,4 +1,5 @@
 import NSQWire
+import UVLoop
 
 /// Splits the received bytes of a connection into frames, without copying messages.
 ///
@@ -15,9 +16,10 @@ struct FrameReader {
     /// The maximum number of full buffers kept for reuse after all their batches are released.
     static let maxSpareBuffers = 4
 
-    private var buffer = ReceiveBuffer(byteCount: FrameReader.bufferBytes)
+    private var buffer: ReceiveBuffer
     private var spareBuffers: [ReceiveBuffer] = []
     private let maxFrameBytes: Int
+    private let directWriter: DirectWriter?
     // INVARIANT: 0 <= parsed <= filled <= buffer.memory.count
     private var parsed = 0
     private var filled = 0
@@ -25,8 +27,10 @@ struct FrameReader {
     /// the frame's size field is received.
     private var pendingBytes = Frame.headerBytes
 
-    init(maxFrameBytes: Int) {
+    init(maxFrameBytes: Int, directWriter: DirectWriter? = nil) {
         self.maxFrameBytes = maxFrameBytes
+        self.directWriter = directWriter
+        buffer = ReceiveBuffer(byteCount: Self.bufferBytes, directWriter: directWriter)
     }
 
     /// Returns memory of at least one byte for the next read.
@@ -126,6 +130,6 @@ struct FrameReader {
             // newer one.
             if spareBuffers.count == Self.maxSpareBuffers { spareBuffers.removeFirst() }
         }
-        return ReceiveBuffer(byteCount: byteCount)
+        return ReceiveBuffer(byteCount: byteCount, directWriter: directWriter)
     }
 }

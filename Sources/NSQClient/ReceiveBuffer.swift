@@ -1,3 +1,5 @@
+import UVLoop
+
 /// Memory that a connection reads frames into. Each batch retains the buffer of its messages.
 ///
 /// A connection writes only after the bytes of existing batches, so the bytes of a batch never
@@ -6,8 +8,11 @@ final class ReceiveBuffer: @unchecked Sendable {
     // SAFETY: (of `@unchecked Sendable`) the pointer never changes, and the bytes of a batch never
     // change.
     let memory: UnsafeMutableRawBufferPointer
+    /// Writes answers to the connection of the messages; `nil` in tests.
+    let directWriter: DirectWriter?
 
-    init(byteCount: Int) {
+    init(byteCount: Int, directWriter: DirectWriter? = nil) {
+        self.directWriter = directWriter
         memory = .allocate(byteCount: byteCount, alignment: 16)
     }
 

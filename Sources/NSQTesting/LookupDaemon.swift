@@ -1,8 +1,10 @@
 import Foundation
+import Logging
+import NSQLookup
 import UVLoop
 
-/// An nsqlookupd of a cluster: a process of the program that the environment variable
-/// `NSQLOOKUPD_PROGRAM` names.
+/// An nsqlookupd of a cluster: one of this package in the process of the test, or a process of the
+/// program that the environment variable `NSQLOOKUPD_PROGRAM` names.
 public final class LookupDaemon: Sendable {
     /// The reason why an nsqlookupd cannot be started.
     public struct Failure: Error, CustomStringConvertible, Sendable {
@@ -18,29 +20,33 @@ public final class LookupDaemon: Sendable {
     /// The address for clients, as `host:port`.
     public let httpAddress: String
 
-    private let program: String
-    private let process: LockedValue<ChildProcess?>
+    // INVARIANT: the ports stay reserved while the nsqlookupd is stopped.
+    private let reservations: [PortReservation]
+    private let instance = LockedValue<Instance?>(nil)
 
-    private init(
-        _ program: String, _ process: ChildProcess, tcpAddress: String, httpAddress: String
-    ) {
-        self.program = program
-        self.process = LockedValue(process)
-        self.tcpAddress = tcpAddress
-        self.httpAddress = httpAddress
+    /// A running nsqlookupd.
+    private enum Instance {
+        case embedded(EmbeddedLookup)
+        case process(ChildProcess)
+    }
+
+    private init() throws(Failure) {
+        guard let tcp = PortReservation(), let http = PortReservation() else {
+            throw Failure(description: "there is no free port for an nsqlookupd")
+        }
+        reservations = [tcp, http]
+        (tcpAddress, httpAddress) = (tcp.address, http.address)
     }
 
     /// Starts nsqlookupds on free ports.
-    static func start(_ count: Int) async throws -> [LookupDaemon] {
-        guard count > 0 else { return [] }
-        guard let program else {
-            throw Failure(
-                description: "NSQLOOKUPD_PROGRAM does not name the nsqlookupd that a cluster with "
-                    + "nsqlookupds requires")
-        }
+    static func start(_ count: Int) async throws(Failure) -> [LookupDaemon] {
         var daemons: [LookupDaemon] = []
-        do {
-            for _ in 0..<count { daemons.append(try await start(program)) }
+        do throws(Failure) {
+            for _ in 0..<count {
+                let daemon = try LookupDaemon()
+                try await daemon.start()
+                daemons.append(daemon)
+            }
         } catch {
             for daemon in daemons { await daemon.stop() }
             throw error
@@ -48,32 +54,50 @@ public final class LookupDaemon: Sendable {
         return daemons
     }
 
-    private static func start(_ program: String) async throws -> LookupDaemon {
-        let process = try ChildProcess(
-            program, ["--tcp-address=127.0.0.1:0", "--http-address=127.0.0.1:0"])
-        let tcp = try await process.text(after: "TCP: listening on ")
-        let http = try await process.text(after: "HTTP: listening on ")
-        return LookupDaemon(program, process, tcpAddress: tcp, httpAddress: http)
-    }
-
-    /// Stops the process. Brokers and clients keep its addresses.
+    /// Stops the nsqlookupd. Brokers and clients keep its addresses.
     public func stop() async {
-        let process = process.withLock { process in
-            defer { process = nil }
-            return process
+        let instance = instance.withLock { instance in
+            defer { instance = nil }
+            return instance
         }
-        await process?.stop()
+        switch instance {
+        case .embedded(let lookup): await lookup.stop()
+        case .process(let process): await process.stop()
+        case nil: break
+        }
     }
 
-    /// Starts the process again at its addresses. It has no registrations until the brokers reconnect.
+    /// Starts the nsqlookupd again at its addresses. It has no registrations until the brokers
+    /// reconnect.
     ///
     /// - Throws: ``Failure``.
     public func start() async throws(Failure) {
-        guard process.withLock({ $0 == nil }) else { return }
-        let process = try ChildProcess(
-            program, ["--tcp-address=\(tcpAddress)", "--http-address=\(httpAddress)"])
-        _ = try await process.text(after: "HTTP: listening on ")
-        self.process.withLock { $0 = process }
+        guard instance.withLock({ $0 == nil }) else { return }
+        let started: Instance
+        if let program = Self.program {
+            let process = try ChildProcess(
+                program, ["--tcp-address=\(tcpAddress)", "--http-address=\(httpAddress)"])
+            _ = try await process.text(after: "HTTP: listening on ")
+            started = .process(process)
+        } else {
+            started = .embedded(try await startEmbedded())
+        }
+        instance.withLock { $0 = started }
+    }
+
+    private func startEmbedded() async throws(Failure) -> EmbeddedLookup {
+        var options = LookupServerOptions()
+        options.tcpAddress = tcpAddress
+        options.httpAddress = httpAddress
+        options.broadcastAddress = "127.0.0.1"
+        // The end of each broker's connection is an error in the log of nsqlookupd.
+        var logger = Logger(quiet: "nsqlookupd")
+        logger.logLevel = .critical
+        do throws(LookupStartError) {
+            return try await EmbeddedLookup.start(options, logger: logger)
+        } catch {
+            throw Failure(description: error.description)
+        }
     }
 }
 

@@ -130,8 +130,8 @@ public final class NSQCluster: Sendable {
 ///
 /// - Parameters:
 ///   - brokers: the number of brokers, 3 by default.
-///   - lookupds: the number of nsqlookupds, none by default. They are processes of the program that
-///     the environment variable `NSQLOOKUPD_PROGRAM` names.
+///   - lookupds: the number of nsqlookupds, none by default. They run in this process; if the
+///     environment variable `NSQLOOKUPD_PROGRAM` names a program, they are processes of it.
 ///   - configuration: the configuration of every broker; by default, it logs errors only. A number is
 ///     appended to its data path.
 ///   - body: the test.

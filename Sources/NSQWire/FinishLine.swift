@@ -11,11 +11,19 @@ package enum FinishLine {
     /// Appends the FIN command line of one message.
     @inlinable
     package static func append(_ id: MessageID, to out: inout [UInt8]) {
+        withBytes(of: id) { out.append(contentsOf: $0) }
+    }
+
+    /// Calls `body` with the FIN command line of one message, which is valid during the call only.
+    @inlinable
+    package static func withBytes<Result>(
+        of id: MessageID, _ body: (UnsafeRawBufferPointer) -> Result
+    ) -> Result {
         withUnsafeTemporaryAllocation(byteCount: byteCount, alignment: 8) { line in
             line.storeBytes(of: prefixWord, as: UInt32.self)
             id.write(to: line.baseAddress! + 4)
             line[byteCount - 1] = UInt8(ascii: "\n")
-            out.append(contentsOf: line)
+            return body(UnsafeRawBufferPointer(line))
         }
     }
 

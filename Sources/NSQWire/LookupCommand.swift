@@ -63,7 +63,7 @@ package struct LookupIdentity: Equatable, Sendable {
     }
 
     /// The identity as a JSON object with its members sorted by name, as in nsqd.
-    var json: [UInt8] {
+    package var json: [UInt8] {
         JSONWriter.object { json in
             json.member("broadcast_address", broadcastAddress)
             json.member("hostname", hostname)

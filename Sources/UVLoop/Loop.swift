@@ -234,6 +234,8 @@ package final class Loop {
         uv_check_start(check) {
             let loop = Loop.owner(of: $0)
             loop.busyPoll?.waitEnded(at: Loop.systemNanoseconds)
+            // Jobs that were submitted without a wake-up.
+            loop.mailbox.runJobs(on: loop)
             loop.endIteration()
         }
         uv_idle_init(memory, pollIdle)

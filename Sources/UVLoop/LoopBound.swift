@@ -35,9 +35,14 @@ package final class LoopBound<Value>: @unchecked Sendable {
 
     /// Runs `job` on the loop with the object, or with `nil` after ``removeValue(on:)``.
     ///
+    /// - Parameters:
+    ///   - wakesLoop: see ``LoopMailbox/submit(wakesLoop:_:)``.
+    ///   - job: the closure to run.
     /// - Returns: `true` if the job will run, `false` if the loop is closed.
     @discardableResult
-    package func submit(_ job: @escaping @Sendable (Value?) -> Void) -> Bool {
-        mailbox.submit { loop in job(self.value(on: loop)) }
+    package func submit(
+        wakesLoop: Bool = true, _ job: @escaping @Sendable (Value?) -> Void
+    ) -> Bool {
+        mailbox.submit(wakesLoop: wakesLoop) { loop in job(self.value(on: loop)) }
     }
 }

@@ -95,10 +95,15 @@ package final class LoopHost<Hosted: LoopHosted>: Sendable {
 
     /// Runs `job` on the loop with the object, or with `nil` after the object has stopped.
     ///
+    /// - Parameters:
+    ///   - wakesLoop: see ``LoopMailbox/submit(wakesLoop:_:)``.
+    ///   - job: the closure to run.
     /// - Returns: `true` if the job will run, `false` if the loop is closed.
     @discardableResult
-    package func submit(_ job: @escaping @Sendable (Hosted?) -> Void) -> Bool {
-        hosted.submit(job)
+    package func submit(
+        wakesLoop: Bool = true, _ job: @escaping @Sendable (Hosted?) -> Void
+    ) -> Bool {
+        hosted.submit(wakesLoop: wakesLoop, job)
     }
 
     /// Runs `body` on the loop with the object.

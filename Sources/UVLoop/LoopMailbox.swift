@@ -12,6 +12,8 @@ package final class LoopMailbox: Sendable {
     private struct Queue {
         var jobs: [Job] = []
         var isOpen = true
+        /// `true` from `uv_async_send` until the loop runs the jobs.
+        var isWakeUpPending = false
     }
 
     // SAFETY: any thread may call uv_async_send; only the loop's thread uses the pointer otherwise.
@@ -40,15 +42,22 @@ package final class LoopMailbox: Sendable {
 
     /// Queues `job` to run on the loop's thread, in order of submission, and returns at once.
     ///
+    /// - Parameters:
+    ///   - wakesLoop: `false` lets a loop that waits for I/O run the job when something else ends the wait.
+    ///     A wake-up costs a system call and often a switch of threads.
+    ///   - job: the closure to run.
     /// - Returns: `true` if the job will run, `false` if the loop is closed.
     @discardableResult
-    package func submit(_ job: @escaping Job) -> Bool {
+    package func submit(wakesLoop: Bool = true, _ job: @escaping Job) -> Bool {
         queue.withLock { queue in
             guard queue.isOpen else { return false }
             queue.jobs.append(job)
             // One wake-up serves all jobs that are queued before the loop runs them. The lock is
             // held during uv_async_send, because otherwise the loop could close before that call.
-            if queue.jobs.count == 1 { uv_async_send(wakeUp) }
+            if wakesLoop, !queue.isWakeUpPending {
+                queue.isWakeUpPending = true
+                uv_async_send(wakeUp)
+            }
             return true
         }
     }
@@ -61,6 +70,7 @@ package final class LoopMailbox: Sendable {
         let jobs = queue.withLock { queue in
             let jobs = queue.jobs
             queue.jobs = []
+            queue.isWakeUpPending = false
             return jobs
         }
         for job in jobs { job(loop) }

@@ -3,8 +3,10 @@ import BrokerCore
 import Glibc
 import NSQBroker
 import TallyBasics
+import UVLoop
 
-/// The entry point of the executable. A binary with the file name `nsqd` runs `tally nsqd`.
+/// The entry point of the executable. A binary with the name of a program of NSQ, such as `nsqd`, runs
+/// that program.
 @main
 struct Tally: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -23,9 +25,9 @@ struct Tally: AsyncParsableCommand {
                     """#),
         version: "tally \(TallyVersion.current)\ncompatible with nsqd \(nsqdVersion)",
         subcommands: [
-            DemoCommand.self, ServeCommand.self, NSQDCommand.self, ProduceCommand.self,
-            ProcessCommand.self, CountsCommand.self, DoctorCommand.self, BenchCommand.self,
-            ManualCommand.self,
+            DemoCommand.self, ServeCommand.self, NSQDCommand.self, NSQLookupdCommand.self,
+            ProduceCommand.self, ProcessCommand.self, CountsCommand.self, DoctorCommand.self,
+            BenchCommand.self, ManualCommand.self,
         ])
 
     private static let nsqdVersion = BrokerOptions().version
@@ -41,9 +43,8 @@ struct Tally: AsyncParsableCommand {
         AllocatorSettings.apply()
         FreeMemoryRelease.start()
         let status: Int32
-        if let arguments = nsqdArguments(CommandLine.arguments) {
-            let name = isNamedNSQD(CommandLine.arguments) ? "nsqd" : "tally nsqd"
-            status = await NSQDCommand.status(of: arguments, name: name)
+        if let call = GoPrograms.call(CommandLine.arguments) {
+            status = await call.program.status(of: call.arguments, name: call.name)
         } else {
             status = await runAndReturnStatus()
         }
@@ -62,19 +63,6 @@ struct Tally: AsyncParsableCommand {
             + "\(FileLimit.current) (raise it with ulimit -n)\n"
         _ = text.withCString { write(STDERR_FILENO, $0, strlen($0)) }
         _exit(1)
-    }
-
-    /// Returns the arguments for `tally nsqd`, which have Go's syntax, or `nil` for another
-    /// command. The binary's name, the subcommand or `help nsqd` selects `tally nsqd`.
-    static func nsqdArguments(_ words: [String]) -> [String]? {
-        if isNamedNSQD(words) { return Array(words.dropFirst()) }
-        let command = words.dropFirst()
-        if command.first == "nsqd" { return Array(command.dropFirst()) }
-        return command.elementsEqual(["help", "nsqd"]) ? ["--help"] : nil
-    }
-
-    private static func isNamedNSQD(_ words: [String]) -> Bool {
-        words.first?.split(separator: "/").last == "nsqd"
     }
 }
 

@@ -21,9 +21,12 @@ private enum OwnNetwork {
 }
 
 @Suite(.blocking) struct `The examples of --help` {
-    private static let commands = [
-        "tally", "demo", "serve", "nsqd", "produce", "process", "counts", "doctor", "bench",
-    ]
+    private static let commands =
+        [
+            "tally", "demo", "serve", "produce", "process", "counts", "doctor", "bench",
+        ] + programs
+    /// The programs of NSQ, which print their help to standard error.
+    private static let programs = ["nsqd", "nsqlookupd"]
 
     /// The lines of the examples in a help text.
     private static func examples(of command: String, columns: Int = 80) throws -> [String] {
@@ -31,7 +34,8 @@ private enum OwnNetwork {
             (command == "tally" ? [] : [command]) + ["--help"],
             environment: ["COLUMNS": "\(columns)"])
         #expect(process.status() == 0)
-        let stream: BuiltProcess.Stream = command == "nsqd" ? .standardError : .standardOutput
+        let stream: BuiltProcess.Stream =
+            programs.contains(command) ? .standardError : .standardOutput
         let lines = process.lines(of: stream)
         let start = try #require(lines.firstIndex(of: "EXAMPLES"))
         return Array(lines[(start + 1)...].prefix { $0.isEmpty || $0.hasPrefix("  ") })
@@ -57,7 +61,7 @@ private enum OwnNetwork {
             bench*) words=(300 "$TALLY" "$@" --seconds=0.02 --max-messages=200 --rounds=1) ;;
             *) words=(300 "$TALLY" "$@") ;;
             esac
-            if [ "$1" = serve ] || [ "$1" = nsqd ] || [ "$1" = process ]; then
+            if [ "$1" = serve ] || [ "$1" = nsqd ] || [ "$1" = nsqlookupd ] || [ "$1" = process ]; then
                 # The process must be the one that `kill $!` ends.
                 exec "$TALLY" "$@"
             fi

@@ -41,6 +41,7 @@ import UVLoop
             ("maxChannelsPerTopic", { $0.maxChannelsPerTopic = 0 }),
             ("maxHeartbeatInterval", { $0.maxHeartbeatInterval = .zero }),
             ("httpsAddress requires tls", { $0.httpsAddress = "127.0.0.1:0" }),
+            ("lookupds requires httpAddress", { $0.lookupds = ["127.0.0.1:4160"] }),
         ]
         for (name, change) in changes {
             let error = await startError(change)
@@ -105,6 +106,7 @@ import UVLoop
     @Test func `registers at nsqlookupds under the broadcast address`() async throws {
         let lookupd = try FakeLookupd()
         var configuration = Configuration()
+        configuration.httpAddress = "127.0.0.1:0"
         configuration.lookupds = [lookupd.tcp.address.description]
         configuration.broadcastAddress = "here"
         let broker = try await EmbeddedBroker.start(configuration)

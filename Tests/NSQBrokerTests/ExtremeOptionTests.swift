@@ -1,4 +1,5 @@
 import BrokerCore
+import GoFlags
 import NSQWire
 import TallyBasics
 import TestTraits

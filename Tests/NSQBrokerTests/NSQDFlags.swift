@@ -1,4 +1,5 @@
 import BrokerCore
+import GoFlags
 import TallyBasics
 import Transport
 

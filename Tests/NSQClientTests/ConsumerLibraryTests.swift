@@ -262,35 +262,6 @@ import UVLoop
         await broker.stop()
     }
 
-    @Test(arguments: [true, false])
-    func `receives no requeued message again after it is cancelled or stopped`(
-        isCancelled: Bool
-    ) async throws {
-        let broker = try await broker(with: (1...100).map(String.init))
-        let consumer = try consumer(of: broker)
-        // Most messages wait in the consumer.
-        #expect(try await finishNext(consumer) != nil)
-        if isCancelled {
-            let task = Task {
-                while let delivery = try await consumer.next() {
-                    while !Task.isCancelled { await Task.yield() }
-                    delivery.requeue()
-                }
-            }
-            task.cancel()
-            _ = await task.result
-        } else {
-            await consumer.stop()
-        }
-        let other = try self.consumer(of: broker)
-        for _ in 2...100 {
-            #expect(try #require(await finishNext(other)).attempts <= 2)
-        }
-        await consumer.stop()
-        await other.stop()
-        await broker.stop()
-    }
-
     // MARK: Discovery
 
     @Test func `receives messages of all nsqds that any nsqlookupd reports`() async throws {

@@ -1,3 +1,4 @@
+import GoFlags
 import Logging
 import NSQBroker
 import TestKit

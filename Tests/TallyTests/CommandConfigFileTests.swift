@@ -1,6 +1,7 @@
 import ArgumentParser
 import BrokerCore
 import Foundation
+import GoFlags
 import NSQBroker
 import NSQWire
 import TestKit

@@ -1,4 +1,5 @@
 import BrokerCore
+import GoFlags
 import NSQBroker
 import Testing
 import Transport
@@ -11,14 +12,16 @@ import Transport
         _ text: String, given: Set<String> = [], over defaults: ServerOptions = ServerOptions()
     ) throws -> ServerOptions {
         var options = defaults
-        _ = try ConfigFile(path: "x.cfg", text: text).apply(to: &options, except: given)
+        _ = try ConfigFile(path: "x.cfg", text: text).apply(
+            ServerOption.all, to: &options, except: given)
         return options
     }
 
     private func reason(_ text: String) -> String? {
         do throws(SetupError) {
             var options = ServerOptions()
-            _ = try ConfigFile(path: "x.cfg", text: text).apply(to: &options, except: [])
+            _ = try ConfigFile(path: "x.cfg", text: text).apply(
+                ServerOption.all, to: &options, except: [])
         } catch {
             return error.description
         }
@@ -83,7 +86,9 @@ import Transport
         let file = try ConfigFile(
             path: "x.cfg", text: "nope = 1\nnode_id = 5\nversion = true\n[part]\nmax_msg_size = 3")
         #expect(
-            try file.apply(to: &options, except: []) == ["node_id", "nope", "part", "version"])
+            try file.apply(ServerOption.all, to: &options, except: []) == [
+                "node_id", "nope", "part", "version",
+            ])
         #expect(options.core.maxMessageBytes == 1_048_576)
     }
 

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Foundation
+import GoFlags
 import NSQBroker
 import Testing
 

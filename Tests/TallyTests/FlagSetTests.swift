@@ -1,5 +1,6 @@
 import BrokerCore
 import Foundation
+import GoFlags
 import NSQBroker
 import Testing
 import Transport

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Foundation
+import GoFlags
 import NSQBroker
 import Testing
 
@@ -9,12 +10,12 @@ import Testing
     private let lines = ManualPage(date: Date(timeIntervalSince1970: 0)).text
         .split(separator: "\n", omittingEmptySubsequences: false).map(String.init)
 
-    @Test func `has the flags of nsqd, and those of each command with their texts`() {
+    @Test func `has the flags of NSQ's programs, and those of each command with their texts`() {
         let labels = lines.filter { $0.hasPrefix(".It") }.joined(separator: " ")
         let flags = Set(labels.split(separator: " ").filter { $0.hasPrefix("-") })
         let commands = Tally.configuration.subcommands.filter { $0.configuration.shouldDisplay }
         let expected =
-            ServerOption.all.map(\.flag)
+            GoPrograms.all.flatMap { $0.flagDescriptions.map(\.flag) }
             + commands.flatMap { CommandOption.all(of: $0).compactMap(\.name) }
         let missing = expected.filter { !flags.contains("-\($0)") }
         #expect(missing == [])
@@ -48,8 +49,13 @@ import Testing
 
 @Suite struct `The completion scripts` {
     @Test(arguments: [CompletionShell.bash, .zsh, .fish])
-    func `have the flags of nsqd`(shell: CompletionShell) {
+    func `have the flags of NSQ's programs`(shell: CompletionShell) {
         let script = CompletionScript.text(for: shell)
+        for program in GoPrograms.all {
+            let flags = program.flagDescriptions.map(\.flag)
+            #expect(
+                flags.filter { !script.contains(shell == .fish ? "-l \($0) " : "--\($0)") } == [])
+        }
         let missing = ServerOption.all.map(\.flag).filter { flag in
             let mark = shell == .fish ? "-l \(flag) -o \(flag) " : "--\(flag)"
             // For nsqd, serve and bench. The latter two have some options of the same names.

@@ -1,5 +1,7 @@
 import ArgumentParser
+import GoFlags
 import NSQBroker
+import TallyBasics
 import Testing
 
 @testable import tally

@@ -35,6 +35,25 @@ import UVLoop
         #expect(calls.withLock { $0 } == [1, 2])
     }
 
+    @Test
+    func `runs a job that was submitted without a wake-up when something else wakes the loop`()
+        async throws
+    {
+        let thread = try LoopThread(name: "lazy")
+        let numbers = LockedValue<[Int]>([])
+        func append(_ number: Int, wakesLoop: Bool) {
+            thread.mailbox.submit(wakesLoop: wakesLoop) { _ in
+                numbers.withLock { $0.append(number) }
+            }
+        }
+        for number in 0..<100 { append(number, wakesLoop: number % 10 == 9) }
+        while numbers.withLock({ $0.count }) < 100 { await Task.yield() }
+        append(100, wakesLoop: false)
+        thread.stop()
+        await thread.join()
+        #expect(numbers.withLock { $0 } == Array(0...100))
+    }
+
     @Test func `runs accepted jobs when the loop closes, and refuses later ones`() throws {
         let loop = try Loop()
         let mailbox = loop.mailbox

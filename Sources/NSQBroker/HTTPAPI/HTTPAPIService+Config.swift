@@ -1,3 +1,4 @@
+import GoFlags
 import HTTP
 import TallyJSON
 

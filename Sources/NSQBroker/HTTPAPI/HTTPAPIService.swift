@@ -2,6 +2,7 @@ import BrokerCore
 import HTTP
 import Logging
 import NSQWire
+import TallyBasics
 import UVLoop
 
 /// The service behind nsqd's HTTP API: parses requests, calls the broker, and builds responses.
@@ -19,9 +20,13 @@ final class HTTPAPIService: HTTPService {
         guard request.isEncrypted || server.options.tls.requirement != .everywhere else {
             return .refuse(.tlsRequired(httpsPort: server.http.tlsAddress?.port ?? 0))
         }
-        if let refusal = crossSiteRefusal(of: request) { return .refuse(.failure(refusal)) }
+        let addresses = server.options.addresses
+        let names = addresses.httpHosts + [addresses.broadcast]
+        if let refusal = request.crossSiteRefusal(names: names) {
+            return .refuse(.failure(refusal))
+        }
         let options = broker.options
-        switch HTTPRoute.match(method: request.method, path: request.target.path) {
+        switch HTTPRoute.router.match(method: request.method, path: request.target.path) {
         case .route(.publish):
             return .collect(
                 limit: options.maxMessageBytes, tooLarge: .failure(.messageTooBig))
@@ -32,23 +37,9 @@ final class HTTPAPIService: HTTPService {
         }
     }
 
-    /// Returns the error for a request that a browser may have sent for a page of another site: a
-    /// change from another origin, or, on a loopback address, a request whose `Host` is neither a
-    /// loopback name nor a name of this broker.
-    private func crossSiteRefusal(of request: HTTPRequest) -> HTTPFailure? {
-        if request.isChange, request.isFromForeignPage { return .foreignOrigin }
-        // Browsers always send a `Host` that is not empty.
-        guard request.isOnLoopback, let host = request.headers["Host"], !host.isEmpty else {
-            return nil
-        }
-        let addresses = server.options.addresses
-        let names = HostNames(.loopback, and: addresses.httpHosts + [addresses.broadcast])
-        return names.accepts(host) ? nil : .unknownHost
-    }
-
     func respond(to request: HTTPRequest, _ respond: @escaping (HTTPResponse) -> Void) {
         let start = server.loop.nowNanoseconds
-        let match = HTTPRoute.match(method: request.method, path: request.target.path)
+        let match = HTTPRoute.router.match(method: request.method, path: request.target.path)
         let response = response(to: request, match)
         if case .route(let route) = match, route.changesStoredState, response.status == 200 {
             broker.whenDurable { respond($0 == nil ? response : .failure(.notStored)) }
@@ -65,18 +56,14 @@ final class HTTPAPIService: HTTPService {
         }
     }
 
-    private func response(to request: HTTPRequest, _ match: HTTPRoute.Match) -> HTTPResponse {
-        switch match {
-        case .route(let route):
-            do throws(HTTPFailure) {
-                return try perform(route, request)
-            } catch {
-                return .failure(error)
-            }
-        case .redirect(let path): return .redirect(to: path, for: request)
-        case .allowed(let methods): return .allowed(methods)
-        case .notAllowed(let methods): return .notAllowed(methods)
-        case .notFound: return .failure(.notFound)
+    private func response(to request: HTTPRequest, _ match: HTTPRouter<HTTPRoute>.Match)
+        -> HTTPResponse
+    {
+        guard case .route(let route) = match else { return .unrouted(match, request) }
+        do throws(HTTPFailure) {
+            return try perform(route, request)
+        } catch {
+            return .failure(error)
         }
     }
 

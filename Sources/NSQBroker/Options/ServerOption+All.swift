@@ -1,10 +1,23 @@
 import BrokerCore
+import GoFlags
 import Transport
 
+/// An option of a broker. The command line, the configuration file, the help and `/config/…` are all
+/// derived from the table ``all``.
+package typealias ServerOption = FlagOption<ServerOptions>
+
 extension ServerOption {
-    /// Every option, sorted by its flag. To add one, add a line to a group below and a property to
-    /// `ServerOptions`.
-    package static let all: [ServerOption] =
+    /// Every option, sorted by its flag.
+    package static var all: [ServerOption] { ServerOptionTable.all }
+
+    /// Returns the option with this key in the configuration file.
+    static func named(key: String) -> ServerOption? { all.first { $0.key == key } }
+}
+
+/// The options of a broker. To add one, add a line to a group below and a property to
+/// `ServerOptions`.
+private enum ServerOptionTable {
+    static let all: [ServerOption] =
         (process + addresses + messages + clients + tls + disk + services + topology + latency + own)
         .sorted { $0.flag < $1.flag }
 

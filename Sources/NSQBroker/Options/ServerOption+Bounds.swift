@@ -1,11 +1,19 @@
 import BrokerCore
+import GoFlags
 import TallyBasics
 
 extension ServerOption {
-    /// The checks of the ranges of all sizes, counts, ports and durations. nsqd does not check most
+    /// The checks of the ranges of all sizes, counts, ports and durations.
+    static var bounds: [@Sendable (ServerOptions) throws(SetupError) -> Void] {
+        ServerOptionBounds.all
+    }
+}
+
+private enum ServerOptionBounds {
+    /// The checks of all sizes, counts, ports and durations. nsqd does not check most
     /// of them: it would start and then refuse every message, or crash. The upper bounds are far
     /// above any use, and no sum or product of them overflows.
-    static let bounds: [@Sendable (ServerOptions) throws(SetupError) -> Void] =
+    static let all: [@Sendable (ServerOptions) throws(SetupError) -> Void] =
         (sizes + counts + ports).map { check($0) } + durations.map { check($0.0, $0.1) }
 
     private struct Bound<Value: Comparable & Sendable>: Sendable {

@@ -49,7 +49,10 @@ package struct ProcessOptions: Sendable {
 package struct LogOptions: Sendable {
     package var level = LogLevel.info
     /// The text at the beginning of each line.
-    package var prefix = "[nsqd] "
+    package var prefix: String
+
+    /// Creates options with the level `info`.
+    package init(prefix: String = "[nsqd] ") { self.prefix = prefix }
 }
 
 /// The addresses that the broker listens on, as `host:port` or the path of a Unix-domain socket,

@@ -1,4 +1,5 @@
 import Logging
+import NSQWire
 import UVLoop
 
 extension Consumer {
@@ -113,17 +114,52 @@ private struct MessageHandler: Sendable {
 }
 
 extension Consumer {
-    /// Finishes a message whose handler has returned. One job for both calls costs less than two.
+    /// Finishes a message whose handler has returned.
     fileprivate func finishProcessed(_ message: Message) {
+        // One job for both calls costs less than two.
+        finishOnce(message) { engine in
+            engine.recordOutcome(isSuccess: true, connection: message.place.connection)
+        }
+    }
+
+    /// Finishes a message that the caller answers exactly once.
+    ///
+    /// With at most one message in flight, nsqd waits for the FIN before it sends the next message. So this
+    /// thread writes the FIN itself, and the loop updates its state when the next message wakes it. That
+    /// saves one of the four changes between threads for each message.
+    ///
+    /// - Parameters:
+    ///   - message: the message.
+    ///   - completion: runs on the loop after the message has left the messages in flight.
+    private func finishOnce(
+        _ message: Message, _ completion: @escaping @Sendable (ConsumerEngine) -> Void = { _ in }
+    ) {
         instruments.countFinished(1)
-        engine.submit { engine in
-            engine?.finish(message)
-            engine?.recordOutcome(isSuccess: true, connection: message.place.connection)
+        let outcome = message.finishDirectly()
+        let isWritten = outcome == .written
+        engine.submit(wakesLoop: !isWritten) { engine in
+            guard let engine else { return }
+            if outcome == .refused {
+                engine.finish(message)
+            } else {
+                engine.didFinishDirectly(message, isPartlyWritten: !isWritten)
+            }
+            completion(engine)
         }
     }
 }
 
+extension Message {
+    /// Writes FIN to the connection of the message on this thread.
+    fileprivate func finishDirectly() -> DirectWriter.Outcome {
+        guard let writer = buffer.directWriter else { return .refused }
+        return FinishLine.withBytes(of: wireID) { writer.write($0) }
+    }
+}
+
 extension Consumer: DeliveryAnswers {
+    func finishDelivery(_ message: Message) { finishOnce(message) }
+
     /// Restarts the timeout of a message (`TOUCH`), up to nsqd's `--max-msg-timeout` in total.
     public func touch(_ message: Message) {
         engine.submit { $0?.touch(message) }

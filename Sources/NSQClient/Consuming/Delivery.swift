@@ -24,7 +24,7 @@ public struct Delivery: ~Copyable, Sendable {
     /// Finishes the message (`FIN`).
     public consuming func finish() {
         isAnswered = true
-        answers.finish(message)
+        answers.finishDelivery(message)
     }
 
     /// Requeues the message (`REQ`).
@@ -48,7 +48,7 @@ public struct Delivery: ~Copyable, Sendable {
 
 /// The consumer that sends the answers of a delivery.
 protocol DeliveryAnswers: Sendable {
-    func finish(_ message: Message)
+    func finishDelivery(_ message: Message)
     func requeue(_ message: Message, after delay: Duration)
     func touch(_ message: Message)
     /// Requeues a message whose delivery went out of scope without an answer.

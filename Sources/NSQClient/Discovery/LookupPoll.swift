@@ -2,8 +2,16 @@ import HTTP
 import NSQWire
 import UVLoop
 
-/// One request to each nsqlookupd for the nsqds that have a topic.
+/// One request to each nsqlookupd for nsqds.
 final class LookupPoll {
+    /// The requested nsqds.
+    enum Selection {
+        /// The nsqds that have a topic.
+        case having(TopicName)
+        /// All registered nsqds.
+        case all
+    }
+
     /// The union of all responses.
     struct Result: Equatable {
         /// The nsqds that at least one nsqlookupd reports.
@@ -12,7 +20,7 @@ final class LookupPoll {
         var failures: [String] = []
     }
 
-    private let topic: TopicName
+    private let selection: Selection
     private let client: HTTPClient
     private let done: (Result) -> Void
     private var calls: [HTTPCall] = []
@@ -22,8 +30,10 @@ final class LookupPoll {
     /// Creates a poll; ``start(at:)`` sends its requests.
     ///
     /// - Parameter done: runs once, when every request has ended.
-    init(of topic: TopicName, with client: HTTPClient, _ done: @escaping (Result) -> Void) {
-        self.topic = topic
+    init(
+        for selection: Selection, with client: HTTPClient, _ done: @escaping (Result) -> Void
+    ) {
+        self.selection = selection
         self.client = client
         self.done = done
     }
@@ -35,8 +45,13 @@ final class LookupPoll {
         pendingCount = lookupds.count
         calls = lookupds.map { lookupd in
             var url = lookupd
-            url.target = (url.target == "/" ? "" : url.target) + "/lookup"
-            url.append("topic", topic.text)
+            let base = url.target == "/" ? "" : url.target
+            switch selection {
+            case .having(let topic):
+                url.target = base + "/lookup"
+                url.append("topic", topic.text)
+            case .all: url.target = base + "/nodes"
+            }
             // nsqlookupd before version 1.0 chooses the form of the response by this header.
             let accept = (name: "Accept", value: "application/vnd.nsq; version=1.0")
             return client.get(url, headers: [accept]) { [weak self] in

@@ -26,8 +26,6 @@ final class LookupPoller {
 
     /// The delay before the second poll, while no nsqd is known.
     private static let shortestDelay = Duration.milliseconds(250)
-    /// The maximum size of a response in bytes.
-    private static let maxResponseBytes = 16 << 20
 
     /// Creates a poller; ``start()`` sends the first requests.
     init(
@@ -41,7 +39,7 @@ final class LookupPoller {
         client = HTTPClient(on: loop)
         client.connectTimeout = options.timeout
         client.requestTimeout = options.timeout
-        client.maxBodyBytes = Self.maxResponseBytes
+        client.maxBodyBytes = LookupResponse.maxBytes
         client.tls = { try? TLSContext(client: TLSClientOptions()) }
         timer = Timer(on: loop)
         backoff = Backoff(
@@ -52,7 +50,7 @@ final class LookupPoller {
     /// Polls at once, and then at intervals.
     func start() {
         guard !lookupds.isEmpty else { return }
-        let poll = LookupPoll(of: topic, with: client) { [weak self] in self?.finish($0) }
+        let poll = LookupPoll(for: .having(topic), with: client) { [weak self] in self?.finish($0) }
         self.poll = poll
         poll.start(at: lookupds)
     }

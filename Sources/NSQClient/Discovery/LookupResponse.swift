@@ -2,15 +2,18 @@ import NSQWire
 import TallyJSON
 import UVLoop
 
-/// The nsqds in a response of nsqlookupd to `GET /lookup?topic=…`.
+/// The nsqds in a response of nsqlookupd to `GET /lookup?topic=…` or `GET /nodes`.
 ///
-/// nsqlookupd omits nsqds that it has not heard from for a while, and nsqds with a tombstone for the
+/// For a topic, nsqlookupd omits nsqds that it has not heard from for a while, and nsqds with a tombstone for the
 /// topic.
 ///
 /// - SeeAlso: NSQ, “nsqlookupd”, `/lookup`.
 struct LookupResponse: Equatable {
     /// The TCP addresses of the nsqds that have the topic, without duplicates.
     var nsqds: Set<SocketAddress> = []
+
+    /// The maximum size of a response in bytes.
+    static let maxBytes = 16 << 20
 
     /// The maximum number of nsqds of one response; further ones are ignored.
     static let maxCount = 1_000

@@ -1,4 +1,5 @@
 import ArgumentParser
+import GoFlags
 import NSQBroker
 import NSQWire
 import Transport
@@ -111,7 +112,7 @@ struct BenchCommand: AsyncParsableCommand {
         }
     }
 
-    private func parsedFlags() throws -> FlagSet.Parsed {
+    private func parsedFlags() throws -> FlagSet<ServerOptions>.Parsed {
         var defaults = BrokerConfiguration.defaults
         defaults.addresses.tcp = "127.0.0.1:0"
         defaults.addresses.http = ""

@@ -1,5 +1,6 @@
 import BrokerCore
 import Glibc
+import GoFlags
 import Logging
 import NSQBroker
 
@@ -29,13 +30,13 @@ struct BrokerConfiguration {
     /// Combines the command line with the configuration file, if the command line names one.
     ///
     /// - Throws: `SetupError` if the file cannot be read or has an invalid value.
-    init(_ parsed: FlagSet.Parsed) throws(SetupError) {
+    init(_ parsed: FlagSet<ServerOptions>.Parsed) throws(SetupError) {
         var options = parsed.values
         var unknown: [String] = []
         let path = options.process.configFile
         if !path.isEmpty {
             let file = try ConfigFile(path: path)
-            unknown = try file.apply(to: &options, except: parsed.given)
+            unknown = try file.apply(ServerOption.all, to: &options, except: parsed.given)
         }
         self.options = options
         logger = LineLog.logger(prefix: options.log.prefix, options.log.level)

@@ -1,6 +1,8 @@
 import Glibc
+import GoFlags
 import NSQBroker
 import TOMLKit
+import TallyBasics
 import UVLoop
 
 /// A configuration file: option names and values in TOML.
@@ -28,24 +30,25 @@ struct ConfigFile {
         }
     }
 
-    /// Applies the values of a file of nsqd to `options`, except to the options in `given`, which flags have
+    /// Applies the values of a file to `options`, except to the options in `given`, which flags have
     /// set.
     ///
-    /// - Returns: the unknown option names in the file, which nsqd ignores too.
-    func apply(
-        to options: inout ServerOptions, except given: Set<String>
+    /// - Parameter table: the options of the program.
+    /// - Returns: the unknown option names in the file, which NSQ's programs ignore too.
+    func apply<Options>(
+        _ table: [FlagOption<Options>], to options: inout Options, except given: Set<String>
     ) throws(SetupError) -> [String] {
-        for option in ServerOption.all where !given.contains(option.flag) {
+        for option in table where !given.contains(option.flag) {
             guard let key = option.key, let value = values[key] else { continue }
             try set(option, of: &options, key, to: value)
         }
-        let known = Set(ServerOption.all.compactMap(\.key))
+        let known = Set(table.compactMap(\.key))
         return values.keys.filter { !known.contains($0) }.sorted()
     }
 
     /// Sets an option to the value of a key.
-    func set(
-        _ option: ServerOption, of options: inout ServerOptions, _ key: String,
+    func set<Options>(
+        _ option: FlagOption<Options>, of options: inout Options, _ key: String,
         to value: ConfigValue
     ) throws(SetupError) {
         do throws(BadValue) {

@@ -1,22 +1,18 @@
 import ArgumentParser
 import BrokerCore
 import Foundation
+import GoFlags
 import Logging
 import NSQBroker
 
-/// `tally nsqd`: runs only the broker. A binary with the file name `nsqd` does the same.
-///
-/// The command line has nsqd's flags in Go's syntax, so `Tally.main` passes the arguments to
-/// ``status(of:)`` unparsed. As a `ParsableCommand`, this type only appears in the list of
-/// subcommands in `tally --help`.
-struct NSQDCommand: ParsableCommand {
+/// `tally nsqd`: runs only the broker.
+struct NSQDCommand: GoProgram {
     static let configuration = CommandConfiguration(
         commandName: "nsqd",
         abstract: "Runs the NSQ broker only, with nsqd's flags, until SIGINT or SIGTERM.")
 
-    private static let flags = FlagSet(name: "nsqd")
+    static let flags = FlagSet(name: "nsqd")
 
-    /// The examples of the help and the manual: one session of a POSIX shell.
     static let exampleLines = [
         "tally nsqd --tcp-address=127.0.0.1:4150 --data-path=messages & sleep 1",
         "curl -d hello 'http://127.0.0.1:4151/pub?topic=plays'",
@@ -26,44 +22,25 @@ struct NSQDCommand: ParsableCommand {
         "kill $!",
     ]
 
-    private static let examples =
-        "\nEXAMPLES\n" + exampleLines.map { "  \($0)" }.joined(separator: "\n")
+    static var defaults: ServerOptions {
+        var defaults = BrokerConfiguration.defaults
+        defaults.disk.defaultDataPath = FileManager.default.currentDirectoryPath
+        return defaults
+    }
+
+    static func version(_ options: ServerOptions) -> String? {
+        options.process.showsVersion ? "nsqd v\(options.core.version) (built w/swift)" : nil
+    }
 
     /// Runs the broker until a signal arrives.
     ///
-    /// - Parameter name: the command by which the user started the broker.
-    /// - Returns: the same exit status as nsqd: 2 for an invalid command line, 1 for invalid options.
-    static func status(of arguments: [String], name: String) async -> Int32 {
-        var defaults = BrokerConfiguration.defaults
-        defaults.disk.defaultDataPath = FileManager.default.currentDirectoryPath
-        let parsed: FlagSet.Parsed
-        do throws(FlagError) {
-            parsed = try flags.parse(arguments, over: defaults)
-        } catch {
-            guard case .invalid(let text, let remedy) = error else {
-                StandardError.print(flags.usage(defaults) + "\n" + examples)
-                return 0
-            }
-            // nsqd prints its whole usage here, above which the error would not be visible.
-            StandardError.print(text + (remedy.map { " (\($0))" } ?? ""))
-            StandardError.print("See '\(name) --help'.")
-            return 2
-        }
-        if parsed.values.process.showsVersion {
-            print("nsqd v\(parsed.values.core.version) (built w/swift)")
-            return 0
-        }
-        return await run(parsed, defaults)
-    }
-
-    private static func run(
-        _ parsed: FlagSet.Parsed, _ defaults: ServerOptions
-    ) async -> Int32 {
+    /// - Returns: the same exit status as nsqd: 1 for invalid options.
+    static func run(_ parsed: FlagSet<ServerOptions>.Parsed) async -> Int32 {
         let configuration: BrokerConfiguration
         do throws(SetupError) {
             configuration = try BrokerConfiguration(parsed)
         } catch {
-            LineLog.logger(prefix: defaults.log.prefix, .fatal).critical("\(error)")
+            LineLog.logger(prefix: LogOptions().prefix, .fatal).critical("\(error)")
             return 1
         }
         let logger = configuration.logger

@@ -33,15 +33,10 @@ struct DemoCommand: AsyncParsableCommand {
                     kill $!
                     """#))
 
-    @Option(
-        name: .customLong("nsqd-tcp-address"),
-        help: """
-            Use this nsqd instead of the embedded broker, as HOST:PORT; repeatable. Plays are \
-            published to several nsqds in turn, and one of them may restart meanwhile.
-            """)
-    var nsqds: [SocketAddress] = []
+    @OptionGroup(title: "nsqd instead of the embedded broker")
+    var nsqds: PublishingNSQDs
 
-    @OptionGroup(title: "Connections to --nsqd-tcp-address")
+    @OptionGroup(title: "Connections to these nsqds")
     var connection: ConnectionOptions
 
     @Option(help: "The address of the embedded broker, as HOST:PORT; port 0 picks a free port.")
@@ -97,9 +92,6 @@ struct DemoCommand: AsyncParsableCommand {
 
     func validate() throws {
         try topic.requireRejectedTopic()
-        guard Set(nsqds.map(\.description)).count == nsqds.count else {
-            throw ValidationError("the same --nsqd-tcp-address is given twice")
-        }
         try require("--rate", rate, in: 0...1_000_000_000)
         guard .zero...(.seconds(60)) ~= coalesce.duration else {
             throw ValidationError("--coalesce must be between 0 and 60s")
@@ -128,7 +120,10 @@ struct DemoCommand: AsyncParsableCommand {
     ) async throws {
         let signals = try await StopSignals.watch()
         let broker = nsqds.isEmpty ? try await startBroker() : nil
-        let nsqds = try broker.map { [try SocketAddress(parsing: $0.tcpAddress)] } ?? self.nsqds
+        let nsqds =
+            if let broker { [try SocketAddress(parsing: broker.tcpAddress)] } else {
+                try await self.nsqds.resolve()
+            }
         let page = live ? try await startPage(of: store, nsqds) : nil
         let queuePolling = broker.flatMap {
             page?.startQueuePolling($0, topic: topic.text, channel: DemoProcessing.channel)

@@ -1,9 +1,9 @@
 import ArgumentParser
 import Foundation
-import NSQBroker
+import GoFlags
 
-/// The completion scripts of the shells: those of ArgumentParser, with the flags of nsqd for the
-/// commands that accept them. ArgumentParser does not know these flags.
+/// The completion scripts of the shells: those of ArgumentParser, with the flags of NSQ's programs
+/// for the commands that accept them. ArgumentParser does not know these flags.
 enum CompletionScript {
     /// The option of ArgumentParser that prints a script.
     static let flag = "--generate-completion-script"
@@ -37,16 +37,15 @@ enum CompletionScript {
         return script
     }
 
-    /// The commands with flags of nsqd that they do not declare themselves.
-    private static var commands: [(name: String, options: [ServerOption])] {
-        let types: [any ParsableCommand.Type] = [
-            NSQDCommand.self, ServeCommand.self, BenchCommand.self,
-        ]
-        return types.map { type in
+    /// The commands with flags of NSQ's programs that they do not declare themselves.
+    private static var commands: [(name: String, options: [FlagDescription])] {
+        let brokerFlags = NSQDCommand.flagDescriptions
+        let others: [any ParsableCommand.Type] = [ServeCommand.self, BenchCommand.self]
+        let programs = GoPrograms.all.map { ($0 as any ParsableCommand.Type, $0.flagDescriptions) }
+        return (programs + others.map { ($0, brokerFlags) }).map { type, flags in
             let own = Set(CommandOption.all(of: type).compactMap(\.name))
             return (
-                type.configuration.commandName ?? "",
-                ServerOption.all.filter { !own.contains($0.flag) }
+                type.configuration.commandName ?? "", flags.filter { !own.contains($0.flag) }
             )
         }
     }
@@ -54,12 +53,12 @@ enum CompletionScript {
     // MARK: Bash
 
     private static func addToBash(
-        _ script: inout String, _ command: String, _ options: [ServerOption]
+        _ script: inout String, _ command: String, _ options: [FlagDescription]
     ) {
-        func names(_ dashes: String, where isIncluded: (ServerOption) -> Bool) -> String {
+        func names(_ dashes: String, where isIncluded: (FlagDescription) -> Bool) -> String {
             options.filter(isIncluded).map { dashes + $0.flag }.joined(separator: " ")
         }
-        func cases(where isIncluded: (ServerOption) -> Bool) -> String {
+        func cases(where isIncluded: (FlagDescription) -> Bool) -> String {
             options.filter(isIncluded).map { "-\($0.flag)|--\($0.flag)" }.joined(separator: "|")
         }
         let before = """
@@ -94,7 +93,7 @@ enum CompletionScript {
     // MARK: Zsh
 
     private static func addToZsh(
-        _ script: inout String, _ command: String, _ options: [ServerOption]
+        _ script: inout String, _ command: String, _ options: [FlagDescription]
     ) {
         let mark = "    local -ar arg_specs=(\n"
         guard let start = script.range(of: "\n_tally_\(command)() {\n")?.upperBound,
@@ -103,7 +102,7 @@ enum CompletionScript {
         script.insert(contentsOf: options.map(zsh).joined(), at: place)
     }
 
-    private static func zsh(_ option: ServerOption) -> String {
+    private static func zsh(_ option: FlagDescription) -> String {
         let usage = option.usage.replacing("\\", with: #"\\"#).replacing(":", with: #"\:"#)
             .replacing("[", with: #"\["#).replacing("]", with: #"\]"#)
         let repeating = option.isRepeating ? "*" : ""
@@ -121,7 +120,7 @@ enum CompletionScript {
 
     // MARK: Fish
 
-    private static func fish(_ option: ServerOption, _ command: String) -> String {
+    private static func fish(_ option: FlagDescription, _ command: String) -> String {
         let usage = option.usage.replacing("\\", with: #"\\"#).replacing("'", with: #"\'"#)
         let value = option.isBoolean ? "-f" : paths.contains(option.flag) ? "-rF" : "-x"
         return "complete -c tally -n '__fish_seen_subcommand_from \(command)' -l \(option.flag) "

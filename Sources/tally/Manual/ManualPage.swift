@@ -1,5 +1,6 @@
 import ArgumentParser
 import Foundation
+import GoFlags
 import NSQBroker
 import TallyBasics
 
@@ -26,7 +27,7 @@ struct ManualPage {
         page.add(
             text: """
                 0 for success, 1 for a failure, and 64 for an invalid command line. The exit status of \
-                nsqd is that of the real nsqd: 2 for an invalid command line. The demo exits with 1 if \
+                NSQ's programs is that of the originals: 2 for an invalid command line. The demo exits with 1 if \
                 a rule is broken, and doctor with 1 for a damaged data path and 2 if it cannot be \
                 checked.
                 """)
@@ -52,7 +53,7 @@ extension MdocWriter {
         let configuration = command.configuration
         lines.append(".Ss tally \(configuration.commandName ?? "")")
         add(text: configuration.abstract)
-        guard command != NSQDCommand.self else { return addNSQD() }
+        if let program = command as? any GoProgram.Type { return add(program: program) }
         if !configuration.discussion.isEmpty {
             lines.append(".Pp")
             add(discussion: configuration.discussion)
@@ -66,18 +67,19 @@ extension MdocWriter {
         }
     }
 
-    private mutating func addNSQD() {
+    private mutating func add(program: any GoProgram.Type) {
+        let flags = program.flagDescriptions
+        let config =
+            flags.contains { $0.flag == "config" }
+            ? " The file of --config is TOML, with the names of the flags and _ between words." : ""
         lines.append(".Pp")
         add(
-            text: """
-                Each flag can be written with one dash or two, and its value after = or as the next \
-                argument. The file of --config is TOML, with the names of the flags and _ between words.
-                """)
-        let defaults = ServerOptions()
+            text: "Each flag can be written with one dash or two, and its value after = or as the "
+                + "next argument." + config)
         list(
-            ServerOption.all.map { option in
+            flags.map { option in
                 let value = option.isBoolean ? "" : " Ns = Ns Ar \(Self.argument(option.typeName))"
-                let shown = Self.isMachineDependent(option) ? nil : option.helpText(in: defaults)
+                let shown = Self.isMachineDependent(option) ? nil : option.defaultText
                 return (
                     "Fl -\(option.flag)\(value)",
                     Self.sentence(option.usage) + (shown.map { " (default \($0))" } ?? "") + "."
@@ -85,11 +87,11 @@ extension MdocWriter {
             })
         lines.append(".Pp")
         lines.append("Examples:")
-        example(NSQDCommand.exampleLines)
+        example(program.exampleLines)
     }
 
     /// Whether the default value is the name, an ID or a limit of the machine.
-    private static func isMachineDependent(_ option: ServerOption) -> Bool {
+    private static func isMachineDependent(_ option: FlagDescription) -> Bool {
         ["broadcast-address", "node-id", "max-memory-bytes"].contains(option.flag)
     }
 

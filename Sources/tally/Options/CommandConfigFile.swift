@@ -1,4 +1,5 @@
 import ArgumentParser
+import GoFlags
 import NSQBroker
 
 /// The configuration file of `tally serve` or `tally process`: the command's options and their values
@@ -125,7 +126,7 @@ extension ServerOption {
     fileprivate func isNamed(_ name: String) -> Bool { names.contains(name) }
 }
 
-extension FlagSet.Parsed {
+extension FlagSet<ServerOptions>.Parsed {
     /// Applies the broker's keys of a configuration file of `tally serve`, except for those that
     /// flags have set.
     ///

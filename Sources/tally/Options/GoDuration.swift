@@ -1,6 +1,7 @@
 import ArgumentParser
 import NSQBroker
 import NSQWire
+import TallyBasics
 
 /// A duration in Go's syntax, which all of NSQ's flags use: `60s`, `1m30s`, `250ms`, `1.5h`. A
 /// duration longer than ``Limits/longestDuration`` is shortened to that limit.

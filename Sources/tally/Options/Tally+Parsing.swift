@@ -1,5 +1,7 @@
 import ArgumentParser
+import GoFlags
 import NSQBroker
+import TallyBasics
 
 extension Tally {
     /// Parses a command line of any command except `tally nsqd`, which has Go's syntax.

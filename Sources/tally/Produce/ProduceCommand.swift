@@ -35,10 +35,10 @@ struct ProduceCommand: AsyncParsableCommand {
                     kill $!
                     """#))
 
-    @Option(help: "The address of the nsqd, as HOST:PORT.")
-    var nsqdTcpAddress: SocketAddress
+    @OptionGroup
+    var nsqds: PublishingNSQDs
 
-    @OptionGroup(title: "Connection to nsqd")
+    @OptionGroup(title: "Connections to nsqd")
     var connection: ConnectionOptions
 
     @Option(help: "The topic to publish to.", transform: TopicName.init(flag:))
@@ -67,19 +67,27 @@ struct ProduceCommand: AsyncParsableCommand {
     @Option(help: "The log level: debug, info, warn, error or fatal.")
     var logLevel = LogLevel.error
 
-    func validate() throws { try require("--rate", rate, in: 0...1_000_000_000) }
+    func validate() throws {
+        guard !nsqds.isEmpty else {
+            throw ValidationError(
+                "missing --nsqd-tcp-address=HOST:PORT or --lookupd-http-address=HOST:PORT")
+        }
+        try require("--rate", rate, in: 0...1_000_000_000)
+    }
 
     func run() async throws {
         let logger = LineLog.logger("tally", logLevel)
         var options = Producer.Options.withoutWaiting
         options.client = try connection.clientOptions(ofCommand: "produce")
+        options.distribution = .roundRobin
         let runID = runID ?? .random(in: 1...UInt64(UInt32.max))
         let source = try PlaySource(file: file, playOptions, runID: runID)
+        let addresses = try await nsqds.resolve()
         let signals = try await StopSignals.watch()
         let progress = Progress()
         progress.begin([.init("published", of: file == nil ? playOptions.plays : nil)])
         let thread = try LoopThread(name: "producer")
-        let (address, topic, rate) = (nsqdTcpAddress, topic, rate)
+        let (topic, rate) = (topic, rate)
         let started = ContinuousClock.now
         let rest = file == nil ? Self.repetition(of: runID) : nil
         let interruption = LockedValue<String?>(nil)
@@ -94,7 +102,7 @@ struct ProduceCommand: AsyncParsableCommand {
         let outcome: Result<Int, any Error> = await withCheckedContinuation { continuation in
             thread.mailbox.submit { [options] loop in
                 let engine = ProducerEngine(
-                    on: loop, nsqd: address, options: options, logger: logger)
+                    on: loop, nsqds: addresses, options: options, logger: logger)
                 var settings = PlayProducer.Settings()
                 settings.rate = Double(rate)
                 let producer = PlayProducer(

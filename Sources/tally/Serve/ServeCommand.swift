@@ -1,4 +1,5 @@
 import ArgumentParser
+import GoFlags
 import HTTP
 import LivePage
 import Logging
@@ -75,7 +76,7 @@ struct ServeCommand: AsyncParsableCommand {
     }
 
     /// Returns the options of the broker, from the command line and the configuration file.
-    func parsedFlags() throws -> FlagSet.Parsed {
+    func parsedFlags() throws -> FlagSet<ServerOptions>.Parsed {
         var defaults = BrokerConfiguration.besideProcessorDefaults
         defaults.addresses.tcp = "127.0.0.1:4150"
         defaults.addresses.http = "127.0.0.1:4151"

@@ -1,9 +1,9 @@
 import Glibc
 
 /// Formats values as Go does, for the responses and flags of nsqd.
-enum GoText {
+package enum GoText {
     /// Formats a duration as Go's `time.Duration` does: `1m2.5s`, `35.083324ms`, `0s`.
-    static func duration(nanoseconds: Int64) -> String {
+    package static func duration(nanoseconds: Int64) -> String {
         switch nanoseconds {
         case 0: return "0s"
         case ..<1_000: return "\(nanoseconds)ns"
@@ -19,7 +19,7 @@ enum GoText {
     }
 
     /// Formats a latency as nsqd does, with one decimal digit: `35.1ms`.
-    static func rounded(nanoseconds: Int64) -> String {
+    package static func rounded(nanoseconds: Int64) -> String {
         switch nanoseconds {
         case ...1_000: "\(nanoseconds).0ns"
         case ...1_000_000: tenths(nanoseconds, of: 1_000) + "us"
@@ -43,7 +43,7 @@ enum GoText {
     }
 
     /// Formats a time by RFC 3339, in the local time zone.
-    static func date(secondsSince1970: Int64) -> String {
+    package static func date(secondsSince1970: Int64) -> String {
         var time = time_t(secondsSince1970)
         var parts = tm()
         localtime_r(&time, &parts)
@@ -65,7 +65,7 @@ enum GoText {
     /// - Parameters:
     ///   - absent: the result if the parameter is missing.
     ///   - other: the result if the text is no Boolean.
-    static func bool(_ text: String?, absent: Bool, other: Bool) -> Bool {
+    package static func bool(_ text: String?, absent: Bool, other: Bool) -> Bool {
         switch text {
         case nil: absent
         case "true", "1": true
@@ -75,7 +75,7 @@ enum GoText {
     }
 
     /// Appends spaces to a text up to a number of characters, as Go's `%-15s` does.
-    static func padded(_ text: some CustomStringConvertible, _ width: Int) -> String {
+    package static func padded(_ text: some CustomStringConvertible, _ width: Int) -> String {
         let text = text.description
         return text + String(repeating: " ", count: max(0, width - text.unicodeScalars.count))
     }

@@ -1,9 +1,7 @@
-import TallyBasics
-
 /// Go's parsers for flag values.
 extension GoText {
     /// Parses a Boolean as Go's `strconv.ParseBool` does; `nil` if it is malformed.
-    static func bool(_ text: String) -> Bool? {
+    package static func bool(_ text: String) -> Bool? {
         switch text {
         case "1", "t", "T", "true", "TRUE", "True": true
         case "0", "f", "F", "false", "FALSE", "False": false
@@ -13,7 +11,7 @@ extension GoText {
 
     /// Parses an integer as Go's `strconv.ParseInt` does with base 0: `10`, `-10`, `0xa`, `0b1010`,
     /// `0o12`, `1_000`.
-    static func integer(_ text: String) throws(BadValue) -> Int {
+    package static func integer(_ text: String) throws(BadValue) -> Int {
         var digits = text[...]
         let sign = digits.first == "-" ? "-" : ""
         if digits.first == "-" || digits.first == "+" { digits.removeFirst() }

@@ -1,10 +1,12 @@
 /// Finds the option that a misspelled name probably stands for.
-enum Suggestion {
+package enum Suggestion {
+    /// Finds the known name that is most similar to an unknown one.
+    ///
     /// - Parameters:
     ///   - name: the unknown name, without dashes.
     ///   - names: the known names.
     /// - Returns: the most similar known name, or `nil` if none is similar.
-    static func nearest(to name: String, in names: [String]) -> String? {
+    package static func nearest(to name: String, in names: [String]) -> String? {
         let name = String(name.lowercased().map { $0 == "_" ? "-" : $0 })
         // The names of options are short; a long text is none of them.
         guard name.count <= 64 else { return nil }
@@ -22,7 +24,7 @@ enum Suggestion {
 
     /// Returns the Levenshtein distance: the least number of inserted, removed and replaced
     /// characters that change one text into the other.
-    static func editDistance(_ first: String, _ second: String) -> Int {
+    package static func editDistance(_ first: String, _ second: String) -> Int {
         let second = Array(second)
         var distances = Array(0...second.count)
         for (row, character) in first.enumerated() {

@@ -1,26 +1,39 @@
-import ArgumentParser
-import NSQBroker
+import TallyBasics
 
 /// Parses a command line like Go's `flag` package: `-x=v`, `--x=v`, `-x v` or `--x v`, and `-x` or
 /// `-x=v` for a boolean. The flags end at the first argument that is not a flag, and after `--`.
-struct FlagSet {
-    var name: String
-    var options = ServerOption.all
-    /// The command with the flags, whose own options are suggested for unknown names.
-    var command: (any ParsableCommand.Type)?
+package struct FlagSet<Options: Sendable>: Sendable {
+    private let name: String
+    let options: [FlagOption<Options>]
+    private let otherNames: [String]
 
-    /// The result of parsing.
-    struct Parsed {
-        var values: ServerOptions
-        /// The names of the flags on the command line.
-        var given: Set<String> = []
-        /// The arguments after the flags, which nsqd ignores.
-        var rest: ArraySlice<String>
+    /// Creates a parser.
+    ///
+    /// - Parameters:
+    ///   - name: the name of the original program, for the help.
+    ///   - options: the options with flags.
+    ///   - otherNames: further names that are suggested for an unknown flag, without dashes.
+    package init(name: String, options: [FlagOption<Options>], otherNames: [String] = []) {
+        self.name = name
+        self.options = options
+        self.otherNames = otherNames
     }
 
+    /// The result of parsing.
+    package struct Parsed: Sendable {
+        /// The options.
+        package var values: Options
+        /// The names of the flags on the command line.
+        package var given: Set<String> = []
+        /// The arguments after the flags.
+        package var rest: ArraySlice<String>
+    }
+
+    /// Parses a command line.
+    ///
     /// - Parameter defaults: the values of flags that are not on the command line.
-    func parse(
-        _ arguments: [String], over defaults: ServerOptions
+    package func parse(
+        _ arguments: [String], over defaults: Options
     ) throws(FlagError) -> Parsed {
         var parsed = Parsed(values: defaults, rest: arguments[...])
         while let flag = try Self.next(in: &parsed.rest) {
@@ -49,9 +62,8 @@ struct FlagSet {
     }
 
     private func suggestion(for name: String) -> String? {
-        let own = command.map(CommandOption.all)?.compactMap(\.name) ?? []
-        let names = options.map(\.flag) + own
-        return Suggestion.nearest(to: name, in: names).map { "did you mean --\($0)?" }
+        Suggestion.nearest(to: name, in: options.map(\.flag) + otherNames)
+            .map { "did you mean --\($0)?" }
     }
 
     private static func next(
@@ -69,7 +81,7 @@ struct FlagSet {
     }
 
     private static func value(
-        of option: ServerOption, _ arguments: inout ArraySlice<String>
+        of option: FlagOption<Options>, _ arguments: inout ArraySlice<String>
     ) throws(FlagError) -> String {
         if option.isBoolean { return "true" }
         guard let value = arguments.popFirst() else {
@@ -80,8 +92,11 @@ struct FlagSet {
 }
 
 /// The reason why parsing ended without a result.
-enum FlagError: Error, Equatable {
+package enum FlagError: Error, Equatable {
+    /// The command line contains `-h` or `--help`.
     case helpRequested
+    /// The command line is malformed.
+    ///
     /// - Parameters:
     ///   - text: the message of Go's flag package.
     ///   - remedy: a proposal; `nil` if there is none.
@@ -91,44 +106,20 @@ enum FlagError: Error, Equatable {
 // MARK: - Help
 
 extension FlagSet {
-    /// Returns the list of all flags in Go's format: first the flags of nsqd, then the additional
-    /// flags of tally.
-    func usage(_ defaults: ServerOptions) -> String {
-        func list(_ options: [ServerOption]) -> String {
+    /// Returns the list of all flags in Go's format: first the flags of the original program, then
+    /// the additional ones.
+    package func usage(_ defaults: Options) -> String {
+        func list(_ options: [FlagOption<Options>]) -> String {
             options.map { "\(Self.entry($0, defaults))\n" }.joined()
         }
-        return """
-            Usage of \(name):
-            \(list(options.filter { !$0.isOwn }))
-            Beyond nsqd 1.3.0:
-            \(list(options.filter { $0.isOwn }))
-            """
+        let own = options.filter(\.isOwn)
+        let text = "Usage of \(name):\n\(list(options.filter { !$0.isOwn }))"
+        return own.isEmpty ? text : "\(text)\nBeyond \(name) 1.3.0:\n\(list(own))"
     }
 
-    private static func entry(_ option: ServerOption, _ defaults: ServerOptions) -> String {
+    private static func entry(_ option: FlagOption<Options>, _ defaults: Options) -> String {
         let kind = option.typeName.isEmpty ? "" : " \(option.typeName)"
         let shown = option.helpText(in: defaults).map { " (default \($0))" } ?? ""
         return "  -\(option.flag)\(kind)\n    \t\(option.usage)\(shown)"
-    }
-}
-
-// MARK: - In other commands
-
-extension FlagSet {
-    /// Parses the broker flags on the command line of `tally bench` or `tally serve`, and throws
-    /// errors in the form of that command.
-    func parse(
-        _ arguments: [String], over defaults: ServerOptions, of command: some ParsableCommand
-    ) throws -> Parsed {
-        do throws(FlagError) {
-            let parsed = try parse(arguments, over: defaults)
-            guard let word = parsed.rest.first else { return parsed }
-            throw .invalid("unexpected argument '\(word)'")
-        } catch {
-            guard case .invalid(let text, let remedy) = error else {
-                throw CleanExit.helpRequest(command)
-            }
-            throw ValidationError(text + (remedy.map { " (\($0))" } ?? ""))
-        }
     }
 }

@@ -1,9 +1,8 @@
-import BrokerCore
 import TallyBasics
 import TallyJSON
 
 /// A type of option values, which can be parsed and formatted.
-protocol OptionValue: Sendable {
+package protocol OptionValue: Sendable {
     /// The name of the type in the help, as in Go.
     static var typeName: String { get }
     /// `true` if the flag needs no value.
@@ -27,62 +26,64 @@ protocol OptionValue: Sendable {
 }
 
 /// The body of a response of `/config/…`.
-enum ConfigResponse {
+package enum ConfigResponse {
+    /// Plain text.
     case text(String)
+    /// JSON.
     case json([UInt8])
 }
 
 extension OptionValue {
-    static var isBoolean: Bool { false }
-    static var isList: Bool { false }
-    static var typeName: String { "value" }
+    package static var isBoolean: Bool { false }
+    package static var isList: Bool { false }
+    package static var typeName: String { "value" }
 
     /// Replaces the value with a value of a configuration file.
-    mutating func set(_ value: ConfigValue) throws(BadValue) {
+    package mutating func set(_ value: ConfigValue) throws(BadValue) {
         if try set(native: value) { return }
         guard case .text(let text) = value else { throw BadValue("not \(Self.noun)") }
         try parse(text)
     }
 
-    mutating func set(native value: ConfigValue) throws(BadValue) -> Bool { false }
+    package mutating func set(native value: ConfigValue) throws(BadValue) -> Bool { false }
 }
 
 extension String: OptionValue {
-    static var typeName: String { "string" }
-    static var noun: String { "a text" }
-    mutating func parse(_ text: String) { self = text }
-    var helpText: String? { isEmpty ? nil : "\"\(self)\"" }
-    var configResponse: ConfigResponse { .text(self) }
+    package static var typeName: String { "string" }
+    package static var noun: String { "a text" }
+    package mutating func parse(_ text: String) { self = text }
+    package var helpText: String? { isEmpty ? nil : "\"\(self)\"" }
+    package var configResponse: ConfigResponse { .text(self) }
 }
 
 extension Int: OptionValue {
-    static var typeName: String { "int" }
-    static var noun: String { "an integer" }
+    package static var typeName: String { "int" }
+    package static var noun: String { "an integer" }
 
-    mutating func parse(_ text: String) throws(BadValue) { self = try GoText.integer(text) }
+    package mutating func parse(_ text: String) throws(BadValue) { self = try GoText.integer(text) }
 
-    mutating func set(native value: ConfigValue) -> Bool {
+    package mutating func set(native value: ConfigValue) -> Bool {
         guard case .integer(let number) = value else { return false }
         self = number
         return true
     }
 
-    var helpText: String? { self == 0 ? nil : String(self) }
-    var configResponse: ConfigResponse { .json(JSONWriter.value(self)) }
+    package var helpText: String? { self == 0 ? nil : String(self) }
+    package var configResponse: ConfigResponse { .json(JSONWriter.value(self)) }
 }
 
 extension Bool: OptionValue {
-    static var isBoolean: Bool { true }
-    static var typeName: String { "" }
-    static var noun: String { "true or false" }
+    package static var isBoolean: Bool { true }
+    package static var typeName: String { "" }
+    package static var noun: String { "true or false" }
 
-    mutating func parse(_ text: String) throws(BadValue) {
+    package mutating func parse(_ text: String) throws(BadValue) {
         guard let value = GoText.bool(text) else { throw .malformed }
         self = value
     }
 
     /// Accepts the number 1 as true. nsqd treats it as false here, which is an error.
-    mutating func set(native value: ConfigValue) -> Bool {
+    package mutating func set(native value: ConfigValue) -> Bool {
         switch value {
         case .boolean(let value): self = value
         case .integer(0): self = false
@@ -92,15 +93,15 @@ extension Bool: OptionValue {
         return true
     }
 
-    var helpText: String? { self ? "true" : nil }
-    var configResponse: ConfigResponse { .json(JSONWriter.value(self)) }
+    package var helpText: String? { self ? "true" : nil }
+    package var configResponse: ConfigResponse { .json(JSONWriter.value(self)) }
 }
 
 extension Duration: OptionValue {
-    static var typeName: String { "duration" }
-    static var noun: String { "a duration like \"60s\"" }
+    package static var typeName: String { "duration" }
+    package static var noun: String { "a duration like \"60s\"" }
 
-    mutating func parse(_ text: String) throws(BadValue) {
+    package mutating func parse(_ text: String) throws(BadValue) {
         guard let duration = Duration(goText: text) else {
             throw BadValue(
                 BadValue.malformed.description, remedy: Duration.remedy(forGoText: text))
@@ -109,12 +110,14 @@ extension Duration: OptionValue {
     }
 
     /// Accepts an integer as a number of milliseconds.
-    mutating func set(native value: ConfigValue) -> Bool {
+    package mutating func set(native value: ConfigValue) -> Bool {
         guard case .integer(let number) = value else { return false }
         self = .milliseconds(number)
         return true
     }
 
-    var helpText: String? { self == .zero ? nil : GoText.duration(nanoseconds: nanoseconds) }
-    var configResponse: ConfigResponse { .json(JSONWriter.value(Int(nanoseconds))) }
+    package var helpText: String? {
+        self == .zero ? nil : GoText.duration(nanoseconds: nanoseconds)
+    }
+    package var configResponse: ConfigResponse { .json(JSONWriter.value(Int(nanoseconds))) }
 }

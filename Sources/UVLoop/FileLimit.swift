@@ -19,9 +19,8 @@ package enum FileLimit {
         Int(clamping: limits?.rlim_cur ?? 1024)
     }
 
-    /// The number of descriptors that are divided among clients. The others are kept for the
-    /// journal, whose open files are bounded by ``OpenFiles``, for the broker's own requests, and
-    /// for listeners and loops.
+    /// The number of descriptors that a server divides among its clients. The others are kept for
+    /// its files, its own requests, its listeners and its loops.
     package static var forConnections: Int { max(current / 2, current - 192) }
 
     private static var limits: rlimit? {
