@@ -12,6 +12,10 @@ final class ManualLeaseClock: Sendable {
         nanoseconds.withLock { $0 += duration.nanoseconds }
     }
 
+    var now: MonotonicInstant {
+        MonotonicInstant(nanoseconds: nanoseconds.withLock { $0 })
+    }
+
     func clock(bootID: String = "boot-1") -> LeaseClock {
         LeaseClock(bootID: bootID) { [nanoseconds] in
             MonotonicInstant(nanoseconds: nanoseconds.withLock { $0 })
