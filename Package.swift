@@ -115,7 +115,7 @@ let package = Package(
                 "Transport", "HTTP", "CMemory", deque, logging, lifecycle,
             ]),
 
-module(
+        module(
             "NSQLookup",
             ["NSQWire", "TallyBasics", "TallyJSON", "UVLoop", "HTTP", logging]),
 
