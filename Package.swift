@@ -87,6 +87,7 @@ let package = Package(
         .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
         .systemLibrary(name: "CSnappy", providers: [.apt(["libsnappy-dev"])]),
         .systemLibrary(name: "CMemory"),
+        .systemLibrary(name: "CProcess"),
         module("NSQWire", ["TallyJSON"]),
         module("TallyJSON"),
         module("TallyBasics"),
@@ -145,8 +146,8 @@ let package = Package(
             name: "tally",
             dependencies: [
                 "NSQWire", "TallyBasics", "BrokerCore", "GoFlags", "UVLoop", "Transport", "HTTP",
-                "NSQClient", "NSQBroker", "NSQLookup", "PlayCounts", "LivePage", "CMemory",
-                arguments, histogram, logging, toml,
+                "NSQClient", "NSQBroker", "NSQLookup", "NSQJobs", "PlayCounts", "LivePage",
+                "TallyJSON", "CMemory", "CProcess", arguments, grdb, histogram, logging, toml,
             ],
             swiftSettings: settings),
 

@@ -26,8 +26,8 @@ struct Tally: AsyncParsableCommand {
         version: "tally \(TallyVersion.current)\ncompatible with nsqd \(nsqdVersion)",
         subcommands: [
             DemoCommand.self, ServeCommand.self, NSQDCommand.self, NSQLookupdCommand.self,
-            ProduceCommand.self, ProcessCommand.self, CountsCommand.self, DoctorCommand.self,
-            BenchCommand.self, ManualCommand.self,
+            ProduceCommand.self, ProcessCommand.self, CountsCommand.self, JobsCommand.self,
+            DoctorCommand.self, BenchCommand.self, ManualCommand.self,
         ])
 
     private static let nsqdVersion = BrokerOptions().version

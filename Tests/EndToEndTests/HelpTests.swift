@@ -24,14 +24,20 @@ private enum OwnNetwork {
     private static let commands =
         [
             "tally", "demo", "serve", "produce", "process", "counts", "doctor", "bench",
-        ] + programs
+        ] + jobs + programs
+    private static let jobs =
+        ["jobs"]
+        + [
+            "enqueue", "work", "list", "show", "retry", "cancel", "discard", "move", "edit",
+            "pause", "resume", "stats", "prune",
+        ].map { "jobs \($0)" }
     /// The programs of NSQ, which print their help to standard error.
     private static let programs = ["nsqd", "nsqlookupd"]
 
     /// The lines of the examples in a help text.
     private static func examples(of command: String, columns: Int = 80) throws -> [String] {
         let process = try BuiltProcess(
-            (command == "tally" ? [] : [command]) + ["--help"],
+            (command == "tally" ? [] : command.split(separator: " ").map(String.init)) + ["--help"],
             environment: ["COLUMNS": "\(columns)"])
         #expect(process.status() == 0)
         let stream: BuiltProcess.Stream =
@@ -61,10 +67,10 @@ private enum OwnNetwork {
             bench*) words=(300 "$TALLY" "$@" --seconds=0.02 --max-messages=200 --rounds=1) ;;
             *) words=(300 "$TALLY" "$@") ;;
             esac
-            if [ "$1" = serve ] || [ "$1" = nsqd ] || [ "$1" = nsqlookupd ] || [ "$1" = process ]; then
-                # The process must be the one that `kill $!` ends.
-                exec "$TALLY" "$@"
-            fi
+            case "$1 $2" in
+            # The process must be the one that `kill $!` ends.
+            serve*|nsqd*|nsqlookupd*|process*|"jobs serve") exec "$TALLY" "$@" ;;
+            esac
             timeout "${words[@]}" || { status=$?; [ $status = 124 ] || fail $status "$*"; }
         }
         fail() { echo "FAILED with $1: $2" >&2; }

@@ -68,7 +68,7 @@ public final class Jobs: Sendable {
     }
 
     let store: any JobStore
-    /// `nil` in the test modes.
+    /// `nil` in the test modes, and without NSQ.
     let broker: Broker?
     let clock: JobClock
     let logger: Logger
@@ -116,7 +116,15 @@ public final class Jobs: Sendable {
         }
     }
 
-    init(store: Store, testing: TestMode, clock: JobClock) async throws(JobsError) {
+    /// Opens a store without NSQ, to store, read and change jobs. The `Jobs` object of another process
+    /// with the same store publishes them, within ``Configuration/sweepInterval``.
+    ///
+    /// - Throws: ``JobsError/Code/storeUnusable``.
+    public convenience init(store: Store) async throws(JobsError) {
+        try await self.init(store: store, testing: nil, clock: .system)
+    }
+
+    init(store: Store, testing: TestMode?, clock: JobClock) async throws(JobsError) {
         self.store = try await store.open()
         self.clock = clock
         self.testing = testing
@@ -134,7 +142,7 @@ public final class Jobs: Sendable {
     ///   - queues: the queues from which it takes jobs.
     ///   - concurrency: the maximum number of jobs that run at the same time.
     ///   - register: registers the types of jobs.
-    /// - Precondition: this object has no test mode.
+    /// - Precondition: this object has NSQ.
     public func worker(
         queues: [String] = ["default"], concurrency: Int = 1,
         _ register: (inout JobHandlers) -> Void
@@ -144,12 +152,12 @@ public final class Jobs: Sendable {
 
     /// Creates a worker with all options.
     ///
-    /// - Precondition: this object has no test mode.
+    /// - Precondition: this object has NSQ.
     public func worker(
         _ options: JobWorker.Options, _ register: (inout JobHandlers) -> Void
     ) -> JobWorker {
         guard let broker else {
-            preconditionFailure("a worker needs NSQ; call drain(_:) in a test mode")
+            preconditionFailure("a worker needs NSQ; call drain(_:) in a test")
         }
         var handlers = JobHandlers()
         register(&handlers)
