@@ -28,7 +28,8 @@ private enum OwnNetwork {
     private static let jobs =
         ["jobs"]
         + [
-            "enqueue", "work", "list", "show", "retry", "cancel", "discard", "move", "edit",
+            "enqueue", "work", "serve", "list", "show", "retry", "cancel", "discard", "move",
+            "edit",
             "pause", "resume", "stats", "prune",
         ].map { "jobs \($0)" }
     /// The programs of NSQ, which print their help to standard error.

@@ -20,7 +20,8 @@ struct JobsCommand: ParsableCommand {
                     kill $!
                     """#),
         subcommands: [
-            EnqueueJobCommand.self, WorkCommand.self, ListJobsCommand.self, ShowJobCommand.self,
+            EnqueueJobCommand.self, WorkCommand.self, ServeJobsCommand.self, ListJobsCommand.self,
+            ShowJobCommand.self,
             RetryJobsCommand.self, CancelJobsCommand.self, DiscardJobsCommand.self,
             MoveJobsCommand.self, EditJobCommand.self, PauseQueueCommand.self,
             ResumeQueueCommand.self, JobStatisticsCommand.self, PruneJobsCommand.self,

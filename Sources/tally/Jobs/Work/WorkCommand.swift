@@ -72,6 +72,8 @@ struct WorkCommand: AsyncParsableCommand {
     @Option(durationHelp: "The time from SIGTERM to SIGKILL for a program that must end.")
     var killDelay = GoDuration(argument: "2s")!
 
+    @OptionGroup var relay: RelayOptions
+
     @Flag(help: "Stop when no job of the queues is available or running.")
     var untilEmpty = false
 
@@ -107,6 +109,7 @@ struct WorkCommand: AsyncParsableCommand {
         let program = try JobProgram(program, limits: limits)
         let signals = try await StopSignals.watch()
         var configuration = Jobs.Configuration()
+        configuration.republishDelay = relay.republishDelay.duration
         configuration.logger = logger
         configuration.producer.client = ClientOptions(ofCommand: "jobs")
         let jobs = try await Jobs(
