@@ -2,6 +2,9 @@ import GRDB
 import TallyBasics
 
 extension JobTransaction {
+    /// The number of workers whose names are kept.
+    private static let maxWorkers = 10_000
+
     func registerWorker(_ worker: NewWorker, at now: JobTime) throws -> Int64 {
         try database.execute(
             sql: """
@@ -12,7 +15,11 @@ extension JobTransaction {
                 worker.name, JobTags.encode(worker.queues) ?? "[]", worker.concurrency,
                 now.microseconds, now.microseconds,
             ])
-        return database.lastInsertedRowID
+        let number = database.lastInsertedRowID
+        try database.execute(
+            sql: "DELETE FROM nsq_jobs_worker WHERE id <= ?",
+            arguments: [number - Int64(Self.maxWorkers)])
+        return number
     }
 
     func updateWorker(_ number: Int64, isStopped: Bool, at now: JobTime) throws {
