@@ -110,6 +110,7 @@ import Testing
         let now = now
         // Holds the writer, so that all changes wait.
         let isHeld = DispatchSemaphore(value: 0)
+        let refused = Recorder()
         pool.asyncWriteWithoutTransaction { _ in isHeld.wait() }
         let results = await withTaskGroup { group in
             for _ in 0..<5 {
@@ -118,8 +119,9 @@ import Testing
                         _ = try await store.enqueue([NewJob(name: "n")], publishing: nil, at: now)
                         return true
                     } catch {
-                        isHeld.signal()
                         #expect(error.isRetriable)
+                        refused.record(1)
+                        if refused.all.count == 2 { isHeld.signal() }
                         return false
                     }
                 }

@@ -82,6 +82,7 @@ extension Jobs {
 
     private func nextJob(_ worker: Int64) async throws(JobsError) -> JobRecord? {
         let now = clock.now()
+        while try await store.enqueueDueTicks(limit: 1_000, at: now) {}
         while try await store.makeDueJobsAvailable(limit: 1_000, at: now) == 1_000 {}
         return try await store.claimNext(
             limit: 1, worker: worker, lease: .seconds(3600), at: now

@@ -303,6 +303,24 @@ extension SQLiteJobStore {
         try await write { try $0.setPaused(isPaused, queue: queue) }
     }
 
+    package func store(_ schedule: CronSchedule, at now: JobTime) async throws(JobsError) {
+        try await write { try $0.store(schedule, at: now) }
+    }
+
+    package func removeSchedule(_ name: String) async throws(JobsError) -> Bool {
+        try await write { try $0.removeSchedule(name) }
+    }
+
+    package func schedules() async throws(JobsError) -> [CronSchedule] {
+        try await read { try $0.schedules("ORDER BY name LIMIT 1000", []) }
+    }
+
+    package func enqueueDueTicks(
+        limit: Int, at now: JobTime
+    ) async throws(JobsError) -> Bool {
+        try await write { try $0.enqueueDueTicks(limit: limit, at: now) }
+    }
+
     package func prune(
         _ rule: PruneRule, from position: PruneProgress.Position?, limit: Int, at now: JobTime
     ) async throws(JobsError) -> PruneProgress {
