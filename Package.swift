@@ -163,6 +163,9 @@ let package = Package(
         .executableTarget(
             name: "simulate", dependencies: ["BrokerSimulation", "TestKit"],
             path: "Tests/Simulate", swiftSettings: settings),
+        .executableTarget(
+            name: "job-worker", dependencies: ["NSQJobs", "NSQClient", logging],
+            path: "Tests/JobWorkerProgram", swiftSettings: settings),
         tests(of: "TallyBasicsTests", ["TallyBasics"]),
         tests(of: "TallyJSONTests", ["TallyJSON"]),
         tests(of: "NSQWireTests", ["NSQWire"]),
@@ -197,8 +200,8 @@ let package = Package(
         tests(
             of: "NSQJobsTests",
             [
-                "NSQJobs", "NSQTesting", "NSQBroker", "NSQClient", "TallyBasics", "UVLoop", grdb,
-                logging,
+                "NSQJobs", "NSQTesting", "NSQBroker", "NSQClient", "TallyBasics", "UVLoop",
+                "job-worker", grdb, logging,
             ]),
         tests(
             of: "TallyTests",

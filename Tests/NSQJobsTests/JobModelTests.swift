@@ -60,6 +60,7 @@ import Testing
         #expect(code { $0.name = "a\nb" } == .invalidName)
         #expect(code { $0.name = String(repeating: "x", count: 201) } == .invalidName)
         #expect(code { $0.uniqueKey = "" } == .invalidName)
+        #expect(code { $0.uniqueKey = "a\0b" } == .invalidName)
         #expect(code { $0.options.tags = [""] } == .invalidName)
         #expect(code { $0.options.tags = Array(repeating: "t", count: 17) } == .invalidName)
         #expect(code { $0.options.timeout = .zero } == .invalidOption)

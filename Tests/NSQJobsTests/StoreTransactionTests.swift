@@ -104,6 +104,33 @@ import Testing
         for store in stores { try await store.close() }
     }
 
+    @Test func `refuses changes beyond the maximum that wait`() async throws {
+        let pool = try synced()
+        let store = try SQLiteJobStore(in: pool, requiresSync: true, maxWaiting: 3)
+        let now = now
+        // Holds the writer, so that all changes wait.
+        let isHeld = DispatchSemaphore(value: 0)
+        let refused = Recorder()
+        pool.asyncWriteWithoutTransaction { _ in isHeld.wait() }
+        let results = await withTaskGroup { group in
+            for _ in 0..<5 {
+                group.addTask {
+                    do throws(JobsError) {
+                        _ = try await store.enqueue([NewJob(name: "n")], publishing: nil, at: now)
+                        return true
+                    } catch {
+                        #expect(error.isRetriable)
+                        refused.record(1)
+                        if refused.all.count == 2 { isHeld.signal() }
+                        return false
+                    }
+                }
+            }
+            return await group.reduce(into: [Bool]()) { $0.append($1) }
+        }
+        #expect(results.count { $0 } == 3)
+    }
+
     private func synced() throws -> DatabasePool {
         let pool = try DatabasePool(path: folder.path("app.sqlite"))
         try pool.writeWithoutTransaction { try $0.execute(sql: "PRAGMA synchronous = FULL") }

@@ -58,6 +58,19 @@ import Testing
         await jobs.stop()
     }
 
+    @Test func `are enqueued in bulk, in order, with one receipt each`() async throws {
+        let jobs = try await Jobs.manual()
+        let count = 2 * 10_000 + 7
+        let receipts = try await jobs.enqueue(
+            contentsOf: (0..<count).lazy.map { Numbered(number: $0) })
+        #expect(receipts.map(\.id.number) == (1...Int64(count)).map { $0 })
+        #expect(try await jobs.counts()[0][.available] == count)
+        let last = try await jobs.status(of: JobID(Int64(count)))
+        #expect(try last?.decoded(as: Numbered.self).number == count - 1)
+        #expect(try await jobs.enqueue(contentsOf: [Numbered]()) == [])
+        await jobs.stop()
+    }
+
     @Test func `are changed, retried and pruned on request`() async throws {
         let jobs = try await Jobs.manual()
         let id = try await jobs.enqueue(Numbered(number: 1)).id

@@ -43,11 +43,33 @@ extension Jobs {
         options: JobOptions? = nil
     ) async throws(JobsError) -> [EnqueueReceipt] {
         let now = clock.now()
-        var new: [NewJob] = []
-        for job in jobs {
-            new.append(try NewJob(job, options: options, dueAt: delay.map { now + $0 }))
+        var pending: Task<[EnqueueReceipt], any Error>?
+        var receipts: [EnqueueReceipt] = []
+        var part: [NewJob] = []
+        // A part is encoded while the one before it is committed.
+        func submit() async throws(JobsError) {
+            receipts += try await result(of: pending)
+            let jobs = part
+            pending = jobs.isEmpty ? nil : Task { try await self.store(jobs, at: now) }
+            part = []
         }
-        return try await store(new, at: now)
+        for job in jobs {
+            part.append(try NewJob(job, options: options, dueAt: delay.map { now + $0 }))
+            if part.count == SQLiteJobStore.maxEnqueueCount { try await submit() }
+        }
+        try await submit()
+        try await submit()
+        return receipts
+    }
+
+    private func result(
+        of task: Task<[EnqueueReceipt], any Error>?
+    ) async throws(JobsError) -> [EnqueueReceipt] {
+        do {
+            return try await task?.value ?? []
+        } catch {
+            throw JobsError(storeError: error)
+        }
     }
 
     /// Stores a job whose arguments are JSON.

@@ -20,7 +20,9 @@ extension Jobs {
         /// with ``Jobs/enqueue(_:in:after:options:)``.
         ///
         /// - Parameters:
-        ///   - writer: a `DatabasePool` or a `DatabaseQueue`.
+        ///   - writer: a `DatabasePool` or a `DatabaseQueue`. If several processes use the database, such
+        ///     as workers, its `Configuration.busyMode` must be a timeout. With GRDB's default, a
+        ///     transaction fails when another process writes at the same time.
         ///   - requiresSync: refuses a database that does not sync its commits, and can lose the latest
         ///     jobs in a power failure. GRDB opens a `DatabasePool` so. Execute
         ///     `PRAGMA synchronous = FULL` on the writer, or pass `false`.

@@ -1,4 +1,4 @@
-import Logging
+import UVLoop
 
 /// How jobs are performed without NSQ and workers, in tests.
 enum TestMode: Sendable {
@@ -57,8 +57,7 @@ extension Jobs {
     }
 
     func drain(_ handlers: JobHandlers) async throws(JobsError) -> [JobRecord] {
-        let worker = try await store.registerWorker(
-            NewWorker(name: "drain", queues: [], concurrency: 1), at: clock.now())
+        let worker = try await drainWorker()
         let performer = JobPerformer(
             handlers: handlers, store: store, logger: logger, unhandledDelay: .seconds(10))
         var performed: [JobRecord] = []
@@ -69,12 +68,21 @@ extension Jobs {
             }
             if let ended = try await store.job(job.id) { performed.append(ended) }
         }
-        try await store.updateWorker(worker, isStopped: true, at: clock.now())
         return performed
+    }
+
+    /// The worker of all drains of this object.
+    private func drainWorker() async throws(JobsError) -> Int64 {
+        if let number = drainWorkerNumber.withLock({ $0 }) { return number }
+        let number = try await store.registerWorker(
+            NewWorker(name: "drain", queues: [], concurrency: 1), at: clock.now())
+        drainWorkerNumber.withLock { $0 = number }
+        return number
     }
 
     private func nextJob(_ worker: Int64) async throws(JobsError) -> JobRecord? {
         let now = clock.now()
+        while try await store.enqueueDueTicks(limit: 1_000, at: now) {}
         while try await store.makeDueJobsAvailable(limit: 1_000, at: now) == 1_000 {}
         return try await store.claimNext(
             limit: 1, worker: worker, lease: .seconds(3600), at: now

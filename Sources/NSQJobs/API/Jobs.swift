@@ -73,6 +73,7 @@ public final class Jobs: Sendable {
     let clock: JobClock
     let logger: Logger
     let testing: TestMode?
+    let drainWorkerNumber = LockedValue<Int64?>(nil)
 
     /// Opens a store, and starts to connect to an nsqd in the background.
     ///

@@ -99,6 +99,10 @@ package enum JobNames {
                 .invalidName,
                 "a unique key must have 1 to \(maxKeyBytes) bytes, not \(key.utf8.count)")
         }
+        // SQLite's text ends at the first of them.
+        guard !key.utf8.contains(0) else {
+            throw JobsError(.invalidName, "a unique key must not contain NUL characters")
+        }
     }
 
     private static func isQueueByte(_ byte: UInt8) -> Bool {

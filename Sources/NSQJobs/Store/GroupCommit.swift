@@ -11,9 +11,6 @@ import UVLoop
 final class GroupCommit: Sendable {
     /// The maximum number of changes in a transaction.
     static let maxChanges = 512
-    /// The maximum number of changes that wait.
-    static let maxWaiting = 100_000
-
     private struct Change: Sendable {
         let run: @Sendable (JobTransaction) throws -> Void
         let finish: @Sendable (JobsError?) -> Void
@@ -25,10 +22,13 @@ final class GroupCommit: Sendable {
     }
 
     private let writer: any DatabaseWriter
+    private let maxWaiting: Int
     private let state = LockedValue(State())
 
-    init(_ writer: any DatabaseWriter) {
+    /// - Parameter maxWaiting: the maximum number of changes that wait; further ones fail at once.
+    init(_ writer: any DatabaseWriter, maxWaiting: Int) {
         self.writer = writer
+        self.maxWaiting = maxWaiting
     }
 
     /// Runs `body` in the next transaction, and returns when it is committed.
@@ -57,7 +57,7 @@ final class GroupCommit: Sendable {
     private func submit(_ change: Change) {
         enum Answer { case scheduled, waiting, refused }
         let answer = state.withLock { state -> Answer in
-            guard state.waiting.count < Self.maxWaiting else { return .refused }
+            guard state.waiting.count < maxWaiting else { return .refused }
             state.waiting.append(change)
             defer { state.isCommitting = true }
             return state.isCommitting ? .waiting : .scheduled
@@ -68,7 +68,7 @@ final class GroupCommit: Sendable {
         case .refused:
             change.finish(
                 JobsError(
-                    .storeFailed, "\(Self.maxWaiting) changes of the store are waiting already"))
+                    .storeFailed, "\(maxWaiting) changes of the store are waiting already"))
         }
     }
 
@@ -119,6 +119,7 @@ extension JobsError {
     init(storeError error: any Error) {
         switch error {
         case let error as JobsError: self = error
+        case is CancellationError: self.init(.cancelled, "the task was cancelled")
         case let error as DatabaseError:
             self.init(
                 .storeFailed, "the job store failed: \(error.message ?? "\(error.resultCode)")")

@@ -18,13 +18,14 @@ struct JobReader {
     private func records(
         _ condition: String, _ arguments: StatementArguments
     ) throws -> [JobRecord] {
-        let columns = JobRow.recordColumns.split(separator: ", ").map { "job.\($0)" }
-        let sql = """
-            SELECT \(columns.joined(separator: ", ")), queue.name FROM nsq_jobs_job AS job
-            JOIN nsq_jobs_queue AS queue ON queue.id = job.queue_id \(condition)
-            """
-        return try Row.fetchAll(database.cachedStatement(sql: sql), arguments: arguments)
-            .map { JobRow.record($0, queue: $0[columns.count]) }
+        let sql = "SELECT \(StoredJob.columns) FROM nsq_jobs_job AS job \(condition)"
+        let jobs = try StoredJob.fetchAll(database.cachedStatement(sql: sql), arguments)
+        let select = try database.cachedStatement(
+            sql: "SELECT name FROM nsq_jobs_queue WHERE id = ?")
+        return try jobs.map { job in
+            let queue = try String.fetchOne(select, arguments: [job.row.queue]) ?? ""
+            return job.record(queue: queue)
+        }
     }
 
     /// The ended attempts in order; see ``JobAttempt``.

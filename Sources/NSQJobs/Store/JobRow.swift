@@ -2,15 +2,12 @@ import GRDB
 import TallyBasics
 
 /// The columns of `nsq_jobs_job` that transitions read and change.
-struct JobRow {
+struct JobRow: StatementRow {
     static let columns = """
         id, queue_id, priority, state, version, attempt, max_attempts, due_at, publish_at, \
         publish_count, lease_until, worker_id, is_cancel_requested, started_at, finished_at, \
-        created_at, first_delay, max_delay, jitter, timeout, unique_states, is_unique, name, \
-        unique_key, unique_lock, tags, note
+        unique_states, is_unique, unique_lock, note
         """
-    /// The columns of ``record(queue:in:)``, which follow ``columns``.
-    static let recordColumns = columns + ", arguments, output"
 
     let id: Int64
     let queue: Int64
@@ -25,45 +22,76 @@ struct JobRow {
     let uniqueLock: String?
     var note: String?
 
-    init(_ row: Row) {
-        id = row[0]
-        queue = row[1]
-        priority = JobPriority(rawValue: row[2]) ?? .normal
-        worker = row[11]
-        publishAt = row[8]
-        publishCount = row[9]
-        let lease = (row[10] as Int64?).map {
-            JobLifecycle.Lease(worker: row[11] ?? 0, end: MonotonicInstant(nanoseconds: $0))
+    init(_ columns: StatementColumns) {
+        id = columns.integer(0)
+        queue = columns.integer(1)
+        priority = JobPriority(rawValue: columns.int(2)) ?? .normal
+        publishAt = columns.integer(8)
+        publishCount = columns.int(9)
+        worker = columns.optional(11)
+        let lease = columns.optional(10, as: Int64.self).map {
+            JobLifecycle.Lease(
+                worker: columns.integer(11), end: MonotonicInstant(nanoseconds: $0))
         }
         lifecycle = JobLifecycle(
-            state: JobState(rawValue: row[3]) ?? .discarded, attempt: row[5], maxAttempts: row[6],
-            version: row[4], dueAt: JobTime(microseconds: row[7]), lease: lease,
-            isCancelRequested: row[12], startedAt: (row[13] as Int64?).map { JobTime($0) },
-            finishedAt: (row[14] as Int64?).map { JobTime($0) })
-        uniqueStates = row[20]
-        isUnique = row[21] ?? false
-        uniqueLock = row[24]
-        note = row[26]
+            state: JobState(rawValue: columns.int(3)) ?? .discarded, attempt: columns.int(5),
+            maxAttempts: columns.int(6), version: columns.int(4), dueAt: columns.time(7),
+            lease: lease, isCancelRequested: columns.int(12) != 0,
+            startedAt: columns.optionalTime(13), finishedAt: columns.optionalTime(14))
+        uniqueStates = columns.optional(15)
+        isUnique = columns.int(16) != 0
+        uniqueLock = columns.optional(17)
+        note = columns.optional(18)
+    }
+}
+
+/// All columns of a job.
+struct StoredJob: StatementRow {
+    static let columns =
+        JobRow.columns
+            + """
+            , name, arguments, tags, unique_key, created_at, first_delay, max_delay, jitter, timeout, \
+            output
+            """
+
+    var row: JobRow
+    private let name: String
+    private let arguments: String
+    private let tags: String?
+    private let uniqueKey: String?
+    private let createdAt: JobTime
+    private var retry: JobRetryPolicy
+    private let timeout: Duration?
+    private let output: String?
+
+    init(_ columns: StatementColumns) {
+        row = JobRow(columns)
+        name = columns.text(19)
+        arguments = columns.text(20)
+        tags = columns.optional(21)
+        uniqueKey = columns.optional(22)
+        createdAt = columns.time(23)
+        retry = JobRetryPolicy()
+        if let delay = columns.optional(24, as: Int64.self) {
+            retry.firstDelay = .microseconds(delay)
+        }
+        if let delay = columns.optional(25, as: Int64.self) {
+            retry.maxDelay = .microseconds(delay)
+        }
+        if let jitter = columns.optional(26, as: Double.self) { retry.jitter = jitter }
+        timeout = columns.optional(27, as: Int64.self).map { .microseconds($0) }
+        output = columns.optional(28)
     }
 
-    /// The whole job, from a row with ``recordColumns``.
-    static func record(_ row: Row, queue: String) -> JobRecord {
-        let columns = JobRow(row)
-        return record(row, columns, queue: queue)
-    }
-
-    /// The whole job, with changed columns.
-    static func record(_ row: Row, _ columns: JobRow, queue: String) -> JobRecord {
-        var retry = JobRetryPolicy(maxAttempts: columns.lifecycle.maxAttempts)
-        if let delay = row[16] as Int64? { retry.firstDelay = .microseconds(delay) }
-        if let delay = row[17] as Int64? { retry.maxDelay = .microseconds(delay) }
-        if let jitter = row[18] as Double? { retry.jitter = jitter }
+    /// The job as others see it.
+    func record(queue: String) -> JobRecord {
+        var retry = retry
+        retry.maxAttempts = row.lifecycle.maxAttempts
         return JobRecord(
-            id: JobID(columns.id), queue: queue, name: row[22], arguments: row[27],
-            priority: columns.priority, tags: JobTags.decode(row[25]), uniqueKey: row[23],
-            createdAt: JobTime(microseconds: row[15]), retry: retry,
-            timeout: (row[19] as Int64?).map { .microseconds($0) }, note: columns.note,
-            output: row[28], lifecycle: columns.lifecycle)
+            id: JobID(row.id), queue: queue, name: name, arguments: arguments,
+            priority: row.priority, tags: JobTags.decode(tags), uniqueKey: uniqueKey,
+            createdAt: createdAt, retry: retry, timeout: timeout, note: row.note, output: output,
+            lifecycle: row.lifecycle)
     }
 }
 

@@ -19,7 +19,7 @@ package protocol JobStore: Sendable {
 
     // MARK: Publishing
 
-    /// Does the work of a relay in one change: makes due jobs available, takes expired leases, and
+    /// Does the work of a relay in one change: enqueues the jobs of schedules, makes due jobs available, takes expired leases, and
     /// reserves jobs to publish.
     ///
     /// - Parameter limit: the maximum number of jobs of each kind, and of each topic.
@@ -97,6 +97,18 @@ package protocol JobStore: Sendable {
         _ id: JobID, _ change: JobChange, at now: JobTime
     ) async throws(JobsError) -> JobRecord
     func setPaused(_ isPaused: Bool, queue: String) async throws(JobsError)
+
+    /// Stores a schedule; see ``Jobs/schedule(_:)``.
+    func store(_ schedule: CronSchedule, at now: JobTime) async throws(JobsError)
+    /// Deletes a schedule.
+    ///
+    /// - Returns: `false` if there is none with this name.
+    func removeSchedule(_ name: String) async throws(JobsError) -> Bool
+    func schedules() async throws(JobsError) -> [CronSchedule]
+    /// Enqueues the jobs of due ticks, at most `limit` of each schedule.
+    ///
+    /// - Returns: `true` if there can be more.
+    func enqueueDueTicks(limit: Int, at now: JobTime) async throws(JobsError) -> Bool
 
     /// Deletes final jobs in portions.
     ///

@@ -47,11 +47,14 @@ extension JobTransaction {
         limit: Int, policy: PublishPolicy, leaseNow: MonotonicInstant, at now: JobTime
     ) throws -> SweepResult {
         var result = SweepResult()
-        result.hasMore = try makeDueJobsAvailable(limit: limit, at: now) == limit
+        result.hasMore = try enqueueDueTicks(limit: limit, at: now)
+        let made = try makeDueJobsAvailable(limit: limit, at: now)
+        result.hasMore = result.hasMore || made == limit
         result.expiredLeases = try expireLeases(limit: limit, leaseNow: leaseNow, at: now)
         result.hasMore = result.hasMore || result.expiredLeases == limit
         try reserve(limit: limit, policy: policy, &result, at: now)
-        result.nextDue = try JobReader(database: database).nextDueTime()
+        let reader = JobReader(database: database)
+        result.nextDue = try [reader.nextDueTime(), reader.nextTick()].compactMap { $0 }.min()
         return result
     }
 

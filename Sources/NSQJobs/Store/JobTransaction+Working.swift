@@ -2,6 +2,9 @@ import GRDB
 import TallyBasics
 
 extension JobTransaction {
+    /// The number of workers whose names are kept.
+    private static let maxWorkers = 10_000
+
     func registerWorker(_ worker: NewWorker, at now: JobTime) throws -> Int64 {
         try database.execute(
             sql: """
@@ -12,7 +15,11 @@ extension JobTransaction {
                 worker.name, JobTags.encode(worker.queues) ?? "[]", worker.concurrency,
                 now.microseconds, now.microseconds,
             ])
-        return database.lastInsertedRowID
+        let number = database.lastInsertedRowID
+        try database.execute(
+            sql: "DELETE FROM nsq_jobs_worker WHERE id <= ?",
+            arguments: [number - Int64(Self.maxWorkers)])
+        return number
     }
 
     func updateWorker(_ number: Int64, isStopped: Bool, at now: JobTime) throws {
@@ -57,25 +64,20 @@ extension JobTransaction {
         _ id: JobID, version: Int?, worker: Int64, leaseEnd: MonotonicInstant, at now: JobTime
     ) throws -> ClaimResult {
         let select = try statement(
-            .selectRecord, "SELECT \(JobRow.recordColumns) FROM nsq_jobs_job WHERE id = ?")
-        let cursor = try Row.fetchCursor(select, arguments: [id.number])
-        // The row is valid as long as its cursor.
-        defer { withExtendedLifetime(cursor) {} }
-        guard let row = try cursor.next() else { return .stale }
-        var columns = JobRow(row)
-        let old = columns.lifecycle.state
+            .selectRecord, "SELECT \(StoredJob.columns) FROM nsq_jobs_job WHERE id = ?")
+        guard var job = try StoredJob.fetchOne(select, [id.number]) else { return .stale }
+        let old = job.row.lifecycle.state
         let lease = JobLifecycle.Lease(worker: worker, end: leaseEnd)
-        guard columns.lifecycle.claim(version: version, lease: lease, at: now) else {
+        guard job.row.lifecycle.claim(version: version, lease: lease, at: now) else {
             return .stale
         }
-        guard try !isPaused(columns.queue) else {
-            try setPublishTime(0, count: 0, of: columns.id)
+        guard try !isPaused(job.row.queue) else {
+            try setPublishTime(0, count: 0, of: job.row.id)
             return .paused
         }
-        columns.worker = worker
-        let record = JobRow.record(row, columns, queue: try queueName(columns.queue))
-        try write(columns, from: old)
-        return .claimed(record)
+        job.row.worker = worker
+        try write(job.row, from: old)
+        return .claimed(job.record(queue: try queueName(job.row.queue)))
     }
 
     /// Renews leases.

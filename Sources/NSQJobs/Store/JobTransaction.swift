@@ -114,9 +114,7 @@ final class JobTransaction {
     func row(_ id: JobID) throws -> JobRow? {
         let select = try statement(
             .select, "SELECT \(JobRow.columns) FROM nsq_jobs_job WHERE id = ?")
-        let cursor = try Row.fetchCursor(select, arguments: [id.number])
-        // The row is valid as long as its cursor.
-        return try withExtendedLifetime(cursor) { try cursor.next().map { JobRow($0) } }
+        return try JobRow.fetchOne(select, [id.number])
     }
 
     /// Writes the columns that a transition from `old` may have changed.

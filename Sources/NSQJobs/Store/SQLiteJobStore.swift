@@ -48,17 +48,21 @@ package final class SQLiteJobStore: JobStore {
     /// - Throws: ``JobsError/Code/storeUnusable`` if `requiresSync` is `true` and the database does not
     ///   sync its commits.
     package convenience init(
-        in writer: any DatabaseWriter, requiresSync: Bool, leaseClock: LeaseClock = .system
+        in writer: any DatabaseWriter, requiresSync: Bool, leaseClock: LeaseClock = .system,
+        maxWaiting: Int = SQLiteJobStore.maxWaiting
     ) throws(JobsError) {
         do {
-            try self.init(opened: writer, isOwner: false, requiresSync: requiresSync, leaseClock)
+            try self.init(
+                opened: writer, isOwner: false, requiresSync: requiresSync, leaseClock,
+                maxWaiting: maxWaiting)
         } catch {
             throw JobsError(opening: writer.path, error)
         }
     }
 
     private init(
-        opened writer: any DatabaseWriter, isOwner: Bool, requiresSync: Bool, _ clock: LeaseClock
+        opened writer: any DatabaseWriter, isOwner: Bool, requiresSync: Bool, _ clock: LeaseClock,
+        maxWaiting: Int = SQLiteJobStore.maxWaiting
     ) throws {
         try writer.writeWithoutTransaction { database in
             if requiresSync { try Self.checkSync(database) }
@@ -71,7 +75,7 @@ package final class SQLiteJobStore: JobStore {
         self.writer = writer
         self.isOwner = isOwner
         leaseClock = clock
-        commits = GroupCommit(writer)
+        commits = GroupCommit(writer, maxWaiting: maxWaiting)
     }
 
     private static var configuration: Configuration {
@@ -81,6 +85,9 @@ package final class SQLiteJobStore: JobStore {
         configuration.busyMode = .timeout(10)
         return configuration
     }
+
+    /// The maximum number of changes that wait for a transaction.
+    package static let maxWaiting = 100_000
 
     /// The size of the write-ahead log after a checkpoint, in bytes.
     private static let maxLogBytes = 32 << 20
@@ -294,6 +301,24 @@ extension SQLiteJobStore {
 
     package func setPaused(_ isPaused: Bool, queue: String) async throws(JobsError) {
         try await write { try $0.setPaused(isPaused, queue: queue) }
+    }
+
+    package func store(_ schedule: CronSchedule, at now: JobTime) async throws(JobsError) {
+        try await write { try $0.store(schedule, at: now) }
+    }
+
+    package func removeSchedule(_ name: String) async throws(JobsError) -> Bool {
+        try await write { try $0.removeSchedule(name) }
+    }
+
+    package func schedules() async throws(JobsError) -> [CronSchedule] {
+        try await read { try $0.schedules("ORDER BY name LIMIT 1000", []) }
+    }
+
+    package func enqueueDueTicks(
+        limit: Int, at now: JobTime
+    ) async throws(JobsError) -> Bool {
+        try await write { try $0.enqueueDueTicks(limit: limit, at: now) }
     }
 
     package func prune(

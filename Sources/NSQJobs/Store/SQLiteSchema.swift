@@ -8,7 +8,8 @@ import GRDB
 enum SQLiteSchema {
     /// All versions of the schema. To change the schema, append a migration; never edit an old one.
     private static let migrations: [@Sendable (Database) throws -> Void] = [
-        { try createTables($0) }
+        { try createTables($0) },
+        { try createCronTable($0) },
     ]
 
     /// Creates the tables, or brings them to the newest version. Call it within a transaction.
@@ -34,6 +35,24 @@ enum SQLiteSchema {
             try database.execute(sql: statement)
         }
         try database.execute(sql: "INSERT INTO nsq_jobs_meta VALUES (0, 1, '')")
+    }
+
+    private static func createCronTable(_ database: Database) throws {
+        try database.execute(
+            sql: """
+                CREATE TABLE nsq_jobs_cron (
+                    name TEXT NOT NULL PRIMARY KEY,
+                    expression TEXT NOT NULL,
+                    time_zone TEXT NOT NULL,
+                    missed INTEGER NOT NULL,
+                    next_at INTEGER,
+                    job TEXT NOT NULL
+                ) STRICT
+                """)
+        try database.execute(
+            sql: """
+                CREATE INDEX nsq_jobs_cron_next ON nsq_jobs_cron (next_at) WHERE next_at IS NOT NULL
+                """)
     }
 
     /// `next_id` is the next job's ID. SQLite would assign the ID of a deleted job again, and a late

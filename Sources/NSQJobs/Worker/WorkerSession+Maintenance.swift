@@ -14,7 +14,7 @@ extension WorkerSession {
         var nextCheck = MonotonicInstant.now + options.cancellationInterval
         var nextReport = MonotonicInstant.now + options.lease / 3
         while !Task.isCancelled {
-            try? await Task.sleep(for: tick)
+            await executor.sleep(for: tick)
             let now = MonotonicInstant.now
             let isCheck = nextCheck <= now
             if isCheck { nextCheck = now + options.cancellationInterval }
@@ -46,21 +46,25 @@ extension WorkerSession {
             return (renewed, checked)
         }
         guard let work else { return }
-        Task {
-            do throws(JobsError) {
-                try await renew(work.renewed)
-                if !work.checked.isEmpty {
-                    cancel(try await store.cancellations(of: work.checked), .requested)
-                }
-                if isReport {
-                    try await store.updateWorker(
-                        state.withLock { $0.number }, isStopped: false, at: clock.now())
-                }
-            } catch {
-                logger.warning("cannot renew leases: \(error)")
-            }
-            state.withLock { $0.isRenewing = false }
+        Task(executorPreference: executor) {
+            await self.renew(work.renewed, checking: work.checked, isReport: isReport)
         }
+    }
+
+    private func renew(
+        _ renewed: [JobClaim], checking checked: [JobClaim], isReport: Bool
+    ) async {
+        do throws(JobsError) {
+            try await renew(renewed)
+            if !checked.isEmpty { cancel(try await store.cancellations(of: checked), .requested) }
+            if isReport {
+                try await store.updateWorker(
+                    state.withLock { $0.number }, isStopped: false, at: clock.now())
+            }
+        } catch {
+            logger.warning("cannot renew leases: \(error)")
+        }
+        state.withLock { $0.isRenewing = false }
     }
 
     private func renew(_ claims: [JobClaim]) async throws(JobsError) {

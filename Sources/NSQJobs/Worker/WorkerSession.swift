@@ -34,6 +34,7 @@ final class WorkerSession: Sendable {
     let clock: JobClock
     let logger: Logger
     let state: LockedValue<State>
+    let executor = MaintenanceExecutor(name: "nsq.jobs.leases")
     private let stopRequest = LockedValue(Stop.no)
     private let hasStarted = LockedValue(false)
     private let stopSignal = WakeSignal()
@@ -78,7 +79,7 @@ final class WorkerSession: Sendable {
         let feeders = consumers.map { consumer in
             Task { await self.receive(from: consumer.consumer, consumer.priority) }
         }
-        let maintenance = Task { await self.maintain() }
+        let maintenance = Task(executorPreference: executor) { await self.maintain() }
         await waitForStop()
         // Not a child task: the shutdown has to end although this task may be cancelled.
         await Task { await self.shutDown(feeders, maintenance) }.value

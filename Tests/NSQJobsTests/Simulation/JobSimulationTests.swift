@@ -2,10 +2,11 @@ import Foundation
 import NSQJobs
 import TallyBasics
 import TestKit
+import TestTraits
 import Testing
 
 /// `JOB_SIMULATION_SEEDS=10000` runs that many seeds; `TALLY_SEED` chooses the first.
-@Suite struct `A simulation of jobs with faults` {
+@Suite(.blocking) struct `A simulation of jobs with faults` {
     @Test func `brings every committed job to an end, and never runs one twice at once`()
         async throws
     {
