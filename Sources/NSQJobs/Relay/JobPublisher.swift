@@ -1,4 +1,3 @@
-import DequeModule
 import Logging
 import NSQClient
 import UVLoop
@@ -12,7 +11,7 @@ final class JobPublisher: Sendable {
     static let maxBatchCount = 1_000
 
     private struct State {
-        var waiting: Deque<Publication> = []
+        var waiting = PublicationQueue()
         var task: Task<Void, Never>?
     }
 
@@ -31,7 +30,7 @@ final class JobPublisher: Sendable {
     func submit(_ publications: [Publication]) {
         guard !publications.isEmpty else { return }
         state.withLock { state in
-            state.waiting.append(contentsOf: publications)
+            state.waiting.append(publications)
             if state.task == nil { state.task = Task { await self.publishWaiting() } }
         }
     }
@@ -45,20 +44,12 @@ final class JobPublisher: Sendable {
         while let batch = nextBatch() { try? await publish(batch) }
     }
 
-    /// Removes the first publication that waits, and those of the same topic behind it.
     private func nextBatch() -> [Publication]? {
         state.withLock { state in
-            guard let topic = state.waiting.first?.topic else {
-                state.task = nil
-                return nil
-            }
-            var batch: [Publication] = []
-            while let next = state.waiting.first, next.topic == topic,
-                batch.count < Self.maxBatchCount
-            {
-                batch.append(state.waiting.removeFirst())
-            }
-            return batch
+            let batch = state.waiting.removeBatch(limit: Self.maxBatchCount)
+            guard batch.isEmpty else { return batch }
+            state.task = nil
+            return nil
         }
     }
 
