@@ -206,8 +206,8 @@ let package = Package(
         tests(
             of: "TallyTests",
             [
-                "tally", "GoFlags", "NSQBroker", "BrokerCore", "HTTP", "LivePage", "NSQWire",
-                "TallyBasics", "Transport", "UVLoop", arguments,
+                "tally", "GoFlags", "NSQBroker", "NSQJobs", "BrokerCore", "HTTP", "LivePage",
+                "NSQWire", "TallyBasics", "TallyJSON", "Transport", "UVLoop", arguments,
             ]),
         tests(of: "LivePageTests", ["LivePage", "PlayCounts", "TallyBasics", "HTTP", "UVLoop"]),
         tests(
