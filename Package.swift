@@ -120,10 +120,17 @@ let package = Package(
             "NSQLookup",
             ["NSQWire", "TallyBasics", "TallyJSON", "UVLoop", "HTTP", logging]),
 
-        // Layer 4: brokers and clients for tests, the counting of plays, and background jobs.
+        // Layer 4: brokers and clients for tests, NSQ's command-line tools, the counting of plays, and
+        // background jobs.
         module(
             "NSQTesting",
             ["NSQBroker", "NSQLookup", "BrokerCore", "NSQClient", "NSQWire", "UVLoop", logging]),
+        module(
+            "NSQTools",
+            [
+                "NSQClient", "NSQWire", "GoFlags", "TallyBasics", "TallyJSON", "HTTP", "UVLoop",
+                "CZlib", logging,
+            ]),
         module(
             "PlayCounts",
             [
@@ -145,9 +152,10 @@ let package = Package(
         .executableTarget(
             name: "tally",
             dependencies: [
-                "NSQWire", "TallyBasics", "BrokerCore", "GoFlags", "UVLoop", "Transport", "HTTP",
-                "NSQClient", "NSQBroker", "NSQLookup", "NSQJobs", "PlayCounts", "LivePage",
-                "TallyJSON", "CMemory", "CProcess", arguments, grdb, histogram, logging, toml,
+                "NSQWire", "TallyBasics", "TallyJSON", "BrokerCore", "GoFlags", "UVLoop",
+                "Transport", "HTTP", "NSQClient", "NSQBroker", "NSQLookup", "NSQTools",
+                "NSQJobs", "PlayCounts", "LivePage", "CMemory", "CProcess", arguments, grdb,
+                histogram, logging, toml,
             ],
             swiftSettings: settings),
 
@@ -188,6 +196,11 @@ let package = Package(
             [
                 "NSQClient", "NSQBroker", "BrokerCore", "GoFlags", "NSQWire", "TallyBasics",
                 "Transport", "HTTP", "UVLoop", logging,
+            ]),
+        tests(
+            of: "NSQToolsTests",
+            [
+                "NSQTools", "NSQClient", "GoFlags", "TallyBasics", "TallyJSON", "CZlib", logging,
             ]),
         tests(of: "NSQTestingTests", ["NSQTesting", "NSQBroker", "NSQClient", logging]),
         tests(

@@ -23,7 +23,8 @@ package final class LivePage: Sendable {
     /// Starts the page, which accepts connections when this method returns.
     ///
     /// - Parameter totals: the counts in the store before the processor starts.
-    /// - Throws: `UVError` if the address cannot be bound.
+    /// - Throws: `UVError` if the address cannot be bound, or the process has no file descriptors or
+    ///   threads left.
     package static func start(
         at address: SocketAddress, totals: [PlayCount],
         settings: PageSettings = PageSettings()

@@ -5,9 +5,10 @@ import UVLoop
 
 /// The page's server: applies the processor's updates to the table, and sends them to browsers.
 ///
-/// The server encodes each event once for all subscribers, and encodes nothing while there are no
-/// subscribers. It queues no events for a subscriber that does not read. If the event log no longer
-/// has such a subscriber's cursor later, the subscriber receives the whole state.
+/// The server encodes each event once for all subscribers. Without subscribers it encodes no events,
+/// except for a short time after the last one has left. It queues no events for a subscriber that does
+/// not read. If the event log has by then removed the next event of such a subscriber, the subscriber
+/// receives the whole state.
 final class PageServer {
     /// The settings; their source may be known only after the start.
     private(set) var settings: PageSettings
@@ -58,7 +59,7 @@ final class PageServer {
         updateTimer = Timer(on: loop)
         statisticsTimer = Timer(on: loop)
         keepAliveTimer = Timer(on: loop)
-        monitor = ProcessorMonitor(on: loop, timeout: settings.processorTimeout)
+        monitor = ProcessorMonitor(on: loop, readTimeout: settings.processorTimeout)
         for total in totals {
             table.update(
                 VideoTable.Row(

@@ -3,11 +3,11 @@ import TallyBasics
 
 /// The changes in the processor since the page's last update.
 ///
-/// The size is bounded: beyond `maxCalls` calls, an update has only the last total of each video
-/// and the sums of the calls. A page that is far behind then shows the correct totals without the
-/// individual calls.
+/// An update has the first `maxCalls` calls individually. Of the later calls it has only their number
+/// by kind, and the last total of each video, so that its size is bounded by the number of videos. A
+/// page that is far behind then shows the correct totals without the individual calls.
 struct PageUpdate: Sendable {
-    /// The sums and totals of calls beyond `maxCalls`.
+    /// The numbers and totals of the calls beyond `maxCalls`.
     struct SkippedCalls: Sendable {
         var calls = CallCounts()
         /// The last total of each video. `updated` is in milliseconds on the monotonic clock.

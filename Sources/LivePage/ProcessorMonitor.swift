@@ -33,15 +33,15 @@ final class ProcessorMonitor {
     var source: Source?
 
     private let loop: Loop
-    private let timeout: Duration
+    private let readTimeout: Duration
     private let timer: Timer
     private var waiting: [Completion] = []
     /// The number of the current read. The result of an earlier one, which has timed out, is ignored.
     private var reads = 0
 
-    init(on loop: Loop, timeout: Duration) {
+    init(on loop: Loop, readTimeout: Duration) {
         self.loop = loop
-        self.timeout = timeout
+        self.readTimeout = readTimeout
         timer = Timer(on: loop)
     }
 
@@ -53,7 +53,7 @@ final class ProcessorMonitor {
         waiting.append(completion)
         guard waiting.count == 1 else { return }
         reads += 1
-        timer.start(after: timeout) { [weak self] in self?.end(with: .failure(.timedOut)) }
+        timer.start(after: readTimeout) { [weak self] in self?.end(with: .failure(.timedOut)) }
         let reference = LoopBound(Reference(monitor: self), on: loop)
         source { [read = reads] metrics in
             reference.submit { $0?.monitor?.readEnded(read, metrics) }

@@ -26,8 +26,9 @@ extension EmbeddedBroker {
 
     /// Stops the broker after its consumers have finished all messages.
     ///
-    /// From the beginning, the broker refuses publishes with `E_PUB_FAILED`, and `/ping` of the HTTP
-    /// API fails, so that load balancers select another broker. The broker continues to deliver
+    /// From the beginning, the broker refuses publishes (`E_PUB_FAILED`, `E_MPUB_FAILED`,
+    /// `E_DPUB_FAILED`), and `/healthz` of the HTTP API responds with status 503, so that load
+    /// balancers select another broker. The broker continues to deliver
     /// messages, also to consumers that connect now. When no message is left, after the timeout, or
     /// when the task is cancelled, it stops as by ``stop()``.
     ///

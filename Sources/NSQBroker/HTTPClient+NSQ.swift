@@ -10,7 +10,7 @@ extension HTTPClient {
         self.init(on: loop)
         connectTimeout = options.httpClient.connectTimeout
         requestTimeout = options.httpClient.requestTimeout
-        let trust = ClientTLS(options.tls)
+        let trust = LazyTLSContext(options.tls)
         tls = { trust.context }
     }
 
@@ -40,7 +40,7 @@ extension HTTPClient {
 
 /// A TLS context that is created at its first use, because loading the system's certificate
 /// authorities is expensive.
-private final class ClientTLS {
+private final class LazyTLSContext {
     private let options: TLSClientOptions
     private(set) lazy var context = try? TLSContext(client: options)
 

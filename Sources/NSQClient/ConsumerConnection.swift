@@ -41,8 +41,9 @@ final class ConsumerConnection {
 
     var inFlight: Int { tracker.messageCount }
 
-    /// Returns `true` if no message was received since then, and none is in flight.
-    func isIdle(sinceNanoseconds time: Int64) -> Bool {
+    /// Determines whether the connection is idle: no message was received since `time`, and none is in
+    /// flight. The next message of an idle connection is reported to the engine.
+    func updateIdle(sinceNanoseconds time: Int64) -> Bool {
         wasIdle = inFlight == 0 && lastActivityNanoseconds < time
         return wasIdle
     }
@@ -81,7 +82,9 @@ final class ConsumerConnection {
     /// Sends `FIN` for those messages of a batch that are in flight. If no message of the batch is
     /// completed yet, all FIN lines are encoded in one pass.
     func finish(_ batch: MessageBatch) {
-        guard let completed = tracker.completeBatch(batch.serial) else { return logExpired(batch) }
+        guard let completed = tracker.completeRest(ofBatch: batch.serial) else {
+            return logExpired(batch)
+        }
         connection?.write { out in
             if completed.isEmpty {
                 FinishLine.append(batch.ids, to: &out)
@@ -94,7 +97,9 @@ final class ConsumerConnection {
 
     /// Completes those messages of a batch that are in flight, and sends the command for each.
     func complete(_ batch: MessageBatch, with command: (MessageID) -> Command) {
-        guard let completed = tracker.completeBatch(batch.serial) else { return logExpired(batch) }
+        guard let completed = tracker.completeRest(ofBatch: batch.serial) else {
+            return logExpired(batch)
+        }
         connection?.write { append(batch, except: completed, to: &$0, command) }
         drainIfDone()
     }

@@ -275,7 +275,8 @@ package final class ConsumerEngine {
 
     private func updateIdleConnections(atNanoseconds now: Int64) {
         let idleSince = now - Self.idleTime.nanoseconds
-        apply(budget.updateIdle { connection($0)?.isIdle(sinceNanoseconds: idleSince) ?? false })
+        apply(
+            budget.updateIdle { connection($0)?.updateIdle(sinceNanoseconds: idleSince) ?? false })
     }
 
     private func apply(_ changes: [ReadyBudget.Change]) {

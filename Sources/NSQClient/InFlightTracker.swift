@@ -40,7 +40,7 @@ struct InFlightTracker {
     ///
     /// - Returns: the indices of messages completed before; nil if the batch has expired or all its
     ///   messages are complete.
-    mutating func completeBatch(_ serial: Int) -> Set<Int>? {
+    mutating func completeRest(ofBatch serial: Int) -> Set<Int>? {
         guard let index = index(of: serial), entries[index].inFlight > 0 else { return nil }
         let completed = entries[index].completed
         messageCount -= entries[index].inFlight
@@ -49,15 +49,15 @@ struct InFlightTracker {
         return completed
     }
 
-    /// Completes the message with the index `place` in the batch `serial`.
+    /// Completes the message with the index `position` in the batch `serial`.
     ///
     /// - Returns: `true` if the message was in flight, `false` if it was already completed or had
     ///   expired.
-    mutating func completeMessage(at place: Int, of serial: Int) -> Bool {
-        guard isInFlight(place, of: serial), let index = index(of: serial) else { return false }
+    mutating func completeMessage(at position: Int, of serial: Int) -> Bool {
+        guard isInFlight(position, of: serial), let index = index(of: serial) else { return false }
         entries[index].inFlight -= 1
         // The last message completes the batch. Most batches of a small max-in-flight have only one.
-        if entries[index].inFlight > 0 { entries[index].completed.insert(place) }
+        if entries[index].inFlight > 0 { entries[index].completed.insert(position) }
         messageCount -= 1
         removeCompleteBatches()
         return true
@@ -95,8 +95,8 @@ struct InFlightTracker {
                 entries[index].dueNanoseconds < kept.untilNanoseconds
             else { continue }
             entries[index].dueNanoseconds = min(due, kept.untilNanoseconds)
-            for (place, id) in kept.ids.enumerated()
-            where !entries[index].completed.contains(place) {
+            for (position, id) in kept.ids.enumerated()
+            where !entries[index].completed.contains(position) {
                 touched.append(id)
             }
         }
@@ -104,9 +104,9 @@ struct InFlightTracker {
     }
 
     /// Returns `true` if the message is neither completed nor expired.
-    func isInFlight(_ place: Int, of serial: Int) -> Bool {
+    func isInFlight(_ position: Int, of serial: Int) -> Bool {
         guard let index = index(of: serial), entries[index].inFlight > 0 else { return false }
-        return !entries[index].completed.contains(place)
+        return !entries[index].completed.contains(position)
     }
 
     /// Removes the oldest batches whose timeout has passed. A batch with an extended timeout delays

@@ -26,7 +26,8 @@ package final class EmbeddedLookup: Sendable {
     ///   - clock: the clock of timeouts; a test can use a manual one.
     /// - Throws: ``LookupStartError`` if an option, an address or the data path cannot be used.
     package static func start(
-        _ options: LookupServerOptions = LookupServerOptions(), logger: Logger, clock: Loop.Clock = .system
+        _ options: LookupServerOptions = LookupServerOptions(), logger: Logger,
+        clock: Loop.Clock = .system
     ) async throws(LookupStartError) -> EmbeddedLookup {
         try options.validate()
         do {

@@ -187,21 +187,21 @@ struct JSONParser {
             offset += 1
             switch byte {
             case UInt8(ascii: "\""): return text
-            case UInt8(ascii: "\\"): try appendEscaped(to: &text)
+            case UInt8(ascii: "\\"): try appendEscape(to: &text)
             default: text.bytes.append(byte)
             }
         }
     }
 
-    private mutating func appendEscaped(to text: inout Text) throws(JSONError) {
+    private mutating func appendEscape(to text: inout Text) throws(JSONError) {
         guard peek != UInt8(ascii: "u") else {
             offset += 1
-            return try appendEscapedUTF16(to: &text)
+            return try appendUnicodeEscape(to: &text)
         }
-        text.append(try escaped())
+        text.append(try singleCharacterEscape())
     }
 
-    private mutating func escaped() throws(JSONError) -> Unicode.Scalar {
+    private mutating func singleCharacterEscape() throws(JSONError) -> Unicode.Scalar {
         guard let byte = peek else { throw .malformed }
         offset += 1
         switch byte {
@@ -216,7 +216,7 @@ struct JSONParser {
     }
 
     /// Appends the scalar of one `\u` escape, or of two that are a surrogate pair.
-    private mutating func appendEscapedUTF16(to text: inout Text) throws(JSONError) {
+    private mutating func appendUnicodeEscape(to text: inout Text) throws(JSONError) {
         let unit = try hexUnit()
         let offsetBehindUnit = offset
         if UTF16.isLeadSurrogate(unit), accept("\\") {

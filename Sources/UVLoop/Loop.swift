@@ -15,7 +15,8 @@ package final class Loop {
     /// waits for I/O (libuv's prepare phase), so that the output of timers is sent before the wait.
     package var onIterationEnd: (() -> Void)?
 
-    /// The number of the current iteration.
+    /// The number of the current iteration. It increases just before the wait for I/O, so timers and
+    /// closures of ``runInNextIteration(_:)`` still have the number of the iteration before.
     package private(set) var iteration = 0
 
     /// Limits the bytes that each stream may read in this iteration.

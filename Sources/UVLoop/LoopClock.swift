@@ -2,6 +2,14 @@ import CLibuv
 import Glibc
 import TallyBasics
 
+extension Timestamp {
+    /// The present time on the clocks of the system.
+    package static var system: Timestamp {
+        Timestamp(
+            monotonic: Loop.systemNanoseconds, wall: Loop.systemWallNanoseconds)
+    }
+}
+
 extension Loop {
     /// The current time on the monotonic clock in nanoseconds, which each call reads again.
     package var nowNanoseconds: Int64 { manualClock?.nowNanoseconds ?? Self.systemNanoseconds }
@@ -31,7 +39,7 @@ extension Loop {
 
     static var systemNanoseconds: Int64 { Int64(uv_hrtime()) }
 
-    fileprivate static var systemWallNanoseconds: Int64 {
+    static var systemWallNanoseconds: Int64 {
         var time = timespec()
         clock_gettime(CLOCK_REALTIME, &time)
         return Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec)

@@ -61,6 +61,8 @@ package final class LoopHost<Hosted: LoopHosted>: Sendable {
     ///   - clock: the clock of the loop's timers.
     ///   - create: creates the object on its loop, and returns it with a description, such as its
     ///     bound address. When the closure throws, the thread ends.
+    /// - Throws: the error of `create`; `UVError` if the process has no file descriptors or threads
+    ///   left.
     package static func start<Description: Sendable>(
         threadName name: String, niceness: Int32 = 0, clock: Loop.Clock = .system,
         _ create: @escaping @Sendable (Loop) throws -> (Hosted, Description)
@@ -129,8 +131,8 @@ package final class LoopHost<Hosted: LoopHosted>: Sendable {
         }
     }
 
-    /// Stops the object, then its thread unless that has other users, and returns when both have
-    /// ended. A further call only waits.
+    /// Stops the object, and then its thread if no other host uses it. Returns when everything that
+    /// it stops has ended. A further call only waits.
     package func stop() async {
         beginStop { $0.stop($1) }
         await use.waitForEnd()

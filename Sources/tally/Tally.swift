@@ -27,7 +27,10 @@ struct Tally: AsyncParsableCommand {
         subcommands: [
             DemoCommand.self, ServeCommand.self, NSQDCommand.self, NSQLookupdCommand.self,
             ProduceCommand.self, ProcessCommand.self, CountsCommand.self, JobsCommand.self,
-            DoctorCommand.self, BenchCommand.self, ManualCommand.self,
+            DoctorCommand.self, BenchCommand.self, TailCommand.self, PubCommand.self,
+            StatCommand.self,
+            NSQTailCommand.self, ToNSQCommand.self, NSQStatCommand.self,
+            NSQToFileCommand.self, ManualCommand.self,
         ])
 
     private static let nsqdVersion = BrokerOptions().version
@@ -35,7 +38,7 @@ struct Tally: AsyncParsableCommand {
     static func main() async {
         // Messages and counts are private, so all files are created with mode 0600 and all folders
         // with 0700.
-        umask(0o077)
+        FileModes.makePrivate()
         StandardDescriptors.occupy()
         StopSignals.ignoreOthers()
         FileLimit.raise()

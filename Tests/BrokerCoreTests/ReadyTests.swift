@@ -35,7 +35,7 @@ import Testing
 
     @Test
     func
-        `reclaims no messages when the count decreases, and delivers none until fewer are in flight`()
+        `requeues no messages when the count decreases, and delivers none until fewer are in flight`()
     {
         let consumer = broker.consumer(ready: 3)
         publish(5)

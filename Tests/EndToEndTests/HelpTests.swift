@@ -23,17 +23,19 @@ private enum OwnNetwork {
 @Suite(.blocking) struct `The examples of --help` {
     private static let commands =
         [
-            "tally", "demo", "serve", "produce", "process", "counts", "doctor", "bench",
+            "tally", "demo", "serve", "produce", "process", "counts", "doctor", "bench", "tail",
+            "pub", "stat",
         ] + jobs + programs
     private static let jobs =
         ["jobs"]
         + [
             "enqueue", "work", "serve", "list", "show", "retry", "cancel", "discard", "move",
-            "edit",
-            "pause", "resume", "stats", "prune",
+            "edit", "pause", "resume", "stats", "prune",
         ].map { "jobs \($0)" }
     /// The programs of NSQ, which print their help to standard error.
-    private static let programs = ["nsqd", "nsqlookupd"]
+    private static let programs = [
+        "nsqd", "nsqlookupd", "nsq_tail", "to_nsq", "nsq_stat", "nsq_to_file",
+    ]
 
     /// The lines of the examples in a help text.
     private static func examples(of command: String, columns: Int = 80) throws -> [String] {

@@ -60,7 +60,7 @@ private final class HTTPSink: HTTPParserSink {
 /// Decodes a journal record's payload. The first byte selects the kind.
 @Sendable func fuzzJournal(_ bytes: Bytes) {
     guard let first = bytes.first, let kind = RecordKind(rawValue: UInt16(first)) else { return }
-    _ = JournalRecord(kind, bytes.view(1..<bytes.count))
+    _ = DecodedRecord(kind, bytes.view(1..<bytes.count))
 }
 
 extension Timestamp {

@@ -57,7 +57,7 @@ import UVLoop
         #expect(good.body == "ok\n")
         #expect(good.headers["cache-control"] == "no-store")
         let error = StoreError(.full, path: "counts.sqlite")
-        current.withLock { $0.storeError = error }
+        current.withLock { $0.lastCommitError = error }
         let bad = try test.get("/healthz")
         #expect(bad.status == 503)
         #expect(bad.body == "\(error)\n")

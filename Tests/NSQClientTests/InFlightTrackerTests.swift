@@ -9,10 +9,10 @@ import Testing
         let first = tracker.addBatch(count: 3, dueNanoseconds: 10)
         let second = tracker.addBatch(count: 4, dueNanoseconds: 10)
         #expect(tracker.messageCount == 7)
-        #expect(tracker.completeBatch(second) == [])
-        #expect(tracker.completeBatch(second) == nil)
+        #expect(tracker.completeRest(ofBatch: second) == [])
+        #expect(tracker.completeRest(ofBatch: second) == nil)
         #expect(tracker.messageCount == 3)
-        #expect(tracker.completeBatch(first) == [])
+        #expect(tracker.completeRest(ofBatch: first) == [])
         #expect(tracker.messageCount == 0)
         #expect(tracker.addBatch(count: 1, dueNanoseconds: 10) == 2)
     }
@@ -22,7 +22,7 @@ import Testing
         #expect(tracker.completeMessage(at: 1, of: batch) == true)
         #expect(tracker.completeMessage(at: 1, of: batch) == false)
         #expect(tracker.messageCount == 2)
-        #expect(tracker.completeBatch(batch) == [1])
+        #expect(tracker.completeRest(ofBatch: batch) == [1])
         #expect(tracker.completeMessage(at: 0, of: batch) == false)
     }
 
@@ -30,7 +30,7 @@ import Testing
         let batch = tracker.addBatch(count: 2, dueNanoseconds: 10)
         #expect(tracker.completeMessage(at: 0, of: batch) == true)
         #expect(tracker.completeMessage(at: 1, of: batch) == true)
-        #expect(tracker.completeBatch(batch) == nil)
+        #expect(tracker.completeRest(ofBatch: batch) == nil)
         #expect(tracker.messageCount == 0)
     }
 
@@ -41,8 +41,8 @@ import Testing
         #expect(tracker.completeMessage(at: 0, of: early) == true)
         #expect(tracker.expire(atNanoseconds: 10) == 1)
         #expect(tracker.messageCount == 3)
-        #expect(tracker.completeBatch(early) == nil)
-        #expect(tracker.completeBatch(late) == [])
+        #expect(tracker.completeRest(ofBatch: early) == nil)
+        #expect(tracker.completeRest(ofBatch: late) == [])
     }
 
     @Test mutating func `expires an extended batch at its new timeout`() {
@@ -54,7 +54,7 @@ import Testing
     }
 
     @Test mutating func `completes no batch or message that was not added`() {
-        #expect(tracker.completeBatch(0) == nil)
+        #expect(tracker.completeRest(ofBatch: 0) == nil)
         #expect(tracker.completeMessage(at: 0, of: -1) == false)
     }
 }

@@ -163,7 +163,7 @@ import UVLoop
 
     @Test mutating func `is the store, the connection, the stop or the end`() {
         #expect(metrics.problem == "no connection to an nsqd")
-        metrics.storeError = error
+        metrics.lastCommitError = error
         #expect(metrics.problem == "\(error)")
         metrics.connections = 1
         #expect(metrics.problem == "\(error)")
@@ -240,7 +240,7 @@ import UVLoop
                 switch event {
                 case .storeFailed:
                     let metrics = fixture.processor.metrics
-                    #expect(metrics.storeError?.kind == .full)
+                    #expect(metrics.lastCommitError?.kind == .full)
                     #expect(metrics.commits.failures == 1)
                     #expect(metrics.statistics.counted == 0)
                     #expect(metrics.backlogAge > .zero)

@@ -82,7 +82,7 @@ extension Broker {
         _ name: ChannelName, of topic: TopicName, at now: Timestamp
     ) -> Bool {
         withChannel(name, topic, now) {
-            $0.topic.dispatch()
+            $0.topic.assignDispatchable()
             $0.empty()
             if $0.isDurable { context.log.append(.channelEmptied(topic, name)) }
         }

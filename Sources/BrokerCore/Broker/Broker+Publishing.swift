@@ -67,6 +67,7 @@ extension Broker {
     /// Reads the size and the body of one message.
     ///
     /// - Returns: `nil` if the message is incomplete.
+    /// - Throws: `E_BAD_MESSAGE` if the size is not allowed.
     private func readSizedBody(
         _ body: inout BodyReader, _ verb: Verb
     ) throws(ProtocolError) -> Bytes? {

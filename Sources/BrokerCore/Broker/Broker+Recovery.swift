@@ -34,7 +34,7 @@ extension Broker {
             for run in runs { channel.recoverFinished(run) }
         case .delivered(let topic, let name, let runs):
             guard let channel = existing(name, topic) else { return }
-            for run in runs { channel.recoverDelivered(run) }
+            for run in runs { channel.recoverFirstDeliveries(run) }
         case .deliveriesUpdated(let topic, let name, let deliveries, let writtenAt):
             guard let channel = existing(name, topic) else { return }
             for delivery in deliveries { channel.recover(delivery, writtenAt: writtenAt) }

@@ -274,8 +274,8 @@ package final class Broker {
     private func runMaintenance() {
         let now = context.now.monotonic
         maintenance.begin()
-        if maintenance.shouldReclaim(at: now) {
-            for topic in topics.values { topic.reclaimMemory() }
+        if maintenance.shouldReleaseMemory(at: now) {
+            for topic in topics.values { topic.releaseUnusedMemory() }
         }
         if maintenance.shouldMarkIdle(at: now) { context.slabs.markIdle() }
         let hasMoreIdleSlabs = context.slabs.releaseIdle()
@@ -393,9 +393,7 @@ package final class Broker {
     func delete(_ channel: Channel) {
         let topic = channel.topic
         flushLog(ifUnflushed: topic)
-        // Without this, the topic's next channel would receive the messages for its last one. Other
-        // channels receive them within the iterations' budgets.
-        if topic.channels.count == 1 { topic.dispatch() }
+        if topic.channels.count == 1 { topic.discardForLastChannel() }
         remove(channel, of: topic)
         if topic.name.isEphemeral, topic.channels.isEmpty { delete(topic) }
     }

@@ -13,7 +13,9 @@ extension Channel {
         consumers.remove(slot: slot)
         session.unsubscribe()
         guard session.subscription.inFlightCount > 0, !isDeleted else { return }
-        while deliveries.reclaim(from: slot, behind: cursor.acceptedCount) { session.didReclaim() }
+        while deliveries.requeueOne(of: slot, behind: cursor.acceptedCount) {
+            session.didRequeueUnanswered()
+        }
         context.pending.add(self)
     }
 }

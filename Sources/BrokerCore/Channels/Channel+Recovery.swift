@@ -12,7 +12,7 @@ extension Channel {
     func addRecovered(_ segment: Segment) { segments.insertRecovered(segment) }
 
     /// Replays FINs: settles the messages.
-    func recoverFinished(_ run: RecordRun) {
+    func recoverFinished(_ run: MessageRun) {
         guard let segment = segments.number(serial: run.serial).flatMap({ segments[$0] }) else {
             return
         }
@@ -26,7 +26,7 @@ extension Channel {
     }
 
     /// Replays first deliveries: the messages wait for a redelivery.
-    func recoverDelivered(_ run: RecordRun) {
+    func recoverFirstDeliveries(_ run: MessageRun) {
         guard let number = segments.number(serial: run.serial), let segment = segments[number]
         else { return }
         dispatchRecovered(run.indexes, segment)
@@ -124,7 +124,7 @@ extension Channel {
             for index in delivered {
                 deliveries.setSegmentNumber(number, of: channelSegment.state(of: index))
             }
-            channelSegment.setSettledCount(
+            channelSegment.recoverSettledCount(
                 segment.count - dispatchedLater - ahead - delivered.count)
         }
         for number in segments.numbers where number >= segments.firstNumber {

@@ -181,7 +181,11 @@ package final class Channel: PendingItem {
 
     /// Discards all messages.
     func empty() {
-        for segment in segments.removeAll() { topic.release(segment) }
+        for segment in segments.removeAll() {
+            // The channel receives none of the assigned messages any more, but they count.
+            if topic.undispatched.isAssigned(segment) { messageCount += segment.undispatchedCount }
+            topic.release(segment)
+        }
         cursor.removeAll()
         deliveries.removeAll()
         for session in consumers.sessions { session.didEmptyChannel() }
@@ -208,11 +212,11 @@ package final class Channel: PendingItem {
         left -= deliveries.queueDueDeferred(
             at: now, behind: cursor.acceptedCount, atMost: limit)
         while left > 0,
-            let slot = deliveries.reclaimTimedOut(at: now, behind: cursor.acceptedCount)
+            let slot = deliveries.requeueTimedOut(at: now, behind: cursor.acceptedCount)
         {
             let session = consumers[slot]
             precondition(session != nil, "a consumer that leaves has no messages in flight")
-            session!.didReclaim()
+            session!.didRequeueUnanswered()
             left -= 1
         }
         context.budget.timers.charge(limit - left)

@@ -2,9 +2,9 @@ import NSQWire
 
 /// A buffer for the log records that one channel has added since the last flush.
 final class ChannelLogBuffer {
-    private var delivered: [RecordRun] = []
+    private var delivered: [MessageRun] = []
     private var updated: [DeliveryRecord] = []
-    private var finished: [RecordRun] = []
+    private var finished: [MessageRun] = []
 
     var isEmpty: Bool { delivered.isEmpty && updated.isEmpty && finished.isEmpty }
 
@@ -52,7 +52,7 @@ final class ChannelLogBuffer {
     }
 }
 
-extension [RecordRun] {
+extension [MessageRun] {
     /// Appends a run of messages in a segment, or extends the last run if the messages follow
     /// directly.
     ///
@@ -61,7 +61,7 @@ extension [RecordRun] {
         if let last, last.serial == serial, last.indexes.upperBound == indexes.lowerBound {
             self[count - 1].count += indexes.count
         } else {
-            append(RecordRun(serial: serial, first: indexes.lowerBound, count: indexes.count))
+            append(MessageRun(serial: serial, first: indexes.lowerBound, count: indexes.count))
         }
     }
 }

@@ -55,7 +55,7 @@ final class ChannelSegment {
     func settle(_ count: Int) { settledCount += count }
 
     /// Replaces the number of settled messages after recovery.
-    func setSettledCount(_ count: Int) { settledCount = count }
+    func recoverSettledCount(_ count: Int) { settledCount = count }
 
     /// Returns the ID of a message's delivery, ``untouched`` or ``settled``.
     @inline(__always)

@@ -4,8 +4,8 @@ final class ConsumerRotation {
     /// takes it.
     private var slots: [Session?] = []
     private(set) var count = 0
-    /// Slots that may be empty. The list contains every empty slot. It can also contain slots that
-    /// are occupied again or removed.
+    /// Slots that may be empty. The list contains every empty slot. Some of its entries can be
+    /// outdated: the slot has a consumer again, or `slots` has become shorter.
     private var freeSlots: [Int] = []
     private var nextSlot = 0
 

@@ -20,7 +20,7 @@ struct Delivery {
     var segmentNumber = 0
     /// The slot of the consumer in ``ConsumerRotation``.
     var consumer: Int32 = 0
-    /// The position in ``DeadlineHeap``; ``DeliveryPool/none`` for a delivery that is not in it.
+    /// The position in ``LongestTimeouts``; ``DeliveryPool/none`` for a delivery that is not in it.
     var heapPosition = DeliveryPool.none
     var previous = DeliveryPool.none
     var next = DeliveryPool.none

@@ -27,7 +27,7 @@ final class DeliveryPool {
     private var firstFree = DeliveryPool.none
     /// The list of waiting messages, followed by two lists for each consumer slot.
     private var lists: UnsafeMutableBufferPointer<List>
-    private(set) var longest = DeadlineHeap()
+    private(set) var longest = LongestTimeouts()
     // INVARIANT: each consumer with a delivery in its first list has one entry whose deadline equals
     // the list's `checkAt`, and is not later than the deadline of the list's first delivery. An entry
     // with another deadline is outdated.

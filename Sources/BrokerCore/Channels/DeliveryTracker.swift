@@ -8,8 +8,9 @@ final class DeliveryTracker {
     private var pool: DeliveryPool
     private var deferred = DeadlineQueue<Int32>()
     private var deferredMemory: AccountedMemory
-    /// The number of entries of `deferred` that are in the account.
-    private var accountedDeferredCount = 0
+    /// The number of entries for which the account contains memory. It grows in steps ahead of the
+    /// entries in `deferred`, and returns to 0 when there are none.
+    private var deferredReservation = 0
     private(set) var inFlightCount = 0
     private(set) var deferredCount = 0
     private(set) var requeueCount = 0
@@ -191,13 +192,13 @@ final class DeliveryTracker {
     ///
     /// - Parameter consumer: the consumer's slot.
     /// - Returns: `false` if no message is in flight to the consumer.
-    func reclaim(from consumer: Int32, behind position: Int64) -> Bool {
+    func requeueOne(of consumer: Int32, behind position: Int64) -> Bool {
         guard let id = pool.firstInFlight(to: consumer) else { return false }
-        reclaim(id, behind: position)
+        requeueUnanswered(id, behind: position)
         return true
     }
 
-    private func reclaim(_ id: Int32, behind position: Int64) {
+    private func requeueUnanswered(_ id: Int32, behind position: Int64) {
         endFlight(id)
         wait(id, behind: position)
     }
@@ -206,10 +207,10 @@ final class DeliveryTracker {
     ///
     /// - Returns: the slot of the consumer to which the message was in flight; `nil` if no timeout
     ///   has passed.
-    func reclaimTimedOut(at now: Int64, behind position: Int64) -> Int32? {
+    func requeueTimedOut(at now: Int64, behind position: Int64) -> Int32? {
         guard let id = pool.firstDue(at: now) else { return nil }
         timeoutCount += 1
-        reclaim(id, behind: position)
+        requeueUnanswered(id, behind: position)
         return pool[id].consumer
     }
 
@@ -232,7 +233,7 @@ final class DeliveryTracker {
 
     private func releaseDeferred() {
         deferred.removeAll()
-        accountedDeferredCount = 0
+        deferredReservation = 0
         deferredMemory.set(0)
     }
 
@@ -269,9 +270,9 @@ final class DeliveryTracker {
         pool[id].sortKey = deadline
         deferredCount += 1
         deferred.insert(id, deadline: deadline)
-        guard deferred.count > accountedDeferredCount else { return }
-        accountedDeferredCount += max(16, accountedDeferredCount / 8)
-        deferredMemory.set(accountedDeferredCount * Self.deferredEntryBytes)
+        guard deferred.count > deferredReservation else { return }
+        deferredReservation += max(16, deferredReservation / 8)
+        deferredMemory.set(deferredReservation * Self.deferredEntryBytes)
     }
 
     // MARK: Memory

@@ -71,7 +71,7 @@ package struct MessageLogError: Error, Equatable, Sendable, CustomStringConverti
 }
 
 /// Consecutive messages of one segment.
-package struct RecordRun: Hashable, Sendable {
+package struct MessageRun: Hashable, Sendable {
     /// The serial number of the segment.
     package var serial: UInt64
     /// The index of the first message in the segment.
@@ -135,9 +135,9 @@ package enum LogRecord: Hashable, Sendable {
     case channelPaused(TopicName, ChannelName, Bool)
     case channelEmptied(TopicName, ChannelName)
     /// The channel has finished the messages.
-    case finished(TopicName, ChannelName, [RecordRun])
+    case finished(TopicName, ChannelName, [MessageRun])
     /// The channel has delivered the messages for the first time.
-    case delivered(TopicName, ChannelName, [RecordRun])
+    case delivered(TopicName, ChannelName, [MessageRun])
     /// The channel has redelivered messages, or requeued them with a delay, before `writtenAt` on the
     /// wall clock in nanoseconds; `nil` if the time is not known.
     case deliveriesUpdated(TopicName, ChannelName, [DeliveryRecord], writtenAt: Int64?)
@@ -173,7 +173,7 @@ package struct TopicSnapshot: Hashable, Sendable {
 package struct RecoveredMessages {
     package var topic: TopicName
     /// The segment and the indexes of the messages.
-    package var run: RecordRun
+    package var run: MessageRun
     /// The ordinal of the segment's first message.
     package var firstOrdinal: Int
     /// The size of the messages in wire form, in bytes.
@@ -192,7 +192,7 @@ package struct RecoveredMessages {
     ///   - publishTimes: the time on the wall clock, in nanoseconds, at which each deferred message
     ///     was published.
     package init(
-        topic: TopicName, run: RecordRun, firstOrdinal: Int, byteCount: Int,
+        topic: TopicName, run: MessageRun, firstOrdinal: Int, byteCount: Int,
         kind: MessageRecordKind, publishTimes: [Int64] = []
     ) {
         self.topic = topic

@@ -83,7 +83,7 @@ package final class MessageLogImport {
         let segment = done.segment
         log.append(0..<segment.count, of: segment, in: done.topic, as: .published)
         if let channel = done.channel {
-            let run = RecordRun(serial: segment.serial, first: 0, count: segment.count)
+            let run = MessageRun(serial: segment.serial, first: 0, count: segment.count)
             for other in channels[done.topic] ?? [] where other != channel {
                 log.append(.finished(done.topic, other, [run]))
             }

@@ -76,7 +76,10 @@ extension Channel {
     ///
     /// - Parameter indexes: the indexes of the relocated messages in `segment`.
     func recordRelocated(_ indexes: [Int], of segment: Segment) {
-        let unfinished = topic.undispatched.indexes(in: segment).union(neededIndexes(of: segment))
+        // A channel without the segment does not receive its undispatched messages either.
+        let undispatched =
+            segments[segment] == nil ? [] : topic.undispatched.indexes(in: segment)
+        let unfinished = undispatched.union(neededIndexes(of: segment))
         for index in indexes where !unfinished.contains(index) {
             recordFinished(index..<index + 1, of: segment)
         }

@@ -32,7 +32,7 @@ final class BrokerContext {
     /// nanoseconds.
     ///
     /// The wall clock may have been set back since the deferral began. The time that remains is
-    /// therefore never longer than the whole deferral.
+    /// therefore never longer than the whole deferral, if the length of the deferral is known.
     ///
     /// - Parameters:
     ///   - end: the end of the deferral on the wall clock.

@@ -4,11 +4,11 @@ import TallyBasics
 /// nanoseconds.
 struct MaintenanceSchedule {
     private var isScheduled = false
-    private var nextReclaimAt: Int64 = 0
+    private var nextMemoryReleaseAt: Int64 = 0
     private var nextIdleMarkAt: Int64 = 0
 
-    /// The interval at which topics reclaim memory.
-    private static let reclaimInterval = Duration.seconds(5)
+    /// The interval at which topics release unused memory.
+    private static let memoryReleaseInterval = Duration.seconds(5)
     /// Spare slabs that stay unused for one to two of these intervals are released to the operating
     /// system. The interval is long enough that the next burst of messages finds slabs whose pages
     /// are already mapped.
@@ -19,9 +19,9 @@ struct MaintenanceSchedule {
     /// Begins the scheduled maintenance, so that the next one can be scheduled.
     mutating func begin() { isScheduled = false }
 
-    /// Returns `true` if the reclaim interval has passed since the last `true`.
-    mutating func shouldReclaim(at now: Int64) -> Bool {
-        Self.isDue(&nextReclaimAt, Self.reclaimInterval, now)
+    /// Returns `true` if the interval has passed since the last `true`.
+    mutating func shouldReleaseMemory(at now: Int64) -> Bool {
+        Self.isDue(&nextMemoryReleaseAt, Self.memoryReleaseInterval, now)
     }
 
     /// Returns `true` if the idle interval has passed since the last `true`.
@@ -44,6 +44,6 @@ struct MaintenanceSchedule {
     mutating func schedule(isUrgent: Bool, at now: Int64) -> Int64? {
         guard !isScheduled else { return nil }
         isScheduled = true
-        return now + (isUrgent ? Self.urgentInterval : Self.reclaimInterval).nanoseconds
+        return now + (isUrgent ? Self.urgentInterval : Self.memoryReleaseInterval).nanoseconds
     }
 }

@@ -46,7 +46,7 @@ package final class Segment {
     private(set) var undispatchedCount = 0
 
     /// The records that are left after a compaction or a loss; `nil` if no record was removed.
-    private var remaining: RemainingRecords?
+    private var remaining: RemainingMessages?
 
     /// The index ranges below `count` whose records recovery has not found yet, in ascending order.
     /// These records are lost, or were relocated and follow later in the log.
@@ -251,7 +251,7 @@ package final class Segment {
             offsetAddress(position).storeBytes(of: UInt32(usedBytes), as: UInt32.self)
             usedBytes += frame.count
         }
-        remaining = RemainingRecords(needed)
+        remaining = RemainingMessages(needed)
         withExtendedLifetime(old) {}
         return true
     }
@@ -278,7 +278,7 @@ package final class Segment {
         loader.insertUnordered()
         let gaps = loader.gaps(below: count)
         slab = loader.slab
-        remaining = gaps.isEmpty ? nil : RemainingRecords(loader.indexes)
+        remaining = gaps.isEmpty ? nil : RemainingMessages(loader.indexes)
         usedBytes = loader.usedBytes
         return gaps
     }

@@ -281,7 +281,7 @@ package final class Session: PendingItem {
 
     /// Counts a message that is no longer in flight, because it timed out or the consumer
     /// disconnected.
-    func didReclaim() { subscription.didReclaim() }
+    func didRequeueUnanswered() { subscription.didRequeueUnanswered() }
 
     /// Resets the number of messages in flight after all messages of the channel were discarded.
     func didEmptyChannel() { subscription.didEmpty() }

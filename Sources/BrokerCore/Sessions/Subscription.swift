@@ -45,7 +45,7 @@ struct Subscription {
 
     /// Counts a message that is no longer in flight, because it timed out or the consumer
     /// disconnected.
-    mutating func didReclaim() { inFlightCount -= 1 }
+    mutating func didRequeueUnanswered() { inFlightCount -= 1 }
 
     /// Resets the number of messages in flight after all messages of the channel were discarded.
     mutating func didEmpty() { inFlightCount = 0 }

@@ -10,7 +10,27 @@ extension Topic {
     /// be in the message log first.
     var dispatchableEnd: Int { log?.durableEnd ?? undispatched.publishedEnd }
 
-    /// Dispatches the topic's messages, unless ``holdsMessages`` is `true`.
+    /// Assigns the messages that can be dispatched to the present channels, unless ``holdsMessages`` is
+    /// `true`. Deferred messages are only marked: they are dispatched later, within the iterations'
+    /// budgets. The others are dispatched, which takes one step for each channel.
+    func assignDispatchable() {
+        guard !holdsMessages else { return }
+        let start = undispatched.dispatchedEnd
+        dispatch(upTo: dispatchableEnd)
+        let hasDeferred = undispatched.dispatchableDeferredCount(requiresDurable: isDurable) > 0
+        if hasDeferred {
+            if let tail = segments.deferredTail {
+                segments.closeTail(tail)
+                seal(tail)
+            }
+            undispatched.assignDeferred()
+            context.pending.add(self)
+        }
+        recordDispatch(start < undispatched.dispatchedEnd || hasDeferred)
+    }
+
+    /// Dispatches the topic's messages at once, unless ``holdsMessages`` is `true`. Only the recovery
+    /// calls it, because deferred messages take one step for each message and channel.
     func dispatch() {
         guard !holdsMessages else { return }
         let start = undispatched.dispatchedEnd
@@ -32,15 +52,27 @@ extension Topic {
         context.log.append(.dispatched(name))
     }
 
-    /// Dispatches the topic's messages within the iteration's budget. The topic is added to the
-    /// pending work again if the budget postpones deferred messages; the others take one step for
-    /// each channel, regardless of their number.
+    /// Dispatches the topic's messages within the iteration's budget; while ``holdsMessages`` is `true`,
+    /// only the assigned ones. The topic is added to the pending work again if the budget postpones
+    /// deferred messages; the others take one step for each channel, regardless of their number.
     func dispatchWithinBudget() {
-        guard !holdsMessages else { return }
+        guard !holdsMessages else {
+            _ = dispatchDeferred(first: undispatched.assignedCount)
+            return
+        }
         let start = undispatched.dispatchedEnd
         dispatch(upTo: dispatchableEnd)
         if start < undispatched.dispatchedEnd { context.budget.dispatches.charge(channels.count) }
         let count = undispatched.dispatchableDeferredCount(requiresDurable: isDurable)
+        guard dispatchDeferred(first: count) else { return }
+        recordDispatch(start < undispatched.dispatchedEnd || count > 0)
+    }
+
+    /// Dispatches the first `count` deferred messages within the iteration's budget.
+    ///
+    /// - Returns: `false` if the budget postpones some of them; the topic is then added to the pending
+    ///   work again.
+    private func dispatchDeferred(first count: Int) -> Bool {
         let messageSteps = 1 + channels.count * WorkCost.deferredCopy
         var left = count
         while left > 0 {
@@ -50,10 +82,11 @@ extension Topic {
             context.budget.dispatches.charge(batch * messageSteps)
             left -= batch
             guard left == 0 || context.budget.dispatches.hasSteps else {
-                return context.pending.add(self)
+                context.pending.add(self)
+                return false
             }
         }
-        recordDispatch(start < undispatched.dispatchedEnd || count > 0)
+        return true
     }
 
     /// Dispatches the messages below the ordinal `end`.

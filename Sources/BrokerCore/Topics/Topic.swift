@@ -80,7 +80,7 @@ package final class Topic: PendingItem {
     /// Adds a channel. The first channel receives all messages that the topic holds. A later
     /// channel receives only messages published after its creation.
     func addChannel(_ channel: Channel) {
-        dispatch()
+        assignDispatchable()
         channelTable.insert(channel)
         addSegments(to: channel)
         context.pending.add(self)
@@ -195,17 +195,18 @@ package final class Topic: PendingItem {
         segments.remove(segment)
     }
 
-    /// Adds to a channel every segment that contains undispatched messages or is not sealed.
+    /// Adds to a channel every segment that contains undispatched messages or is not sealed. The channel
+    /// does not receive messages that are assigned to earlier channels.
     func addSegments(to channel: Channel) {
-        for segment in segments.all {
+        for segment in segments.all where !undispatched.isAssigned(segment) {
             let count = undispatched.count(in: segment)
             guard count > 0 || !segment.isSealed else { continue }
             channel.segments.append(segment, settledCount: segment.count - count)
         }
     }
 
-    /// Reclaims the unused memory of the topic and its channels.
-    func reclaimMemory() {
+    /// Releases the unused memory of the topic and its channels.
+    func releaseUnusedMemory() {
         let recentBytes = segments.adaptSlabSize(storedBytes: storedBytes)
         for tail in segments.tails { closeIfUnneeded(tail, recentBytes: recentBytes) }
         for segment in segments.all where segment.isSealed { compact(segment) }
@@ -280,7 +281,7 @@ package final class Topic: PendingItem {
 
     func pause(_ isPaused: Bool) {
         // Messages published before the pause are still dispatched to the channels.
-        dispatch()
+        assignDispatchable()
         self.isPaused = isPaused
         context.pending.add(self)
     }
@@ -291,17 +292,32 @@ package final class Topic: PendingItem {
 
     func startDispatching() { awaitsChannels = false }
 
-    /// Discards the messages that were not dispatched yet.
+    /// Discards the messages that neither were dispatched nor are going to be dispatched to the present
+    /// channels.
     func empty() {
-        dispatch()
+        assignDispatchable()
         if let discarded = undispatched.dispatch(upTo: dispatchableEnd) {
             for channel in channels { channel.discard(discarded) }
         }
         undispatched.resetLostCount()
-        for message in undispatched.removeDeferred(requiresDurable: isDurable) {
+        discard(undispatched.removeUnassigned(requiresDurable: isDurable))
+        for segment in segments.all { removeIfUnneeded(segment) }
+    }
+
+    /// Discards the messages for the last channel, which is deleted next. Otherwise the topic's next
+    /// channel would receive them.
+    func discardForLastChannel() {
+        assignDispatchable()
+        let messages = undispatched.removeDeferred(first: undispatched.assignedCount)
+        guard !messages.isEmpty else { return }
+        discard(messages)
+        for segment in segments.all { removeIfUnneeded(segment) }
+    }
+
+    private func discard(_ messages: [UndispatchedMessages.DeferredMessage]) {
+        for message in messages {
             for channel in channels { channel.discardDeferred(in: message.segment) }
         }
-        for segment in segments.all { removeIfUnneeded(segment) }
     }
 
     func delete() {

@@ -13,6 +13,10 @@ final class UndispatchedMessages {
     private(set) var lostCount = 0
     /// The deferred messages, in the order in which they were published.
     private(set) var deferred = Deque<DeferredMessage>()
+    // INVARIANT: no segment below this serial number is a tail, so that each segment contains either
+    // assigned messages or others.
+    /// The serial number after the last segment whose deferred messages are assigned.
+    private var assignedSerialEnd: UInt64 = 0
     private var memory: AccountedMemory
 
     /// A message that is deferred until `deadline` on the monotonic clock, in nanoseconds.
@@ -86,6 +90,29 @@ final class UndispatchedMessages {
         return deadlines.reversed()
     }
 
+    // MARK: Assigning
+
+    /// Assigns all deferred messages to the topic's present channels. They are still dispatched later,
+    /// but also if the topic is paused meanwhile, and never to a channel that is added or emptied
+    /// meanwhile.
+    ///
+    /// - Precondition: the segments of these messages are closed.
+    func assignDeferred() {
+        guard let last = deferred.last else { return }
+        assignedSerialEnd = max(assignedSerialEnd, last.segment.serial + 1)
+    }
+
+    /// Returns `true` if the segment's undispatched messages are assigned.
+    func isAssigned(_ segment: Segment) -> Bool {
+        segment.isDeferred && segment.serial < assignedSerialEnd
+    }
+
+    /// The number of assigned messages, which are at the start of the list.
+    var assignedCount: Int {
+        guard let first = deferred.first, isAssigned(first.segment) else { return 0 }
+        return deferred.partitioningIndex { !isAssigned($0.segment) }
+    }
+
     // MARK: Dispatching
 
     /// Marks the messages below `end` as dispatched.
@@ -121,13 +148,25 @@ final class UndispatchedMessages {
         return deferred.partitioningIndex { !$0.isDurable }
     }
 
-    func removeDeferred(first count: Int) -> [DeferredMessage] {
-        defer { deferred.removeFirst(count) }
-        for message in deferred.prefix(count) {
+    func removeDeferred(first count: Int) -> [DeferredMessage] { removeDeferred(at: 0..<count) }
+
+    /// Removes the deferred messages that are neither assigned nor missing in the message log.
+    ///
+    /// - Parameter requiresDurable: see ``dispatchableDeferredCount(requiresDurable:)``.
+    func removeUnassigned(requiresDurable: Bool) -> [DeferredMessage] {
+        let first = assignedCount
+        let end = dispatchableDeferredCount(requiresDurable: requiresDurable)
+        return removeDeferred(at: first..<max(first, end))
+    }
+
+    private func removeDeferred(at positions: Range<Int>) -> [DeferredMessage] {
+        let removed = Array(deferred[positions])
+        deferred.removeSubrange(positions)
+        for message in removed {
             message.segment.removeUndispatched()
             memory.set(memory.byteCount - message.reservedBytes)
         }
-        return Array(deferred.prefix(count))
+        return removed
     }
 
     func removeAllDeferred() {

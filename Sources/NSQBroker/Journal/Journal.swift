@@ -256,7 +256,7 @@ package final class Journal: MessageLog {
     }
 
     private func apply(
-        _ record: JournalRecord, at range: Range<Int>, in file: UInt32, _ broker: Broker,
+        _ record: DecodedRecord, at range: Range<Int>, in file: UInt32, _ broker: Broker,
         _ now: Timestamp
     ) {
         switch record {

@@ -105,7 +105,7 @@ struct JournalReader: ~Copyable {
         while offset < range.upperBound {
             switch try record(at: offset) {
             case .record(let header, let payload):
-                if case .messages(let messages, let frames)? = JournalRecord(header.kind, payload),
+                if case .messages(let messages, let frames)? = DecodedRecord(header.kind, payload),
                     messages.run.serial == serial
                 {
                     body(frames, messages.run.first)

@@ -42,7 +42,7 @@ extension JournalReport {
         damages.append(Damage(file: file, range: range, what: what))
     }
 
-    mutating func count(_ record: JournalRecord) {
+    mutating func count(_ record: DecodedRecord) {
         if case .messages(let found, _) = record { messages += found.run.count }
     }
 }

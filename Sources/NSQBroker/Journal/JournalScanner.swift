@@ -35,7 +35,7 @@ struct JournalScanner {
     /// - Returns: the offset after the last record (0 if the file header is invalid and no record
     ///   was found), and the salt (`nil` if it could not be read).
     mutating func scan(
-        _ file: JournalFile, isLast: Bool, _ apply: (JournalRecord, Range<Int>) -> Void
+        _ file: JournalFile, isLast: Bool, _ apply: (DecodedRecord, Range<Int>) -> Void
     ) throws(MessageLogError) -> (endOffset: Int, salt: UInt32?) {
         guard file.isRegular else {
             report.addDamage(0..<0, in: file.number, "not a regular file")
@@ -94,11 +94,11 @@ struct JournalScanner {
 
     private mutating func add(
         _ header: RecordHeader, _ payload: Bytes, _ file: JournalFile,
-        _ apply: (JournalRecord, Range<Int>) -> Void
+        _ apply: (DecodedRecord, Range<Int>) -> Void
     ) {
         report.records += 1
         let range = header.offset..<header.endOffset
-        guard let record = JournalRecord(header.kind, payload) else {
+        guard let record = DecodedRecord(header.kind, payload) else {
             return report.addDamage(range, in: file.number, "a record that cannot be decoded")
         }
         report.count(record)

@@ -14,8 +14,8 @@ struct OpenFiles {
 
     /// Adds a file.
     ///
-    /// - Returns: the descriptor of another file that is no longer needed most, which the caller
-    ///   closes; `nil` below the maximum.
+    /// - Returns: the descriptor of the file with the lowest number, which is removed and which the
+    ///   caller closes; `nil` below the maximum.
     mutating func add(_ number: UInt32, _ descriptor: Int32) -> Int32? {
         // Records are written to the file with the highest number, and older files are read.
         let evicted = descriptors.count < Self.maxCount ? nil : descriptors.keys.min()

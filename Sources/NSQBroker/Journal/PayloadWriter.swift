@@ -99,7 +99,7 @@ struct PayloadWriter {
         return kind
     }
 
-    private mutating func append(_ runs: [RecordRun]) {
+    private mutating func append(_ runs: [MessageRun]) {
         for run in runs {
             bytes.append(little: run.serial)
             bytes.append(little: UInt32(run.first))

@@ -10,7 +10,7 @@ package struct ServerOptions: Sendable {
     package var log = LogOptions()
     package var addresses = AddressOptions()
     package var tls = TLSOptions()
-    package var lookup = LookupOptions()
+    package var lookup = RegistrationOptions()
     package var auth = AuthOptions()
     package var httpClient = HTTPClientOptions()
     package var disk = DiskOptions()
@@ -97,7 +97,7 @@ package enum TLSRequirement: Int, Sendable {
 }
 
 /// Options of the registration with nsqlookupd.
-package struct LookupOptions: Sendable, Equatable {
+package struct RegistrationOptions: Sendable, Equatable {
     /// The nsqlookupds, as `host:port`. They can change at run time.
     package var tcpAddresses: [String] = []
     /// The maximum duration of a connection attempt and of each response. nsqd has no flag for it.

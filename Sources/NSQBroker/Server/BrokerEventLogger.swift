@@ -17,7 +17,7 @@ final class BrokerEventLogger {
     private var errors: [ErrorKind: RepeatedError] = [:]
     /// The number of errors of further clients in the current interval.
     private var otherErrorCount = 0
-    /// The timer of the current interval; `nil` without one.
+    /// The timer of the current interval; `nil` between intervals.
     private var timer: Timer?
 
     private struct ErrorKind: Hashable {

@@ -3,7 +3,7 @@ import NSQWire
 import UVLoop
 
 extension Consumer {
-    /// Requests the next message, in the order of their arrival.
+    /// Requests the next message. Messages are returned in the order of their arrival.
     ///
     /// - Returns: the message; `nil` after ``stop()``.
     /// - Throws: ``NSQError/Code/cancelled`` if the task is cancelled, and nothing else.

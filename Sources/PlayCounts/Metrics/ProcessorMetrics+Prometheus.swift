@@ -34,7 +34,7 @@ extension PrometheusText {
         add("tally_store_videos", .gauge, "Number of videos with plays.")
         sample(metrics.videos)
         add("tally_store_healthy", .gauge, "1 if the last commit succeeded, 0 if it failed.")
-        sample(metrics.storeError == nil)
+        sample(metrics.lastCommitError == nil)
         add(
             "tally_store_commit_failures_total", .counter,
             "Number of failed commits, with failed repetitions.")

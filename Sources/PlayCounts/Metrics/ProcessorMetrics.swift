@@ -16,7 +16,7 @@ package struct ProcessorMetrics: Sendable {
     package var videos = 0
     package var commits = CommitMetrics()
     /// The error of the last commit; `nil` if it has succeeded.
-    package var storeError: StoreError?
+    package var lastCommitError: StoreError?
     /// The number of nsqds to which the processor is connected.
     package var connections = 0
     /// The number of messages that were received and neither finished nor requeued.
@@ -34,11 +34,11 @@ package struct ProcessorMetrics: Sendable {
     /// An unreachable client is no reason, because the store keeps its counts.
     package var problem: String? {
         switch phase {
-        case .ended: return "counting has stopped" + (storeError.map { ": \($0)" } ?? "")
+        case .ended: return "counting has stopped" + (lastCommitError.map { ": \($0)" } ?? "")
         case .stopping: return "stopping"
         case .running: break
         }
-        if let storeError { return "\(storeError)" }
+        if let lastCommitError { return "\(lastCommitError)" }
         return connections == 0 ? "no connection to an nsqd" : nil
     }
 }

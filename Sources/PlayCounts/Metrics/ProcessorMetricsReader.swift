@@ -13,7 +13,7 @@ package final class ProcessorMetricsReader: Sendable {
         reference = LoopBound(Reference(processor: processor), on: loop)
     }
 
-    /// Reads the metrics. Counting costs nothing for them before.
+    /// Reads the metrics. They are computed by this call only, so counting does no work for them.
     ///
     /// - Parameter completion: called on the processor's loop, or at once if that is closed, with the
     ///   metrics; with `nil` if the processor does not exist anymore.

@@ -7,7 +7,7 @@ import TallyBasics
 /// costs as much as thousands of plays and nobody needs these counts earlier: it is committed when
 /// it is as large as half of the messages that nsqd may have in flight, and after
 /// `Settings.batchDelay` at the latest.
-struct CommitStateMachine<Delivery> {
+struct CommitStateMachine<ReceivedBatch> {
     typealias Settings = PlayProcessor.Settings
 
     /// The content of one transaction.
@@ -27,12 +27,12 @@ struct CommitStateMachine<Delivery> {
         /// Enqueues committed counts for publication to the clients.
         case publish([CountChange])
         /// Finishes the messages of the committed batch.
-        case finish([Delivery])
+        case finish([ReceivedBatch])
     }
 
     /// Received messages that are committed together.
     private struct Batch {
-        var deliveries: [Delivery] = []
+        var deliveries: [ReceivedBatch] = []
         var messages = 0
         var counted = 0
         var duplicates = 0
@@ -59,7 +59,7 @@ struct CommitStateMachine<Delivery> {
         case committing(PendingCommit, since: MonotonicInstant)
         case waitingToRetry(PendingCommit, until: MonotonicInstant)
         case committed(PendingCommit)
-        case enqueued([Delivery])
+        case enqueued([ReceivedBatch])
     }
 
     /// The numbers of messages by outcome. Plays are included when they are committed.
@@ -156,7 +156,7 @@ struct CommitStateMachine<Delivery> {
     ///   - limit: the number of messages at which the batch is full.
     ///   - publish: the publish of the delivery's oldest message.
     mutating func append(
-        _ delivery: Delivery, messages: Int, limit: Int, publishedAt publish: MonotonicInstant,
+        _ delivery: ReceivedBatch, messages: Int, limit: Int, publishedAt publish: MonotonicInstant,
         at now: MonotonicInstant
     ) {
         batch.deliveries.append(delivery)

@@ -9,7 +9,7 @@ import UVLoop
 /// It runs on a loop's thread and performs the actions of its ``PlayProcessorStateMachine``.
 package final class PlayProcessor {
     /// The messages of one read from a connection, which are finished together.
-    private struct Delivery {
+    private struct ReceivedBatch {
         let messages: MessageBatch
         /// The indices of rejected messages.
         let rejected: Set<Int>
@@ -25,12 +25,12 @@ package final class PlayProcessor {
     private let logger: Logger
     private let timer: Timer
     private var timerDeadline: MonotonicInstant?
-    private var machine: PlayProcessorStateMachine<Delivery>
+    private var machine: PlayProcessorStateMachine<ReceivedBatch>
     private var isPerformingActions = false
     /// Whether ``handleIterationEnd()`` will be called in this iteration.
     private var awaitsIterationEnd = false
     /// The error of the last commit; `nil` if it has succeeded.
-    private var storeError: StoreError?
+    private var lastCommitError: StoreError?
     private let maxInFlight: Int
     /// The sum of all counts in the store at the start.
     private let playsAtStart: Int
@@ -58,7 +58,7 @@ package final class PlayProcessor {
         metrics.storedPlays = playsAtStart + statistics.counted
         metrics.videos = machine.commits.videos
         metrics.commits = machine.commits.metrics
-        metrics.storeError = storeError
+        metrics.lastCommitError = lastCommitError
         metrics.connections = consumer.connectionCount
         metrics.messagesInFlight = consumer.inFlight
         metrics.backlogAge = machine.commits.oldestPublishTime.map { now - $0 } ?? .zero
@@ -162,7 +162,7 @@ package final class PlayProcessor {
             index += 1
         }
         machine.append(
-            Delivery(messages: messages, rejected: rejected), messages: messages.count,
+            ReceivedBatch(messages: messages, rejected: rejected), messages: messages.count,
             limit: max(1, consumer.leastReady / 2), publishedAt: instant(ofPublish: oldestPublish),
             at: now)
         guard !awaitsIterationEnd else { return }
@@ -210,11 +210,11 @@ package final class PlayProcessor {
         switch result {
         case .success:
             machine.commitSucceeded(at: loop.instant)
-            if storeError != nil { storeRecovered() }
+            if lastCommitError != nil { storeRecovered() }
         case .failure(let error):
             machine.commitFailed(isFatal: !error.isTransient, at: loop.instant)
-            let isFirst = storeError == nil
-            storeError = error
+            let isFirst = lastCommitError == nil
+            lastCommitError = error
             if isFirst { storeFailed(error) }
         }
         performActions()
@@ -229,7 +229,7 @@ package final class PlayProcessor {
     }
 
     private func storeRecovered() {
-        storeError = nil
+        lastCommitError = nil
         logger.warning("store '\(store.path)' works again")
         consumer.maxInFlight = maxInFlight
         observer.storeChanged(nil)
@@ -251,7 +251,7 @@ package final class PlayProcessor {
         updateTimer()
     }
 
-    private func perform(_ action: PlayProcessorStateMachine<Delivery>.Action) {
+    private func perform(_ action: PlayProcessorStateMachine<ReceivedBatch>.Action) {
         switch action {
         case .batch(let action): perform(action)
         case .abandonConsumer: consumer.abandon()
@@ -261,7 +261,7 @@ package final class PlayProcessor {
         }
     }
 
-    private func perform(_ action: CommitStateMachine<Delivery>.Action) {
+    private func perform(_ action: CommitStateMachine<ReceivedBatch>.Action) {
         switch action {
         case .commit(let commit):
             observer.commitStarted()
@@ -274,7 +274,7 @@ package final class PlayProcessor {
         }
     }
 
-    private func start(_ commit: CommitStateMachine<Delivery>.Commit) {
+    private func start(_ commit: CommitStateMachine<ReceivedBatch>.Commit) {
         let mailbox = loop.mailbox
         let processor = LoopBound(self, on: loop)
         store.commit(commit.changes, counted: commit.fingerprints, published: commit.accepted) {
@@ -284,7 +284,7 @@ package final class PlayProcessor {
     }
 
     /// Finishes the plays of a delivery. Its rejected messages are finished after their publish.
-    private func finish(_ delivery: Delivery) {
+    private func finish(_ delivery: ReceivedBatch) {
         let messages = delivery.messages
         let rejected = delivery.rejected
         if rejected.isEmpty {
@@ -304,7 +304,7 @@ package final class PlayProcessor {
         rejects.close()
         if hasFailed {
             consumer.abandon()
-            if let storeError { onFailure(storeError) }
+            if let lastCommitError { onFailure(lastCommitError) }
         }
         logger.info("\(statistics)")
         onEnd()

@@ -8,9 +8,9 @@ import TallyBasics
 /// After each commit, its counts are published, and then its messages are finished. After a crash
 /// at any point, NSQ redelivers the messages, or the store has the counts, or both.
 ///
-/// `Delivery` is a group of received messages that are finished together.
-struct PlayProcessorStateMachine<Delivery> {
-    typealias Commits = CommitStateMachine<Delivery>
+/// `ReceivedBatch` is a group of received messages that are finished together.
+struct PlayProcessorStateMachine<ReceivedBatch> {
+    typealias Commits = CommitStateMachine<ReceivedBatch>
 
     /// An instruction to the driver.
     enum Action {
@@ -106,7 +106,7 @@ struct PlayProcessorStateMachine<Delivery> {
     ///   - limit: the number of messages at which the batch is full.
     ///   - publish: the publish of the delivery's oldest message.
     mutating func append(
-        _ delivery: Delivery, messages: Int, limit: Int, publishedAt publish: MonotonicInstant,
+        _ delivery: ReceivedBatch, messages: Int, limit: Int, publishedAt publish: MonotonicInstant,
         at now: MonotonicInstant
     ) {
         commits.append(delivery, messages: messages, limit: limit, publishedAt: publish, at: now)

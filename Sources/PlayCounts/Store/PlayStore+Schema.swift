@@ -41,9 +41,6 @@ extension PlayStore {
             try database.execute(sql: "INSERT INTO fingerprint_key VALUES (randomblob(16))")
         }
         migrator.registerMigration("3: clients") { database in
-            // The totals that each client has accepted, so that a client that was unreachable
-            // receives exactly the totals that it missed. The rows of one client are adjacent, in
-            // the order of `counts`.
             try database.execute(
                 sql: """
                     CREATE TABLE clients (
@@ -52,6 +49,9 @@ extension PlayStore {
                         is_served INTEGER NOT NULL
                     ) STRICT
                     """)
+            // The totals that each client has accepted, so that a client that was unreachable
+            // receives exactly the totals that it missed. The rows of one client are adjacent, in
+            // the order of `counts`.
             try database.execute(
                 sql: """
                     CREATE TABLE published (

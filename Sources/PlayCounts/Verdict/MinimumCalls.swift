@@ -21,8 +21,8 @@ package struct MinimumCalls {
     private let videosPerCall: Int
     private let freshness: Duration
     private let coalesce: Duration
-    private var immediate = DeadlineQueue()
-    private var others = DeadlineQueue()
+    private var immediate = DueVideos()
+    private var others = DueVideos()
     private var deadlines: [VideoID: MonotonicInstant] = [:]
 
     package init(
@@ -93,7 +93,7 @@ package struct MinimumCalls {
 }
 
 /// A FIFO queue of videos with their deadlines.
-private struct DeadlineQueue {
+private struct DueVideos {
     private var entries: [(videoID: VideoID, deadline: MonotonicInstant)] = []
     private var head = 0
 

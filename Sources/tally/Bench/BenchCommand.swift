@@ -134,7 +134,7 @@ struct BenchCommand: AsyncParsableCommand {
 
     private func startBroker(_ transport: BenchTransport) async throws -> EmbeddedBroker {
         // An unreachable nsqd must be reported before the broker creates its data path.
-        for target in try targets(nil) { try workloads(target, transport).checkConnection() }
+        for target in try targets(nil) { try workloads(target, transport).connectOnce() }
         let configuration = try BrokerConfiguration(try parsedFlags())
         do {
             return try await configuration.startBroker()
@@ -162,7 +162,7 @@ struct BenchCommand: AsyncParsableCommand {
     ) throws -> BenchReport {
         let workloads = targets.map { self.workloads($0, transport) }
         var results = targets.map { _ in BenchResults() }
-        for workload in workloads { try workload.checkConnection() }
+        for workload in workloads { try workload.connectOnce() }
         for round in 1...rounds {
             for (index, target) in targets.enumerated() {
                 StandardError.print("round \(round) of \(rounds): \(target.name)")

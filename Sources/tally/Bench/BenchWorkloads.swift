@@ -13,7 +13,7 @@ struct BenchWorkloads {
 
     /// Connects and negotiates once, so that configuration errors are reported before the first
     /// measurement.
-    func checkConnection() throws {
+    func connectOnce() throws {
         let session = try session("connecting")
         _ = try session.run(connections: 1) { _ in session.finish() }
     }

@@ -60,7 +60,10 @@ extension GoProgram {
 
 /// The programs of NSQ that the binary contains.
 enum GoPrograms {
-    static let all: [any GoProgram.Type] = [NSQDCommand.self, NSQLookupdCommand.self]
+    static let all: [any GoProgram.Type] = [
+        NSQDCommand.self, NSQLookupdCommand.self, NSQTailCommand.self, ToNSQCommand.self,
+        NSQStatCommand.self, NSQToFileCommand.self,
+    ]
 
     /// A program and its arguments.
     struct Call {

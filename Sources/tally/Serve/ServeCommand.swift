@@ -54,14 +54,20 @@ struct ServeCommand: AsyncParsableCommand {
     var nsqdAuthSecret: String?
 
     @Option(
+        name: .customLong("nsqd-tls-cert"),
         help: """
             A PEM file with the client certificate of the processor, if --tls-client-auth-policy \
             requires one. Default: the broker's certificate.
             """)
-    var nsqdTlsCert: String?
+    var processorTLSCertificate: String?
 
-    @Option(help: "A PEM file with its private key. Default: the file of --nsqd-tls-cert.")
-    var nsqdTlsKey: String?
+    @Option(
+        name: .customLong("nsqd-tls-key"),
+        help: """
+            A PEM file with the private key of the processor's certificate. Default: the file of \
+            --nsqd-tls-cert.
+            """)
+    var processorTLSKey: String?
 
     @Argument(
         parsing: .allUnrecognized,
@@ -71,7 +77,7 @@ struct ServeCommand: AsyncParsableCommand {
     var brokerFlags: [String] = []
 
     func validate() throws {
-        try validateTLS(certificate: nsqdTlsCert, key: nsqdTlsKey)
+        try validateTLS(certificate: processorTLSCertificate, key: processorTLSKey)
         _ = try parsedFlags()
     }
 
@@ -103,7 +109,7 @@ struct ServeCommand: AsyncParsableCommand {
         _ = try SocketAddress(parsing: configuration.options.addresses.tcp)
         let client = try configuration.ownClientOptions(
             authSecret: nsqdAuthSecret ?? SecretVariables.authSecret,
-            certificate: nsqdTlsCert.map { ($0, nsqdTlsKey) })
+            certificate: processorTLSCertificate.map { ($0, processorTLSKey) })
         let logger = LineLog.logger("tally", configuration.options.log.level)
         try counting.publishing.targets.checkFiles()
         try await PlayStore.withStore(.file(counting.store)) { store in

@@ -11,14 +11,24 @@ enum StandardOutput {
     private static let failure = Mutex<Int32?>(nil)
 
     static func print(_ line: String) {
-        var left = Array(line.utf8)[...]
-        left.append(UInt8(ascii: "\n"))
-        failure.withLock { failure in
+        write(Array(line.utf8) + [UInt8(ascii: "\n")])
+    }
+
+    /// Writes bytes.
+    ///
+    /// - Returns: `true` if these and all earlier bytes were written.
+    @discardableResult
+    static func write(_ bytes: [UInt8]) -> Bool {
+        var left = bytes[...]
+        return failure.withLock { failure in
             while !left.isEmpty, failure == nil {
-                let count = left.withUnsafeBytes { write(STDOUT_FILENO, $0.baseAddress, $0.count) }
+                let count = left.withUnsafeBytes {
+                    Glibc.write(STDOUT_FILENO, $0.baseAddress, $0.count)
+                }
                 if count < 0, errno != EINTR { failure = errno }
                 left = left.dropFirst(max(0, count))
             }
+            return failure == nil
         }
     }
 

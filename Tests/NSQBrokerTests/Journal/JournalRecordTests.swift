@@ -15,10 +15,10 @@ import Testing
         .channelCreated(plays, count), .channelDeleted(plays, count),
         .channelPaused(plays, count, true), .channelPaused(plays, count, false),
         .channelEmptied(plays, count),
-        .finished(plays, count, [RecordRun(serial: 7 << 40, first: 65_535, count: 1)]),
+        .finished(plays, count, [MessageRun(serial: 7 << 40, first: 65_535, count: 1)]),
         .delivered(
             plays, count,
-            [RecordRun(serial: 7, first: 0, count: 12), RecordRun(serial: 8, first: 3, count: 2)]),
+            [MessageRun(serial: 7, first: 0, count: 12), MessageRun(serial: 8, first: 3, count: 2)]),
         .deliveriesUpdated(
             plays, count,
             [
@@ -65,7 +65,7 @@ import Testing
             let exact = UnsafeMutableRawBufferPointer.allocate(byteCount: count, alignment: 1)
             defer { exact.deallocate() }
             exact.copyBytes(from: payload[..<count])
-            #expect(JournalRecord(kind, Bytes(exact))?.change != change)
+            #expect(DecodedRecord(kind, Bytes(exact))?.change != change)
         }
     }
 
@@ -85,16 +85,16 @@ import Testing
         payload.append(little: firstOrdinal)
         payload.append(little: UInt32(0))
         payload.append(little: UInt32(0))
-        let record = payload.withUnsafeBytes { JournalRecord(.published, $0) }
+        let record = payload.withUnsafeBytes { DecodedRecord(.published, $0) }
         #expect((record != nil) == isValid)
     }
 
-    private func read(_ payload: [UInt8], _ kind: RecordKind) throws -> JournalRecord {
-        try #require(payload.withUnsafeBytes { JournalRecord(kind, $0) })
+    private func read(_ payload: [UInt8], _ kind: RecordKind) throws -> DecodedRecord {
+        try #require(payload.withUnsafeBytes { DecodedRecord(kind, $0) })
     }
 }
 
-extension JournalRecord {
+extension DecodedRecord {
     fileprivate var change: LogRecord? {
         if case .change(let change) = self { change } else { nil }
     }

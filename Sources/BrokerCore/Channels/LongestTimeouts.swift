@@ -3,7 +3,7 @@
 ///
 /// Each delivery stores its position in the heap, so that a FIN or a TOUCH removes it in logarithmic
 /// time, and the heap contains no outdated entries.
-struct DeadlineHeap {
+struct LongestTimeouts {
     // INVARIANT: the delivery at position `n` has a `heapPosition` of `n`, and no later deadline
     // than the deliveries at the positions `2n + 1` and `2n + 2`.
     private var ids: [Int32] = []

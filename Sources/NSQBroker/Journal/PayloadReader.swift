@@ -1,23 +1,9 @@
 import BrokerCore
 import NSQWire
 
-/// The decoded payload of a journal record.
-enum JournalRecord {
-    case topics([TopicSnapshot])
-    case change(LogRecord)
-    /// Consecutive messages: their description, and their frames.
-    case messages(RecoveredMessages, Bytes)
-
-    init?(_ kind: RecordKind, _ payload: Bytes) {
-        var reader = PayloadReader(payload)
-        guard let record = reader.record(kind) else { return nil }
-        self = record
-    }
-}
-
 /// A decoder for a payload with a valid checksum. The decoder still checks each length and count,
 /// so that no payload can cause a read beyond the payload's end.
-private struct PayloadReader {
+struct PayloadReader {
     private let bytes: Bytes
     private var offset = 0
 
@@ -27,7 +13,7 @@ private struct PayloadReader {
 
     init(_ bytes: Bytes) { self.bytes = bytes }
 
-    mutating func record(_ kind: RecordKind) -> JournalRecord? {
+    mutating func record(_ kind: RecordKind) -> DecodedRecord? {
         switch kind {
         case .topics: topics().map { .topics($0) }
         case .published, .deferred, .relocated, .relocatedDeferred: messages(kind)
@@ -42,12 +28,12 @@ private struct PayloadReader {
         }
     }
 
-    private mutating func pausedTopic() -> JournalRecord? {
+    private mutating func pausedTopic() -> DecodedRecord? {
         guard let topic = topic(), let flag = flag() else { return nil }
         return .change(.topicPaused(topic, flag))
     }
 
-    private mutating func channelChange(_ kind: RecordKind) -> JournalRecord? {
+    private mutating func channelChange(_ kind: RecordKind) -> DecodedRecord? {
         guard let topic = topic(), let channel = channel() else { return nil }
         switch kind {
         case .channelCreated: return .change(.channelCreated(topic, channel))
@@ -64,7 +50,7 @@ private struct PayloadReader {
         }
     }
 
-    private mutating func messages(_ kind: RecordKind) -> JournalRecord? {
+    private mutating func messages(_ kind: RecordKind) -> DecodedRecord? {
         guard let topic = topic(), let serial = number(UInt64.self), serial < Self.endOfNumbers,
             let firstOrdinal = number(Int64.self), firstOrdinal >= 0,
             firstOrdinal < Self.endOfNumbers, let first = number(UInt32.self),
@@ -73,7 +59,7 @@ private struct PayloadReader {
         else { return nil }
         let frames = bytes.view(offset..<bytes.count)
         let messages = RecoveredMessages(
-            topic: topic, run: RecordRun(serial: serial, first: Int(first), count: Int(count)),
+            topic: topic, run: MessageRun(serial: serial, first: Int(first), count: Int(count)),
             firstOrdinal: Int(firstOrdinal), byteCount: frames.count, kind: recordKind,
             publishTimes: kind.isDeferred ? Self.publishTimes(of: frames) : [])
         return .messages(messages, frames)
@@ -120,12 +106,12 @@ private struct PayloadReader {
         return topics
     }
 
-    private mutating func runs() -> [RecordRun] {
-        var runs: [RecordRun] = []
+    private mutating func runs() -> [MessageRun] {
+        var runs: [MessageRun] = []
         while let serial = number(UInt64.self), let first = number(UInt32.self),
             let count = number(UInt32.self)
         {
-            runs.append(RecordRun(serial: serial, first: Int(first), count: Int(count)))
+            runs.append(MessageRun(serial: serial, first: Int(first), count: Int(count)))
         }
         return runs
     }

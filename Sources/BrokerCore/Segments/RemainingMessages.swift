@@ -1,7 +1,7 @@
 import TallyBasics
 
 /// The indexes of the records that remain in a compacted or damaged segment.
-struct RemainingRecords {
+struct RemainingMessages {
     // INVARIANT: the indexes are ascending. The n-th index belongs to the n-th record in the slab.
     private let indexes: [UInt16]
 
