@@ -47,6 +47,7 @@ let package = Package(
         .executable(name: "tally", targets: ["tally"]),
         .library(name: "NSQClient", targets: ["NSQClient"]),
         .library(name: "NSQBroker", targets: ["NSQBroker"]),
+        .library(name: "NSQJobs", targets: ["NSQJobs"]),
         .library(name: "NSQTesting", targets: ["NSQTesting"]),
     ],
     // All traits are off by default, so that a user of NSQClient depends on swift-log alone among
@@ -86,6 +87,7 @@ let package = Package(
         .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
         .systemLibrary(name: "CSnappy", providers: [.apt(["libsnappy-dev"])]),
         .systemLibrary(name: "CMemory"),
+        .systemLibrary(name: "CProcess"),
         module("NSQWire", ["TallyJSON"]),
         module("TallyJSON"),
         module("TallyBasics"),
@@ -118,7 +120,8 @@ let package = Package(
             "NSQLookup",
             ["NSQWire", "TallyBasics", "TallyJSON", "UVLoop", "HTTP", logging]),
 
-        // Layer 4: brokers and clients for tests, NSQ's command-line tools, and the counting of plays.
+        // Layer 4: brokers and clients for tests, NSQ's command-line tools, the counting of plays, and
+        // background jobs.
         module(
             "NSQTesting",
             ["NSQBroker", "NSQLookup", "BrokerCore", "NSQClient", "NSQWire", "UVLoop", logging]),
@@ -135,6 +138,9 @@ let package = Package(
                 grdb, heap,
                 histogram, logging,
             ]),
+        module(
+            "NSQJobs",
+            ["NSQWire", "TallyBasics", "TallyJSON", "NSQClient", "UVLoop", grdb, deque, logging]),
 
         // Layer 5: the web page. Its files are embedded in the binary.
         .target(
@@ -147,10 +153,9 @@ let package = Package(
             name: "tally",
             dependencies: [
                 "NSQWire", "TallyBasics", "TallyJSON", "BrokerCore", "GoFlags", "UVLoop",
-                "Transport", "HTTP",
-                "NSQClient", "NSQBroker", "NSQLookup", "NSQTools", "PlayCounts", "LivePage",
-                "CMemory",
-                arguments, histogram, logging, toml,
+                "Transport", "HTTP", "NSQClient", "NSQBroker", "NSQLookup", "NSQTools",
+                "NSQJobs", "PlayCounts", "LivePage", "CMemory", "CProcess", arguments, grdb,
+                histogram, logging, toml,
             ],
             swiftSettings: settings),
 
@@ -166,6 +171,9 @@ let package = Package(
         .executableTarget(
             name: "simulate", dependencies: ["BrokerSimulation", "TestKit"],
             path: "Tests/Simulate", swiftSettings: settings),
+        .executableTarget(
+            name: "job-worker", dependencies: ["NSQJobs", "NSQClient", logging],
+            path: "Tests/JobWorkerProgram", swiftSettings: settings),
         tests(of: "TallyBasicsTests", ["TallyBasics"]),
         tests(of: "TallyJSONTests", ["TallyJSON"]),
         tests(of: "NSQWireTests", ["NSQWire"]),
@@ -203,10 +211,16 @@ let package = Package(
                 "UVLoop", logging,
             ]),
         tests(
+            of: "NSQJobsTests",
+            [
+                "NSQJobs", "NSQTesting", "NSQBroker", "NSQClient", "TallyBasics", "UVLoop",
+                "job-worker", grdb, logging,
+            ]),
+        tests(
             of: "TallyTests",
             [
-                "tally", "GoFlags", "NSQBroker", "BrokerCore", "HTTP", "LivePage", "NSQWire",
-                "TallyBasics", "Transport", "UVLoop", arguments,
+                "tally", "GoFlags", "NSQBroker", "NSQJobs", "BrokerCore", "HTTP", "LivePage",
+                "NSQWire", "TallyBasics", "TallyJSON", "Transport", "UVLoop", arguments,
             ]),
         tests(of: "LivePageTests", ["LivePage", "PlayCounts", "TallyBasics", "HTTP", "UVLoop"]),
         tests(

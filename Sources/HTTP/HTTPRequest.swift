@@ -99,6 +99,7 @@ package struct HTTPResponse: Sendable {
     private static func reason(of status: Int) -> String {
         switch status {
         case 200: "OK"
+        case 201: "Created"
         case 301: "Moved Permanently"
         case 307: "Temporary Redirect"
         case 400: "Bad Request"
@@ -106,6 +107,7 @@ package struct HTTPResponse: Sendable {
         case 404: "Not Found"
         case 405: "Method Not Allowed"
         case 408: "Request Timeout"
+        case 409: "Conflict"
         case 413: "Request Entity Too Large"
         case 414: "Request URI Too Long"
         case 417: "Expectation Failed"

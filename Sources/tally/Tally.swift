@@ -26,8 +26,9 @@ struct Tally: AsyncParsableCommand {
         version: "tally \(TallyVersion.current)\ncompatible with nsqd \(nsqdVersion)",
         subcommands: [
             DemoCommand.self, ServeCommand.self, NSQDCommand.self, NSQLookupdCommand.self,
-            ProduceCommand.self, ProcessCommand.self, CountsCommand.self, DoctorCommand.self,
-            BenchCommand.self, TailCommand.self, PubCommand.self, StatCommand.self,
+            ProduceCommand.self, ProcessCommand.self, CountsCommand.self, JobsCommand.self,
+            DoctorCommand.self, BenchCommand.self, TailCommand.self, PubCommand.self,
+            StatCommand.self,
             NSQTailCommand.self, ToNSQCommand.self, NSQStatCommand.self,
             NSQToFileCommand.self, NSQToNSQCommand.self, NSQToHTTPCommand.self, ManualCommand.self,
         ])

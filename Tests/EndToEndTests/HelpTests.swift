@@ -24,9 +24,14 @@ private enum OwnNetwork {
     private static let commands =
         [
             "tally", "demo", "serve", "produce", "process", "counts", "doctor", "bench", "tail",
-            "pub",
-            "stat",
-        ] + programs
+            "pub", "stat",
+        ] + jobs + programs
+    private static let jobs =
+        ["jobs"]
+        + [
+            "enqueue", "work", "serve", "list", "show", "retry", "cancel", "discard", "move",
+            "edit", "pause", "resume", "stats", "prune",
+        ].map { "jobs \($0)" }
     /// The programs of NSQ, which print their help to standard error.
     private static let programs = [
         "nsqd", "nsqlookupd", "nsq_tail", "to_nsq", "nsq_stat", "nsq_to_file", "nsq_to_nsq",
@@ -36,7 +41,7 @@ private enum OwnNetwork {
     /// The lines of the examples in a help text.
     private static func examples(of command: String, columns: Int = 80) throws -> [String] {
         let process = try BuiltProcess(
-            (command == "tally" ? [] : [command]) + ["--help"],
+            (command == "tally" ? [] : command.split(separator: " ").map(String.init)) + ["--help"],
             environment: ["COLUMNS": "\(columns)"])
         #expect(process.status() == 0)
         let stream: BuiltProcess.Stream =
@@ -66,9 +71,10 @@ private enum OwnNetwork {
             bench*) words=(300 "$TALLY" "$@" --seconds=0.02 --max-messages=200 --rounds=1) ;;
             *) words=(300 "$TALLY" "$@") ;;
             esac
-            case "$1" in
+            case "$1 $2" in
             # The process must be the one that `kill $!` ends.
-            serve|nsqd|nsqlookupd|process|nsq_to_file|nsq_to_nsq|nsq_to_http) exec "$TALLY" "$@" ;;
+            serve*|nsqd*|nsqlookupd*|process*|nsq_to_file*|nsq_to_nsq*|nsq_to_http*|"jobs serve")
+                exec "$TALLY" "$@" ;;
             esac
             timeout "${words[@]}" || { status=$?; [ $status = 124 ] || fail $status "$*"; }
         }

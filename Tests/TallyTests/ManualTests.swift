@@ -19,7 +19,13 @@ import Testing
             + commands.flatMap { CommandOption.all(of: $0).compactMap(\.name) }
         let missing = expected.filter { !flags.contains("-\($0)") }
         #expect(missing == [])
-        let sections = commands.map { ".Ss tally \($0.configuration.commandName ?? "")" }
+        let sections = commands.flatMap { command in
+            let name = ".Ss tally \(command.configuration.commandName ?? "")"
+            return [name]
+                + command.configuration.subcommands.map {
+                    "\(name) \($0.configuration.commandName ?? "")"
+                }
+        }
         #expect(lines.filter { $0.hasPrefix(".Ss") } == sections)
         let others = [
             ".It Fl h , Fl -help", ".It Fl -page-host Ar \\&page-host", ".It Ar \\&data-path",

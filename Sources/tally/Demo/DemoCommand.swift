@@ -27,6 +27,7 @@ struct DemoCommand: AsyncParsableCommand {
                     tally demo
                     tally demo --plays=12000 --rate=2000
                     tally demo --json | jq .verdict
+                    tally demo --jobs               # background jobs instead of plays
                     tally demo --live               # over two minutes, with a page, until Ctrl-C
                     tally nsqd --tcp-address=127.0.0.1:4150 --memory-only & sleep 1
                     tally demo --nsqd-tcp-address=127.0.0.1:4150      # through a running nsqd
@@ -87,6 +88,14 @@ struct DemoCommand: AsyncParsableCommand {
             """)
     var dataPath: String?
 
+    @Flag(
+        help: """
+            Check background jobs instead of plays: 20,000 jobs with delays, priorities, failures, \
+            unique keys, transactions and a worker that is killed. Only --tcp-address, \
+            --max-standstill and --json apply.
+            """)
+    var jobs = false
+
     @Flag(help: "Print the verdict as one JSON object.")
     var json = false
 
@@ -102,9 +111,14 @@ struct DemoCommand: AsyncParsableCommand {
         }
         guard over.duration > .zero else { throw ValidationError("--over must be greater than 0") }
         try require("--max-standstill", maxStandstill, atLeast: "100ms")
+        guard !jobs || (!live && nsqds.isEmpty && store == nil && dataPath == nil) else {
+            throw ValidationError(
+                "--jobs cannot be combined with --live, --store, --data-path or nsqd addresses")
+        }
     }
 
     func run() async throws {
+        if jobs { return try await runJobs() }
         let plays = try playOptions.generator(runID: .random(in: 1...UInt64.max))
         // The embedded broker requires neither TLS nor AUTH.
         let client =
@@ -174,7 +188,7 @@ struct DemoCommand: AsyncParsableCommand {
             ?? .temporary(in: TemporaryStoreFolder.url)
     }
 
-    private func startBroker() async throws -> EmbeddedBroker {
+    func startBroker() async throws -> EmbeddedBroker {
         do {
             var options = BrokerConfiguration.besideProcessorDefaults
             options.addresses.tcp = tcpAddress.description

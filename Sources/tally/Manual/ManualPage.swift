@@ -21,6 +21,9 @@ struct ManualPage {
         page.lines.append(".Sh COMMANDS")
         for command in Tally.configuration.subcommands where command.configuration.shouldDisplay {
             page.add(command)
+            for nested in command.configuration.subcommands {
+                page.add(nested, of: command.configuration.commandName)
+            }
         }
         page.addEnvironment()
         page.lines += [".Sh EXIT STATUS"]
@@ -49,9 +52,12 @@ struct ManualPage {
 
 extension MdocWriter {
     /// Adds a command with its options.
-    fileprivate mutating func add(_ command: any ParsableCommand.Type) {
+    ///
+    /// - Parameter parent: the command of which it is a subcommand; `nil` if it is none.
+    fileprivate mutating func add(_ command: any ParsableCommand.Type, of parent: String? = nil) {
         let configuration = command.configuration
-        lines.append(".Ss tally \(configuration.commandName ?? "")")
+        let names = [parent, configuration.commandName].compactMap { $0 }
+        lines.append(".Ss tally \(names.joined(separator: " "))")
         add(text: configuration.abstract)
         if let program = command as? any GoProgram.Type { return add(program: program) }
         if !configuration.discussion.isEmpty {

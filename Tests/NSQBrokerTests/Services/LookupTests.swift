@@ -54,7 +54,9 @@ import UVLoop
         _ = connection.command()
         for number in 1...20 { _ = try nsqd.post("/topic/create?topic=t\(number)") }
         var questions: [BlockingSocket] = []
-        while questions.count < LookupRegistrar.maxLookups { questions.append(try lookupd.http.accept()) }
+        while questions.count < LookupRegistrar.maxLookups {
+            questions.append(try lookupd.http.accept())
+        }
         #expect(try nsqd.get("/ping").body == "OK")
         #expect(!lookupd.http.isCalled)
         for _ in 1...4 {

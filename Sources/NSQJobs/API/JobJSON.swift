@@ -1,0 +1,146 @@
+import TallyJSON
+
+/// The JSON of jobs and their counts, for the command line and the HTTP API.
+package enum JobJSON {
+    /// Writes a job as an object.
+    ///
+    /// - Parameter attempts: the ended attempts, which become a member; `nil` for none.
+    package static func write(
+        _ job: JobRecord, attempts: [JobAttempt]? = nil, to writer: inout JSONWriter
+    ) {
+        writer.object { object in
+            object.member("id", Int(job.id.number))
+            object.member("name", job.name)
+            object.member("queue", job.queue)
+            object.member("state", job.state.description)
+            object.member("priority", job.priority.description)
+            object.member("attempt", job.attempt)
+            object.member("max_attempts", job.maxAttempts)
+            object.member("arguments", StoredJSON(job.arguments))
+            object.member("tags", job.tags)
+            object.member("unique_key", OptionalJSON(job.uniqueKey))
+            object.member("created_at", job.createdAt.description)
+            object.member("due_at", job.dueAt.description)
+            object.member("started_at", OptionalJSON(job.startedAt?.description))
+            object.member("finished_at", OptionalJSON(job.finishedAt?.description))
+            object.member("timeout_seconds", OptionalJSON(job.timeout.map { $0 / .seconds(1) }))
+            object.member("cancel_requested", job.isCancelRequested)
+            object.member("note", OptionalJSON(job.note))
+            object.member("output", OptionalJSON(job.output.map(StoredJSON.init)))
+            if let attempts {
+                object.name("attempts")
+                object.array(attempts) { write($1, to: &$0) }
+            }
+        }
+    }
+
+    private static func write(_ attempt: JobAttempt, to writer: inout JSONWriter) {
+        writer.object { object in
+            object.member("number", attempt.number)
+            object.member("worker", attempt.worker)
+            object.member("started_at", attempt.startedAt.description)
+            object.member("ended_at", attempt.endedAt.description)
+            object.member("result", attempt.result.description)
+            object.member("error", OptionalJSON(attempt.error))
+        }
+    }
+
+    /// Returns a page of a list as one object.
+    package static func page(_ page: JobPage) -> [UInt8] {
+        JSONWriter.object { object in
+            object.name("jobs")
+            object.array(page.jobs) { write($1, to: &$0) }
+            object.member("next", OptionalJSON(page.next.map { Int($0.number) }))
+        }
+    }
+
+    /// Returns a job as one object.
+    package static func job(_ job: JobRecord, attempts: [JobAttempt]? = nil) -> [UInt8] {
+        var writer = JSONWriter()
+        write(job, attempts: attempts, to: &writer)
+        return writer.bytes
+    }
+
+    /// Returns the receipt of an enqueue as one object.
+    package static func receipt(_ receipt: EnqueueReceipt) -> [UInt8] {
+        JSONWriter.object { object in
+            object.member("id", Int(receipt.id.number))
+            object.member("result", receipt.kind.description)
+        }
+    }
+
+    /// Returns the queues with their counts, and the workers, as one object.
+    package static func statistics(
+        _ queues: [QueueCounts], _ workers: [WorkerRecord]
+    ) -> [UInt8] {
+        JSONWriter.object { object in
+            object.name("queues")
+            object.array(queues) { writer, queue in
+                writer.object { object in
+                    object.member("queue", queue.queue)
+                    object.member("paused", queue.isPaused)
+                    for state in JobState.allCases { object.member("\(state)", queue[state]) }
+                }
+            }
+            object.name("workers")
+            object.array(workers) { write($1, to: &$0) }
+        }
+    }
+
+    private static func write(_ worker: WorkerRecord, to writer: inout JSONWriter) {
+        writer.object { object in
+            object.member("number", Int(worker.number))
+            object.member("name", worker.name)
+            object.member("queues", worker.queues)
+            object.member("concurrency", worker.concurrency)
+            object.member("started_at", worker.startedAt.description)
+            object.member("seen_at", worker.seenAt.description)
+            object.member("stopped_at", OptionalJSON(worker.stoppedAt?.description))
+            object.member("running_jobs", worker.runningJobs.map { Int($0.number) })
+        }
+    }
+}
+
+extension EnqueueReceipt.Kind: CustomStringConvertible {
+    /// The name of the kind: `new`, `existing` or `replaced`.
+    public var description: String {
+        switch self {
+        case .new: "new"
+        case .existing: "existing"
+        case .replaced: "replaced"
+        }
+    }
+}
+
+/// JSON that a job has stored, on one line.
+private struct StoredJSON: JSONWritable {
+    private let text: String
+
+    init(_ text: String) {
+        self.text = text
+    }
+
+    /// Writes the value, or its text as a string if somebody has changed it in the database and it is not
+    /// JSON any more.
+    func write(to bytes: inout [UInt8]) {
+        let stored = Array(text.utf8)
+        guard (try? JSONValue(parsingStrictly: stored, maxDepth: 512)) != nil else {
+            return text.write(to: &bytes)
+        }
+        // Line breaks in JSON are white space, because those in strings are escaped.
+        bytes += stored.filter { $0 != UInt8(ascii: "\n") && $0 != UInt8(ascii: "\r") }
+    }
+}
+
+/// A value, or `null`.
+private struct OptionalJSON<Value: JSONWritable>: JSONWritable {
+    private let value: Value?
+
+    init(_ value: Value?) {
+        self.value = value
+    }
+
+    func write(to bytes: inout [UInt8]) {
+        if let value { value.write(to: &bytes) } else { bytes += "null".utf8 }
+    }
+}

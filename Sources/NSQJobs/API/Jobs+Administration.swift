@@ -1,0 +1,134 @@
+extension Jobs {
+    // MARK: Reading
+
+    /// Returns a job; `nil` if there is none with this ID.
+    public func status(of id: JobID) async throws(JobsError) -> JobRecord? {
+        try await store.job(id)
+    }
+
+    /// Returns the latest job of a type with a unique key; `nil` if there is none.
+    public func status<Work: Job>(
+        of type: Work.Type, uniqueKey: String
+    ) async throws(JobsError) -> JobRecord? {
+        try await status(ofName: Work.name, uniqueKey: uniqueKey)
+    }
+
+    /// Returns the latest job with a name and a unique key; `nil` if there is none.
+    public func status(
+        ofName name: String, uniqueKey: String
+    ) async throws(JobsError) -> JobRecord? {
+        try await store.latestJob(name: name, uniqueKey: uniqueKey)
+    }
+
+    /// Returns the ended attempts of a job that count, in order.
+    public func attempts(of id: JobID) async throws(JobsError) -> [JobAttempt] {
+        try await store.attempts(of: id)
+    }
+
+    /// Returns a page of a list of jobs.
+    ///
+    /// - Throws: ``JobsError/Code/invalidOption`` if the limit of the query is out of its range.
+    public func jobs(matching query: JobQuery = JobQuery()) async throws(JobsError) -> JobPage {
+        try await store.jobs(matching: query)
+    }
+
+    /// Returns the number of jobs in each state, for each queue by its name.
+    public func counts() async throws(JobsError) -> [QueueCounts] {
+        try await store.counts()
+    }
+
+    /// Returns the latest 1,000 workers, the last one first.
+    public func workers() async throws(JobsError) -> [WorkerRecord] {
+        try await store.workers()
+    }
+
+    // MARK: Changing jobs
+
+    /// Makes a job available at once that waits for a time or has ended. A job without an attempt left gets
+    /// one more.
+    ///
+    /// - Throws: ``JobsError/Code/unknownJob``; ``JobsError/Code/invalidTransition`` if the job is available
+    ///   or runs.
+    @discardableResult
+    public func retry(_ id: JobID) async throws(JobsError) -> JobRecord {
+        try await change(id, .retry)
+    }
+
+    /// Cancels a job. The task of a running job is cancelled within ``JobWorker/Options/cancellationInterval``
+    /// and a little more.
+    ///
+    /// - Returns: the job, which still runs if ``JobRecord/isCancelRequested`` is `true`.
+    /// - Throws: ``JobsError/Code/unknownJob``; ``JobsError/Code/invalidTransition`` if the job has ended.
+    @discardableResult
+    public func cancel(_ id: JobID) async throws(JobsError) -> JobRecord {
+        try await change(id, .cancel)
+    }
+
+    /// Gives up a job that waits.
+    ///
+    /// - Throws: ``JobsError/Code/unknownJob``; ``JobsError/Code/invalidTransition`` if the job runs or has
+    ///   ended.
+    @discardableResult
+    public func discard(_ id: JobID) async throws(JobsError) -> JobRecord {
+        try await change(id, .discard)
+    }
+
+    /// Changes a job that waits.
+    ///
+    /// - Throws: ``JobsError/Code/unknownJob``; ``JobsError/Code/invalidTransition`` if the job runs or has
+    ///   ended; ``JobsError/Code/invalidName``, ``JobsError/Code/invalidArguments`` or
+    ///   ``JobsError/Code/invalidOption``, if a new value is not valid.
+    @discardableResult
+    public func edit(_ id: JobID, _ edit: JobEdit) async throws(JobsError) -> JobRecord {
+        // The values have the same rules as those of a new job.
+        var options = JobOptions(tags: edit.tags ?? [])
+        if let queue = edit.queue { options.queue = queue }
+        if let limit = edit.maxAttempts { options.retry.maxAttempts = limit }
+        let arguments = edit.arguments ?? "{}"
+        try NewJob(name: "edit", arguments: arguments, options: options).validate()
+        try JobArguments.check(arguments, name: "\(id)")
+        return try await change(id, .edit(edit))
+    }
+
+    private func change(_ id: JobID, _ change: JobChange) async throws(JobsError) -> JobRecord {
+        let job = try await store.change(id, change, at: clock.now())
+        switch job.state {
+        case .available: broker?.relay.jobsStored(due: nil)
+        case .scheduled, .retryable: broker?.relay.jobsStored(due: job.dueAt)
+        case .running, .completed, .discarded, .cancelled: break
+        }
+        return job
+    }
+
+    // MARK: Queues
+
+    /// Pauses a queue: its jobs are stored, and none is started until ``resume(_:)``. Running jobs continue.
+    ///
+    /// - Throws: ``JobsError/Code/unknownQueue`` if no job was enqueued in it yet.
+    public func pause(_ queue: String) async throws(JobsError) {
+        try await store.setPaused(true, queue: queue)
+    }
+
+    /// Resumes a paused queue.
+    ///
+    /// - Throws: ``JobsError/Code/unknownQueue`` if no job was enqueued in it yet.
+    public func resume(_ queue: String) async throws(JobsError) {
+        try await store.setPaused(false, queue: queue)
+        broker?.relay.jobsStored(due: nil)
+    }
+
+    /// Deletes ended jobs and their attempts, in transactions of at most 1,000 rows.
+    ///
+    /// - Returns: the number of deleted jobs.
+    @discardableResult
+    public func prune(_ rule: PruneRule) async throws(JobsError) -> Int {
+        var (deleted, position): (Int, PruneProgress.Position?) = (0, nil)
+        repeat {
+            let progress = try await store.prune(
+                rule, from: position, limit: 1_000, at: clock.now())
+            deleted += progress.deleted
+            position = progress.next
+        } while position != nil && !Task.isCancelled
+        return deleted
+    }
+}

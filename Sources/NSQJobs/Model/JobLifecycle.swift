@@ -1,0 +1,258 @@
+import TallyBasics
+
+/// The part of a job that its transitions read and change, as a pure value.
+///
+/// Each transition increments ``version``. A worker or a message names the version that it has seen, and
+/// a transition for another version has no effect, so that duplicated and late messages are harmless.
+///
+/// - Invariant: a job in state `running` has a lease, and no other job has one.
+package struct JobLifecycle: Hashable, Sendable {
+    /// The right of one worker to perform the job until a time.
+    package struct Lease: Hashable, Sendable {
+        /// The worker's number in the store.
+        package let worker: Int64
+        /// The end on the lease clock, which never jumps while the machine runs.
+        package let end: MonotonicInstant
+
+        package init(worker: Int64, end: MonotonicInstant) {
+            self.worker = worker
+            self.end = end
+        }
+    }
+
+    /// The number of a claim, which a worker names when it settles the job.
+    package struct Claim: Hashable, Sendable {
+        package let version: Int
+        package let attempt: Int
+
+        package init(version: Int, attempt: Int) {
+            self.version = version
+            self.attempt = attempt
+        }
+    }
+
+    package private(set) var state: JobState
+    /// The number of attempts that have begun and count; 0 before the first.
+    package private(set) var attempt: Int
+    /// The maximum of ``attempt``.
+    package private(set) var maxAttempts: Int
+    /// The number of transitions so far, from 1.
+    package private(set) var version: Int
+    /// The time before which the job does not run.
+    package private(set) var dueAt: JobTime
+    package private(set) var lease: Lease?
+    /// `true` if the running attempt is to be cancelled.
+    package private(set) var isCancelRequested: Bool
+    /// The start of the latest attempt.
+    package private(set) var startedAt: JobTime?
+    /// The time at which the job became final.
+    package private(set) var finishedAt: JobTime?
+
+    /// Creates a job that was not stored yet.
+    package init(maxAttempts: Int, dueAt: JobTime, now: JobTime) {
+        state = dueAt > now ? .scheduled : .available
+        attempt = 0
+        self.maxAttempts = max(1, maxAttempts)
+        version = 1
+        self.dueAt = dueAt
+        isCancelRequested = false
+    }
+
+    /// Creates a job from the columns of a store.
+    package init(
+        state: JobState, attempt: Int, maxAttempts: Int, version: Int, dueAt: JobTime,
+        lease: Lease?,
+        isCancelRequested: Bool, startedAt: JobTime?, finishedAt: JobTime?
+    ) {
+        self.state = state
+        self.attempt = attempt
+        self.maxAttempts = maxAttempts
+        self.version = version
+        self.dueAt = dueAt
+        // A row whose lease was removed by hand expires at once.
+        self.lease =
+            state == .running ? lease ?? Lease(worker: 0, end: MonotonicInstant.start) : nil
+        self.isCancelRequested = isCancelRequested
+        self.startedAt = startedAt
+        self.finishedAt = finishedAt
+    }
+
+    /// What a worker names when it settles the running attempt; `nil` if the job does not run.
+    package var claim: Claim? {
+        state == .running ? Claim(version: version, attempt: attempt) : nil
+    }
+
+    // MARK: Transitions of the relay and the workers
+
+    /// Makes a scheduled or retryable job available if it is due.
+    ///
+    /// - Returns: `false` if the job does not wait for a time, or for a later one.
+    package mutating func makeAvailable(at now: JobTime) -> Bool {
+        guard state.isWaitingForTime, dueAt <= now else { return false }
+        enter(.available)
+        return true
+    }
+
+    /// Starts an attempt.
+    ///
+    /// - Parameters:
+    ///   - version: the version that the worker has seen; `nil` for any.
+    ///   - lease: the worker and the end of its lease.
+    /// - Returns: `false` if the job is not available any more in that version.
+    package mutating func claim(version: Int?, lease: Lease, at now: JobTime) -> Bool {
+        guard state == .available, version ?? self.version == self.version else { return false }
+        attempt += 1
+        enter(.running)
+        self.lease = lease
+        startedAt = now
+        return true
+    }
+
+    /// The answer to a worker that renews a lease.
+    package enum Renewal: Hashable, Sendable {
+        case renewed
+        /// The lease is renewed, and the attempt is to be cancelled.
+        case cancelRequested
+        /// The worker does not hold the job any more, and must cancel the attempt.
+        case lost
+    }
+
+    /// Extends the lease of the running attempt. The version stays the same.
+    package mutating func renew(_ claim: Claim, until end: MonotonicInstant) -> Renewal {
+        guard self.claim == claim, let lease else { return .lost }
+        self.lease = Lease(worker: lease.worker, end: max(lease.end, end))
+        return isCancelRequested ? .cancelRequested : .renewed
+    }
+
+    /// Ends the running attempt.
+    ///
+    /// - Parameter claim: the claim of the worker.
+    /// - Returns: `false` if the worker does not hold the job any more.
+    package mutating func settle(_ claim: Claim, _ outcome: JobOutcome, at now: JobTime) -> Bool {
+        guard self.claim == claim else { return false }
+        switch outcome {
+        case .complete: finish(.completed, at: now)
+        case .discard: finish(.discarded, at: now)
+        case .cancel: finish(.cancelled, at: now)
+        case .fail(_, let delay): endAttempt(retryingAt: now + delay, now)
+        case .snooze(let delay), .unhandled(_, let delay):
+            endUncounted(isCancelRequested ? .cancelled : .scheduled, dueAt: now + delay, now)
+        case .release:
+            endUncounted(isCancelRequested ? .cancelled : .available, dueAt: dueAt, now)
+        }
+        return true
+    }
+
+    /// Takes the job from a worker that did not renew its lease. The attempt counts, so that a job that
+    /// kills its worker in each attempt is discarded in the end.
+    ///
+    /// - Returns: `false` if the job does not run, or its lease is live.
+    package mutating func expireLease(at leaseNow: MonotonicInstant, _ now: JobTime) -> Bool {
+        guard let lease, lease.end <= leaseNow else { return false }
+        if isCancelRequested {
+            finish(.cancelled, at: now)
+        } else if attempt >= maxAttempts {
+            finish(.discarded, at: now)
+        } else {
+            enter(.available)
+        }
+        return true
+    }
+
+    private mutating func endAttempt(retryingAt due: JobTime, _ now: JobTime) {
+        guard !isCancelRequested else { return finish(.cancelled, at: now) }
+        guard attempt < maxAttempts else { return finish(.discarded, at: now) }
+        dueAt = due
+        enter(.retryable)
+    }
+
+    private mutating func endUncounted(_ state: JobState, dueAt due: JobTime, _ now: JobTime) {
+        attempt -= 1
+        guard !state.isFinal else { return finish(state, at: now) }
+        dueAt = due
+        enter(state)
+    }
+
+    private mutating func finish(_ state: JobState, at now: JobTime) {
+        enter(state)
+        finishedAt = now
+    }
+
+    private mutating func enter(_ state: JobState) {
+        self.state = state
+        version += 1
+        lease = nil
+        isCancelRequested = false
+        finishedAt = nil
+    }
+}
+
+// MARK: - Transitions that people request
+
+extension JobLifecycle {
+    /// The effect of a cancellation.
+    package enum Cancellation: Hashable, Sendable {
+        case cancelled
+        /// The job runs, and its worker is to cancel the attempt.
+        case requested
+    }
+
+    /// Cancels a job that waits, or requests the cancellation of a running attempt.
+    ///
+    /// - Throws: ``JobsError/Code/invalidTransition`` if the job is final.
+    package mutating func cancel(at now: JobTime) throws(JobsError) -> Cancellation {
+        guard !state.isFinal else {
+            throw .invalidTransition("cancel", from: state, to: .cancelled)
+        }
+        guard state == .running else {
+            finish(.cancelled, at: now)
+            return .cancelled
+        }
+        isCancelRequested = true
+        return .requested
+    }
+
+    /// Gives up a job that waits.
+    ///
+    /// - Throws: ``JobsError/Code/invalidTransition`` if the job runs or is final.
+    package mutating func discard(at now: JobTime) throws(JobsError) {
+        guard state != .running else {
+            throw .invalidTransition(
+                "discard", from: state, to: .discarded, hint: "cancel it first")
+        }
+        guard !state.isFinal else {
+            throw .invalidTransition("discard", from: state, to: .discarded)
+        }
+        finish(.discarded, at: now)
+    }
+
+    /// Makes a job available at once, whether it waits for a time or is final. A job without an attempt
+    /// left gets one more.
+    ///
+    /// - Throws: ``JobsError/Code/invalidTransition`` if the job is available or runs.
+    package mutating func retry(at now: JobTime) throws(JobsError) {
+        guard state != .running, state != .available else {
+            throw .invalidTransition("retry", from: state, to: .available)
+        }
+        if attempt >= maxAttempts { maxAttempts = attempt + 1 }
+        dueAt = now
+        enter(.available)
+    }
+
+    /// Changes the due time and the number of attempts of a job that waits, or of which only other fields
+    /// change. The version changes, so that a worker that has seen the old fields does not claim the job.
+    ///
+    /// - Throws: ``JobsError/Code/invalidTransition`` if the job runs or is final.
+    package mutating func edit(dueAt due: JobTime?, maxAttempts limit: Int?, at now: JobTime)
+        throws(JobsError)
+    {
+        let target: JobState = (due ?? dueAt) > now ? .scheduled : .available
+        guard state != .running, !state.isFinal else {
+            throw .invalidTransition("change", from: state, to: target)
+        }
+        if let limit { maxAttempts = max(attempt + 1, limit) }
+        guard let due else { return enter(state) }
+        dueAt = due
+        enter(target)
+    }
+}

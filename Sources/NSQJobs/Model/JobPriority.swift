@@ -1,0 +1,35 @@
+/// The priority class of a job. Each class of a queue has a topic of its own.
+///
+/// A worker takes jobs of a higher class first when it has messages of several classes.
+public enum JobPriority: Int, CaseIterable, Comparable, Sendable, Codable {
+    /// Before all others.
+    case high = 0
+    /// The default.
+    case normal = 1
+    /// When nothing else waits.
+    case low = 2
+
+    /// Returns `true` if `left` is less urgent than `right`.
+    public static func < (left: JobPriority, right: JobPriority) -> Bool {
+        left.rawValue > right.rawValue
+    }
+}
+
+extension JobPriority: CustomStringConvertible, LosslessStringConvertible {
+    /// Finds a priority by its name.
+    public init?(_ description: String) {
+        guard let priority = Self.allCases.first(where: { $0.description == description }) else {
+            return nil
+        }
+        self = priority
+    }
+
+    /// The name of the class, such as `high`.
+    public var description: String {
+        switch self {
+        case .high: "high"
+        case .normal: "normal"
+        case .low: "low"
+        }
+    }
+}

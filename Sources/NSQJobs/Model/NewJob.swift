@@ -1,0 +1,69 @@
+/// A job to be enqueued, with JSON arguments. Use it for jobs whose type the program does not know; see
+/// ``Jobs/enqueue(_:)-(NewJob)``.
+public struct NewJob: Hashable, Sendable {
+    /// The name of the job's type: 1 to 200 bytes without control characters.
+    public var name: String
+    /// The arguments as JSON: up to ``maxArgumentBytes``; `{}` by default.
+    public var arguments: String
+    /// The settings.
+    public var options: JobOptions
+    /// The key that excludes other jobs of the same name, by ``JobOptions/uniqueness``: 1 to 512 bytes;
+    /// `nil` (the default) for none.
+    public var uniqueKey: String?
+    /// The time before which the job does not run; `nil` (the default) for the time of the enqueue.
+    public var dueAt: JobTime?
+
+    /// The maximum size of the arguments in bytes: 1 MiB.
+    public static let maxArgumentBytes = 1 << 20
+
+    /// Creates a job.
+    public init(
+        name: String, arguments: String = "{}", options: JobOptions = JobOptions(),
+        uniqueKey: String? = nil, dueAt: JobTime? = nil
+    ) {
+        self.name = name
+        self.arguments = arguments
+        self.options = options
+        self.uniqueKey = uniqueKey
+        self.dueAt = dueAt
+    }
+
+    /// Checks everything but the grammar of the arguments.
+    ///
+    /// - Throws: ``JobsError`` with the code of the first value that is not valid.
+    package func validate() throws(JobsError) {
+        try JobNames.check(name: name)
+        if let uniqueKey { try JobNames.check(uniqueKey: uniqueKey) }
+        try options.validate()
+        let size = arguments.utf8.count
+        guard size <= Self.maxArgumentBytes else {
+            throw JobsError(
+                .invalidArguments,
+                "the arguments of job '\(name)' have \(size) bytes, and at most "
+                    + "\(Self.maxArgumentBytes) are allowed")
+        }
+    }
+}
+
+/// The result of an enqueue.
+public struct EnqueueReceipt: Hashable, Sendable {
+    /// What happened to the job.
+    public enum Kind: Hashable, Sendable {
+        /// The job was stored.
+        case new
+        /// A job with the same unique key exists, and nothing was stored.
+        case existing
+        /// A waiting job with the same unique key has got the new arguments, priority, tags and due time.
+        case replaced
+    }
+
+    /// The stored or existing job.
+    public let id: JobID
+    /// What happened to the job.
+    public let kind: Kind
+
+    package init(_ id: JobID, _ kind: Kind) {
+        self.id = id
+        self.kind = kind
+    }
+}

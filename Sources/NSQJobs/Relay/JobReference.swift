@@ -1,0 +1,23 @@
+/// A job in the version in which it waits for a worker: what a message of the relay names.
+package struct JobReference: Hashable, Sendable {
+    package let id: JobID
+    package let version: Int
+
+    package init(id: JobID, version: Int) {
+        self.id = id
+        self.version = version
+    }
+}
+
+/// A reference that the relay is to publish.
+package struct Publication: Hashable, Sendable {
+    package let reference: JobReference
+    package let topic: JobTopic
+    package let name: String
+
+    package init(_ reference: JobReference, to topic: JobTopic, name: String) {
+        self.reference = reference
+        self.topic = topic
+        self.name = name
+    }
+}

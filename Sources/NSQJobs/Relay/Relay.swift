@@ -1,0 +1,108 @@
+import Logging
+import NSQClient
+import TallyBasics
+import UVLoop
+
+/// Publishes the jobs of a store that wait for a worker.
+///
+/// It runs in each process with a ``Jobs`` object. Several relays of one store share the work, because
+/// each job is reserved for one of them in the store before it is published.
+package final class Relay: Sendable {
+    /// The maximum number of jobs that one sweep changes of each kind, and publishes to each topic.
+    package static let sweepLimit = 1_000
+
+    private let store: any JobStore
+    private let publisher: JobPublisher
+    private let policy: PublishPolicy
+    private let clock: JobClock
+    private let logger: Logger
+    private let schedule: LockedValue<RelaySchedule>
+    private let wakeUp = WakeSignal()
+
+    init(
+        _ store: any JobStore, _ publisher: JobPublisher, policy: PublishPolicy,
+        interval: Duration, clock: JobClock, logger: Logger
+    ) {
+        self.store = store
+        self.publisher = publisher
+        self.policy = policy
+        self.clock = clock
+        self.logger = logger
+        schedule = LockedValue(
+            RelaySchedule(interval: interval, window: policy.window, seed: .random(in: 0 ... .max)))
+    }
+
+    /// Publishes what an enqueue has reserved, and sweeps for the other jobs that it has stored.
+    func jobsStored(_ result: EnqueueResult) {
+        publisher.submit(result.publications)
+        if result.hasUnpublished { jobsStored(due: nil) }
+        if let due = result.earliestDue { jobsStored(due: due) }
+    }
+
+    /// Sweeps at once, or at the time at which a stored job is due.
+    func jobsStored(due: JobTime?) {
+        schedule.withLock { $0.jobsStored(due: due) }
+        wakeUp.signal()
+    }
+
+    func jobsClaimed(_ count: Int) {
+        let isDue = schedule.withLock {
+            $0.jobsClaimed(count)
+            return $0.delay(at: .now, clock.now()) == .zero
+        }
+        if isDue { wakeUp.signal() }
+    }
+
+    /// Sweeps until the task is cancelled.
+    func run() async {
+        while !Task.isCancelled {
+            let delay = schedule.withLock { $0.delay(at: .now, clock.now()) }
+            if delay > .zero {
+                await wakeUp.wait(atMost: delay)
+                continue
+            }
+            await sweep()
+        }
+    }
+
+    /// Sweeps once, and records the result in the schedule.
+    private func sweep() async {
+        schedule.withLock { $0.sweepStarted() }
+        do throws(JobsError) {
+            let result = try await store.sweep(
+                limit: Self.sweepLimit, policy: policy, at: clock.now())
+            if result.expiredLeases > 0 {
+                logger.warning(
+                    "\(counted(result.expiredLeases, "job")) of workers that did not renew their leases"
+                )
+            }
+            for batch in result.publications.batches() { try await publisher.publish(batch) }
+            schedule.withLock { $0.sweepEnded(result, at: .now) }
+        } catch {
+            let delay = schedule.withLock { $0.sweepFailed(at: .now) }
+            logger.warning("the relay of jobs failed; next attempt in \(delay): \(error)")
+        }
+    }
+}
+
+extension [Publication] {
+    /// Divides publications, which are ordered by topic, into batches of one topic each.
+    fileprivate func batches() -> [[Publication]] {
+        var batches: [[Publication]] = []
+        for publication in self {
+            if let last = batches.last, last[0].topic == publication.topic,
+                last.count < JobPublisher.maxBatchCount
+            {
+                batches[batches.count - 1].append(publication)
+            } else {
+                batches.append([publication])
+            }
+        }
+        return batches
+    }
+}
+
+extension MonotonicInstant {
+    /// The time on the system's monotonic clock.
+    static var now: MonotonicInstant { LeaseClock.system.now() }
+}

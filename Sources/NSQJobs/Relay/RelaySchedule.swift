@@ -1,0 +1,108 @@
+import TallyBasics
+
+/// When the relay sweeps the store, as a pure value.
+///
+/// It sweeps at once after a commit in this process, when a job is due, and while a sweep finds more than
+/// its limit. It sweeps at an interval in any case, for the commits of other processes, for expired leases
+/// and for lost messages. After failures it waits longer.
+package struct RelaySchedule: Sendable {
+    private let interval: Duration
+    private var backoff: Backoff
+    /// The end of the wait after the latest sweep; `nil` before the first.
+    private var nextSweep: MonotonicInstant?
+    private var isRetryPending = false
+    private var nextDue: JobTime?
+    /// `true` if a sweep is to follow that starts after now. A running sweep does not see what is stored
+    /// after its transaction.
+    private var isRequested = false
+    /// The earliest due time that was recorded since the start of the latest sweep.
+    private var dueSinceStart: JobTime?
+    /// `true` if jobs wait because as many as allowed are published and not claimed.
+    private var isWindowFull = false
+    private var claimsSinceSweep = 0
+    private let claimsPerSweep: Int
+
+    /// Creates a schedule whose first sweep is due at once.
+    ///
+    /// - Parameters:
+    ///   - interval: the maximum time between two sweeps.
+    ///   - window: the maximum number of published jobs of a topic.
+    ///   - seed: the seed of the jitter after failures.
+    package init(interval: Duration, window: Int, seed: UInt64) {
+        self.interval = interval
+        claimsPerSweep = max(1, window / 4)
+        backoff = Backoff(from: .milliseconds(100), upTo: .seconds(5), jitterSeed: seed)
+    }
+
+    /// Records that jobs were stored which the relay is to publish.
+    ///
+    /// - Parameter due: the earliest time of those that wait for a time; `nil` if there are available
+    ///   ones.
+    package mutating func jobsStored(due: JobTime?) {
+        if let due {
+            nextDue = min(nextDue ?? due, due)
+            dueSinceStart = min(dueSinceStart ?? due, due)
+        } else {
+            isRequested = true
+        }
+    }
+
+    /// Records that workers of this process have claimed jobs, which can make room for further ones.
+    package mutating func jobsClaimed(_ count: Int) {
+        guard isWindowFull else { return }
+        claimsSinceSweep += count
+        if claimsSinceSweep >= claimsPerSweep { isRequested = true }
+    }
+
+    /// Records the start of a sweep.
+    package mutating func sweepStarted() {
+        isRequested = false
+        dueSinceStart = nil
+        claimsSinceSweep = 0
+    }
+
+    /// Records the end of a sweep and its publishes.
+    package mutating func sweepEnded(_ result: SweepResult, at instant: MonotonicInstant) {
+        backoff.reset()
+        isRetryPending = false
+        isWindowFull = result.isWindowFull
+        nextDue = [result.nextDue, dueSinceStart].compactMap { $0 }.min()
+        nextSweep = result.hasMore ? nil : instant + interval
+    }
+
+    /// Records that a sweep, or the publish of its jobs, has failed.
+    ///
+    /// - Returns: the time until the next attempt.
+    @discardableResult
+    package mutating func sweepFailed(at instant: MonotonicInstant) -> Duration {
+        let delay = backoff.nextDelay()
+        isRetryPending = true
+        nextSweep = instant + delay
+        return delay
+    }
+
+    /// Returns the time until the next sweep; zero if it is due.
+    package func delay(at instant: MonotonicInstant, _ now: JobTime) -> Duration {
+        guard let nextSweep else { return .zero }
+        guard !isRetryPending else { return max(nextSweep - instant, .zero) }
+        guard !isRequested else { return .zero }
+        let untilDue = nextDue.map { $0 - now } ?? .seconds(Int64.max)
+        return max(min(nextSweep - instant, untilDue), .zero)
+    }
+}
+
+/// What a sweep of the store has found.
+package struct SweepResult: Sendable {
+    /// The jobs that the relay must publish.
+    package var publications: [Publication] = []
+    /// `true` if a further sweep finds more.
+    package var hasMore = false
+    /// `true` if jobs wait because as many as allowed are published and not claimed.
+    package var isWindowFull = false
+    /// The earliest time at which a job is due; `nil` if there is none.
+    package var nextDue: JobTime?
+    /// The number of leases that had ended.
+    package var expiredLeases = 0
+
+    package init() {}
+}

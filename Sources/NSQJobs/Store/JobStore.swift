@@ -1,0 +1,222 @@
+import TallyBasics
+
+/// Where jobs are stored. The row of a job is the truth about it; messages of NSQ only wake workers.
+///
+/// Each call is one atomic change. Implementations may group the calls of many tasks into one
+/// transaction. All transitions follow ``JobLifecycle``.
+package protocol JobStore: Sendable {
+    // MARK: Enqueuing
+
+    /// Stores jobs, all or none. A job whose unique key is taken is not stored, and does not affect the
+    /// others.
+    ///
+    /// - Parameters:
+    ///   - jobs: valid jobs, at most ``maxEnqueueCount``.
+    ///   - policy: whether the caller publishes new available jobs itself; `nil` if it does not.
+    func enqueue(
+        _ jobs: [NewJob], publishing policy: PublishPolicy?, at now: JobTime
+    ) async throws(JobsError) -> EnqueueResult
+
+    // MARK: Publishing
+
+    /// Does the work of a relay in one change: enqueues the jobs of schedules, makes due jobs available, takes expired leases, and
+    /// reserves jobs to publish.
+    ///
+    /// - Parameter limit: the maximum number of jobs of each kind, and of each topic.
+    func sweep(
+        limit: Int, policy: PublishPolicy, at now: JobTime
+    ) async throws(JobsError) -> SweepResult
+
+    /// Makes due jobs available, at most `limit` of them.
+    ///
+    /// - Returns: the number of jobs.
+    func makeDueJobsAvailable(limit: Int, at now: JobTime) async throws(JobsError) -> Int
+
+    /// Takes the lease of workers that did not renew it, at most `limit` leases.
+    ///
+    /// - Returns: the number of jobs.
+    func expireLeases(limit: Int, at now: JobTime) async throws(JobsError) -> Int
+
+    /// Makes jobs selectable again whose publish failed.
+    func cancelReservations(_ references: [JobReference]) async throws(JobsError)
+
+    // MARK: Working
+
+    /// Registers a worker process.
+    ///
+    /// - Returns: its number.
+    func registerWorker(_ worker: NewWorker, at now: JobTime) async throws(JobsError) -> Int64
+
+    /// Records that a worker is alive, or has stopped.
+    func updateWorker(_ number: Int64, isStopped: Bool, at now: JobTime) async throws(JobsError)
+
+    /// Claims the jobs that are still available in the version of the reference.
+    ///
+    /// - Returns: one result for each reference, in order.
+    func claim(
+        _ references: [JobReference], worker: Int64, lease: Duration, at now: JobTime
+    ) async throws(JobsError) -> [ClaimResult]
+
+    /// Claims available jobs of any version, in the order in which they would be published.
+    func claimNext(
+        limit: Int, worker: Int64, lease: Duration, at now: JobTime
+    ) async throws(JobsError) -> [JobRecord]
+
+    /// Renews leases.
+    ///
+    /// - Returns: one answer for each claim, in order.
+    func renew(
+        _ claims: [JobClaim], lease: Duration
+    ) async throws(JobsError) -> [JobLifecycle.Renewal]
+
+    /// Ends attempts.
+    ///
+    /// - Returns: for each settlement in order, whether the claim was still held.
+    func settle(_ settlements: [Settlement], at now: JobTime) async throws(JobsError) -> [Bool]
+
+    /// Selects the claims whose cancellation was requested.
+    func cancellations(of claims: [JobClaim]) async throws(JobsError) -> Set<JobClaim>
+
+    /// Stores the progress or result of a running job.
+    ///
+    /// - Returns: `false` if the claim is not held any more.
+    func setOutput(_ json: String, of claim: JobClaim) async throws(JobsError) -> Bool
+
+    // MARK: Reading
+
+    func job(_ id: JobID) async throws(JobsError) -> JobRecord?
+    func latestJob(name: String, uniqueKey: String) async throws(JobsError) -> JobRecord?
+    func attempts(of id: JobID) async throws(JobsError) -> [JobAttempt]
+    func jobs(matching query: JobQuery) async throws(JobsError) -> JobPage
+    func counts() async throws(JobsError) -> [QueueCounts]
+    func workers() async throws(JobsError) -> [WorkerRecord]
+
+    // MARK: Administration
+
+    func change(
+        _ id: JobID, _ change: JobChange, at now: JobTime
+    ) async throws(JobsError) -> JobRecord
+    func setPaused(_ isPaused: Bool, queue: String) async throws(JobsError)
+
+    /// Stores a schedule; see ``Jobs/schedule(_:)``.
+    func store(_ schedule: CronSchedule, at now: JobTime) async throws(JobsError)
+    /// Deletes a schedule.
+    ///
+    /// - Returns: `false` if there is none with this name.
+    func removeSchedule(_ name: String) async throws(JobsError) -> Bool
+    func schedules() async throws(JobsError) -> [CronSchedule]
+    /// Enqueues the jobs of due ticks, at most `limit` of each schedule.
+    ///
+    /// - Returns: `true` if there can be more.
+    func enqueueDueTicks(limit: Int, at now: JobTime) async throws(JobsError) -> Bool
+
+    /// Deletes final jobs in portions.
+    ///
+    /// - Parameters:
+    ///   - position: where the portion begins; `nil` for the first.
+    ///   - limit: the maximum number of rows that the portion reads.
+    func prune(
+        _ rule: PruneRule, from position: PruneProgress.Position?, limit: Int, at now: JobTime
+    ) async throws(JobsError) -> PruneProgress
+
+    /// Waits for the pending changes and closes what the store has opened.
+    func close() async throws(JobsError)
+}
+
+extension JobStore {
+    /// The maximum number of jobs that one call can enqueue, so that no transaction is long.
+    package static var maxEnqueueCount: Int { 10_000 }
+}
+
+/// When jobs are published again that no worker has claimed.
+package struct PublishPolicy: Hashable, Sendable {
+    /// The time after the first publish; it doubles with each further one.
+    package var republishDelay: Duration
+    /// The maximum time between two publishes.
+    package var maxRepublishDelay: Duration
+    /// The maximum number of jobs of one topic that are published and not claimed. The others wait in
+    /// the store, so that NSQ holds a bounded number of messages, and loses at most that many.
+    package var window: Int
+
+    package init(
+        republishDelay: Duration = .seconds(15), maxRepublishDelay: Duration = .seconds(3600),
+        window: Int = 5_000
+    ) {
+        self.republishDelay = republishDelay
+        self.maxRepublishDelay = maxRepublishDelay
+        self.window = window
+    }
+
+    /// Returns the time of the next publish after the publish number `count`.
+    package func nextPublish(afterPublish count: Int, at now: JobTime) -> JobTime {
+        now + delays.delay(afterAttempt: count, seed: 0)
+    }
+
+    private var delays: JobRetryPolicy {
+        JobRetryPolicy(firstDelay: republishDelay, maxDelay: maxRepublishDelay, jitter: 0)
+    }
+}
+
+/// The result of an enqueue in the store.
+package struct EnqueueResult: Sendable {
+    /// One receipt for each job, in order.
+    package var receipts: [EnqueueReceipt] = []
+    /// The new available jobs that the caller must publish.
+    package var publications: [Publication] = []
+    /// `true` if there are other available jobs for the relay.
+    package var hasUnpublished = false
+    /// The earliest due time of the new jobs that wait for a time; `nil` if there is none.
+    package var earliestDue: JobTime?
+}
+
+/// A claim of a job, as its worker names it.
+package struct JobClaim: Hashable, Sendable {
+    package let id: JobID
+    package let claim: JobLifecycle.Claim
+
+    package init(_ id: JobID, _ claim: JobLifecycle.Claim) {
+        self.id = id
+        self.claim = claim
+    }
+}
+
+/// The result of claiming one reference.
+package enum ClaimResult: Sendable {
+    case claimed(JobRecord)
+    /// The job does not exist, or is not available in that version.
+    case stale
+    /// The queue is paused. The job is published again when the queue is resumed.
+    case paused
+}
+
+/// The end of one attempt.
+package struct Settlement: Hashable, Sendable {
+    package let claim: JobClaim
+    package let outcome: JobOutcome
+
+    package init(_ claim: JobClaim, _ outcome: JobOutcome) {
+        self.claim = claim
+        self.outcome = outcome
+    }
+}
+
+/// A worker process that registers itself.
+package struct NewWorker: Hashable, Sendable {
+    package let name: String
+    package let queues: [String]
+    package let concurrency: Int
+
+    package init(name: String, queues: [String], concurrency: Int) {
+        self.name = name
+        self.queues = queues
+        self.concurrency = concurrency
+    }
+}
+
+/// A change of one job that a person requests.
+package enum JobChange: Sendable {
+    case cancel
+    case discard
+    case retry
+    case edit(JobEdit)
+}

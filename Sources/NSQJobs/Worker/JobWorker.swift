@@ -1,0 +1,107 @@
+import Glibc
+import Logging
+import NSQClient
+import TallyBasics
+import UVLoop
+
+/// Performs jobs of chosen queues.
+///
+/// ```swift
+/// let worker = jobs.worker(queues: ["mail"], concurrency: 8) { $0.register(SendReport.self) }
+/// try await worker.run()
+/// ```
+///
+/// A message of NSQ wakes the worker. It claims the job in the store, and finishes the message right after
+/// the claim, whether the job is short or long: from then on, the lease in the store protects the job, and
+/// the limits of nsqd's `TOUCH` do not matter. The worker renews the leases of running jobs. If it cannot
+/// renew a lease before its end, it cancels the job's task, because another worker may claim the job.
+public final class JobWorker: Sendable {
+    /// Settings of a worker.
+    public struct Options: Sendable {
+        /// The queues from which the worker takes jobs: 1 to 100; `default` by default.
+        public var queues: [String]
+        /// The maximum number of jobs that run at the same time: 1 to 10,000, 1 by default.
+        public var concurrency: Int
+        /// The duration of a lease: 100 ms to 1 h, 30 s by default. A job whose worker was killed is
+        /// available again after that time.
+        public var lease: Duration
+        /// The maximum time for which ``JobWorker/stop()`` waits for running jobs before it cancels their
+        /// tasks; 30 s by default.
+        public var stopTimeout: Duration
+        /// The maximum time until the task of a job is cancelled whose cancellation was requested: 10 ms to
+        /// 1 min, 500 ms by default.
+        public var cancellationInterval: Duration
+        /// The time until a job is offered again for which the worker has no handler; 10 s by default.
+        public var unhandledDelay: Duration
+        /// The name of the worker in the store; by default the host and the process ID.
+        public var name: String
+
+        /// Creates options with the default values.
+        public init(queues: [String] = ["default"], concurrency: Int = 1) {
+            self.queues = queues
+            self.concurrency = concurrency
+            lease = .seconds(30)
+            stopTimeout = .seconds(30)
+            cancellationInterval = .milliseconds(500)
+            unhandledDelay = .seconds(10)
+            name = WorkerName.ofProcess
+        }
+
+        /// - Throws: ``JobsError/Code/invalidOption`` or ``JobsError/Code/invalidName``.
+        func validate() throws(JobsError) {
+            func check(_ isValid: Bool, _ text: String) throws(JobsError) {
+                if !isValid { throw JobsError(.invalidOption, text) }
+            }
+            try check((1...100).contains(queues.count), "a worker must have 1 to 100 queues")
+            for queue in queues { try JobNames.check(queue: queue) }
+            try check(
+                (1...10_000).contains(concurrency),
+                "the concurrency of a worker must be 1 to 10000, not \(concurrency)")
+            try check(
+                (.milliseconds(100)...(.seconds(3600))).contains(lease),
+                "the lease of a worker must be 100 ms to 1 h, not \(lease)")
+            try check(
+                (.milliseconds(10)...(.seconds(60))).contains(cancellationInterval),
+                "the cancellation interval must be 10 ms to 1 min, not \(cancellationInterval)")
+            try check(
+                stopTimeout >= .zero && unhandledDelay >= .zero,
+                "the delays of a worker must not be negative")
+        }
+    }
+
+    private let session: WorkerSession
+
+    init(_ session: WorkerSession) {
+        self.session = session
+    }
+
+    /// Takes and performs jobs until ``stop()``, or until the task is cancelled.
+    ///
+    /// When the task is cancelled, the tasks of running jobs are cancelled at once. Jobs that then throw are
+    /// available again for other workers, and the attempt does not count.
+    ///
+    /// - Throws: ``JobsError/Code/invalidOption`` or ``JobsError/Code/invalidName``;
+    ///   ``JobsError/Code/storeFailed`` or ``JobsError/Code/brokerFailed`` if the worker cannot start;
+    ///   ``JobsError/Code/cancelled`` if the task is cancelled.
+    public func run() async throws(JobsError) {
+        try await session.run()
+    }
+
+    /// Stops the worker: it takes no more jobs, waits for the running ones up to
+    /// ``Options/stopTimeout``, and then cancels their tasks. Jobs that have not ended are available again
+    /// for other workers, and the attempt does not count. ``run()`` then returns.
+    public func stop() {
+        session.stop()
+    }
+}
+
+enum WorkerName {
+    /// The host and the process ID, such as `web1:4711`.
+    static var ofProcess: String {
+        var bytes = [CChar](repeating: 0, count: 256)
+        let status = gethostname(&bytes, bytes.count - 1)
+        let name = bytes.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }
+        let host = status == 0 ? String(decoding: name, as: UTF8.self) : "localhost"
+        return "\(host):\(getpid())"
+    }
+}

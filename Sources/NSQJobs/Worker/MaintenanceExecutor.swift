@@ -1,0 +1,28 @@
+import Dispatch
+import TallyBasics
+
+/// Runs the tasks that renew leases on a thread of their own.
+///
+/// Swift's shared pool has only as many threads as the machine has processors. Jobs that compute or block
+/// without suspending can occupy all of them, and must not lose their leases by that. `Task.sleep` also
+/// needs the pool, so these tasks use ``sleep(for:)``.
+final class MaintenanceExecutor: TaskExecutor {
+    private let queue: DispatchQueue
+
+    init(name: String) {
+        queue = DispatchQueue(label: name, qos: .userInitiated)
+    }
+
+    func enqueue(_ job: consuming ExecutorJob) {
+        let job = UnownedJob(job)
+        queue.async { job.runSynchronously(on: self.asUnownedTaskExecutor()) }
+    }
+
+    /// Suspends a task of this executor. A cancellation does not end the sleep.
+    func sleep(for duration: Duration) async {
+        await withCheckedContinuation { waiter in
+            let delay = DispatchTimeInterval.nanoseconds(Int(duration.nanoseconds))
+            queue.asyncAfter(deadline: .now() + delay) { waiter.resume() }
+        }
+    }
+}

@@ -1,0 +1,244 @@
+import Logging
+import NSQClient
+import TallyBasics
+import UVLoop
+
+/// One run of a worker: its consumers, its claims, and the tasks of its jobs.
+final class WorkerSession: Sendable {
+    struct Attempt {
+        let cancellation: AttemptCancellation
+        let task: Task<Void, Never>
+    }
+
+    struct State {
+        var queue: WorkerQueue<WorkerMessage>
+        var window: ClaimWindow
+        var leases: LeaseTable
+        var attempts: [JobClaim: Attempt] = [:]
+        var unsettled: [Settlement] = []
+        var isSettling = false
+        var isRenewing = false
+        var maxInFlight: Int
+        var consumers: [Consumer] = []
+        var number: Int64 = 0
+    }
+
+    /// When the worker stops.
+    enum Stop: Int { case no, gracefully, atOnce }
+
+    let options: JobWorker.Options
+    let store: any JobStore
+    let relay: Relay
+    let nsqds: [String]
+    let performer: JobPerformer
+    let clock: JobClock
+    let logger: Logger
+    let state: LockedValue<State>
+    let executor = MaintenanceExecutor(name: "nsq.jobs.leases")
+    private let stopRequest = LockedValue(Stop.no)
+    private let hasStarted = LockedValue(false)
+    private let stopSignal = WakeSignal()
+    /// Signals that an attempt, a claim or a settlement has ended.
+    let progress = WakeSignal()
+
+    init(
+        _ options: JobWorker.Options, _ handlers: JobHandlers, store: any JobStore, relay: Relay,
+        nsqds: [String], clock: JobClock, logger: Logger
+    ) {
+        self.options = options
+        self.store = store
+        self.relay = relay
+        self.nsqds = nsqds
+        self.clock = clock
+        self.logger = logger
+        performer = JobPerformer(
+            handlers: handlers, store: store, logger: logger,
+            unhandledDelay: options.unhandledDelay)
+        state = LockedValue(
+            State(
+                queue: WorkerQueue(concurrency: options.concurrency),
+                window: ClaimWindow(concurrency: options.concurrency),
+                leases: LeaseTable(lease: options.lease), maxInFlight: options.concurrency))
+    }
+
+    func run() async throws(JobsError) {
+        try options.validate()
+        let isFirst = hasStarted.withLock { hasStarted in
+            defer { hasStarted = true }
+            return !hasStarted
+        }
+        precondition(isFirst, "a worker runs once")
+        let worker = NewWorker(
+            name: options.name, queues: options.queues, concurrency: options.concurrency)
+        let number = try await store.registerWorker(worker, at: clock.now())
+        let consumers = try makeConsumers()
+        state.withLock {
+            $0.number = number
+            $0.consumers = consumers.map(\.consumer)
+        }
+        let feeders = consumers.map { consumer in
+            Task { await self.receive(from: consumer.consumer, consumer.priority) }
+        }
+        let maintenance = Task(executorPreference: executor) { await self.maintain() }
+        await waitForStop()
+        // Not a child task: the shutdown has to end although this task may be cancelled.
+        await Task { await self.shutDown(feeders, maintenance) }.value
+        if Task.isCancelled { throw JobsError(.cancelled, "the task of the worker was cancelled") }
+    }
+
+    func stop() { request(.gracefully) }
+
+    private func request(_ stop: Stop) {
+        stopRequest.withLock { if stop.rawValue > $0.rawValue { $0 = stop } }
+        stopSignal.signal()
+        progress.signal()
+    }
+
+    var isStopping: Bool { stopRequest.withLock { $0 != .no } }
+    var isStoppingAtOnce: Bool { stopRequest.withLock { $0 == .atOnce } }
+
+    private func waitForStop() async {
+        await withTaskCancellationHandler {
+            while !isStopping { await stopSignal.wait(atMost: .seconds(3600)) }
+        } onCancel: {
+            request(.atOnce)
+        }
+    }
+
+    private func makeConsumers() throws(JobsError) -> [(consumer: Consumer, priority: JobPriority)]
+    {
+        var consumers: [(Consumer, JobPriority)] = []
+        for queue in options.queues {
+            for priority in JobPriority.allCases {
+                var settings = Consumer.Options()
+                settings.maxInFlight = options.concurrency
+                // The shortest that nsqd allows: a lone message must not wait for others.
+                settings.outputBufferTimeout = .milliseconds(25)
+                do throws(NSQError) {
+                    let consumer = try Consumer(
+                        topic: JobTopic(queue: queue, priority: priority).name,
+                        channel: JobTopic.channel, nsqds: nsqds, options: settings, logger: logger)
+                    consumers.append((consumer, priority))
+                } catch {
+                    throw JobsError(.brokerFailed, "cannot consume queue '\(queue)': \(error)")
+                }
+            }
+        }
+        return consumers
+    }
+
+    // MARK: Messages and claims
+
+    private func receive(from consumer: Consumer, _ priority: JobPriority) async {
+        for await batch in consumer.batches {
+            let messages = WorkerMessage.messages(of: batch, from: consumer) {
+                logger.warning("message \($0.id) does not name a job; it is finished")
+            }
+            let refused = state.withLock { state in
+                messages.filter { !state.queue.add($0.0, priority, $0.1) }
+            }
+            for (_, message) in refused { message.requeue() }
+            dispatch()
+        }
+    }
+
+    /// Claims and starts what there is room for, and adapts how many messages nsqd may send.
+    func dispatch() {
+        let batch = state.withLock { state in
+            while let job = state.queue.startNext() { start(job, &state) }
+            let batch = state.queue.startClaim(limit: state.window.limit)
+            updateMaxInFlight(&state)
+            return batch
+        }
+        if !batch.isEmpty { Task { await claim(batch) } }
+    }
+
+    private func updateMaxInFlight(_ state: inout State) {
+        let free = options.concurrency - state.queue.active
+        let count = state.window.isAhead ? state.window.limit : max(0, free)
+        guard count != state.maxInFlight, !isStopping else { return }
+        state.maxInFlight = count
+        // Within the lock, so that the last call has the last value.
+        for consumer in state.consumers { consumer.setMaxInFlight(count) }
+    }
+
+    private func claim(_ batch: [WorkerQueue<WorkerMessage>.Waiting]) async {
+        let instant = MonotonicInstant.now
+        let number = state.withLock { $0.number }
+        do throws(JobsError) {
+            let results = try await store.claim(
+                batch.map(\.reference), worker: number, lease: options.lease, at: clock.now())
+            for waiting in batch { waiting.token.finish() }
+            let jobs = results.compactMap { result in
+                if case .claimed(let job) = result { job } else { nil }
+            }
+            endClaim(jobs, at: instant)
+            relay.jobsClaimed(jobs.count)
+        } catch {
+            logger.warning("cannot claim \(counted(batch.count, "job")): \(error)")
+            for waiting in batch { waiting.token.requeue(after: .seconds(1)) }
+            endClaim([], at: instant)
+        }
+        progress.signal()
+        dispatch()
+    }
+
+    private func endClaim(_ jobs: [JobRecord], at instant: MonotonicInstant) {
+        state.withLock { state in
+            for job in jobs {
+                if let claim = job.claim { state.leases.add(claim, at: instant) }
+            }
+            state.queue.endClaim(jobs)
+        }
+    }
+
+    // MARK: Attempts
+
+    private func start(_ job: JobRecord, _ state: inout State) {
+        // A job that waited for a slot may have lost its lease meanwhile.
+        guard let claim = job.claim, state.leases.holds(claim) else {
+            return state.queue.jobEnded()
+        }
+        let cancellation = AttemptCancellation()
+        // The task needs the lock at its end, so it ends after it is recorded.
+        let task = Task { await self.perform(job, claim, cancellation) }
+        state.attempts[claim] = Attempt(cancellation: cancellation, task: task)
+    }
+
+    private func perform(
+        _ job: JobRecord, _ claim: JobClaim, _ cancellation: AttemptCancellation
+    ) async {
+        let begin = MonotonicInstant.now
+        let timer = job.timeout.map { timeout in
+            Task {
+                try await Task.sleep(for: timeout)
+                cancel([claim], .timeout(timeout))
+            }
+        }
+        let outcome = await performer.perform(job, cancellation)
+        timer?.cancel()
+        state.withLock { state in
+            state.attempts[claim] = nil
+            state.window.attemptEnded(after: .now - begin)
+            state.queue.jobEnded()
+            if let outcome {
+                state.unsettled.append(Settlement(claim, outcome))
+            } else {
+                state.leases.remove(claim)
+            }
+        }
+        settleEnded()
+        dispatch()
+        progress.signal()
+    }
+
+    /// Cancels the tasks of attempts.
+    func cancel(_ claims: some Sequence<JobClaim>, _ reason: AttemptCancellation.Reason) {
+        let claims = Array(claims)
+        let attempts = state.withLock { state in claims.compactMap { state.attempts[$0] } }
+        for attempt in attempts {
+            attempt.cancellation.record(reason)
+            attempt.task.cancel()
+        }
+    }
+}

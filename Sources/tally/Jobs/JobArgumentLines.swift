@@ -1,0 +1,81 @@
+import Glibc
+import NSQJobs
+import TallyJSON
+
+/// The lines of a file or of standard input, each with the arguments of one job.
+struct JobArgumentLines: ~Copyable {
+    private let path: String
+    private let descriptor: Int32
+    private var buffer: [UInt8] = []
+    private var isAtEnd = false
+    private var lineNumber = 0
+
+    /// Opens the file; `-` is standard input.
+    ///
+    /// - Throws: `UsageError` if it cannot be opened.
+    init(path: String) throws {
+        self.path = path
+        descriptor = path == "-" ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else { throw Self.error("cannot open '\(path)'") }
+    }
+
+    deinit {
+        if descriptor != STDIN_FILENO { close(descriptor) }
+    }
+
+    /// Returns the next line that is not empty; `nil` at the end.
+    ///
+    /// - Throws: `UsageError` if the file cannot be read, or if a line is longer than arguments may be.
+    mutating func next() throws -> String? {
+        while true {
+            if let end = buffer.firstIndex(of: UInt8(ascii: "\n")) {
+                let line = String(decoding: buffer[..<end], as: UTF8.self)
+                buffer.removeSubrange(...end)
+                lineNumber += 1
+                if !Self.isBlank(line) { return line }
+            } else if isAtEnd {
+                defer { buffer = [] }
+                let rest = String(decoding: buffer, as: UTF8.self)
+                return Self.isBlank(rest) ? nil : rest
+            } else {
+                try read()
+            }
+        }
+    }
+
+    private mutating func read() throws {
+        guard buffer.count <= NewJob.maxArgumentBytes else {
+            throw UsageError(
+                "line \(lineNumber + 1) of '\(path)' is longer than \(NewJob.maxArgumentBytes) bytes"
+            )
+        }
+        let chunk = 64 << 10
+        var count = 0
+        let bytes = [UInt8](unsafeUninitializedCapacity: chunk) { bytes, initialized in
+            repeat {
+                count = Glibc.read(descriptor, bytes.baseAddress, chunk)
+            } while count < 0 && errno == EINTR
+            initialized = max(0, count)
+        }
+        guard count >= 0 else { throw Self.error("cannot read '\(path)'") }
+        isAtEnd = count == 0
+        buffer += bytes
+    }
+
+    private static func isBlank(_ line: String) -> Bool {
+        line.utf8.allSatisfy { $0 == UInt8(ascii: " ") || $0 == UInt8(ascii: "\r") }
+    }
+
+    private static func error(_ text: String) -> UsageError {
+        UsageError("\(text): \(String(cString: strerror(errno)))")
+    }
+}
+
+/// The result of storing the lines of a file.
+struct JobLinesReceipt {
+    /// The number of stored jobs.
+    let count: Int
+
+    /// One JSON object.
+    var json: [UInt8] { JSONWriter.object { $0.member("stored", count) } }
+}

@@ -1,0 +1,91 @@
+import NSQJobs
+import TallyBasics
+
+/// Jobs and their counts as text for people.
+enum JobText {
+    /// A table with one line for each job.
+    static func list(_ page: JobPage) -> String {
+        var rows = [["id", "state", "queue", "priority", "attempt", "due", "name", "note"]]
+        for job in page.jobs {
+            rows.append([
+                "\(job.id)", "\(job.state)", job.queue, "\(job.priority)",
+                "\(job.attempt)/\(job.maxAttempts)", "\(job.dueAt)", job.name,
+                LogText.sanitized(firstLine(of: job.note ?? "")),
+            ])
+        }
+        var lines = table(rows)
+        if page.jobs.isEmpty { lines = ["no jobs"] }
+        if let next = page.next { lines.append("more jobs: --before=\(next)") }
+        return lines.joined(separator: "\n")
+    }
+
+    /// All fields of a job, and its ended attempts.
+    static func job(_ job: JobRecord, _ attempts: [JobAttempt]) -> String {
+        var fields: [(String, String?)] = [
+            ("id", "\(job.id)"), ("name", job.name), ("queue", job.queue),
+            ("state", "\(job.state)" + (job.isCancelRequested ? ", cancellation requested" : "")),
+            ("priority", "\(job.priority)"),
+            ("attempt", "\(job.attempt) of \(job.maxAttempts)"),
+        ]
+        fields += [
+            ("arguments", job.arguments),
+            ("tags", job.tags.isEmpty ? nil : job.tags.joined(separator: ", ")),
+            ("unique key", job.uniqueKey), ("created", "\(job.createdAt)"),
+            ("due", "\(job.dueAt)"), ("started", job.startedAt.map { "\($0)" }),
+            ("finished", job.finishedAt.map { "\($0)" }),
+            ("timeout", job.timeout.map { "\($0)" }), ("note", job.note), ("output", job.output),
+        ]
+        var lines = fields.compactMap { name, value in
+            value.map { padded(name + ":", 12) + LogText.sanitized($0) }
+        }
+        for attempt in attempts {
+            lines.append(
+                "attempt \(attempt.number): \(attempt.result), \(attempt.startedAt) to "
+                    + "\(attempt.endedAt), worker \(attempt.worker)")
+            if let error = attempt.error { lines.append("  " + LogText.sanitized(error)) }
+        }
+        return lines.joined(separator: "\n")
+    }
+
+    /// A table with one line for each queue, and one for each worker that has not stopped.
+    static func statistics(_ queues: [QueueCounts], _ workers: [WorkerRecord]) -> String {
+        var rows = [["queue"] + JobState.allCases.map(\.description) + [""]]
+        for queue in queues {
+            rows.append(
+                [queue.queue] + JobState.allCases.map { "\(queue[$0])" }
+                    + [queue.isPaused ? "paused" : ""])
+        }
+        var lines = queues.isEmpty ? ["no jobs"] : table(rows)
+        for worker in workers where worker.stoppedAt == nil {
+            lines.append(
+                "worker \(worker.name): \(counted(worker.runningJobs.count, "job")) of "
+                    + "\(worker.concurrency), queues \(worker.queues.joined(separator: ", ")), "
+                    + "seen \(worker.seenAt)")
+        }
+        return lines.joined(separator: "\n")
+    }
+
+    private static func firstLine(of text: String) -> String {
+        String(text.prefix { !$0.isNewline })
+    }
+
+    /// Aligns the columns of a table.
+    private static func table(_ rows: [[String]]) -> [String] {
+        var widths: [Int] = []
+        for row in rows {
+            for (index, cell) in row.enumerated() {
+                if index == widths.count { widths.append(0) }
+                widths[index] = max(widths[index], cell.count)
+            }
+        }
+        return rows.map { row in
+            let cells = zip(row, widths).map { padded($0, $1) }
+            let line = cells.joined(separator: "  ")
+            return String(line.reversed().drop { $0 == " " }.reversed())
+        }
+    }
+
+    private static func padded(_ text: String, _ width: Int) -> String {
+        text + String(repeating: " ", count: max(0, width - text.count))
+    }
+}

@@ -1,0 +1,120 @@
+import NSQJobs
+import TallyJSON
+
+/// The members of an object in the body of a request.
+private struct Members {
+    private let values: [JSONValue.Member]
+
+    /// - Parameter names: the names of the members that the object may have.
+    init(_ json: JSONValue, names: Set<String>) throws(JobsAPIRequest.Refusal) {
+        guard case .object(let members) = json else {
+            throw .init(400, "the body must be an object")
+        }
+        if let unknown = members.first(where: { !names.contains($0.name) }) {
+            let known = names.sorted().joined(separator: ", ")
+            throw .init(400, "unknown member '\(unknown.name)': expected \(known)")
+        }
+        values = members
+    }
+
+    /// The value of a member; `nil` if it is missing or `null`.
+    subscript(_ name: String) -> JSONValue? {
+        let value = values.first { $0.name == name }?.value
+        return value == .null ? nil : value
+    }
+
+    func value<Value: JSONReadable>(
+        _ name: String, _ type: Value.Type, _ expectation: String
+    ) throws(JobsAPIRequest.Refusal) -> Value? {
+        guard let json = self[name] else { return nil }
+        guard let value = Value(json: json) else {
+            throw .init(400, "\(name) must be \(expectation)")
+        }
+        return value
+    }
+
+    func text(_ name: String) throws(JobsAPIRequest.Refusal) -> String? {
+        try value(name, String.self, "a string")
+    }
+
+    /// A duration in seconds, of at most 100 years.
+    func duration(_ name: String) throws(JobsAPIRequest.Refusal) -> Duration? {
+        guard let json = self[name] else { return nil }
+        guard case .number(let digits) = json, let seconds = Double(digits),
+            (0...3_155_760_000).contains(seconds)
+        else { throw .init(400, "\(name) must be a number of seconds from 0 to 100 years") }
+        return .seconds(seconds)
+    }
+
+    func priority() throws(JobsAPIRequest.Refusal) -> JobPriority? {
+        guard let name = try text("priority") else { return nil }
+        guard let priority = JobPriority(name) else {
+            throw .init(400, "priority must be high, normal or low")
+        }
+        return priority
+    }
+
+    func dueAt(_ now: JobTime) throws(JobsAPIRequest.Refusal) -> JobTime? {
+        let delay = try duration("delay_seconds")
+        guard let text = try text("due_at") else { return delay.map { now + $0 } }
+        guard delay == nil else { throw .init(400, "delay_seconds and due_at cannot be combined") }
+        guard let time = JobTime(iso8601: text) else {
+            throw .init(400, "due_at must be a time such as 2026-01-31T12:00:00Z")
+        }
+        return time
+    }
+
+    func arguments() -> String? {
+        self["arguments"].map { String(decoding: JSONWriter.value($0), as: UTF8.self) }
+    }
+}
+
+extension NewJob {
+    private static let names: Set<String> = [
+        "name", "arguments", "queue", "priority", "tags", "unique_key", "delay_seconds", "due_at",
+        "max_attempts", "retry_delay_seconds", "timeout_seconds",
+    ]
+
+    /// Parses a job of the body of `POST /api/jobs`.
+    ///
+    /// - Parameter now: the time from which `delay_seconds` counts.
+    init(json: JSONValue, at now: JobTime) throws(JobsAPIRequest.Refusal) {
+        let members = try Members(json, names: Self.names)
+        guard let name = try members.text("name") else { throw .init(400, "name is missing") }
+        var options = JobOptions(
+            maxAttempts: try members.value("max_attempts", Int.self, "a whole number"),
+            timeout: try members.duration("timeout_seconds"))
+        if let queue = try members.text("queue") { options.queue = queue }
+        if let priority = try members.priority() { options.priority = priority }
+        if let tags = try members.value("tags", [String].self, "an array of strings") {
+            options.tags = tags
+        }
+        if let delay = try members.duration("retry_delay_seconds") {
+            options.retry.firstDelay = delay
+        }
+        self.init(
+            name: name, arguments: members.arguments() ?? "{}", options: options,
+            uniqueKey: try members.text("unique_key"), dueAt: try members.dueAt(now))
+    }
+}
+
+extension JobEdit {
+    private static let names: Set<String> = [
+        "arguments", "queue", "priority", "tags", "delay_seconds", "due_at", "max_attempts",
+    ]
+
+    /// Parses the body of `POST /api/jobs/ID/edit`.
+    init(json: JSONValue, at now: JobTime) throws(JobsAPIRequest.Refusal) {
+        let members = try Members(json, names: Self.names)
+        self.init(
+            queue: try members.text("queue"), arguments: members.arguments(),
+            priority: try members.priority(),
+            tags: try members.value("tags", [String].self, "an array of strings"),
+            dueAt: try members.dueAt(now),
+            maxAttempts: try members.value("max_attempts", Int.self, "a whole number"))
+        guard self != JobEdit() else {
+            throw .init(
+                400, "nothing to change: expected \(Self.names.sorted().joined(separator: ", "))")
+        }
+    }
+}

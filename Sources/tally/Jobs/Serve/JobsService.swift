@@ -1,0 +1,60 @@
+import Logging
+import NSQClient
+import NSQJobs
+import UVLoop
+
+/// A job store with a relay and the HTTP API.
+struct JobsService {
+    /// The settings of a service.
+    struct Settings {
+        /// The SQLite file with the jobs.
+        var store: String
+        /// The address of the HTTP API; `nil` for none.
+        var apiAddress: SocketAddress?
+        /// Host names under which the API answers, besides `localhost` and numeric addresses.
+        var apiHosts: [String] = []
+        /// The maximum time until a job is published that another process has stored.
+        var sweepInterval = Duration.milliseconds(100)
+        /// The time after which a published job is published again that no worker has taken.
+        var republishDelay = Duration.seconds(15)
+        /// The options of the connection to the nsqd.
+        var client: ClientOptions
+    }
+
+    private let jobs: Jobs
+    private let api: LoopHost<JobsAPI>?
+
+    /// Opens the store, and starts the relay and the API.
+    ///
+    /// - Parameter nsqd: the address of the nsqd to which jobs are published.
+    /// - Throws: `UsageError` if the API cannot listen; an error of the store.
+    static func start(
+        _ settings: Settings, nsqd: SocketAddress, _ logger: Logger
+    ) async throws -> JobsService {
+        var configuration = Jobs.Configuration()
+        configuration.sweepInterval = settings.sweepInterval
+        configuration.republishDelay = settings.republishDelay
+        configuration.logger = logger
+        configuration.producer.client = settings.client
+        let jobs = try await Jobs(
+            store: .sqlite(settings.store), nsqd: nsqd.description, configuration: configuration)
+        guard let address = settings.apiAddress else { return JobsService(jobs: jobs, api: nil) }
+        do {
+            let (api, bound) = try await JobsAPI.start(
+                jobs, at: address, names: settings.apiHosts)
+            logger.info("the API of the jobs is at http://\(bound)/api/jobs")
+            return JobsService(jobs: jobs, api: api)
+        } catch {
+            await jobs.stop()
+            throw UsageError(
+                "cannot start the API of the jobs at \(address): \(error) (pass another "
+                    + "--api-address)")
+        }
+    }
+
+    /// Responds to the requests in progress, publishes what is stored, and closes the store.
+    func stop() async {
+        await api?.stop()
+        await jobs.stop()
+    }
+}

@@ -1,0 +1,82 @@
+import CProcess
+import Foundation
+import Glibc
+import UVLoop
+
+/// Runs a program once, on a thread of its own.
+///
+/// The thread starts the program, waits for its end, and ends its process group when a limit is exceeded
+/// or the run is cancelled. The program ends with this process; see `CProcess`.
+enum ProgramRun {
+    /// Runs a program, and waits for its end. If the task is cancelled, the program's process group gets
+    /// SIGTERM, and SIGKILL after ``JobProgram/Limits/killDelay``.
+    ///
+    /// - Parameters:
+    ///   - input: what the program reads from standard input.
+    ///   - environment: the environment as `NAME=value`.
+    static func run(
+        _ program: JobProgram, input: [UInt8], environment: [String]
+    ) async -> ProgramEnd {
+        let cancellation: RunDescriptor
+        do throws(UVError) {
+            cancellation = try RunDescriptor(eventfd(0, Int32(EFD_CLOEXEC)))
+        } catch {
+            return ProgramEnd(reason: .notStarted(errno: -error.code), errorText: "")
+        }
+        return await withTaskCancellationHandler {
+            await withCheckedContinuation { waiter in
+                // A thread and not a task, because the wait for the program blocks.
+                Thread.detachNewThread {
+                    let end: ProgramEnd
+                    do throws(UVError) {
+                        let supervisor = try ProgramSupervisor(
+                            program, input: input, environment: environment, cancellation)
+                        end = supervisor.supervise()
+                    } catch {
+                        end = ProgramEnd(reason: .notStarted(errno: -error.code), errorText: "")
+                    }
+                    waiter.resume(returning: end)
+                }
+            }
+        } onCancel: {
+            var one: UInt64 = 1
+            // The counter of the event is far from its maximum, so the write does not block.
+            _ = write(cancellation.number, &one, MemoryLayout<UInt64>.size)
+        }
+    }
+}
+
+/// A file descriptor that is closed with its last reference.
+final class RunDescriptor: Sendable {
+    let number: Int32
+
+    /// - Parameter number: the result of a system call.
+    /// - Throws: the error of the call.
+    init(_ number: Int32) throws(UVError) {
+        guard number >= 0 else { throw UVError(code: -errno) }
+        self.number = number
+    }
+
+    deinit { close(number) }
+
+    /// Creates a pipe, whose reading end does not block.
+    static func pipe() throws(UVError) -> (reading: RunDescriptor, writing: RunDescriptor) {
+        var ends: [Int32] = [-1, -1]
+        guard pipe2(&ends, O_CLOEXEC) == 0 else { throw UVError(code: -errno) }
+        _ = fcntl(ends[0], F_SETFL, O_NONBLOCK)
+        return (try RunDescriptor(ends[0]), try RunDescriptor(ends[1]))
+    }
+
+    /// Creates a file in memory with these bytes, to be read from the start.
+    static func memory(_ bytes: [UInt8]) throws(UVError) -> RunDescriptor {
+        let file = try RunDescriptor(memfd_create("arguments", UInt32(MFD_CLOEXEC)))
+        var rest = bytes[...]
+        while !rest.isEmpty {
+            let count = rest.withUnsafeBytes { write(file.number, $0.baseAddress, $0.count) }
+            guard count > 0 || errno == EINTR else { throw UVError(code: -errno) }
+            rest = rest.dropFirst(max(0, count))
+        }
+        lseek(file.number, 0, SEEK_SET)
+        return file
+    }
+}

@@ -1,0 +1,207 @@
+import CProcess
+import Glibc
+import UVLoop
+
+/// The supervision of one program by the thread that has started it.
+struct ProgramSupervisor {
+    private let limits: JobProgram.Limits
+    private let group: Int32
+    private let report: RunDescriptor
+    private let error: RunDescriptor
+    private let cancellation: RunDescriptor
+    private let start = ContinuousClock.now
+    private var tail = ErrorTail()
+    private var isErrorOpen = true
+    private var isCancelled = false
+    /// Why the program is being ended; `nil` while it may run.
+    private var ending: ProgramEnd.Reason?
+    /// When the program is killed that is being ended.
+    private var killAt: ContinuousClock.Instant?
+
+    /// The time between two checks of the memory.
+    private static let memoryInterval = Duration.milliseconds(250)
+    /// The maximum time for which the end of standard error is awaited after the end of the program: a
+    /// process that has left the group may hold it open.
+    private static let drainTime = Duration.milliseconds(100)
+
+    /// Starts the program.
+    ///
+    /// - Parameter cancellation: becomes readable when the program is to be ended.
+    /// - Throws: the error of a system call.
+    init(
+        _ program: JobProgram, input: [UInt8], environment: [String],
+        _ cancellation: RunDescriptor
+    ) throws(UVError) {
+        limits = program.limits
+        self.cancellation = cancellation
+        let (report, error) = (try RunDescriptor.pipe(), try RunDescriptor.pipe())
+        (self.report, self.error) = (report.reading, error.reading)
+        let file = try RunDescriptor.memory(input)
+        group = try Self.start(
+            program, environment, input: file.number, error: error.writing.number,
+            report: report.writing.number)
+    }
+
+    private static func start(
+        _ program: JobProgram, _ environment: [String], input: Int32, error: Int32, report: Int32
+    ) throws(UVError) -> Int32 {
+        let words = (program.words.map { strdup($0) } + [nil])
+        let variables = (environment.map { strdup($0) } + [nil])
+        defer { for text in words + variables { free(text) } }
+        let guardID = program.path.withCString { path in
+            words.withUnsafeBufferPointer { words in
+                variables.withUnsafeBufferPointer { variables in
+                    var start = guarded_program(
+                        path: path, arguments: words.baseAddress,
+                        environment: variables.baseAddress, input: input, error: error,
+                        report: report)
+                    return guarded_program_start(&start)
+                }
+            }
+        }
+        guard guardID > 0 else { throw UVError(code: -errno) }
+        return guardID
+    }
+
+    /// Waits for the end of the program.
+    consuming func supervise() -> ProgramEnd {
+        var supervision = self
+        let report = supervision.waitForReport()
+        supervision.drainError(until: .now + Self.drainTime)
+        // The guard has killed the group, unless the program has killed the guard.
+        kill(-supervision.group, SIGKILL)
+        var status: Int32 = 0
+        while waitpid(supervision.group, &status, 0) < 0, errno == EINTR {}
+        let reason = Self.reason(report)
+        // A program that ends with success while it is being ended has done its work.
+        let isSuccess = reason == .exited(status: 0)
+        return ProgramEnd(
+            reason: isSuccess ? reason : supervision.ending ?? reason,
+            errorText: supervision.tail.text)
+    }
+
+    private static func reason(_ report: program_report?) -> ProgramEnd.Reason {
+        guard let report else { return .signaled(Int(SIGKILL)) }
+        guard report.kind == PROGRAM_ENDED.rawValue else {
+            return .notStarted(errno: report.value)
+        }
+        let signal = report.value & 0x7f
+        return signal == 0 ? .exited(status: Int(report.value >> 8 & 0xff)) : .signaled(Int(signal))
+    }
+
+    /// - Returns: the first report; `nil` if the guard was killed.
+    private mutating func waitForReport() -> program_report? {
+        while true {
+            // A negative descriptor is ignored.
+            var files = [
+                pollfd(fd: report.number, events: Int16(POLLIN), revents: 0),
+                pollfd(fd: isErrorOpen ? error.number : -1, events: Int16(POLLIN), revents: 0),
+                pollfd(
+                    fd: isCancelled ? -1 : cancellation.number, events: Int16(POLLIN), revents: 0),
+            ]
+            let count = poll(&files, 3, timeout)
+            guard count >= 0 || errno == EINTR else { return nil }
+            if count > 0 {
+                if files[1].revents != 0 { readError() }
+                if files[0].revents != 0 { return readReport() }
+                if files[2].revents != 0 {
+                    isCancelled = true
+                    end(.cancelled)
+                }
+            }
+            checkLimits()
+        }
+    }
+
+    private func readReport() -> program_report? {
+        var value = program_report()
+        let size = MemoryLayout<program_report>.size
+        // A write of a few bytes to a pipe is atomic.
+        return read(report.number, &value, size) == size ? value : nil
+    }
+
+    // MARK: Limits
+
+    /// The time until the next check, in milliseconds.
+    private var timeout: Int32 {
+        let now = ContinuousClock.now
+        var waits: [Duration] = []
+        if let killAt { waits.append(killAt - now) }
+        if ending == nil, let time = limits.time { waits.append(start + time - now) }
+        if ending == nil, limits.memoryBytes != nil { waits.append(Self.memoryInterval) }
+        guard let wait = waits.min() else { return -1 }
+        let milliseconds = (wait / .milliseconds(1)).rounded(.up)
+        return Int32(min(max(milliseconds, 0), 1_000_000))
+    }
+
+    private mutating func checkLimits() {
+        let now = ContinuousClock.now
+        if let killAt, now >= killAt {
+            kill(-group, SIGKILL)
+            self.killAt = nil
+        }
+        if let time = limits.time, now - start >= time { end(.overTime(time)) }
+        if let limit = limits.memoryBytes, ending == nil {
+            let bytes = ProcessGroupMemory.shared.bytes(ofGroup: group)
+            if bytes > limit {
+                ending = .overMemory(bytes: bytes, limit: limit)
+                kill(-group, SIGKILL)
+            }
+        }
+    }
+
+    /// Asks the program to end, unless it is being ended already.
+    private mutating func end(_ reason: ProgramEnd.Reason) {
+        guard ending == nil else { return }
+        ending = reason
+        kill(-group, SIGTERM)
+        killAt = .now + limits.killDelay
+    }
+
+    // MARK: Standard error
+
+    /// Reads once, and copies what was read to the standard error of this process.
+    private mutating func readError() {
+        var bytes = [UInt8](repeating: 0, count: 16 << 10)
+        let count = read(error.number, &bytes, bytes.count)
+        if count > 0 {
+            tail.append(bytes[..<count])
+            _ = write(STDERR_FILENO, bytes, count)
+        } else if count == 0 || (errno != EAGAIN && errno != EINTR) {
+            isErrorOpen = false
+        }
+    }
+
+    private mutating func drainError(until end: ContinuousClock.Instant) {
+        while isErrorOpen, ContinuousClock.now < end {
+            var file = pollfd(fd: error.number, events: Int16(POLLIN), revents: 0)
+            if poll(&file, 1, 10) > 0 { readError() }
+        }
+    }
+}
+
+/// The end of a text that is written in pieces.
+struct ErrorTail {
+    /// The maximum size of the kept text, in bytes.
+    static let maxBytes = 4 << 10
+
+    private var bytes: [UInt8] = []
+    private var isCut = false
+
+    mutating func append(_ piece: some Collection<UInt8>) {
+        bytes += piece
+        guard bytes.count > Self.maxBytes else { return }
+        isCut = true
+        bytes.removeFirst(bytes.count - Self.maxBytes)
+    }
+
+    /// The end of the text, without white space around it.
+    var text: String {
+        var kept = bytes[...]
+        // The cut may be within a character of several bytes.
+        if isCut { kept = kept.drop { $0 & 0xc0 == 0x80 } }
+        let text = String(decoding: kept, as: UTF8.self)
+        let trimmed = text.drop(while: \.isWhitespace).reversed().drop(while: \.isWhitespace)
+        return (isCut ? "…" : "") + String(trimmed.reversed())
+    }
+}

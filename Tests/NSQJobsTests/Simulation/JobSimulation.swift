@@ -1,0 +1,254 @@
+import NSQJobs
+import TallyBasics
+
+/// One seeded run of jobs, two relays and two workers with a network that loses, repeats and delays
+/// messages, a wall clock that jumps, workers that are killed or cannot reach the store, and commits whose
+/// answers are lost.
+///
+/// After the faults have ended, every committed job must come to an end.
+final class JobSimulation {
+    /// What went wrong in a run.
+    struct Violation: Error, CustomStringConvertible {
+        let description: String
+    }
+
+    private struct Envelope {
+        let reference: JobReference
+        let deliverAt: Int
+    }
+
+    private struct SimulatedJob {
+        let maxAttempts: Int
+        /// The end of an attempt, and how many of the first ones fail.
+        let failures: Int
+        var completions = 0
+        var starts = 0
+    }
+
+    private let store: any SimulatedJobStore
+    private let leases: ManualLeaseClock
+    private var random: SplitMix64
+    private let policy = PublishPolicy(
+        republishDelay: .seconds(5), maxRepublishDelay: .seconds(20), window: 8)
+    private var relays: [RelaySchedule]
+    private var workers: [SimulatedWorker]
+    private var lastWorker: Int64 = 2
+    private var network: [Envelope] = []
+    private var jobs: [JobID: SimulatedJob] = [:]
+    /// The true time in milliseconds since the start.
+    private var time = 0
+    /// The difference of the wall clock, in milliseconds.
+    private var wallOffset = 1_000_000_000
+    private var hasFaults = true
+
+    init(seed: UInt64, _ store: any SimulatedJobStore, _ leases: ManualLeaseClock) {
+        self.store = store
+        self.leases = leases
+        random = SplitMix64(seed: seed)
+        relays = (0..<2).map { RelaySchedule(interval: .seconds(1), window: 8, seed: seed &+ $0) }
+        workers = [SimulatedWorker(number: 1), SimulatedWorker(number: 2)]
+    }
+
+    private var wall: JobTime {
+        JobTime(microseconds: Int64(time + wallOffset) * 1_000)
+    }
+
+    /// Runs the whole simulation.
+    ///
+    /// - Throws: ``Violation``.
+    func run(steps: Int) async throws {
+        for _ in 0..<steps {
+            try await step()
+            if chance(4) { try await enqueue() }
+            try await disturb()
+        }
+        hasFaults = false
+        for index in workers.indices { workers[index].recover() }
+        var rest = 4_000
+        while try await !areAllJobsFinal() {
+            rest -= 1
+            guard rest > 0 else { throw try await unfinished() }
+            try await step(atMost: 10_000)
+        }
+        try await checkEnds()
+    }
+
+    private func step(atMost longest: Int = 600) async throws {
+        let passed = random.next(below: longest) + 1
+        time += passed
+        leases.advance(by: .milliseconds(passed))
+        for index in relays.indices { try await runRelay(index) }
+        for index in workers.indices { try await runWorker(index) }
+        try await deliver()
+        try checkPerformed()
+    }
+
+    // MARK: Jobs
+
+    private func enqueue() async throws {
+        let maxAttempts = 1 + random.next(below: 4)
+        let due = chance(3) ? wall + .milliseconds(random.next(below: 5_000)) : nil
+        let options = JobOptions(maxAttempts: maxAttempts)
+        // A transaction that rolls back stores nothing, so no message can name its job.
+        if hasFaults, chance(10) { return }
+        let id = try await store.enqueue(NewJob(name: "n", options: options, dueAt: due), at: wall)
+        jobs[id] = SimulatedJob(maxAttempts: maxAttempts, failures: random.next(below: 3))
+        // Without this wake-up, the interval of the sweeps finds the job.
+        if !chance(5) { relays[random.next(below: 2)].jobsStored(due: due) }
+    }
+
+    private func areAllJobsFinal() async throws -> Bool {
+        for id in jobs.keys where try await !store.lifecycle(of: id).state.isFinal { return false }
+        return true
+    }
+
+    private func unfinished() async throws -> Violation {
+        for id in jobs.keys.sorted() {
+            let job = try await store.lifecycle(of: id)
+            if !job.state.isFinal { return Violation(description: "job \(id) never ended: \(job)") }
+        }
+        return Violation(description: "no job is unfinished")
+    }
+
+    private func checkEnds() async throws {
+        for (id, job) in jobs {
+            let end = try await store.lifecycle(of: id)
+            guard end.attempt <= end.maxAttempts else {
+                throw Violation(description: "job \(id) has \(end.attempt) attempts")
+            }
+            guard job.completions == (end.state == .completed ? 1 : 0) else {
+                throw Violation(
+                    description: "job \(id) is \(end.state) after \(job.completions) completions")
+            }
+            guard end.state != .completed || job.starts > 0 else {
+                throw Violation(description: "job \(id) was completed and never started")
+            }
+        }
+    }
+
+    /// Two workers never perform one job at the same time.
+    private func checkPerformed() throws {
+        var holders: [JobID: Int64] = [:]
+        for worker in workers {
+            for claim in worker.performed(at: leases.now, time) {
+                if let other = holders.updateValue(worker.number, forKey: claim.id) {
+                    throw Violation(
+                        description: "job \(claim.id) runs in workers \(other) and \(worker.number)"
+                    )
+                }
+            }
+        }
+    }
+
+    // MARK: Relays
+
+    private func runRelay(_ index: Int) async throws {
+        guard relays[index].delay(at: leases.now, wall) == .zero else { return }
+        relays[index].sweepStarted()
+        if fault(20) {
+            relays[index].sweepFailed(at: leases.now)
+            return
+        }
+        let result = try await store.sweep(policy: policy, at: wall)
+        // A relay that is killed here publishes nothing of what it has reserved.
+        if fault(20) { return }
+        if !result.publications.isEmpty, fault(10) {
+            try await store.cancelReservations(result.publications.map(\.reference))
+            relays[index].sweepFailed(at: leases.now)
+            return
+        }
+        for publication in result.publications { send(publication.reference) }
+        relays[index].sweepEnded(result, at: leases.now)
+    }
+
+    private func send(_ reference: JobReference) {
+        if fault(6) { return }
+        for _ in 0..<(fault(6) ? 3 : 1) {
+            let delay = random.next(below: fault(8) ? 40_000 : 50)
+            network.append(Envelope(reference: reference, deliverAt: time + delay))
+        }
+    }
+
+    private func deliver() async throws {
+        let due = network.filter { $0.deliverAt <= time }
+        network.removeAll { $0.deliverAt <= time }
+        for envelope in due {
+            let index = random.next(below: workers.count)
+            guard workers[index].canClaim(at: time) else {
+                network.append(
+                    Envelope(reference: envelope.reference, deliverAt: time + 100))
+                continue
+            }
+            try await claim(envelope.reference, index)
+        }
+    }
+
+    // MARK: Workers
+
+    private func claim(_ reference: JobReference, _ index: Int) async throws {
+        let instant = leases.now
+        let claim = try await store.claim(
+            reference, worker: workers[index].number, lease: SimulatedWorker.lease, at: wall)
+        // The answer of a commit can be lost. The worker then does not know that it holds the job.
+        guard let claim, !fault(15) else { return }
+        let held = JobClaim(reference.id, claim)
+        let duration = random.next(below: fault(4) ? 20_000 : 2_000)
+        jobs[reference.id]?.starts += 1
+        let isFailing = claim.attempt <= jobs[reference.id]?.failures ?? 0
+        workers[index].start(
+            held, at: instant, endsAt: time + duration,
+            outcome: isFailing ? failure() : .complete)
+    }
+
+    private func failure() -> JobOutcome {
+        switch random.next(below: 6) {
+        case 0: .release
+        case 1: .unhandled(reason: "x", retryAfter: .milliseconds(700))
+        case 2: .discard(reason: "x")
+        default: .fail(error: "x", retryAfter: .milliseconds(random.next(below: 4_000)))
+        }
+    }
+
+    private func runWorker(_ index: Int) async throws {
+        workers[index].restart(at: time) {
+            lastWorker += 1
+            return lastWorker
+        }
+        workers[index].removeExpired(at: leases.now)
+        guard workers[index].canReachStore(at: time) else { return }
+        let claims = workers[index].renewals(at: leases.now)
+        let instant = leases.now
+        let answers = try await store.renew(claims, lease: SimulatedWorker.lease)
+        if !fault(10) { workers[index].renewed(claims, answers, at: instant) }
+        for (claim, outcome) in workers[index].ended(at: time) {
+            let isHeld = try await store.settle(Settlement(claim, outcome), at: wall)
+            if isHeld, outcome == .complete { jobs[claim.id]?.completions += 1 }
+            // Without an answer, the worker settles again, which then has no effect.
+            if !fault(10) { workers[index].remove(claim) }
+        }
+    }
+
+    // MARK: Faults
+
+    private func disturb() async throws {
+        if chance(60) {
+            workers[random.next(below: 2)].kill(until: time + random.next(below: 8_000))
+        }
+        if chance(40) {
+            workers[random.next(below: 2)].disconnect(until: time + random.next(below: 8_000))
+        }
+        if chance(80) { wallOffset += random.next(below: 7_200_000) - 3_600_000 }
+        if chance(30), let id = jobs.keys.sorted().randomElement(using: &random) {
+            let changes: [JobChange] = [.cancel, .discard, .retry]
+            // An illegal change has no effect.
+            let change = changes[random.next(below: 3)]
+            let old = try await store.lifecycle(of: id).state
+            do throws(any Error) { try await store.change(id, change, at: wall) } catch { return }
+            if case .retry = change, old == .completed { jobs[id]?.completions -= 1 }
+        }
+    }
+
+    private func chance(_ bound: Int) -> Bool { random.next(below: bound) == 0 }
+
+    private func fault(_ bound: Int) -> Bool { hasFaults && chance(bound) }
+}

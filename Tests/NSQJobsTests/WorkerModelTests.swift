@@ -1,0 +1,128 @@
+import NSQJobs
+import TallyBasics
+import Testing
+
+@Suite struct `The leases of a worker` {
+    let first = JobClaim(JobID(1), .init(version: 2, attempt: 1))
+    let second = JobClaim(JobID(2), .init(version: 2, attempt: 1))
+
+    @Test func `are renewed after a third, and again if no answer arrives`() {
+        var table = LeaseTable(lease: .seconds(30))
+        table.add(first, at: instant(0))
+        #expect(table.renewals(at: instant(9)) == [])
+        table.add(second, at: instant(9))
+        #expect(table.renewals(at: instant(10)) == [first])
+        #expect(table.renewals(at: instant(12)) == [])
+        #expect(table.renewals(at: instant(13)) == [first])
+        table.renewed(first, at: instant(13))
+        #expect(table.renewals(at: instant(22)) == [second])
+        #expect(table.renewals(at: instant(23)) == [first])
+    }
+
+    @Test func `are given up before their end, and not after a renewal`() {
+        var table = LeaseTable(lease: .seconds(30))
+        table.add(first, at: instant(0))
+        table.add(second, at: instant(0))
+        table.renewed(first, at: instant(10))
+        #expect(table.removeExpired(at: instant(26)) == [])
+        #expect(table.removeExpired(at: instant(27)) == [second])
+        #expect(table.holds(first) && !table.holds(second) && table.count == 1)
+        #expect(table.removeExpired(at: instant(37)) == [first])
+    }
+
+    @Test func `belong to a claim, and not to a job`() {
+        var table = LeaseTable(lease: .seconds(30))
+        table.add(first, at: instant(0))
+        let later = JobClaim(JobID(1), .init(version: 4, attempt: 2))
+        table.add(later, at: instant(20))
+        table.renewed(first, at: instant(25))
+        table.remove(first)
+        #expect(table.holds(later) && !table.holds(first))
+        #expect(table.removeExpired(at: instant(47)) == [later])
+    }
+
+    @Test func `are checked for cancellations when they are old enough`() {
+        var table = LeaseTable(lease: .seconds(30))
+        table.add(first, at: instant(0))
+        table.add(second, at: instant(5))
+        #expect(table.claims(heldFor: .seconds(5), at: instant(6)) == [first])
+    }
+}
+
+@Suite struct `The claims of a worker` {
+    @Test func `are one per free slot for long jobs`() {
+        var window = ClaimWindow(concurrency: 4)
+        #expect(window.limit == 4 && !window.isAhead)
+        for _ in 0..<100 { window.attemptEnded(after: .milliseconds(15)) }
+        #expect(window.limit == 4 && !window.isAhead)
+    }
+
+    @Test func `are ahead for short jobs, and bounded`() {
+        var window = ClaimWindow(concurrency: 4)
+        window.attemptEnded(after: .milliseconds(1))
+        #expect(window.limit == 4 + 64 && window.isAhead)
+        for _ in 0..<100 { window.attemptEnded(after: .zero) }
+        #expect(window.limit == 4 + ClaimWindow.maxAhead)
+    }
+
+    @Test func `are not ahead any more when running jobs do not end`() {
+        var window = ClaimWindow(concurrency: 4)
+        for _ in 0..<100 { window.attemptEnded(after: .milliseconds(1)) }
+        window.check(active: 4, interval: .milliseconds(50))
+        #expect(window.isAhead)
+        window.check(active: 4, interval: .milliseconds(50))
+        #expect(!window.isAhead)
+    }
+}
+
+@Suite struct `The queue of a worker` {
+    @Test func `claims high priorities first, one batch at a time, up to the limit`() {
+        var queue = WorkerQueue<String>(concurrency: 2)
+        #expect(add("low", .low, to: &queue) && add("n1", .normal, to: &queue))
+        #expect(add("n2", .normal, to: &queue) && add("high", .high, to: &queue))
+        #expect(queue.startClaim(limit: 3).map(\.token) == ["high", "n1", "n2"])
+        #expect(queue.active == 3)
+        #expect(queue.startClaim(limit: 9).isEmpty)
+        queue.endClaim([])
+        #expect(queue.startClaim(limit: 3).map(\.token) == ["low"])
+        #expect(!queue.hasWaiting)
+    }
+
+    @Test func `starts claimed jobs while slots are free`() async throws {
+        let jobs = try await claimedJobs(3)
+        var queue = WorkerQueue<String>(concurrency: 2)
+        queue.endClaim(jobs)
+        #expect(queue.startNext()?.id == jobs[0].id && queue.startNext()?.id == jobs[1].id)
+        #expect(queue.startNext() == nil && queue.active == 3)
+        queue.jobEnded()
+        #expect(queue.startNext()?.id == jobs[2].id && queue.active == 2)
+    }
+
+    @Test func `starts and accepts nothing after a stop, and returns what has not started`()
+        async throws
+    {
+        let jobs = try await claimedJobs(2)
+        var queue = WorkerQueue<String>(concurrency: 1)
+        #expect(add("n", .normal, to: &queue))
+        queue.endClaim(jobs)
+        _ = queue.startNext()
+        queue.stop()
+        #expect(!add("late", .normal, to: &queue))
+        #expect(queue.startClaim(limit: 9).isEmpty && queue.startNext() == nil)
+        #expect(queue.removeWaiting().map(\.token) == ["n"])
+        #expect(queue.removeClaimed().map(\.id) == [jobs[1].id] && queue.active == 1)
+    }
+
+    private func add(
+        _ token: String, _ priority: JobPriority, to queue: inout WorkerQueue<String>
+    ) -> Bool {
+        queue.add(JobReference(id: JobID(1), version: 1), priority, token)
+    }
+
+    private func claimedJobs(_ count: Int) async throws -> [JobRecord] {
+        let fixture = try await StoreFixture()
+        var jobs: [JobRecord] = []
+        for _ in 0..<count { jobs.append(try await fixture.running()) }
+        return jobs
+    }
+}
