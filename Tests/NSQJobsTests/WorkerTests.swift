@@ -234,6 +234,7 @@ import Testing
             #expect(await code { $0.queues = [] } == .invalidOption)
             #expect(await code { $0.queues = ["a b"] } == .invalidName)
             #expect(await code { $0.concurrency = 0 } == .invalidOption)
+            #expect(await code { $0.priorityOrder = .weighted(low: 0) } == .invalidOption)
             #expect(await code { $0.lease = .milliseconds(99) } == .invalidOption)
             #expect(await code { $0.cancellationInterval = .zero } == .invalidOption)
             #expect(await code { $0.stopTimeout = .seconds(-1) } == .invalidOption)
