@@ -106,12 +106,15 @@ import Testing
     }
 
     private func startWorker(
-        _ folder: TemporaryFolder, _ broker: TestBroker
+        _ folder: TemporaryFolder, _ broker: TestBroker, leaseMilliseconds: Int = 800
     ) throws -> BuiltProcess {
         let program = BuiltProcess.tally.deletingLastPathComponent()
             .appending(component: "job-worker")
         return try BuiltProcess(
-            [folder.path("jobs.sqlite"), broker.tcpAddress, folder.path("output")],
+            [
+                folder.path("jobs.sqlite"), broker.tcpAddress, folder.path("output"),
+                "\(leaseMilliseconds)",
+            ],
             executable: program)
     }
 

@@ -150,7 +150,8 @@ import Testing
     @Test func `keeps the lease of a long job, which runs once although another worker waits`()
         async throws
     {
-        try await withJobs { jobs, _ in
+        // In memory, because a busy disk can delay a commit by more than this short lease.
+        try await withJobs(store: .memory) { jobs, _ in
             let recorder = Recorder()
             func worker() -> JobWorker {
                 var options = JobWorker.Options()

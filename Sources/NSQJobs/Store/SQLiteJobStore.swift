@@ -299,6 +299,23 @@ extension SQLiteJobStore {
         }
     }
 
+    package func changeAll(
+        _ ids: [JobID], _ change: JobChange, at now: JobTime
+    ) async throws(JobsError) -> Int {
+        try await write { transaction in
+            try ids.count { id in
+                do {
+                    _ = try transaction.change(id, change, at: now)
+                    return true
+                } catch let error as JobsError
+                    where error.code == .invalidTransition || error.code == .unknownJob
+                {
+                    return false
+                }
+            }
+        }
+    }
+
     package func setPaused(_ isPaused: Bool, queue: String) async throws(JobsError) {
         try await write { try $0.setPaused(isPaused, queue: queue) }
     }
