@@ -76,11 +76,29 @@ package final class Relay: Sendable {
                     "\(counted(result.expiredLeases, "job")) of workers that did not renew their leases"
                 )
             }
-            for batch in result.publications.batches() { try await publisher.publish(batch) }
+            try await publish(result.publications)
             schedule.withLock { $0.sweepEnded(result, at: .now) }
         } catch {
             let delay = schedule.withLock { $0.sweepFailed(at: .now) }
             logger.warning("the relay of jobs failed; next attempt in \(delay): \(error)")
+        }
+    }
+}
+
+extension Relay {
+    /// Publishes the jobs of a sweep.
+    ///
+    /// - Throws: the error of the first publish that failed. The jobs that were not published can be
+    ///   selected again at once.
+    private func publish(_ publications: [Publication]) async throws(JobsError) {
+        var batches = publications.batches()[...]
+        while let batch = batches.popFirst() {
+            do throws(JobsError) {
+                try await publisher.publish(batch)
+            } catch {
+                try await store.cancelReservations(batches.flatMap { $0 }.map(\.reference))
+                throw error
+            }
         }
     }
 }

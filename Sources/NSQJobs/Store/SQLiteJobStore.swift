@@ -329,7 +329,7 @@ extension SQLiteJobStore {
     }
 
     package func schedules() async throws(JobsError) -> [CronSchedule] {
-        try await read { try $0.schedules("ORDER BY name LIMIT 1000", []) }
+        try await read { try $0.schedules("ORDER BY name LIMIT 1000", []).compactMap(\.schedule) }
     }
 
     package func enqueueDueTicks(
