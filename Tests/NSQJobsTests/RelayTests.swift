@@ -116,14 +116,12 @@ import Testing
         }
     }
 
-    @Test func `publishes the other jobs of a sweep at once after one publish was refused`()
-        async throws
-    {
+    @Test func `publishes the other jobs of a sweep although one topic is refused`() async throws {
         let folder = try TemporaryFolder()
         let path = folder.path("jobs.sqlite")
         try await withJobs(path: path, configure: { $0.republishDelay = .seconds(600) }) {
             jobs, broker in
-            broker.inject(.refusePublishes(to: "jobs.a.normal").times(1))
+            broker.inject(.refusePublishes(to: "jobs.a.normal"))
             let store = try SQLiteJobStore(path: path)
             let work = ["a", "b", "c"].map {
                 NewJob(
@@ -133,7 +131,11 @@ import Testing
             let receipts = try await store.enqueue(work, publishing: nil, at: JobTime(Date()))
                 .receipts
             try await withWorker(numberedWorker(of: jobs, queues: ["a", "b", "c"])) {
-                for receipt in receipts { _ = try await jobs.wait(for: receipt.id, .completed) }
+                for receipt in receipts.dropFirst() {
+                    _ = try await jobs.wait(for: receipt.id, .completed)
+                }
+                broker.removeFaults()
+                _ = try await jobs.wait(for: receipts[0].id, .completed)
             }
             try await store.close()
         }

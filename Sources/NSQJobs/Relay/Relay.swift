@@ -86,20 +86,25 @@ package final class Relay: Sendable {
 }
 
 extension Relay {
-    /// Publishes the jobs of a sweep.
+    /// Publishes the jobs of a sweep. A refused publish, which can concern one topic only, does not keep
+    /// the others from being published.
     ///
-    /// - Throws: the error of the first publish that failed. The jobs that were not published can be
-    ///   selected again at once.
+    /// - Throws: ``JobsError/Code/brokerFailed``. The jobs that were not published can be selected again
+    ///   at once.
     private func publish(_ publications: [Publication]) async throws(JobsError) {
         var batches = publications.batches()[...]
+        var failure: NSQError?
         while let batch = batches.popFirst() {
-            do throws(JobsError) {
+            do throws(NSQError) {
                 try await publisher.publish(batch)
             } catch {
-                try await store.cancelReservations(batches.flatMap { $0 }.map(\.reference))
-                throw error
+                failure = error
+                guard error.code != .refused else { continue }
+                await publisher.cancelReservations(batches.flatMap { $0 })
+                break
             }
         }
+        if let failure { throw JobsError(.brokerFailed, "cannot publish jobs: \(failure)") }
     }
 }
 
