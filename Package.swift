@@ -140,7 +140,7 @@ let package = Package(
             ]),
         module(
             "NSQJobs",
-            ["NSQWire", "TallyBasics", "TallyJSON", "NSQClient", "UVLoop", grdb, deque, logging]),
+            ["TallyBasics", "TallyJSON", "NSQClient", "UVLoop", grdb, deque, logging]),
 
         // Layer 5: the web page. Its files are embedded in the binary.
         .target(

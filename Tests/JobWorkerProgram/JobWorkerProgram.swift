@@ -5,7 +5,7 @@ import NSQJobs
 
 /// A worker in a process of its own, which tests kill.
 ///
-/// Usage: `job-worker STORE NSQD OUTPUT`. Each job appends a line with its number and its attempt to the
+/// Usage: `job-worker STORE NSQD OUTPUT LEASE`. The lease is in milliseconds. Each job appends a line with its number and its attempt to the
 /// file OUTPUT, in one write.
 @main struct JobWorkerProgram {
     struct Append: Job {
@@ -36,7 +36,7 @@ import NSQJobs
         let jobs = try await Jobs(
             store: .sqlite(arguments[1]), nsqd: arguments[2], configuration: configuration)
         var options = JobWorker.Options(concurrency: 4)
-        options.lease = .milliseconds(800)
+        options.lease = .milliseconds(Int(arguments[4]) ?? 800)
         let worker = jobs.worker(options) {
             $0.register(Spin.self)
             $0.register(Append.self) { job, context in

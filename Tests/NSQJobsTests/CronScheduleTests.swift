@@ -1,4 +1,5 @@
 import Foundation
+import GRDB
 import NSQJobs
 import TallyBasics
 import TestKit
@@ -67,6 +68,25 @@ import UVLoop
         #expect(try await store.schedules().map(\.nextTick) == [later + .seconds(30 * 60 - 1)])
         #expect(try await store.removeSchedule("hourly"))
         #expect(try await store.removeSchedule("hourly") == false)
+    }
+
+    @Test func `does not stop the others if it cannot be read`() async throws {
+        let queue = try DatabaseQueue()
+        let store = try SQLiteJobStore(in: queue, requiresSync: false)
+        try await store.store(try hourly(.latest), at: start)
+        var other = try hourly(.latest)
+        other.name = "other"
+        try await store.store(other, at: start)
+        try await queue.write {
+            try $0.execute(
+                sql: "UPDATE nsq_jobs_cron SET time_zone = 'Mars/Olympus' WHERE name = 'other'")
+        }
+        let now = start + .seconds(3_600)
+        let sweep = try await store.sweep(limit: 10, policy: PublishPolicy(), at: now)
+        #expect(sweep.publications.count == 1)
+        // The relay does not sweep again at once for it.
+        #expect(sweep.nextDue == now + .seconds(3_600))
+        #expect(try await store.schedules().map(\.name) == ["hourly"])
     }
 
     @Test func `keeps all settings of its job`() async throws {

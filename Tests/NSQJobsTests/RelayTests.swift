@@ -116,6 +116,31 @@ import Testing
         }
     }
 
+    @Test func `publishes the other jobs of a sweep although one topic is refused`() async throws {
+        let folder = try TemporaryFolder()
+        let path = folder.path("jobs.sqlite")
+        try await withJobs(path: path, configure: { $0.republishDelay = .seconds(600) }) {
+            jobs, broker in
+            broker.inject(.refusePublishes(to: "jobs.a.normal"))
+            let store = try SQLiteJobStore(path: path)
+            let work = ["a", "b", "c"].map {
+                NewJob(
+                    name: Numbered.name, arguments: #"{"number":1}"#,
+                    options: JobOptions(queue: $0))
+            }
+            let receipts = try await store.enqueue(work, publishing: nil, at: JobTime(Date()))
+                .receipts
+            try await withWorker(numberedWorker(of: jobs, queues: ["a", "b", "c"])) {
+                for receipt in receipts.dropFirst() {
+                    _ = try await jobs.wait(for: receipt.id, .completed)
+                }
+                broker.removeFaults()
+                _ = try await jobs.wait(for: receipts[0].id, .completed)
+            }
+            try await store.close()
+        }
+    }
+
     @Test func `starts no job of a paused queue`() async throws {
         try await withJobs { jobs, _ in
             let first = try await jobs.enqueue(Numbered(number: 1)).id

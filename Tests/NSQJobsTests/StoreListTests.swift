@@ -116,7 +116,7 @@ import Testing
         let page = try await fixture.store.jobs(matching: JobQuery(limit: 1_000))
         for job in page.jobs { found[job.state, default: 0] += 1 }
         #expect(counts == found, "\(generator.repetition(of: "StoreListTests"))")
-        #expect(found.count >= 4)
+        #expect(found.count >= 2)
     }
 
     private func change(

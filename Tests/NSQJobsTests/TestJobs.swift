@@ -68,7 +68,8 @@ extension Jobs {
 
 /// Runs a test with a broker and with jobs in a file, whose delays are short.
 func withJobs(
-    path: String? = nil, configure: (inout Jobs.Configuration) -> Void = { _ in },
+    path: String? = nil, store: Jobs.Store? = nil,
+    configure: (inout Jobs.Configuration) -> Void = { _ in },
     _ body: (Jobs, TestBroker) async throws -> Void
 ) async throws {
     let folder = try TemporaryFolder()
@@ -79,7 +80,7 @@ func withJobs(
         configuration.logger.logLevel = .critical
         configure(&configuration)
         let jobs = try await Jobs(
-            store: .sqlite(path ?? folder.path("jobs.sqlite")), nsqd: broker.tcpAddress,
+            store: store ?? .sqlite(path ?? folder.path("jobs.sqlite")), nsqd: broker.tcpAddress,
             configuration: configuration)
         do {
             try await body(jobs, broker)

@@ -85,6 +85,30 @@ import Testing
         await jobs.stop()
     }
 
+    @Test func `are changed together by a query, after a preview of how many`() async throws {
+        let jobs = try await Jobs.manual()
+        let ids = try await jobs.enqueue(contentsOf: (0..<1_203).map { Numbered(number: $0) })
+        try await jobs.enqueue(NewJob(name: "other", options: JobOptions(queue: "mail")))
+        try await jobs.cancel(ids[7].id)
+        let query = JobQuery(name: Numbered.name, limit: 3)
+        #expect(try await jobs.count(matching: query) == 1_203)
+        #expect(try await jobs.count(matching: query, upTo: 10) == 10)
+        #expect(try await jobs.count(matching: JobQuery(states: [.available])) == 1_203)
+        #expect(try await jobs.count(matching: JobQuery(queue: "mail")) == 1)
+        var progress: [Int] = []
+        let result = try await jobs.changeAll(matching: query, .discard) {
+            progress.append($0.changed + $0.unchanged)
+        }
+        #expect(result.changed == 1_202 && result.unchanged == 1)
+        #expect(progress == [500, 1_000, 1_203])
+        let retried = try await jobs.changeAll(matching: JobQuery(states: [.discarded]), .retry)
+        #expect(retried.changed == 1_202)
+        await #expect(throws: JobsError.self) {
+            try await jobs.changeAll(matching: query, .edit(JobEdit(arguments: "{")))
+        }
+        await jobs.stop()
+    }
+
     @Test func `are refused with a clear error if their arguments are not valid`() async throws {
         let jobs = try await Jobs.manual()
         func error(_ job: NewJob) async throws -> JobsError? {

@@ -88,6 +88,23 @@ import Testing
         #expect(!queue.hasWaiting)
     }
 
+    @Test func `gives each class its share in the weighted order`() {
+        var queue = WorkerQueue<String>(
+            concurrency: 1, order: .weighted(high: 6, normal: 3, low: 1))
+        for _ in 0..<100 {
+            for priority in JobPriority.allCases {
+                #expect(add("\(priority)", priority, to: &queue))
+            }
+        }
+        let tokens = queue.startClaim(limit: 50).map(\.token)
+        #expect(tokens.count { $0 == "high" } == 30 && tokens.count { $0 == "normal" } == 15)
+        #expect(tokens.prefix(10).count { $0 == "low" } == 1)
+        // A class without jobs leaves its share to the others.
+        queue.endClaim([])
+        #expect(queue.startClaim(limit: 1_000).count == 250)
+        #expect(!queue.hasWaiting)
+    }
+
     @Test func `starts claimed jobs while slots are free`() async throws {
         let jobs = try await claimedJobs(3)
         var queue = WorkerQueue<String>(concurrency: 2)

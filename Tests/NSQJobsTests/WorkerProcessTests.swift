@@ -20,6 +20,23 @@ import Testing
 
     private struct RolledBack: Error {}
 
+    @Test func `keep their leases while they occupy all threads of the shared pool`() async throws {
+        let folder = try TemporaryFolder()
+        try await withJobs(path: folder.path("jobs.sqlite")) { jobs, broker in
+            let worker = try startWorker(folder, broker, leaseMilliseconds: 2_000)
+            // Four jobs at a time, each longer than the lease.
+            let spin = NewJob(name: "Spin", arguments: #"{"milliseconds":2300}"#)
+            try await jobs.enqueue(contentsOf: Array(repeating: spin, count: 4))
+            #expect(try await jobs.waitUntilEnded()[.completed] == 4)
+            for id in 1...4 {
+                let attempts = try await jobs.attempts(of: JobID(Int64(id)))
+                #expect(attempts.map(\.result) == [.completed])
+            }
+            worker.send(SIGKILL)
+            #expect(worker.status() == -SIGKILL)
+        }
+    }
+
     @Test
     func `all run to an end, those of rolled back transactions never, and doubles are attempts`()
         async throws
@@ -106,12 +123,15 @@ import Testing
     }
 
     private func startWorker(
-        _ folder: TemporaryFolder, _ broker: TestBroker
+        _ folder: TemporaryFolder, _ broker: TestBroker, leaseMilliseconds: Int = 800
     ) throws -> BuiltProcess {
         let program = BuiltProcess.tally.deletingLastPathComponent()
             .appending(component: "job-worker")
         return try BuiltProcess(
-            [folder.path("jobs.sqlite"), broker.tcpAddress, folder.path("output")],
+            [
+                folder.path("jobs.sqlite"), broker.tcpAddress, folder.path("output"),
+                "\(leaseMilliseconds)",
+            ],
             executable: program)
     }
 

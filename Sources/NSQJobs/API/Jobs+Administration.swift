@@ -80,13 +80,7 @@ extension Jobs {
     ///   ``JobsError/Code/invalidOption``, if a new value is not valid.
     @discardableResult
     public func edit(_ id: JobID, _ edit: JobEdit) async throws(JobsError) -> JobRecord {
-        // The values have the same rules as those of a new job.
-        var options = JobOptions(tags: edit.tags ?? [])
-        if let queue = edit.queue { options.queue = queue }
-        if let limit = edit.maxAttempts { options.retry.maxAttempts = limit }
-        let arguments = edit.arguments ?? "{}"
-        try NewJob(name: "edit", arguments: arguments, options: options).validate()
-        try JobArguments.check(arguments, name: "\(id)")
+        try edit.validate()
         return try await change(id, .edit(edit))
     }
 
@@ -130,5 +124,18 @@ extension Jobs {
             position = progress.next
         } while position != nil && !Task.isCancelled
         return deleted
+    }
+}
+
+extension JobEdit {
+    /// - Throws: the error of the first value that is not valid.
+    func validate() throws(JobsError) {
+        // The values have the same rules as those of a new job.
+        var options = JobOptions(tags: tags ?? [])
+        if let queue { options.queue = queue }
+        if let maxAttempts { options.retry.maxAttempts = maxAttempts }
+        let arguments = arguments ?? "{}"
+        try NewJob(name: "edit", arguments: arguments, options: options).validate()
+        try JobArguments.check(arguments, name: "edit")
     }
 }

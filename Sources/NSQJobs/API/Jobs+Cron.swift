@@ -25,7 +25,8 @@ extension Jobs {
         try await store.removeSchedule(name)
     }
 
-    /// Returns the first 1,000 schedules by name, each with its next tick.
+    /// Returns the first 1,000 schedules by name, each with its next tick. Those that this program cannot
+    /// read, for example because it does not know their time zone, are left out.
     public func schedules() async throws(JobsError) -> [CronSchedule] {
         try await store.schedules()
     }

@@ -1,6 +1,6 @@
 /// The priority class of a job. Each class of a queue has a topic of its own.
 ///
-/// A worker takes jobs of a higher class first when it has messages of several classes.
+/// ``JobWorker/Options/priorityOrder`` decides how a worker selects among jobs of several classes.
 public enum JobPriority: Int, CaseIterable, Comparable, Sendable, Codable {
     /// Before all others.
     case high = 0

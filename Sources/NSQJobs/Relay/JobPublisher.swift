@@ -55,10 +55,10 @@ final class JobPublisher: Sendable {
 
     /// Publishes jobs of one topic.
     ///
-    /// - Throws: ``JobsError/Code/brokerFailed``. The jobs are selectable again.
-    func publish(_ batch: [Publication]) async throws(JobsError) {
+    /// - Throws: the error of the publish. The jobs are selectable again.
+    func publish(_ batch: [Publication]) async throws(NSQError) {
         guard let topic = batch.first?.topic else { return }
-        do {
+        do throws(NSQError) {
             let bodies = batch.map { JobMessage($0.reference, name: $0.name).body }
             if bodies.count == 1 {
                 try await producer.publish(bodies[0], to: topic.name)
@@ -67,13 +67,18 @@ final class JobPublisher: Sendable {
             }
         } catch {
             logger.warning("cannot publish jobs to topic \(topic.name): \(error)")
-            do {
-                try await store.cancelReservations(batch.map(\.reference))
-            } catch {
-                // The sweep selects the jobs again after the delay for unclaimed ones.
-                logger.warning("\(error)")
-            }
-            throw JobsError(.brokerFailed, "cannot publish jobs to topic \(topic.name): \(error)")
+            await cancelReservations(batch)
+            throw error
+        }
+    }
+
+    /// Makes jobs selectable again that were not published.
+    func cancelReservations(_ publications: [Publication]) async {
+        do throws(JobsError) {
+            try await store.cancelReservations(publications.map(\.reference))
+        } catch {
+            // The sweep selects the jobs again after the delay for unclaimed ones.
+            logger.warning("\(error)")
         }
     }
 }

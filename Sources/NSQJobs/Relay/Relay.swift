@@ -76,12 +76,35 @@ package final class Relay: Sendable {
                     "\(counted(result.expiredLeases, "job")) of workers that did not renew their leases"
                 )
             }
-            for batch in result.publications.batches() { try await publisher.publish(batch) }
+            try await publish(result.publications)
             schedule.withLock { $0.sweepEnded(result, at: .now) }
         } catch {
             let delay = schedule.withLock { $0.sweepFailed(at: .now) }
             logger.warning("the relay of jobs failed; next attempt in \(delay): \(error)")
         }
+    }
+}
+
+extension Relay {
+    /// Publishes the jobs of a sweep. A refused publish, which can concern one topic only, does not keep
+    /// the others from being published.
+    ///
+    /// - Throws: ``JobsError/Code/brokerFailed``. The jobs that were not published can be selected again
+    ///   at once.
+    private func publish(_ publications: [Publication]) async throws(JobsError) {
+        var batches = publications.batches()[...]
+        var failure: NSQError?
+        while let batch = batches.popFirst() {
+            do throws(NSQError) {
+                try await publisher.publish(batch)
+            } catch {
+                failure = error
+                guard error.code != .refused else { continue }
+                await publisher.cancelReservations(batches.flatMap { $0 })
+                break
+            }
+        }
+        if let failure { throw JobsError(.brokerFailed, "cannot publish jobs: \(failure)") }
     }
 }
 

@@ -96,6 +96,12 @@ package protocol JobStore: Sendable {
     func change(
         _ id: JobID, _ change: JobChange, at now: JobTime
     ) async throws(JobsError) -> JobRecord
+    /// Changes those of the jobs whose state allows it.
+    ///
+    /// - Returns: the number of changed jobs.
+    func changeAll(
+        _ ids: [JobID], _ change: JobChange, at now: JobTime
+    ) async throws(JobsError) -> Int
     func setPaused(_ isPaused: Bool, queue: String) async throws(JobsError)
 
     /// Stores a schedule; see ``Jobs/schedule(_:)``.

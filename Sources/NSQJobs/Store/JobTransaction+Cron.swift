@@ -43,9 +43,14 @@ extension JobTransaction {
     /// - Returns: `true` if there can be more.
     func enqueueDueTicks(limit: Int, at now: JobTime) throws -> Bool {
         var hasMore = false
-        let due = try schedules(
+        let due = try JobReader(database: database).schedules(
             "WHERE next_at <= ? ORDER BY next_at LIMIT ?", [now.microseconds, limit])
-        for (schedule, tick) in due {
+        for stored in due {
+            guard let schedule = stored.schedule, let tick = schedule.nextTick else {
+                // Until the schedule is stored again by a program that can read it.
+                try setNextTick(nil, of: stored.name)
+                continue
+            }
             let (ticks, next) = schedule.dueTicks(from: tick, to: now, limit: limit)
             let jobs = ticks.map { tick in
                 var job = schedule.job
@@ -53,42 +58,49 @@ extension JobTransaction {
                 return job
             }
             _ = try enqueue(jobs, publishing: nil, at: now)
-            try database.execute(
-                sql: "UPDATE nsq_jobs_cron SET next_at = ? WHERE name = ?",
-                arguments: [next?.microseconds, schedule.name])
+            try setNextTick(next, of: stored.name)
             hasMore = hasMore || next.map { $0 <= now } ?? false
         }
         return hasMore || due.count == limit
     }
 
-    private func schedules(
-        _ condition: String, _ arguments: StatementArguments
-    ) throws -> [(CronSchedule, JobTime)] {
-        try JobReader(database: database).schedules(condition, arguments).compactMap { schedule in
-            schedule.nextTick.map { (schedule, $0) }
-        }
+    private func setNextTick(_ tick: JobTime?, of name: String) throws {
+        try database.execute(
+            sql: "UPDATE nsq_jobs_cron SET next_at = ? WHERE name = ?",
+            arguments: [tick?.microseconds, name])
     }
 }
 
 extension JobReader {
-    /// Returns the schedules that can be read. One whose time zone this machine does not know is left out.
+    /// A row of a schedule.
+    struct StoredSchedule {
+        let name: String
+        /// `nil` if this program cannot read it, for example because it does not know the time zone.
+        let schedule: CronSchedule?
+    }
+
+    /// Returns schedules.
     func schedules(
         _ condition: String, _ arguments: StatementArguments
-    ) throws -> [CronSchedule] {
+    ) throws -> [StoredSchedule] {
         let select = try database.cachedStatement(
             sql: """
                 SELECT name, expression, time_zone, missed, next_at, job FROM nsq_jobs_cron \(condition)
                 """)
-        return try Row.fetchAll(select, arguments: arguments).compactMap { row in
-            let template = try JobCoding.decoder.decode(
-                CronTemplate.self, from: Data((row[5] as String).utf8))
-            guard let zone = TimeZone(identifier: row[2]) else { return nil }
-            var schedule = CronSchedule(
-                name: row[0], try CronExpression(row[1], timeZone: zone),
-                missed: MissedTicks(rawValue: row[3]) ?? .latest, job: template.job(dueAt: nil))
-            schedule.nextTick = (row[4] as Int64?).map { JobTime($0) }
-            return schedule
+        return try Row.fetchAll(select, arguments: arguments).map { row in
+            StoredSchedule(name: row[0], schedule: try? schedule(row))
         }
+    }
+
+    private func schedule(_ row: Row) throws -> CronSchedule? {
+        let template = try JobCoding.decoder.decode(
+            CronTemplate.self, from: Data((row[5] as String).utf8))
+        guard let zone = TimeZone(identifier: row[2]) else { return nil }
+        var schedule = CronSchedule(
+            name: row[0], try CronExpression(row[1], timeZone: zone),
+            missed: MissedTicks(rawValue: row[3]) ?? .latest, job: template.job(dueAt: nil))
+        schedule.nextTick = (row[4] as Int64?).map { JobTime($0) }
+        return schedule
     }
 
     /// The time of the earliest tick.

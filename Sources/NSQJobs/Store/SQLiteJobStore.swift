@@ -9,7 +9,7 @@ import TallyBasics
 package final class SQLiteJobStore: JobStore {
     private let writer: any DatabaseWriter
     private let commits: GroupCommit
-    private let leaseClock: LeaseClock
+    let leaseClock: LeaseClock
     private let isOwner: Bool
 
     /// Opens the database at `path`, and creates it if it does not exist.
@@ -132,13 +132,13 @@ package final class SQLiteJobStore: JobStore {
     }
 
     /// Runs a change in the next transaction.
-    private func write<Result: Sendable>(
+    func write<Result: Sendable>(
         _ body: @escaping @Sendable (JobTransaction) throws -> Result
     ) async throws(JobsError) -> Result {
         try await commits.write(body)
     }
 
-    private func read<Result: Sendable>(
+    func read<Result: Sendable>(
         _ body: @escaping @Sendable (JobReader) throws -> Result
     ) async throws(JobsError) -> Result {
         do {
@@ -169,161 +169,5 @@ extension JobsError {
             default: "\(error)"
             }
         self.init(.storeUnusable, "cannot open the job store '\(path)': \(reason)")
-    }
-}
-
-// MARK: - Calls
-
-extension SQLiteJobStore {
-    package func enqueue(
-        _ jobs: [NewJob], publishing policy: PublishPolicy?, at now: JobTime
-    ) async throws(JobsError) -> EnqueueResult {
-        precondition(jobs.count <= Self.maxEnqueueCount, "callers divide longer lists")
-        return try await write { try $0.enqueue(jobs, publishing: policy, at: now) }
-    }
-
-    package func makeDueJobsAvailable(
-        limit: Int, at now: JobTime
-    ) async throws(JobsError) -> Int {
-        try await write { try $0.makeDueJobsAvailable(limit: limit, at: now) }
-    }
-
-    package func expireLeases(limit: Int, at now: JobTime) async throws(JobsError) -> Int {
-        let leaseNow = leaseClock.now()
-        return try await write { try $0.expireLeases(limit: limit, leaseNow: leaseNow, at: now) }
-    }
-
-    package func sweep(
-        limit: Int, policy: PublishPolicy, at now: JobTime
-    ) async throws(JobsError) -> SweepResult {
-        let leaseNow = leaseClock.now()
-        return try await write {
-            try $0.sweep(limit: limit, policy: policy, leaseNow: leaseNow, at: now)
-        }
-    }
-
-    package func cancelReservations(_ references: [JobReference]) async throws(JobsError) {
-        try await write { try $0.cancelReservations(references) }
-    }
-
-    package func registerWorker(
-        _ worker: NewWorker, at now: JobTime
-    ) async throws(JobsError) -> Int64 {
-        try await write { try $0.registerWorker(worker, at: now) }
-    }
-
-    package func updateWorker(
-        _ number: Int64, isStopped: Bool, at now: JobTime
-    ) async throws(JobsError) {
-        try await write { try $0.updateWorker(number, isStopped: isStopped, at: now) }
-    }
-
-    package func claim(
-        _ references: [JobReference], worker: Int64, lease: Duration, at now: JobTime
-    ) async throws(JobsError) -> [ClaimResult] {
-        let end = leaseClock.now() + lease
-        return try await write {
-            try $0.claim(references, worker: worker, leaseEnd: end, at: now)
-        }
-    }
-
-    package func claimNext(
-        limit: Int, worker: Int64, lease: Duration, at now: JobTime
-    ) async throws(JobsError) -> [JobRecord] {
-        let end = leaseClock.now() + lease
-        return try await write {
-            try $0.claimNext(limit: limit, worker: worker, leaseEnd: end, at: now)
-        }
-    }
-
-    package func renew(
-        _ claims: [JobClaim], lease: Duration
-    ) async throws(JobsError) -> [JobLifecycle.Renewal] {
-        let end = leaseClock.now() + lease
-        return try await write { try $0.renew(claims, leaseEnd: end) }
-    }
-
-    package func settle(
-        _ settlements: [Settlement], at now: JobTime
-    ) async throws(JobsError) -> [Bool] {
-        try await write { try $0.settle(settlements, at: now) }
-    }
-
-    package func cancellations(
-        of claims: [JobClaim]
-    ) async throws(JobsError) -> Set<JobClaim> {
-        try await read { try $0.cancellations(of: claims) }
-    }
-
-    package func setOutput(
-        _ json: String, of claim: JobClaim
-    ) async throws(JobsError) -> Bool {
-        try await write { try $0.setOutput(json, of: claim) }
-    }
-
-    package func job(_ id: JobID) async throws(JobsError) -> JobRecord? {
-        try await read { try $0.job(id) }
-    }
-
-    package func latestJob(
-        name: String, uniqueKey: String
-    ) async throws(JobsError) -> JobRecord? {
-        try await read { try $0.latestJob(name: name, uniqueKey: uniqueKey) }
-    }
-
-    package func attempts(of id: JobID) async throws(JobsError) -> [JobAttempt] {
-        try await read { try $0.attempts(of: id) }
-    }
-
-    package func jobs(matching query: JobQuery) async throws(JobsError) -> JobPage {
-        try await read { try $0.page(query) }
-    }
-
-    package func counts() async throws(JobsError) -> [QueueCounts] {
-        try await read { try $0.counts() }
-    }
-
-    package func workers() async throws(JobsError) -> [WorkerRecord] {
-        try await read { try $0.workers() }
-    }
-
-    package func change(
-        _ id: JobID, _ change: JobChange, at now: JobTime
-    ) async throws(JobsError) -> JobRecord {
-        try await write { transaction in
-            _ = try transaction.change(id, change, at: now)
-            guard let job = try JobReader(database: transaction.database).job(id) else {
-                throw JobsError.unknownJob(id)
-            }
-            return job
-        }
-    }
-
-    package func setPaused(_ isPaused: Bool, queue: String) async throws(JobsError) {
-        try await write { try $0.setPaused(isPaused, queue: queue) }
-    }
-
-    package func store(_ schedule: CronSchedule, at now: JobTime) async throws(JobsError) {
-        try await write { try $0.store(schedule, at: now) }
-    }
-
-    package func removeSchedule(_ name: String) async throws(JobsError) -> Bool {
-        try await write { try $0.removeSchedule(name) }
-    }
-
-    package func schedules() async throws(JobsError) -> [CronSchedule] {
-        try await read { try $0.schedules("ORDER BY name LIMIT 1000", []) }
-    }
-
-    package func enqueueDueTicks(
-        limit: Int, at now: JobTime
-    ) async throws(JobsError) -> Bool {
-        try await write { try $0.enqueueDueTicks(limit: limit, at: now) }
-    }
-
-    package func prune(
-        _ rule: PruneRule, from position: PruneProgress.Position?, limit: Int, at now: JobTime
-    ) async throws(JobsError) -> PruneProgress {
-        try await write { try $0.prune(rule, from: position, limit: limit, at: now) }
     }
 }

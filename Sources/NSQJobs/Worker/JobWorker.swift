@@ -22,6 +22,8 @@ public final class JobWorker: Sendable {
         public var queues: [String]
         /// The maximum number of jobs that run at the same time: 1 to 10,000, 1 by default.
         public var concurrency: Int
+        /// The order of jobs of several priority classes; strict by default.
+        public var priorityOrder: PriorityOrder
         /// The duration of a lease: 100 ms to 1 h, 30 s by default. A job whose worker was killed is
         /// available again after that time.
         public var lease: Duration
@@ -40,6 +42,7 @@ public final class JobWorker: Sendable {
         public init(queues: [String] = ["default"], concurrency: Int = 1) {
             self.queues = queues
             self.concurrency = concurrency
+            priorityOrder = .strict
             lease = .seconds(30)
             stopTimeout = .seconds(30)
             cancellationInterval = .milliseconds(500)
@@ -54,6 +57,7 @@ public final class JobWorker: Sendable {
             }
             try check((1...100).contains(queues.count), "a worker must have 1 to 100 queues")
             for queue in queues { try JobNames.check(queue: queue) }
+            try priorityOrder.validate()
             try check(
                 (1...10_000).contains(concurrency),
                 "the concurrency of a worker must be 1 to 10000, not \(concurrency)")
@@ -75,7 +79,7 @@ public final class JobWorker: Sendable {
         self.session = session
     }
 
-    /// Takes and performs jobs until ``stop()``, or until the task is cancelled.
+    /// Takes and performs jobs until ``stop()``, or until the task is cancelled. Call it once.
     ///
     /// When the task is cancelled, the tasks of running jobs are cancelled at once. Jobs that then throw are
     /// available again for other workers, and the attempt does not count.

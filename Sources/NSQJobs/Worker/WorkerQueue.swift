@@ -2,7 +2,7 @@ import DequeModule
 
 /// The order in which a worker claims and starts jobs, as a pure value.
 ///
-/// Messages wait until there is room for their jobs, high priorities first. Their jobs are claimed in
+/// Messages wait until there is room for their jobs; ``PriorityOrder`` selects among them. Their jobs are claimed in
 /// batches, one batch at a time: all messages that arrive during a claim are in the next one. Claimed jobs
 /// start in order when a slot is free.
 package struct WorkerQueue<Token> {
@@ -14,14 +14,16 @@ package struct WorkerQueue<Token> {
 
     private let concurrency: Int
     private var waiting: [Deque<Waiting>]
+    private var selection: PrioritySelection
     private var claimed: Deque<JobRecord> = []
     /// The number of jobs that are being claimed; 0 if no claim runs.
     private var claiming = 0
     private var running = 0
     private var isStopped = false
 
-    package init(concurrency: Int) {
+    package init(concurrency: Int, order: PriorityOrder = .strict) {
         self.concurrency = concurrency
+        selection = PrioritySelection(order)
         waiting = JobPriority.allCases.map { _ in [] }
     }
 
@@ -49,11 +51,10 @@ package struct WorkerQueue<Token> {
     package mutating func startClaim(limit: Int) -> [Waiting] {
         guard claiming == 0, !isStopped else { return [] }
         var batch: [Waiting] = []
-        for index in waiting.indices {
-            let count = min(waiting[index].count, limit - active - batch.count)
-            guard count > 0 else { continue }
-            batch += waiting[index].prefix(count)
-            waiting[index].removeFirst(count)
+        while active + batch.count < limit,
+            let index = selection.next(where: { !waiting[$0].isEmpty })
+        {
+            batch.append(waiting[index].removeFirst())
         }
         claiming = batch.count
         return batch

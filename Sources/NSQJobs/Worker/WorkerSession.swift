@@ -56,7 +56,8 @@ final class WorkerSession: Sendable {
             unhandledDelay: options.unhandledDelay)
         state = LockedValue(
             State(
-                queue: WorkerQueue(concurrency: options.concurrency),
+                queue: WorkerQueue(
+                    concurrency: options.concurrency, order: options.priorityOrder),
                 window: ClaimWindow(concurrency: options.concurrency),
                 leases: LeaseTable(lease: options.lease), maxInFlight: options.concurrency))
     }

@@ -1,0 +1,54 @@
+/// The order in which a worker takes jobs of several priority classes.
+public struct PriorityOrder: Hashable, Sendable {
+    /// The weight of each class in the order of ``JobPriority/allCases``; `nil` for the strict order.
+    let weights: [Int]?
+
+    private init(weights: [Int]?) {
+        self.weights = weights
+    }
+
+    /// Jobs of a higher class always come first. A class can wait without limit while a higher one has
+    /// jobs.
+    public static let strict = Self(weights: nil)
+
+    /// While several classes have jobs, each gets a share in proportion to its weight, so that none waits
+    /// without limit.
+    ///
+    /// - Parameters: the weights, 1 to 1,000 each.
+    public static func weighted(high: Int = 6, normal: Int = 3, low: Int = 1) -> Self {
+        Self(weights: [high, normal, low])
+    }
+
+    /// - Throws: ``JobsError/Code/invalidOption``.
+    func validate() throws(JobsError) {
+        guard weights?.allSatisfy((1...1_000).contains) ?? true else {
+            throw JobsError(.invalidOption, "the weights of priorities must be 1 to 1000")
+        }
+    }
+}
+
+/// Selects classes by their weights, as a pure value: each selection adds its weight to the credit of each
+/// class that has jobs, and the class with the highest credit pays the sum.
+///
+/// - SeeAlso: nginx, “smooth weighted round-robin balancing”.
+struct PrioritySelection: Hashable, Sendable {
+    private let weights: [Int]?
+    private var credits: [Int]
+
+    init(_ order: PriorityOrder) {
+        weights = order.weights
+        credits = JobPriority.allCases.map { _ in 0 }
+    }
+
+    /// Selects one of the classes that have jobs.
+    ///
+    /// - Returns: the raw value of the class; `nil` if none has jobs.
+    mutating func next(where hasJobs: (Int) -> Bool) -> Int? {
+        let classes = credits.indices.filter(hasJobs)
+        guard let weights else { return classes.first }
+        for index in classes { credits[index] += weights[index] }
+        guard let selected = classes.max(by: { credits[$0] < credits[$1] }) else { return nil }
+        credits[selected] -= classes.reduce(0) { $0 + weights[$1] }
+        return selected
+    }
+}
