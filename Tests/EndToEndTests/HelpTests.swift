@@ -30,7 +30,8 @@ private enum OwnNetwork {
         ["jobs"]
         + [
             "enqueue", "work", "serve", "list", "show", "retry", "cancel", "discard", "move",
-            "edit", "pause", "resume", "stats", "prune",
+            "edit", "pause", "resume", "stats", "prune", "cron", "cron add",
+            "cron list", "cron remove",
         ].map { "jobs \($0)" }
     /// The programs of NSQ, which print their help to standard error.
     private static let programs = [

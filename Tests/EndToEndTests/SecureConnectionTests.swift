@@ -56,6 +56,19 @@ import Testing
         #expect(broker.status() == 0)
     }
 
+    @Test func `jobs work performs the jobs that it publishes itself`() throws {
+        let (broker, address) = try BuiltProcess.broker(brokerFlags)
+        let jobs = try JobsFolder()
+        try jobs.run("enqueue", "a", "--args=[1]")
+        let worker = try jobs.start(
+            ["work", "--nsqd-tcp-address=\(address)", "--until-empty"] + clientFlags
+                + ["--", "cat"])
+        #expect(worker.status() == 0, "\(worker.lines(of: .standardError))")
+        #expect(worker.lines(of: .standardOutput) == ["[1]"])
+        broker.send(SIGTERM)
+        #expect(broker.status() == 0)
+    }
+
     @Test func `the secret can be an environment variable`() throws {
         let (broker, address) = try BuiltProcess.broker(brokerFlags)
         let variable = "TALLY_NSQD_AUTH_SECRET"

@@ -183,9 +183,10 @@ import Testing
                     try await Task.sleep(for: .milliseconds(100))
                 }
             }
-            let ids = try await jobs.enqueue(contentsOf: (0..<3).map { Numbered(number: $0) })
+            try await jobs.enqueue(contentsOf: (0..<3).map { Numbered(number: $0) })
             try await withWorker(worker) {
-                _ = try await jobs.wait(for: ids[0].id, .running)
+                // A job that is claimed and has not started is released.
+                try await eventually("the first job starts") { recorder.all == [0] }
             }
             #expect(recorder.all == [0])
             let counts = try await jobs.counts()[0]

@@ -19,13 +19,12 @@ import Testing
             + commands.flatMap { CommandOption.all(of: $0).compactMap(\.name) }
         let missing = expected.filter { !flags.contains("-\($0)") }
         #expect(missing == [])
-        let sections = commands.flatMap { command in
-            let name = ".Ss tally \(command.configuration.commandName ?? "")"
+        func sections(of command: any ParsableCommand.Type, after names: String) -> [String] {
+            let name = "\(names) \(command.configuration.commandName ?? "")"
             return [name]
-                + command.configuration.subcommands.map {
-                    "\(name) \($0.configuration.commandName ?? "")"
-                }
+                + command.configuration.subcommands.flatMap { sections(of: $0, after: name) }
         }
+        let sections = commands.flatMap { sections(of: $0, after: ".Ss tally") }
         #expect(lines.filter { $0.hasPrefix(".Ss") } == sections)
         let others = [
             ".It Fl h , Fl -help", ".It Fl -page-host Ar \\&page-host", ".It Ar \\&data-path",

@@ -1,3 +1,4 @@
+import Foundation
 import TallyJSON
 
 /// The JSON of jobs and their counts, for the command line and the HTTP API.
@@ -84,6 +85,25 @@ package enum JobJSON {
             }
             object.name("workers")
             object.array(workers) { write($1, to: &$0) }
+        }
+    }
+
+    /// Returns schedules as one object.
+    package static func schedules(_ schedules: [CronSchedule]) -> [UInt8] {
+        JSONWriter.object { object in
+            object.name("schedules")
+            object.array(schedules) { writer, schedule in
+                writer.object { object in
+                    object.member("name", schedule.name)
+                    object.member("expression", schedule.expression.text)
+                    object.member("time_zone", schedule.expression.timeZone.identifier)
+                    object.member("missed", "\(schedule.missed)")
+                    object.member("next_tick", OptionalJSON(schedule.nextTick?.description))
+                    object.member("job", schedule.job.name)
+                    object.member("queue", schedule.job.options.queue)
+                    object.member("arguments", StoredJSON(schedule.job.arguments))
+                }
+            }
         }
     }
 

@@ -37,6 +37,8 @@ public final class JobWorker: Sendable {
         public var unhandledDelay: Duration
         /// The name of the worker in the store; by default the host and the process ID.
         public var name: String
+        /// The options of the connections to the nsqds.
+        public var client = ClientOptions()
 
         /// Creates options with the default values.
         public init(queues: [String] = ["default"], concurrency: Int = 1) {

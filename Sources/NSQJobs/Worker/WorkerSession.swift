@@ -112,6 +112,7 @@ final class WorkerSession: Sendable {
         for queue in options.queues {
             for priority in JobPriority.allCases {
                 var settings = Consumer.Options()
+                settings.client = options.client
                 settings.maxInFlight = options.concurrency
                 // The shortest that nsqd allows: a lone message must not wait for others.
                 settings.outputBufferTimeout = .milliseconds(25)

@@ -7,6 +7,8 @@ struct JobArgumentLines: ~Copyable {
     private let path: String
     private let descriptor: Int32
     private var buffer: [UInt8] = []
+    /// The number of bytes of `buffer` that were returned.
+    private var position = 0
     private var isAtEnd = false
     private var lineNumber = 0
 
@@ -28,14 +30,14 @@ struct JobArgumentLines: ~Copyable {
     /// - Throws: `UsageError` if the file cannot be read, or if a line is longer than arguments may be.
     mutating func next() throws -> String? {
         while true {
-            if let end = buffer.firstIndex(of: UInt8(ascii: "\n")) {
-                let line = String(decoding: buffer[..<end], as: UTF8.self)
-                buffer.removeSubrange(...end)
+            if let end = buffer[position...].firstIndex(of: UInt8(ascii: "\n")) {
+                let line = String(decoding: buffer[position..<end], as: UTF8.self)
+                position = end + 1
                 lineNumber += 1
                 if !Self.isBlank(line) { return line }
             } else if isAtEnd {
-                defer { buffer = [] }
-                let rest = String(decoding: buffer, as: UTF8.self)
+                let rest = String(decoding: buffer[position...], as: UTF8.self)
+                position = buffer.count
                 return Self.isBlank(rest) ? nil : rest
             } else {
                 try read()
@@ -44,6 +46,8 @@ struct JobArgumentLines: ~Copyable {
     }
 
     private mutating func read() throws {
+        buffer.removeSubrange(..<position)
+        position = 0
         guard buffer.count <= NewJob.maxArgumentBytes else {
             throw UsageError(
                 "line \(lineNumber + 1) of '\(path)' is longer than \(NewJob.maxArgumentBytes) bytes"

@@ -1,3 +1,4 @@
+import Foundation
 import NSQJobs
 import TallyBasics
 
@@ -63,6 +64,19 @@ enum JobText {
                     + "seen \(worker.seenAt)")
         }
         return lines.joined(separator: "\n")
+    }
+
+    /// A table with one line for each schedule.
+    static func schedules(_ schedules: [CronSchedule]) -> String {
+        var rows = [["schedule", "expression", "time zone", "missed", "next tick", "queue", "job"]]
+        for schedule in schedules {
+            rows.append([
+                schedule.name, schedule.expression.text, schedule.expression.timeZone.identifier,
+                "\(schedule.missed)", schedule.nextTick.map { "\($0)" } ?? "never",
+                schedule.job.options.queue, schedule.job.name,
+            ])
+        }
+        return schedules.isEmpty ? "no schedules" : table(rows).joined(separator: "\n")
     }
 
     private static func firstLine(of text: String) -> String {

@@ -25,5 +25,6 @@ struct JobsCommand: ParsableCommand {
             RetryJobsCommand.self, CancelJobsCommand.self, DiscardJobsCommand.self,
             MoveJobsCommand.self, EditJobCommand.self, PauseQueueCommand.self,
             ResumeQueueCommand.self, JobStatisticsCommand.self, PruneJobsCommand.self,
+            CronCommand.self,
         ])
 }

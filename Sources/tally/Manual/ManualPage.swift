@@ -20,10 +20,7 @@ struct ManualPage {
         page.add(discussion: Tally.configuration.discussion)
         page.lines.append(".Sh COMMANDS")
         for command in Tally.configuration.subcommands where command.configuration.shouldDisplay {
-            page.add(command)
-            for nested in command.configuration.subcommands {
-                page.add(nested, of: command.configuration.commandName)
-            }
+            page.add(command, after: "tally")
         }
         page.addEnvironment()
         page.lines += [".Sh EXIT STATUS"]
@@ -51,13 +48,19 @@ struct ManualPage {
 }
 
 extension MdocWriter {
-    /// Adds a command with its options.
+    /// Adds a command and its subcommands.
     ///
-    /// - Parameter parent: the command of which it is a subcommand; `nil` if it is none.
-    fileprivate mutating func add(_ command: any ParsableCommand.Type, of parent: String? = nil) {
+    /// - Parameter names: the commands of which it is a subcommand.
+    fileprivate mutating func add(_ command: any ParsableCommand.Type, after names: String) {
+        let name = "\(names) \(command.configuration.commandName ?? "")"
+        lines.append(".Ss \(name)")
+        addContents(of: command)
+        for subcommand in command.configuration.subcommands { add(subcommand, after: name) }
+    }
+
+    /// Adds the texts and the options of a command.
+    private mutating func addContents(of command: any ParsableCommand.Type) {
         let configuration = command.configuration
-        let names = [parent, configuration.commandName].compactMap { $0 }
-        lines.append(".Ss tally \(names.joined(separator: " "))")
         add(text: configuration.abstract)
         if let program = command as? any GoProgram.Type { return add(program: program) }
         if !configuration.discussion.isEmpty {

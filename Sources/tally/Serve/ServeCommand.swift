@@ -46,6 +46,17 @@ struct ServeCommand: AsyncParsableCommand {
     var pageOptions: PageOptions
 
     @Option(
+        help: ArgumentHelp(
+            """
+            Also publish the background jobs of this SQLite file, and serve their HTTP API, as \
+            tally jobs serve does.
+            """, valueName: "file"))
+    var jobs: String?
+
+    @OptionGroup(title: "Background jobs (with --jobs)")
+    var jobsAPI: JobsAPIOptions
+
+    @Option(
         help: """
             The secret with which the processor authenticates at the broker, if \
             --auth-http-address is given. Default: the environment variable \
@@ -128,13 +139,29 @@ struct ServeCommand: AsyncParsableCommand {
             of: store, counting.pageSettings(source: "embedded broker", nsqd: nil), logger: logger)
         let broker = try await startBroker(configuration)
         do {
-            try await count(from: broker, into: store, client, page, until: signals, logger)
+            let jobs = try await startJobs(broker, client, logger)
+            do {
+                try await count(from: broker, into: store, client, page, until: signals, logger)
+            } catch {
+                await jobs?.stop()
+                throw error
+            }
+            await jobs?.stop()
         } catch {
             await broker.stop()
             throw error
         }
         await page?.stop(reason: "tally serve was stopped")
         await broker.stop()
+    }
+
+    private func startJobs(
+        _ broker: EmbeddedBroker, _ client: ClientOptions, _ logger: Logger
+    ) async throws -> JobsService? {
+        guard let jobs else { return nil }
+        let nsqd = try SocketAddress(parsing: broker.tcpAddress).reachable
+        return try await JobsService.start(
+            jobsAPI.settings(store: jobs, client: client), nsqd: nsqd, logger)
     }
 
     private func startBroker(_ configuration: BrokerConfiguration) async throws -> EmbeddedBroker {

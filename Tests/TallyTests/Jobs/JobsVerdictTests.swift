@@ -122,7 +122,7 @@ import Testing
                     number: start.number, attempt: start.attempt, time: Self.start + .seconds(9))
                 : start
         }
-        #expect(broken(facts) == ["waiting jobs of a higher priority run earlier"])
+        #expect(broken(facts) == ["waiting jobs of high priority run before those of low priority"])
     }
 
     @Test func `fails lost errors, and a lease that did not expire`() throws {

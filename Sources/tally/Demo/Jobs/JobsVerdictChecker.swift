@@ -107,10 +107,11 @@ struct JobsVerdictChecker {
         let medians = [JobPriority.high, .normal, .low].compactMap { priority in
             times[priority]?.sorted()[(times[priority]?.count ?? 0) / 2]
         }
-        let isOrdered = medians.count == 3 && medians[0] <= medians[1] && medians[1] <= medians[2]
+        // Between neighbouring priorities the order depends on when their messages arrive.
+        let isOrdered = medians.count == 3 && medians[0] < medians[2]
         let waits = medians.map { "\((($0 - medians[0]) / .seconds(1)).rounded(to: 3)) s" }
         return rule(
-            "waiting jobs of a higher priority run earlier",
+            "waiting jobs of high priority run before those of low priority",
             isOrdered ? nil : "the medians of high, normal and low are \(waits)",
             "the medians of the starts of high, normal and low: \(waits.joined(separator: ", "))")
     }

@@ -32,45 +32,17 @@ struct EnqueueJobCommand: AsyncParsableCommand {
             valueName: "file"))
     var argsFile: String?
 
-    @Option(help: "The queue of the job.")
-    var queue = "default"
-
     @OptionGroup var due: DueOptions
 
-    @Option(help: "The priority.")
-    var priority = JobPriority.normal
-
-    @Option(
-        help: """
-            Store nothing if a job with the same name and this key has not ended, and report that \
-            job.
-            """)
-    var unique: String?
-
-    @Option(name: .customLong("tag"), help: "A label of the job; repeatable.")
-    var tags: [String] = []
-
-    @Option(help: "The maximum number of attempts.")
-    var maxAttempts = JobRetryPolicy().maxAttempts
-
-    @Option(
-        help: "The delay after the first failure, which doubles with each further one.",
-        transform: GoDuration.init(flag:))
-    var retryDelay: GoDuration?
-
-    @Option(
-        help: "The maximum duration of an attempt. Default: no limit.",
-        transform: GoDuration.init(flag:))
-    var timeout: GoDuration?
+    @OptionGroup var settings: JobSettings
 
     @OptionGroup var options: JobStoreOptions
 
     func validate() throws {
-        try require("--max-attempts", maxAttempts, in: 1...10_000)
         guard args == nil || argsFile == nil else {
             throw ValidationError("--args and --args-file cannot be combined")
         }
-        guard argsFile == nil || unique == nil else {
+        guard argsFile == nil || settings.unique == nil else {
             throw ValidationError("--args-file and --unique cannot be combined")
         }
     }
@@ -84,19 +56,13 @@ struct EnqueueJobCommand: AsyncParsableCommand {
     }
 
     private func job(arguments: String) -> NewJob {
-        var jobOptions = JobOptions(
-            queue: queue, maxAttempts: maxAttempts, priority: priority, tags: tags,
-            timeout: timeout?.duration)
-        if let retryDelay { jobOptions.retry.firstDelay = retryDelay.duration }
-        return NewJob(
-            name: name, arguments: arguments, options: jobOptions, uniqueKey: unique,
-            dueAt: due.dueAt(.now))
+        settings.job(name, arguments: arguments, dueAt: due.dueAt(.now))
     }
 
     private func text(of receipt: EnqueueReceipt) -> String {
         receipt.kind == .existing
             ? "job \(receipt.id) has the same unique key; nothing is stored"
-            : "stored job \(receipt.id) in queue '\(queue)'"
+            : "stored job \(receipt.id) in queue '\(settings.queue)'"
     }
 
     /// The maximum number of jobs in one transaction.
@@ -118,6 +84,7 @@ struct EnqueueJobCommand: AsyncParsableCommand {
             }
         }
         let lines = JobLinesReceipt(count: count)
-        options.print(json: lines.json, text: "stored \(counted(count, "job")) in queue '\(queue)'")
+        options.print(
+            json: lines.json, text: "stored \(counted(count, "job")) in queue '\(settings.queue)'")
     }
 }

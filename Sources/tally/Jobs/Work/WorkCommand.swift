@@ -44,6 +44,9 @@ struct WorkCommand: AsyncParsableCommand {
         help: "The address of an nsqd, as HOST:PORT; repeatable.")
     var nsqds: [SocketAddress] = [SocketAddress(host: "127.0.0.1", port: 4150)]
 
+    @OptionGroup(title: "Connections to nsqd")
+    var connection: ConnectionOptions
+
     @Option(help: "The SQLite file with the jobs.")
     var store = "jobs.sqlite"
 
@@ -107,15 +110,16 @@ struct WorkCommand: AsyncParsableCommand {
             time: timeLimit?.duration, memoryBytes: memoryLimit.map { $0 << 20 })
         limits.killDelay = killDelay.duration
         let program = try JobProgram(program, limits: limits)
+        let client = try connection.clientOptions(ofCommand: "jobs")
         let signals = try await StopSignals.watch()
         var configuration = Jobs.Configuration()
         configuration.republishDelay = relay.republishDelay.duration
         configuration.logger = logger
-        configuration.producer.client = ClientOptions(ofCommand: "jobs")
+        configuration.producer.client = client
         let jobs = try await Jobs(
             store: .sqlite(store), nsqds: nsqds.map(\.description), configuration: configuration)
         do {
-            try await work(jobs, program, until: signals, logger)
+            try await work(jobs, program, client, until: signals, logger)
         } catch {
             await jobs.stop()
             throw error
@@ -125,9 +129,11 @@ struct WorkCommand: AsyncParsableCommand {
     }
 
     private func work(
-        _ jobs: Jobs, _ program: JobProgram, until signals: StopSignals, _ logger: Logger
+        _ jobs: Jobs, _ program: JobProgram, _ client: ClientOptions,
+        until signals: StopSignals, _ logger: Logger
     ) async throws {
         var options = JobWorker.Options(queues: queues, concurrency: concurrency)
+        options.client = client
         options.lease = lease.duration
         options.stopTimeout = stopTimeout.duration
         let snooze = snooze.duration
