@@ -2,6 +2,8 @@ import ArgumentParser
 import Foundation
 import GoFlags
 import NSQBroker
+import TestKit
+import TestTraits
 import Testing
 
 @testable import tally
@@ -52,7 +54,7 @@ import Testing
     }
 }
 
-@Suite struct `The completion scripts` {
+@Suite(.blocking) struct `The completion scripts` {
     @Test(arguments: [CompletionShell.bash, .zsh, .fish])
     func `have the flags of NSQ's programs`(shell: CompletionShell) {
         let script = CompletionScript.text(for: shell)
@@ -67,6 +69,15 @@ import Testing
             return script.components(separatedBy: mark).count < 3
         }
         #expect(missing == [])
+    }
+
+    @Test func `have a completion that bash can parse`() throws {
+        let folder = try TemporaryFolder()
+        let path = folder.path("tally.bash")
+        try CompletionScript.text(for: .bash).write(
+            toFile: path, atomically: false, encoding: .utf8)
+        let bash = try BuiltProcess(["-n", path], executable: URL(filePath: "/bin/bash"))
+        #expect(bash.status() == 0, "\(bash.lines(of: .standardError))")
     }
 
     @Test(arguments: [

@@ -58,8 +58,16 @@ enum CompletionScript {
         func names(_ dashes: String, where isIncluded: (FlagDescription) -> Bool) -> String {
             options.filter(isIncluded).map { dashes + $0.flag }.joined(separator: " ")
         }
-        func cases(where isIncluded: (FlagDescription) -> Bool) -> String {
-            options.filter(isIncluded).map { "-\($0.flag)|--\($0.flag)" }.joined(separator: "|")
+        /// Returns a branch of `case`; nothing for no flags, because an empty pattern is an error.
+        func branch(_ action: String, where isIncluded: (FlagDescription) -> Bool) -> String {
+            let patterns = options.filter(isIncluded).map { "-\($0.flag)|--\($0.flag)" }
+            guard !patterns.isEmpty else { return "" }
+            return """
+                    \(patterns.joined(separator: "|")))
+                \(action)        return
+                        ;;
+
+                """
         }
         let before = """
                 non_repeating_flags+=(\(names("--") { $0.isBoolean }))
@@ -67,20 +75,15 @@ enum CompletionScript {
                 non_repeating_options+=(\(names("--") { !$0.isBoolean && !$0.isRepeating }))
 
             """
+        let files = branch("        __tally_add_completions -f\n") { paths.contains($0.flag) }
+        let others = branch("") { !$0.isBoolean && !paths.contains($0.flag) }
         let after = """
-                # The flags of nsqd have one dash or two.
+                # The flags of NSQ's programs have one dash or two.
                 if [[ "${cur}" = -[a-z]* ]]; then
                     COMPREPLY+=($(compgen -W '\(names("-") { _ in true })' -- "${cur}"))
                 fi
                 case "${prev}" in
-                \(cases { paths.contains($0.flag) }))
-                    __tally_add_completions -f
-                    return
-                    ;;
-                \(cases { !$0.isBoolean && !paths.contains($0.flag) }))
-                    return
-                    ;;
-                esac
+            \(files)\(others)    esac
 
             """
         let offer = #/    __tally_offer_flags_options -?[0-9]+\n/#
