@@ -34,6 +34,8 @@ struct JobSettings: ParsableArguments {
 
     func validate() throws {
         try require("--max-attempts", maxAttempts, in: 1...10_000)
+        if let retryDelay { try require("--retry-delay", retryDelay, atLeast: "0s") }
+        if let timeout { try require("--timeout", timeout, atLeast: "1ms") }
     }
 
     /// Creates a job with these settings.

@@ -74,6 +74,7 @@ struct DueOptions: ParsableArguments {
         guard delay == nil || at == nil else {
             throw ValidationError("--in and --at cannot be combined")
         }
+        if let delay { try require("--in", delay, atLeast: "0s") }
     }
 
     private static func time(_ text: String) throws -> JobTime {

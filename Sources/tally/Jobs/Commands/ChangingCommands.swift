@@ -258,6 +258,7 @@ struct PruneJobsCommand: AsyncParsableCommand {
             throw ValidationError("pass --older-than or --keep")
         }
         try require("--keep", keep ?? 0, in: 0...1_000_000_000)
+        if let olderThan { try require("--older-than", olderThan, atLeast: "0s") }
         if let state = states.first(where: { !$0.isFinal }) {
             throw ValidationError(
                 "jobs in state '\(state)' have not ended (use tally jobs discard or cancel)")

@@ -95,6 +95,11 @@ struct WorkCommand: AsyncParsableCommand {
         try require("--concurrency", concurrency, in: 1...1_000)
         try require("--memory-limit-mib", memoryLimit ?? 1, in: 1...1_000_000_000)
         try require("--lease", lease, atLeast: "100ms")
+        for (flag, value) in [
+            ("--snooze", snooze), ("--stop-timeout", stopTimeout), ("--kill-delay", killDelay),
+        ] {
+            try require(flag, value, atLeast: "0s")
+        }
         for (flag, value, longest) in [
             ("--lease", lease, "1h"), ("--stop-timeout", stopTimeout, "50s"),
             ("--kill-delay", killDelay, "4s"),
