@@ -28,9 +28,14 @@ extension JobTransaction {
         return result
     }
 
+    private static let maxID: Int64 = 1 << 62
+
     private func reserveIDs(_ count: Int) throws -> Int64 {
         let select = try database.cachedStatement(sql: "SELECT next_id FROM nsq_jobs_meta")
         let first = try Int64.fetchOne(select) ?? 1
+        guard 1...Self.maxID ~= first else {
+            throw JobsError(.storeFailed, "the job store is damaged: its next ID is \(first)")
+        }
         let update = try database.cachedStatement(sql: "UPDATE nsq_jobs_meta SET next_id = ?")
         try update.execute(arguments: [first + Int64(count)])
         return first

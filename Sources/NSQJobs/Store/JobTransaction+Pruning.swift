@@ -1,4 +1,5 @@
 import GRDB
+import TallyBasics
 
 extension JobTransaction {
     /// The final jobs of one queue in one state.
@@ -29,7 +30,7 @@ extension JobTransaction {
             rest -= jobs.count
             if rest == 0 {
                 progress.next = .init(
-                    queue: list.queue, state: list.state, id: (jobs.last?.id ?? start) + 1)
+                    queue: list.queue, state: list.state, id: (jobs.last?.id ?? start).addingSaturated(1))
                 break
             }
         }

@@ -126,9 +126,11 @@ extension JobTransaction {
             select,
             arguments: [topic.queue, topic.priority.rawValue, now.microseconds, limit])
         return try rows.map { row in
-            let (id, count): (Int64, Int) = (row[0], row[3])
-            let next = policy.nextPublish(afterPublish: count + 1, at: now)
-            try setPublishTime(next.microseconds, count: count + 1, of: id)
+            let id: Int64 = row[0]
+            // A number that the store has not written must not overflow.
+            let count = min(max(row[3], 0), Int(Int32.max)) + 1
+            let next = policy.nextPublish(afterPublish: count, at: now)
+            try setPublishTime(next.microseconds, count: count, of: id)
             return Publication(
                 JobReference(id: JobID(id), version: row[1]), to: name, name: row[2])
         }

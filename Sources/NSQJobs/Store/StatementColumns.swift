@@ -21,8 +21,13 @@ struct StatementColumns {
     /// The integer of a column that is not NULL.
     func integer(_ index: CInt) -> Int64 { optional(index) ?? 0 }
 
-    /// The small integer of a column that is not NULL.
-    func int(_ index: CInt) -> Int { optional(index) ?? 0 }
+    /// The small integer of a column that is not NULL. The store writes none beyond the limit, and with
+    /// one that somebody else has written, no sum overflows.
+    func int(_ index: CInt) -> Int {
+        min(max(optional(index) ?? 0, -Self.maxInteger), Self.maxInteger)
+    }
+
+    private static let maxInteger = 1 << 62
 
     /// The text of a column that is not NULL.
     func text(_ index: CInt) -> String { optional(index) ?? "" }
