@@ -3,27 +3,6 @@ import Testing
 import UVLoop
 
 @Suite(.blocking) struct `A direct writer` {
-    /// Connects two streams, and runs the loop until the test stops it.
-    private func withConnection(
-        reader: Collector, _ body: @escaping (StreamWriter, Stream) -> Void
-    ) throws {
-        try onLoop { loop in
-            var accepted: Stream?
-            let listener = try Listener(on: loop, host: "127.0.0.1", port: 0) { stream in
-                stream.reader = reader
-                accepted = stream
-            }
-            Stream.connect(to: listener.address, on: loop) { result in
-                guard let stream = try? result.get() else { return }
-                func start() {
-                    guard let accepted else { return loop.runInNextIteration(start) }
-                    body(StreamWriter(stream) { _ in }, accepted)
-                }
-                start()
-            }
-        }
-    }
-
     private func write(_ text: String, _ direct: DirectWriter) -> DirectWriter.Outcome {
         Array(text.utf8).withUnsafeBytes(direct.write)
     }
@@ -31,7 +10,7 @@ import UVLoop
     @Test func `writes between opening and closing only`() throws {
         let reader = Collector()
         let direct = DirectWriter()
-        try withConnection(reader: reader) { writer, peer in
+        try withWriter(reader: reader) { writer, peer in
             #expect(write("a", direct) == .refused)
             direct.open(writer.stream)
             #expect(write("b", direct) == .written)
@@ -47,7 +26,7 @@ import UVLoop
         let reader = Collector(bufferBytes: 1 << 20)
         let direct = DirectWriter()
         let size = 20 << 20
-        try withConnection(reader: reader) { writer, peer in
+        try withWriter(reader: reader) { writer, peer in
             direct.open(writer.stream)
             writer.buffer = Array(repeating: 1, count: size)
             #expect(direct.flush(writer) == .queued)
@@ -74,7 +53,7 @@ import UVLoop
         let direct = DirectWriter()
         let command = Array(repeating: UInt8(ascii: "f"), count: 3000)
         var sent: [UInt8] = []
-        try withConnection(reader: reader) { writer, peer in
+        try withWriter(reader: reader) { writer, peer in
             direct.open(writer.stream)
             // Commands that do not fit evenly into the socket buffer.
             var outcome = DirectWriter.Outcome.written

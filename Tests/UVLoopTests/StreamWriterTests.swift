@@ -3,29 +3,6 @@ import Testing
 import UVLoop
 
 @Suite(.blocking) struct `A stream writer` {
-    /// Connects a writer to a reader, and runs the loop until the test stops it.
-    private func withWriter(
-        reader: Collector, onDrain: @escaping (UVError?) -> Void = { _ in },
-        _ body: @escaping (StreamWriter, Stream) -> Void
-    ) throws {
-        try onLoop { loop in
-            var accepted: Stream?
-            let listener = try Listener(on: loop, host: "127.0.0.1", port: 0) { stream in
-                stream.reader = reader
-                accepted = stream
-            }
-            Stream.connect(to: listener.address, on: loop) { result in
-                guard let stream = try? result.get() else { return }
-                // The peer is accepted in a later iteration.
-                func start() {
-                    guard let accepted else { return loop.runInNextIteration(start) }
-                    body(StreamWriter(stream, onDrain: onDrain), accepted)
-                }
-                start()
-            }
-        }
-    }
-
     @Test func `writes its buffer at once when the socket buffer has room`() throws {
         let reader = Collector()
         try withWriter(reader: reader) { writer, peer in

@@ -68,3 +68,26 @@ func lastingSlice(_ byteCount: Int) -> UnsafeBufferPointer<IOSlice> {
     slices.initialize(repeating: IOSlice(UnsafeRawBufferPointer(bytes)))
     return UnsafeBufferPointer(slices)
 }
+
+/// Connects a writer to a reader, and runs the loop until the test stops it.
+func withWriter(
+    reader: Collector, onDrain: @escaping (UVError?) -> Void = { _ in },
+    _ body: @escaping (StreamWriter, Stream) -> Void
+) throws {
+    try onLoop { loop in
+        var accepted: Stream?
+        let listener = try Listener(on: loop, host: "127.0.0.1", port: 0) { stream in
+            stream.reader = reader
+            accepted = stream
+        }
+        Stream.connect(to: listener.address, on: loop) { result in
+            guard let stream = try? result.get() else { return }
+            // The peer is accepted in a later iteration.
+            func start() {
+                guard let accepted else { return loop.runInNextIteration(start) }
+                body(StreamWriter(stream, onDrain: onDrain), accepted)
+            }
+            start()
+        }
+    }
+}

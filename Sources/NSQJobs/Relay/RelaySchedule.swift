@@ -47,7 +47,7 @@ package struct RelaySchedule: Sendable {
         }
     }
 
-    /// Records that workers of this process have claimed jobs, which can make room for further ones.
+    /// Records that workers of this process have claimed jobs, so that the window can have further ones.
     package mutating func jobsClaimed(_ count: Int) {
         guard isWindowFull else { return }
         claimsSinceSweep += count

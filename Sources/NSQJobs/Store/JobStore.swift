@@ -19,8 +19,8 @@ package protocol JobStore: Sendable {
 
     // MARK: Publishing
 
-    /// Does the work of a relay in one change: enqueues the jobs of schedules, makes due jobs available, takes expired leases, and
-    /// reserves jobs to publish.
+    /// Does the work of a relay in one change: enqueues the jobs of schedules, makes due jobs
+    /// available, takes expired leases, and reserves jobs to publish.
     ///
     /// - Parameter limit: the maximum number of jobs of each kind, and of each topic.
     func sweep(

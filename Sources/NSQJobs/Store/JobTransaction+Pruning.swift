@@ -30,7 +30,8 @@ extension JobTransaction {
             rest -= jobs.count
             if rest == 0 {
                 progress.next = .init(
-                    queue: list.queue, state: list.state, id: (jobs.last?.id ?? start).addingSaturated(1))
+                    queue: list.queue, state: list.state,
+                    id: (jobs.last?.id ?? start).addingSaturated(1))
                 break
             }
         }

@@ -2,7 +2,7 @@ import DequeModule
 
 /// The order in which a worker claims and starts jobs, as a pure value.
 ///
-/// Messages wait until there is room for their jobs; ``PriorityOrder`` selects among them. Their jobs are claimed in
+/// Messages wait until slots are free for their jobs; ``PriorityOrder`` selects among them. Their jobs are claimed in
 /// batches, one batch at a time: all messages that arrive during a claim are in the next one. Claimed jobs
 /// start in order when a slot is free.
 package struct WorkerQueue<Token> {
@@ -44,10 +44,10 @@ package struct WorkerQueue<Token> {
         return true
     }
 
-    /// Starts a claim of the messages for which there is room.
+    /// Starts a claim of the messages for which slots are free.
     ///
     /// - Parameter limit: the maximum of ``active``.
-    /// - Returns: the messages; empty if there is none, no room, or a claim runs.
+    /// - Returns: the messages; empty if there is none, no slot is free, or a claim runs.
     package mutating func startClaim(limit: Int) -> [Waiting] {
         guard claiming == 0, !isStopped else { return [] }
         var batch: [Waiting] = []

@@ -144,7 +144,7 @@ final class WorkerSession: Sendable {
         }
     }
 
-    /// Claims and starts what there is room for, and adapts how many messages nsqd may send.
+    /// Claims and starts jobs for the free slots, and adapts how many messages nsqd may send.
     func dispatch() {
         let batch = state.withLock { state in
             while let job = state.queue.startNext() { start(job, &state) }

@@ -35,6 +35,7 @@ final class GzipEncoder {
         // SAFETY: zlib only reads the input, during the calls below.
         stream.pointee.next_in = UnsafeMutableRawPointer(mutating: bytes.baseAddress!)
             .assumingMemoryBound(to: UInt8.self)
+        // A message has less than 2 GiB, because its frame has a size of 31 bits.
         stream.pointee.avail_in = UInt32(bytes.count)
         run(Z_NO_FLUSH, &output)
     }

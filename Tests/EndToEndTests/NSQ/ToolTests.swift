@@ -184,7 +184,7 @@ extension RunningNSQD {
 }
 
 @Suite(.blocking) struct `The tool nsq_stat` {
-    @Test func `prints the numbers of a channel as often as it is told`() throws {
+    @Test func `prints the numbers of a channel once for each of the requested samples`() throws {
         let nsqd = try RunningNSQD()
         try nsqd.createChannel("c")
         try nsqd.publish("seq 7")
