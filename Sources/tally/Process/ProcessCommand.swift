@@ -68,15 +68,16 @@ struct ProcessCommand: AsyncParsableCommand {
     @Option(help: "The log level: debug, info, warn, error or fatal.")
     var logLevel = LogLevel.info
 
-    func validate() throws {
-        guard !nsqds.isEmpty || !lookupds.isEmpty else {
-            throw ValidationError(
-                "missing --nsqd-tcp-address=HOST:PORT or --lookupd-http-address=HOST:PORT (or run "
-                    + "tally serve, which includes a broker)")
-        }
+    /// Not part of `validate()`, which ArgumentParser calls before it reports a misspelled option.
+    private func expectAddress() throws {
+        guard nsqds.isEmpty, lookupds.isEmpty else { return }
+        throw ValidationError(
+            "missing --nsqd-tcp-address=HOST:PORT or --lookupd-http-address=HOST:PORT (or run "
+                + "tally serve, which includes a broker)")
     }
 
     func run() async throws {
+        try expectAddress()
         let logger = LineLog.logger("tally", logLevel)
         let client = try connection.clientOptions(ofCommand: "process")
         try options.publishing.targets.checkFiles()

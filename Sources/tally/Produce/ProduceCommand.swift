@@ -68,14 +68,15 @@ struct ProduceCommand: AsyncParsableCommand {
     var logLevel = LogLevel.error
 
     func validate() throws {
-        guard !nsqds.isEmpty else {
-            throw ValidationError(
-                "missing --nsqd-tcp-address=HOST:PORT or --lookupd-http-address=HOST:PORT")
-        }
         try require("--rate", rate, in: 0...1_000_000_000)
     }
 
     func run() async throws {
+        // Not in `validate()`, which ArgumentParser calls before it reports a misspelled option.
+        guard !nsqds.isEmpty else {
+            throw ValidationError(
+                "missing --nsqd-tcp-address=HOST:PORT or --lookupd-http-address=HOST:PORT")
+        }
         let logger = LineLog.logger("tally", logLevel)
         var options = Producer.Options.withoutWaiting
         options.client = try connection.clientOptions(ofCommand: "produce")
