@@ -13,7 +13,9 @@ extension Broker {
         context.setTime(now)
         switch record {
         case .topicCreated(let name): _ = topic(name)
-        case .topicDeleted(let name): topics[name].map { delete($0) }
+        case .topicDeleted(let name):
+            topics[name].map { delete($0) }
+            releaseAllDeletedTopics()
         case .topicPaused(let name, let isPaused):
             topics[name]?.pause(isPaused)
             topics[name]?.dispatch()

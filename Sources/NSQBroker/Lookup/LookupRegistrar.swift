@@ -107,7 +107,8 @@ final class LookupRegistrar {
         case .topicCreated(let topic):
             enqueue(.register(topic))
             requestChannels(of: topic)
-        case .topicDeleted(let topic):
+        case .topicDeleted(let topic, let channels):
+            for channel in channels { enqueue(.unregister(topic, channel)) }
             enqueue(.unregister(topic))
             waiting.remove(topic)
             lookups.removeValue(forKey: topic)?.cancel()
