@@ -42,7 +42,7 @@ final class Connection {
     private let timer: Timer
     private var frames: FrameReader
     /// TLS and compression; nil for a connection without both.
-    private var layers: ConnectionLayers?
+    private var codec: ConnectionCodec?
     /// Writes answers from the tasks that process messages, if the owner allows that.
     private let directWriter = DirectWriter()
     private var isDirectWritingAllowed = false
@@ -98,7 +98,7 @@ final class Connection {
     /// iteration.
     func write(_ append: (inout [UInt8]) -> Void) {
         guard case .open(let writer) = state else { return }
-        if let layers { append(&layers.output) } else { append(&writer.buffer) }
+        if let codec { append(&codec.output) } else { append(&writer.buffer) }
         scheduleFlush()
     }
 
@@ -106,7 +106,7 @@ final class Connection {
     /// messages. A connection with TLS or compression never allows it.
     func setDirectWriting(_ isAllowed: Bool) {
         // The owner sets the value after each message, and the lock of the writer is often taken then.
-        guard isAllowed != isDirectWritingAllowed, layers == nil, isEstablished,
+        guard isAllowed != isDirectWritingAllowed, codec == nil, isEstablished,
             case .open(let writer) = state
         else { return }
         isDirectWritingAllowed = isAllowed
@@ -127,7 +127,7 @@ final class Connection {
             let closing = LingeringClose(writer.stream) { [weak self] in self?.end(nil) }
             state = .draining(writer, closing)
             timer.stop()
-            layers?.finish(into: &writer.buffer)
+            codec?.finish(into: &writer.buffer)
             flush()
         case .draining, .ended: break
         }
@@ -189,21 +189,21 @@ final class Connection {
 
 extension Connection: StreamReader {
     func readBuffer(for stream: Stream, suggested: Int) -> UnsafeMutableRawBufferPointer {
-        layers?.readBuffer ?? frames.readBuffer()
+        codec?.readBuffer ?? frames.readBuffer()
     }
 
     func stream(_ stream: Stream, didRead bytes: UnsafeRawBufferPointer) {
         // While draining, received bytes are discarded.
         guard case .open = state else { return }
         session.recordInput(atNanoseconds: loop.nowNanoseconds)
-        if let layers {
-            receive(bytes, through: layers)
+        if let codec {
+            receive(bytes, through: codec)
         } else {
             frames.didRead(bytes.count)
             processFrames()
         }
         // The frames may have installed the first layer, which then decodes the rest of the bytes.
-        if layers != nil { processEncoded() }
+        if codec != nil { processEncoded() }
     }
 
     func stream(_ stream: Stream, didEnd error: UVError?) {
@@ -241,9 +241,9 @@ extension Connection: StreamReader {
     private func process(_ frame: ReceivedFrame, respondingTo writer: StreamWriter) {
         do throws(ClientSession.Failure) {
             let event: ClientSession.Event
-            if let layers {
-                event = try session.receive(frame.kind, frame.data, into: &layers.output)
-                if !layers.output.isEmpty { scheduleFlush() }
+            if let codec {
+                event = try session.receive(frame.kind, frame.data, into: &codec.output)
+                if !codec.output.isEmpty { scheduleFlush() }
             } else {
                 event = try session.receive(frame.kind, frame.data, into: &writer.buffer)
                 if !writer.buffer.isEmpty { scheduleFlush() }
@@ -279,26 +279,26 @@ extension Connection: StreamReader {
     }
 }
 
-// MARK: - Transport layers
+// MARK: - TLS and compression
 
 extension Connection {
     /// Installs a layer for all bytes after the current frame.
     private func install(_ layer: ClientSession.Layer) {
         let rest = frames.removeUnparsed()
         if let compression = layer.compression {
-            let layers = layers ?? ConnectionLayers(tls: nil)
-            self.layers = layers
-            layers.add(compression, rest: rest)
+            let codec = codec ?? ConnectionCodec(tls: nil)
+            self.codec = codec
+            codec.add(compression, rest: rest)
         } else {
-            let layers = ConnectionLayers(tls: options.tls?.session(to: address.host))
-            self.layers = layers
-            rest.withUnsafeBytes { receive($0, through: layers) }
+            let codec = ConnectionCodec(tls: options.tls?.session(to: address.host))
+            self.codec = codec
+            rest.withUnsafeBytes { receive($0, through: codec) }
         }
     }
 
-    private func receive(_ bytes: UnsafeRawBufferPointer, through layers: ConnectionLayers) {
+    private func receive(_ bytes: UnsafeRawBufferPointer, through codec: ConnectionCodec) {
         do throws(TransportError) {
-            try layers.receive(bytes)
+            try codec.receive(bytes)
             scheduleFlush()
         } catch {
             fail(error)
@@ -309,8 +309,8 @@ extension Connection {
     private func processEncoded() {
         var quota = Self.maxDecodedBytesPerIteration
         do throws(TransportError) {
-            while case .open(let writer) = state, let layers {
-                let count = try layers.decode(into: &frames)
+            while case .open(let writer) = state, let codec {
+                let count = try codec.decode(into: &frames)
                 guard count > 0 else { break }
                 processFrames()
                 quota -= count
@@ -319,7 +319,7 @@ extension Connection {
         } catch {
             fail(error)
         }
-        if case .open = state, layers?.hasEnded == true { fail("closed by nsqd") }
+        if case .open = state, codec?.hasEnded == true { fail("closed by nsqd") }
     }
 
     private func continueLater(_ stream: Stream) {
@@ -335,7 +335,7 @@ extension Connection {
     private func fail(_ error: TransportError) {
         guard case .open(let writer) = state else { return }
         if !writer.isBlocked {
-            layers?.encode(into: &writer.buffer)
+            codec?.encode(into: &writer.buffer)
             _ = writer.flush()
         }
         fail("\(error)")
@@ -359,7 +359,7 @@ extension Connection: IterationEndHandler {
     private func flush() {
         switch state {
         case .open(let writer):
-            if !writer.isBlocked { layers?.encode(into: &writer.buffer) }
+            if !writer.isBlocked { codec?.encode(into: &writer.buffer) }
             if case .failed(let error) = directWriter.flush(writer) { fail(error.description) }
         case .draining(let writer, let closing):
             switch directWriter.flush(writer) {

@@ -25,7 +25,7 @@ final class ProducerConnection {
     private let responseTimer: Timer
     private var isTimerRunning = false
     private var hasTimedOut = false
-    private var limits = PublishLimits()
+    private var limits = PublishSizeLimits()
     /// `true` after nsqd has refused a publish, until the connection has ended. nsqd does not execute
     /// the commands after the refused one.
     private var hasRefused = false
@@ -212,7 +212,7 @@ extension ProducerConnection: ConnectionDelegate {
         isTimerRunning = false
         if !hasRefused {
             // A restarted nsqd may have other limits.
-            limits = PublishLimits()
+            limits = PublishSizeLimits()
             for index in lost.indices { lost[index].mayHaveBeenAccepted = true }
         }
         hasRefused = false

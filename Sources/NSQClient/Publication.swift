@@ -43,7 +43,7 @@ struct Publication {
 
 /// The largest message and batch that one nsqd accepts. nsqd announces its limits only in the error
 /// of a publish that exceeds them.
-struct PublishLimits {
+struct PublishSizeLimits {
     /// The protocol has signed 32-bit lengths.
     private static let largest = Int(Int32.max)
 

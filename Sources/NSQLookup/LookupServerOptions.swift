@@ -27,7 +27,7 @@ package struct LookupServerOptions: Sendable {
 
     /// The maximum number of TCP connections, and of HTTP connections.
     var connectionLimit: Int {
-        maxConnections > 0 ? maxConnections : max(1, FileLimit.forConnections / 2)
+        maxConnections > 0 ? maxConnections : max(1, DescriptorLimit.forConnections / 2)
     }
 
     /// The maximum time from the connection of a client to its IDENTIFY.

@@ -2,7 +2,7 @@
 /// bytes including the suffix.
 ///
 /// - SeeAlso: NSQ, “TCP Protocol Spec”, Notes.
-package enum NameRule {
+package enum NameSyntax {
     /// The suffix of ephemeral topics and channels.
     package static let ephemeralSuffix = "#ephemeral"
 
@@ -38,22 +38,22 @@ package protocol NSQName: Hashable, Comparable, Sendable, CustomStringConvertibl
 }
 
 extension NSQName {
-    /// Creates a name. The result is `nil` if `text` does not follow ``NameRule``.
+    /// Creates a name. The result is `nil` if `text` does not follow ``NameSyntax``.
     package init?(_ text: String) {
-        guard NameRule.allows(Array(text.utf8)) else { return nil }
+        guard NameSyntax.allows(Array(text.utf8)) else { return nil }
         self.init(unchecked: text)
     }
 
-    /// Creates a name. The result is `nil` if `bytes` do not follow ``NameRule``.
+    /// Creates a name. The result is `nil` if `bytes` do not follow ``NameSyntax``.
     package init?(bytes: Bytes) {
-        guard NameRule.allows(bytes) else { return nil }
+        guard NameSyntax.allows(bytes) else { return nil }
         self.init(unchecked: String(decoding: bytes, as: UTF8.self))
     }
 
     /// `true` for an ephemeral topic or channel. Ephemeral topics and channels are never stored on
     /// disk. An ephemeral channel is deleted with its last consumer, an ephemeral topic with its
     /// last channel.
-    package var isEphemeral: Bool { text.hasSuffix(NameRule.ephemeralSuffix) }
+    package var isEphemeral: Bool { text.hasSuffix(NameSyntax.ephemeralSuffix) }
 
     package var description: String { text }
 

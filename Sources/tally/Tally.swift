@@ -41,7 +41,7 @@ struct Tally: AsyncParsableCommand {
         FileModes.makePrivate()
         StandardDescriptors.occupy()
         StopSignals.ignoreOthers()
-        FileLimit.raise()
+        DescriptorLimit.raise()
         requireFileDescriptors()
         AllocatorSettings.apply()
         FreeMemoryRelease.start()
@@ -60,10 +60,10 @@ struct Tally: AsyncParsableCommand {
     /// Ends the process with an error if it may open too few files. The check precedes the first
     /// thread, because the runtime ends a process that cannot open the descriptors of a thread.
     private static func requireFileDescriptors() {
-        guard FileLimit.current < FileLimit.minimum else { return }
+        guard DescriptorLimit.current < DescriptorLimit.minimum else { return }
         let text =
-            "Error: at least \(FileLimit.minimum) file descriptors are needed, and the limit is "
-            + "\(FileLimit.current) (raise it with ulimit -n)\n"
+            "Error: at least \(DescriptorLimit.minimum) file descriptors are needed, and the limit is "
+            + "\(DescriptorLimit.current) (raise it with ulimit -n)\n"
         _ = text.withCString { write(STDERR_FILENO, $0, strlen($0)) }
         _exit(1)
     }

@@ -49,7 +49,7 @@ import Testing
                 .map { _ in parts.randomElement(using: &random)! }.joined()
             let isAllowed = (1...64).contains(text.utf8.count) && text.wholeMatch(of: rule) != nil
             #expect(
-                NameRule.allows(Array(text.utf8)) == isAllowed,
+                NameSyntax.allows(Array(text.utf8)) == isAllowed,
                 "\(text.debugDescription), \(random.repetition(of: "NameTests"))")
         }
     }

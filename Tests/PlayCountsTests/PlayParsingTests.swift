@@ -101,7 +101,7 @@ import Testing
     }
 
     @Test func `is accepted up to the limits and rejected beyond`() {
-        var limits = PlayLimits()
+        var limits = PlayParsingLimits()
         let body = #"{"video_id":"\#(`A message`.guid)","a":[[[]]]}"#
         limits.bodyBytes = body.utf8.count
         limits.depth = 4
@@ -203,11 +203,11 @@ import Testing
     }
 }
 
-func read(_ body: String, _ limits: PlayLimits = PlayLimits()) -> Result<Play, Rejection> {
+func read(_ body: String, _ limits: PlayParsingLimits = PlayParsingLimits()) -> Result<Play, Rejection> {
     read(Array(body.utf8), limits)
 }
 
-func read(_ body: [UInt8], _ limits: PlayLimits = PlayLimits()) -> Result<Play, Rejection> {
+func read(_ body: [UInt8], _ limits: PlayParsingLimits = PlayParsingLimits()) -> Result<Play, Rejection> {
     result { () throws(Rejection) in try Play(parsing: body.span.bytes, limits: limits) }
 }
 

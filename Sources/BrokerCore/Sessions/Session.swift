@@ -32,7 +32,7 @@ package final class Session: PendingItem {
     private(set) var settings: ClientSettings
     private(set) var subscription = Subscription()
     private(set) var publishCounts = PublishCounts()
-    private var layers: NegotiatedLayers
+    private var negotiated: NegotiatedUpgrade
     private var authorizing = SessionAuthorization()
     private var heartbeats: HeartbeatMonitor
 
@@ -67,7 +67,7 @@ package final class Session: PendingItem {
         self.host = host
         connectedAt = now
         settings = ClientSettings(host: host, options)
-        layers = NegotiatedLayers(requiresTLS: options.tlsRequired)
+        negotiated = NegotiatedUpgrade(requiresTLS: options.tlsRequired)
         heartbeats = HeartbeatMonitor(connectedAt: now.monotonic)
     }
 
@@ -99,7 +99,7 @@ package final class Session: PendingItem {
     ///
     /// - Throws: `E_INVALID` if the state does not allow the command.
     func checkIsAllowed(_ line: CommandLine) throws(ProtocolError) {
-        if layers.requiresTLS, line.verb != .identify {
+        if negotiated.requiresTLS, line.verb != .identify {
             throw ProtocolError(
                 .invalid,
                 Array("cannot ".utf8) + line.name + " in current state (TLS required)".utf8)
@@ -147,7 +147,7 @@ package final class Session: PendingItem {
 
     func didExecuteCommand() { checkedBatch = nil }
 
-    // MARK: Settings and layers
+    // MARK: Settings and upgrade
 
     /// Applies the settings that the client requests.
     ///
@@ -158,15 +158,15 @@ package final class Session: PendingItem {
 
     /// The negotiated layers that the TCP layer has not installed yet. Until the installation, the
     /// broker reads nothing from the client and sends nothing.
-    package var pendingUpgrade: Upgrade? { layers.pendingUpgrade }
-    var tls: TLSSummary? { layers.tls }
-    package var compression: Upgrade.Compression? { layers.compression }
+    package var pendingUpgrade: Upgrade? { negotiated.pendingUpgrade }
+    var tls: TLSSummary? { negotiated.tls }
+    package var compression: Upgrade.Compression? { negotiated.compression }
 
-    func beginUpgrade(_ upgrade: Upgrade) { layers.begin(upgrade) }
+    func beginUpgrade(_ upgrade: Upgrade) { negotiated.begin(upgrade) }
 
-    func didInstallTLS(_ tls: TLSSummary) { layers.didInstallTLS(tls) }
+    func didInstallTLS(_ tls: TLSSummary) { negotiated.didInstallTLS(tls) }
 
-    func didInstallCompression() { layers.didInstallCompression() }
+    func didInstallCompression() { negotiated.didInstallCompression() }
 
     // MARK: Authorization
 

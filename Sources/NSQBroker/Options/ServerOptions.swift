@@ -217,10 +217,10 @@ extension ServerOptions {
     /// options set a limit. Half of the remaining descriptors are for HTTP connections, half for
     /// files and the broker's own requests.
     var tcpConnectionLimit: Int {
-        maxConnections > 0 ? maxConnections : max(1, FileLimit.forConnections / 4 * 3)
+        maxConnections > 0 ? maxConnections : max(1, DescriptorLimit.forConnections / 4 * 3)
     }
 
     var httpConnectionLimit: Int {
-        maxConnections > 0 ? maxConnections : max(1, FileLimit.forConnections / 8)
+        maxConnections > 0 ? maxConnections : max(1, DescriptorLimit.forConnections / 8)
     }
 }

@@ -14,8 +14,8 @@ final class TCPConnection: StreamReader {
     private let stream: Stream
     private var state = State.reading
     private var input: InputBuffer
-    /// The transport layers; `nil` if the client did not negotiate TLS or compression.
-    private var layers: TransportLayers?
+    /// The connection after its upgrade; `nil` if the client did not negotiate TLS or compression.
+    private var upgraded: UpgradedTransport?
     private lazy var writer = StreamWriter(stream) { [weak self] in self?.didDrain($0) }
     /// Delays frames for a test; `nil` outside of tests.
     private lazy var delayedFrames = server.faults.map { faults in
@@ -68,8 +68,8 @@ final class TCPConnection: StreamReader {
     }
 
     func readBuffer(for stream: Stream, suggested: Int) -> UnsafeMutableRawBufferPointer {
-        // The layers store incomplete commands in buffers of their own.
-        if layers != nil { return server.readBuffer }
+        // The upgraded transport stores incomplete commands in buffers of its own.
+        if upgraded != nil { return server.readBuffer }
         broker.refuseIfMemoryIsFull(
             input.bytes, neededBytes: session.neededBytes, from: session, at: server.now)
         if session.isEnded {
@@ -81,7 +81,7 @@ final class TCPConnection: StreamReader {
 
     func stream(_ stream: Stream, didRead bytes: UnsafeRawBufferPointer) {
         guard isOpen else { return }
-        if let layers { return apply(layers.receive(bytes)) }
+        if let upgraded { return apply(upgraded.receive(bytes)) }
         guard !session.isEnded else { return }
         input.append(bytes, neededBytes: session.neededBytes) { all in
             server.receive(all, from: session)
@@ -90,7 +90,7 @@ final class TCPConnection: StreamReader {
     }
 
     private func pauseIfNeeded() {
-        if session.pendingUpgrade != nil { return installLayers() }
+        if session.pendingUpgrade != nil { return installUpgrade() }
         if session.authorizationRequest != nil { return requestAuthorization() }
         if isCongested { return pause(.congested) }
         if session.hasPostponedInput { continueInNextIteration() }
@@ -115,20 +115,20 @@ final class TCPConnection: StreamReader {
     /// Handles the end of the client's input: passes an incomplete last command to the broker. The
     /// client may still read responses.
     private func endInput() {
-        let rest = layers?.removeIncompleteCommand() ?? input.removeAll()
+        let rest = upgraded?.removeIncompleteCommand() ?? input.removeAll()
         rest.withUnsafeBytes { broker.endInput($0, from: session, at: server.now) }
         end()
     }
 
-    /// Installs the layers that IDENTIFY has negotiated. They decode the bytes received after
-    /// IDENTIFY, and encode the bytes sent after the response to IDENTIFY.
-    private func installLayers() {
-        let layers = TransportLayers(of: self, in: server, writingTo: writer)
-        self.layers = layers
-        apply(input.removeAll().withUnsafeBytes { layers.receive($0) })
+    /// Installs the upgrade that IDENTIFY has negotiated. It decodes the bytes received after
+    /// IDENTIFY, and encodes the bytes sent after the response to IDENTIFY.
+    private func installUpgrade() {
+        let upgraded = UpgradedTransport(of: self, in: server, writingTo: writer)
+        self.upgraded = upgraded
+        apply(input.removeAll().withUnsafeBytes { upgraded.receive($0) })
     }
 
-    private func apply(_ result: TransportLayers.InputResult) {
+    private func apply(_ result: UpgradedTransport.InputResult) {
         switch result {
         case .needsInput: resumeReading()
         case .congested: pause(.congested)
@@ -164,7 +164,7 @@ final class TCPConnection: StreamReader {
 
     /// Processes the bytes that were received before a pause.
     private func processReceived() {
-        if let layers { return apply(layers.processReceived()) }
+        if let upgraded { return apply(upgraded.processReceived()) }
         resumeReading()
         input.processAgain { server.receive($0, from: session) }
         pauseIfNeeded()
@@ -173,8 +173,8 @@ final class TCPConnection: StreamReader {
     private func requestHandshake() {
         pause(.handshaking)
         server.handshakeQueue.submit { [weak self] in
-            guard let self, state == .handshaking, let layers else { return }
-            apply(layers.continueHandshake())
+            guard let self, state == .handshaking, let upgraded else { return }
+            apply(upgraded.continueHandshake())
         }
     }
 
@@ -193,7 +193,7 @@ final class TCPConnection: StreamReader {
     private func resumeAfterCongestion() {
         guard state == .congested, !isCongested else { return }
         // Layers may have stored commands that arrived before the pause.
-        if layers != nil || session.hasPostponedInput {
+        if upgraded != nil || session.hasPostponedInput {
             continueInNextIteration()
         } else {
             resumeReading()
@@ -207,8 +207,8 @@ final class TCPConnection: StreamReader {
     func flush() {
         guard state != .closed else { return }
         guard !writer.isBlocked else { return endIfSessionEnded() }
-        if layers?.hasPendingOutput != true { delayedFrames?.update() }
-        if let layers { return apply(layers.flush()) }
+        if upgraded?.hasPendingOutput != true { delayedFrames?.update() }
+        if let upgraded { return apply(upgraded.flush()) }
         while !session.outbox.isEmpty {
             guard writeOutbox() else { return endIfSessionEnded() }
         }
@@ -217,18 +217,18 @@ final class TCPConnection: StreamReader {
         resumeAfterCongestion()
     }
 
-    private func apply(_ result: TransportLayers.FlushResult) {
+    private func apply(_ result: UpgradedTransport.FlushResult) {
         switch result {
         case .blocked: endIfSessionEnded()
         case .ended: shutDown()
         case .scheduled: break
         case .hasMore:
             server.loop.runInNextIteration { [weak self] in
-                self?.layers?.beginNextFlush()
+                self?.upgraded?.beginNextFlush()
                 self?.flush()
             }
         case .written:
-            // Frames can become due while the layers have pending output.
+            // Frames can become due while the upgraded transport has pending output.
             if delayedFrames?.isDue == true { return flush() }
             broker.resumeDelivery(to: session)
             resumeAfterCongestion()
@@ -323,7 +323,7 @@ final class TCPConnection: StreamReader {
         guard state != .closed else { return }
         if isOpen { disconnectSession() }
         state = .closed
-        layers?.close()
+        upgraded?.close()
         lingeringClose.cancel()
         delayedFrames?.close()
         stream.close { [server, session] in server.connectionClosed(session) }

@@ -7,7 +7,7 @@ extension Play {
     /// time of the strict parser (`Speed` in the tests measures both). The strict parser handles
     /// all other messages, and only it rejects messages.
     package init(
-        parsing body: RawSpan, limits: PlayLimits = PlayLimits()
+        parsing body: RawSpan, limits: PlayParsingLimits = PlayParsingLimits()
     ) throws(Rejection) {
         guard body.byteCount <= limits.bodyBytes else { throw .tooLarge }
         // RFC 8259 allows a parser to ignore a byte order mark, which programs on Windows write.

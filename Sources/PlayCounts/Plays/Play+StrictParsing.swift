@@ -4,7 +4,7 @@ extension Play {
     /// Parses any message by RFC 8259. Where the RFC allows a choice, the parser rejects duplicate
     /// keys, which are ambiguous, and accepts unpaired surrogates.
     package init(
-        strictlyParsing body: RawSpan, limits: PlayLimits = PlayLimits()
+        strictlyParsing body: RawSpan, limits: PlayParsingLimits = PlayParsingLimits()
     ) throws(Rejection) {
         guard body.byteCount <= limits.bodyBytes else { throw .tooLarge }
         let value: JSONValue

@@ -29,7 +29,7 @@ package enum PlayID: Hashable, Sendable {
 }
 
 /// The bounds of a message that is parsed.
-package struct PlayLimits: Sendable {
+package struct PlayParsingLimits: Sendable {
     /// The maximum length of a body in bytes. nsqd accepts 1 MiB by default.
     package var bodyBytes = 65_536
     /// The maximum nesting of objects and arrays, which bounds the stack of the recursive parser.

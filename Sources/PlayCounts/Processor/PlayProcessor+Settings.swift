@@ -7,7 +7,7 @@ extension PlayProcessor {
         /// A play that leaves its video below this count is published immediately.
         package var realtimeBelow = 100
         /// The bounds of a message.
-        package var limits = PlayLimits()
+        package var limits = PlayParsingLimits()
         /// The maximum number of delivery attempts. A message with more attempts is rejected
         /// without being parsed, because it may have crashed the processor each time. 0 means no
         /// limit.

@@ -40,7 +40,7 @@ package struct TLSSummary: Equatable, Sendable {
 }
 
 /// The installed and the pending transport layers of one connection.
-struct NegotiatedLayers {
+struct NegotiatedUpgrade {
     private(set) var pendingUpgrade: Upgrade?
     private(set) var tls: TLSSummary?
     private(set) var compression: Upgrade.Compression?

@@ -8,7 +8,7 @@ import UVLoop
 ///
 /// The response to IDENTIFY is sent without them. Then each layer is installed in order, and the
 /// broker confirms it with an `OK` that is encoded by the layer.
-final class TransportLayers {
+final class UpgradedTransport {
     private unowned let connection: TCPConnection
     private unowned let server: TCPServer
     private let session: Session

@@ -1,17 +1,17 @@
 import Transport
 
 /// TLS and compression of one connection, between its socket and its frames.
-final class ConnectionLayers {
+final class ConnectionCodec {
     /// The commands that ``encode(into:)`` has not encoded yet.
     var output: [UInt8] = []
 
     private let stream: LayeredStream
     private let memory = UnsafeMutableRawBufferPointer.allocate(
-        byteCount: ConnectionLayers.readBytes, alignment: 16)
+        byteCount: ConnectionCodec.readBytes, alignment: 16)
 
     private static let readBytes = 64 << 10
 
-    /// Creates the layers of a connection.
+    /// Creates the codec of a connection.
     ///
     /// - Parameter tls: the TLS session before its handshake; nil without TLS.
     init(tls: TLSSession?) {

@@ -8,7 +8,7 @@ import Testing
     @Test(arguments: ["1", "1048576", "2147483647", "2147483648", "9223372036854775807"])
     func `are read from its error and are never above the protocol's`(text: String) throws {
         let limit = min(try #require(Int(text)), Int(Int32.max))
-        var limits = PublishLimits()
+        var limits = PublishSizeLimits()
         limits.learn(
             from: .refused(address: "n", answer: "E_BAD_MESSAGE PUB message too big 3 > \(text)"))
         #expect(limits.messageBytes == limit)
@@ -19,7 +19,7 @@ import Testing
 
     @Test(arguments: ["0", "-1", "9223372036854775808", "many", ""])
     func `are unchanged by an error without a valid number`(text: String) {
-        var limits = PublishLimits()
+        var limits = PublishSizeLimits()
         limits.learn(
             from: .refused(address: "n", answer: "E_BAD_MESSAGE PUB message too big 3 > \(text)"))
         #expect(limits.messageBytes == Int(Int32.max))

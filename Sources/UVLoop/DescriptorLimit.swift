@@ -2,7 +2,7 @@ import Glibc
 
 /// The limit of open file descriptors of the process, from which the limits of connections are
 /// derived.
-package enum FileLimit {
+package enum DescriptorLimit {
     /// The smallest limit with which a broker starts: its loops, listeners and journal need about
     /// half of it.
     package static let minimum = 32
