@@ -28,7 +28,7 @@ struct Tally: AsyncParsableCommand {
             DemoCommand.self, ServeCommand.self, NSQDCommand.self, NSQLookupdCommand.self,
             ProduceCommand.self, ProcessCommand.self, CountsCommand.self, JobsCommand.self,
             DoctorCommand.self, BenchCommand.self, TailCommand.self, PubCommand.self,
-            StatCommand.self,
+            StatCommand.self, ClusterCommand.self,
             NSQTailCommand.self, ToNSQCommand.self, NSQStatCommand.self,
             NSQToFileCommand.self, NSQToNSQCommand.self, NSQToHTTPCommand.self, ManualCommand.self,
         ])

@@ -24,7 +24,8 @@ private enum OwnNetwork {
     private static let commands =
         [
             "tally", "demo", "serve", "produce", "process", "counts", "doctor", "bench", "tail",
-            "pub", "stat",
+            "pub", "stat", "cluster", "cluster run", "cluster list", "cluster stop",
+            "cluster start", "cluster restart",
         ] + jobs + programs
     private static let jobs =
         ["jobs"]

@@ -203,11 +203,15 @@ import Testing
     }
 }
 
-func read(_ body: String, _ limits: PlayParsingLimits = PlayParsingLimits()) -> Result<Play, Rejection> {
+func read(_ body: String, _ limits: PlayParsingLimits = PlayParsingLimits()) -> Result<
+    Play, Rejection
+> {
     read(Array(body.utf8), limits)
 }
 
-func read(_ body: [UInt8], _ limits: PlayParsingLimits = PlayParsingLimits()) -> Result<Play, Rejection> {
+func read(_ body: [UInt8], _ limits: PlayParsingLimits = PlayParsingLimits()) -> Result<
+    Play, Rejection
+> {
     result { () throws(Rejection) in try Play(parsing: body.span.bytes, limits: limits) }
 }
 

@@ -1,0 +1,100 @@
+import HTTP
+import TallyJSON
+import UVLoop
+
+/// The HTTP API with which other commands control a local cluster. It accepts only requests from this
+/// machine, and none of pages in a browser.
+final class ClusterAPI: HTTPService {
+    /// The address at which commands expect the API.
+    static let defaultAddress = "127.0.0.1:4169"
+    private static let maxConnections = 16
+
+    private let cluster: LocalCluster
+    private let loop: Loop
+    private let hosts = HostNames(.loopback)
+    private lazy var http = HTTPServer(serving: self, on: loop)
+
+    private init(_ cluster: LocalCluster, on loop: Loop) {
+        self.cluster = cluster
+        self.loop = loop
+    }
+
+    /// Starts a thread with the API.
+    ///
+    /// - Returns: the API, and the bound address with the port that the kernel assigned.
+    /// - Throws: `UVError` if the address cannot be bound.
+    static func start(
+        _ cluster: LocalCluster, at address: SocketAddress
+    ) async throws -> (host: LoopHost<ClusterAPI>, address: SocketAddress) {
+        let (host, bound) = try await LoopHost.start(threadName: "cluster api") { loop in
+            let api = ClusterAPI(cluster, on: loop)
+            api.http.limit = (maxConnections, .error(503, "too many connections"))
+            return (api, try api.http.listen(at: address))
+        }
+        return (host, bound)
+    }
+
+    func bodyPlan(for request: HTTPRequest) -> HTTPBodyPlan {
+        guard let host = request.headers["Host"], hosts.accepts(host) else {
+            return .refuse(.error(421, "the API is served under localhost only"))
+        }
+        guard !request.isFromForeignPage else {
+            return .refuse(.error(403, "a page of another site must not control the cluster"))
+        }
+        return .skip
+    }
+
+    func respond(to request: HTTPRequest, _ respond: @escaping (HTTPResponse) -> Void) {
+        do throws(ClusterRequest.Refusal) {
+            let operation = try ClusterRequest(method: request.method, path: request.target.path)
+            let waiting = LoopBound(WaitingClient(respond: respond), on: loop)
+            let (cluster, mailbox) = (cluster, loop.mailbox)
+            Task {
+                let response = await operation.response(from: cluster)
+                mailbox.submit { waiting.removeValue(on: $0)?.respond(response) }
+            }
+        } catch {
+            respond(.error(error.status, error.reason))
+        }
+    }
+}
+
+extension ClusterAPI: LoopHosted {
+    /// Responds to the requests in progress, and closes the connections.
+    func stop(_ done: @escaping () -> Void) { http.stop(done) }
+}
+
+private final class WaitingClient {
+    let respond: (HTTPResponse) -> Void
+
+    init(respond: @escaping (HTTPResponse) -> Void) { self.respond = respond }
+}
+
+extension ClusterRequest {
+    fileprivate func response(from cluster: LocalCluster) async -> HTTPResponse {
+        switch self {
+        case .list: return .json(ClusterText.json(await cluster.descriptions))
+        case .change(let action, let name):
+            do {
+                return .json(ClusterText.json([try await cluster.perform(action, on: name)]))
+            } catch let refusal as LocalCluster.Refusal {
+                return .error(refusal.isUnknown ? 404 : 409, refusal.description)
+            } catch {
+                return .error(500, "cannot \(action.rawValue) \(name): \(error)")
+            }
+        }
+    }
+}
+
+extension HTTPResponse {
+    fileprivate static func json(_ body: [UInt8], status: Int = 200) -> HTTPResponse {
+        HTTPResponse(
+            status: status,
+            headers: [("Content-Type", "application/json"), ("Cache-Control", "no-store")],
+            body: body)
+    }
+
+    fileprivate static func error(_ status: Int, _ message: String) -> HTTPResponse {
+        json(JSONWriter.object { $0.member("error", message) }, status: status)
+    }
+}
