@@ -236,8 +236,8 @@ if Context.environment["TALLY_FUZZ"] != nil {
         .executableTarget(
             name: "fuzz",
             dependencies: [
-                "BrokerCore", "HTTP", "NSQBroker", "NSQClient", "NSQWire", "TallyBasics",
-                "Transport",
+                "BrokerCore", "HTTP", "NSQBroker", "NSQClient", "NSQLookup", "NSQWire",
+                "TallyBasics", "Transport",
             ],
             path: "Tests/Fuzz", swiftSettings: settings))
 }

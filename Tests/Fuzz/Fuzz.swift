@@ -44,6 +44,7 @@ private func runFuzzer(
         "identify": fuzzIdentify,
         "journal": fuzzJournal,
         "lookupd": fuzzLookupd,
+        "nsqlookupd": fuzzNSQLookupd,
         "snappy": { fuzz(Snappy(), with: $0) },
     ]
 }
