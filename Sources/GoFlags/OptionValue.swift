@@ -12,7 +12,7 @@ package protocol OptionValue: Sendable {
     /// The text for an expected value in error messages, for example "a number".
     static var noun: String { get }
 
-    /// Replaces the value with the parsed value of a flag.
+    /// Applies a flag of the command line: replaces the value, or appends to a list.
     mutating func parse(_ text: String) throws(BadValue)
     /// Replaces the value with a value of a configuration file that is not a text.
     ///

@@ -41,7 +41,7 @@ package final class HTTPClient {
     package func get(
         _ url: HTTPURL, headers: [(name: String, value: String)] = [],
         _ done: @escaping Completion
-    ) -> HTTPCall {
+    ) -> HTTPClientRequest {
         start("GET", url, headers, body: nil, done)
     }
 
@@ -52,7 +52,7 @@ package final class HTTPClient {
     package func post(
         _ url: HTTPURL, headers: [(name: String, value: String)] = [], body: [UInt8],
         _ done: @escaping Completion
-    ) -> HTTPCall {
+    ) -> HTTPClientRequest {
         start("POST", url, headers, body: body, done)
     }
 
@@ -65,12 +65,13 @@ package final class HTTPClient {
     private func start(
         _ method: String, _ url: HTTPURL, _ headers: [(name: String, value: String)],
         body: [UInt8]?, _ done: @escaping Completion
-    ) -> HTTPCall {
+    ) -> HTTPClientRequest {
         var head = "\(method) \(url.target) HTTP/1.1\r\nHost: \(url.host)\r\n"
         for (name, value) in headers { head += "\(name): \(value)\r\n" }
         if let body { head += "Content-Length: \(body.count)\r\n" }
         if !keepsConnection { head += "Connection: close\r\n" }
-        let call = HTTPCall(Array((head + "\r\n").utf8) + (body ?? []), to: url, by: self, done)
+        let call = HTTPClientRequest(
+            Array((head + "\r\n").utf8) + (body ?? []), to: url, by: self, done)
         call.start()
         return call
     }

@@ -2,8 +2,8 @@
 /// nanoseconds.
 struct HTTPDeadlines {
     private var phase = Phase.idle(since: 0)
-    /// The number of bytes that wait for the client, and the time since which it is the same.
-    private var unsent: (count: Int, since: Int64) = (0, 0)
+    /// The number of unsent bytes, and the time when that number last changed.
+    private var lastProgress: (unsentBytes: Int, at: Int64) = (0, 0)
 
     private enum Phase {
         /// The connection waits for the first byte of a request.
@@ -42,10 +42,10 @@ struct HTTPDeadlines {
 
     /// Returns `true` if the client has read nothing of the waiting bytes for too long.
     mutating func isWriteLate(unsent count: Int, at now: Int64, _ timeouts: HTTPTimeouts) -> Bool {
-        guard count > 0, count == unsent.count else {
-            unsent = (count, now)
+        guard count > 0, count == lastProgress.unsentBytes else {
+            lastProgress = (count, now)
             return false
         }
-        return now - unsent.since >= timeouts.write.wholeNanoseconds
+        return now - lastProgress.at >= timeouts.write.wholeNanoseconds
     }
 }

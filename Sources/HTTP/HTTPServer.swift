@@ -35,9 +35,9 @@ package final class HTTPServer {
     private unowned let service: any HTTPService
 
     private var listeners: [Listener] = []
-    private var connections: [ObjectIdentifier: HTTPConnection] = [:]
+    private var connections: [ObjectIdentifier: HTTPServerConnection] = [:]
     /// The connections beyond the limit, until the refusal is sent to each.
-    private var rejected: [ObjectIdentifier: HTTPConnection] = [:]
+    private var rejected: [ObjectIdentifier: HTTPServerConnection] = [:]
     private(set) var isStopping = false
     private var onStopped: (() -> Void)?
     /// Checks the deadlines of all connections; `nil` while there are none.
@@ -110,7 +110,7 @@ package final class HTTPServer {
 
     private func accept(_ stream: Stream, _ tls: TLSContext?, isOnLoopback: Bool) {
         stream.setNoDelay(true)
-        let connection = HTTPConnection(
+        let connection = HTTPServerConnection(
             stream, tls: tls.map { TLSSession($0) }, isOnLoopback: isOnLoopback, serving: service,
             of: self)
         if let limit, connections.count >= limit.connections {
@@ -137,7 +137,7 @@ package final class HTTPServer {
         for connection in connections.values { connection.checkDeadlines(at: now) }
     }
 
-    func connectionDidClose(_ connection: HTTPConnection) {
+    func connectionDidClose(_ connection: HTTPServerConnection) {
         connections[ObjectIdentifier(connection)] = nil
         rejected[ObjectIdentifier(connection)] = nil
         if connections.isEmpty {

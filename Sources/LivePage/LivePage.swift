@@ -120,7 +120,7 @@ extension LivePage {
     }
 
     /// Shows the depth of the processor's channel on the page; `nil` if the depth is unknown.
-    package func setQueueState(_ queue: QueueState?) {
+    package func setQueueState(_ queue: ChannelDepth?) {
         host.submit { $0?.setQueueState(queue) }
     }
 

@@ -116,7 +116,7 @@ final class PageServer {
         for subscriber in subscribers.values { subscriber.resume() }
     }
 
-    func setQueueState(_ queue: QueueState?) {
+    func setQueueState(_ queue: ChannelDepth?) {
         guard statistics.queue != queue else { return }
         statistics.queue = queue
         schedule.statisticsChanged()

@@ -21,7 +21,7 @@ struct PageStatistics {
     private(set) var worstBatched = Duration.zero
     /// The seconds of the last two minutes in which plays or calls occurred.
     private(set) var seconds: [Second] = []
-    var queue: QueueState?
+    var queue: ChannelDepth?
     /// The time since the publish of the oldest received message that is not committed; `nil` if it
     /// is not measured.
     var backlogAge: Duration?

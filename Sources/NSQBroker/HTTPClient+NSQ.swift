@@ -21,7 +21,7 @@ extension HTTPClient {
     func ask(
         _ url: HTTPURL, body: [UInt8]? = nil,
         _ done: @escaping (Result<HTTPClientResponse, HTTPClientError>) -> Void
-    ) -> HTTPCall {
+    ) -> HTTPClientRequest {
         let retry: (Result<HTTPClientResponse, HTTPClientError>) -> Void = { result in
             guard url.scheme == .http, let port = (try? result.get())?.portForTLS else {
                 return done(result)

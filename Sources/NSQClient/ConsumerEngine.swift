@@ -28,8 +28,8 @@ package final class ConsumerEngine {
     let options: Consumer.Options
     let role: ClientSession.Role
     let logger: Logger
-    private var flow: FlowControl
-    private var budget: ReadyBudget
+    private var inFlightLimit: InFlightLimit
+    private var distribution: ReadyDistribution
     private let backoffTimer: Timer
     private let stopTimer: Timer
     private var connections: [ConsumerConnection] = []
@@ -69,9 +69,9 @@ package final class ConsumerEngine {
         self.logger = logger
         self.topic = topic
         role = .consumer(topic, channel)
-        flow = FlowControl(
+        inFlightLimit = InFlightLimit(
             maxInFlight: options.maxInFlight, hasDemand: true, backoff: FailureBackoff(options))
-        budget = ReadyBudget(maxInFlight: flow.limit)
+        distribution = ReadyDistribution(maxInFlight: inFlightLimit.limit)
         backoffTimer = Timer(on: loop)
         stopTimer = Timer(on: loop)
         maintenanceTimer = Timer(on: loop)
@@ -104,7 +104,8 @@ package final class ConsumerEngine {
                 connection.number.map { number in
                     Consumer.Statistics.Connection(
                         address: connection.address.description,
-                        readyCount: budget.ready(of: number), inFlightCount: connection.inFlight,
+                        readyCount: distribution.ready(of: number),
+                        inFlightCount: connection.inFlight,
                         isLeaving: isStopping || connection.isLeaving)
                 }
             })
@@ -115,20 +116,20 @@ package final class ConsumerEngine {
 
     /// The maximum number of messages in flight over all connections; 0 pauses the consumer.
     package var maxInFlight: Int {
-        get { flow.maxInFlight }
+        get { inFlightLimit.maxInFlight }
         set { change { $0.maxInFlight = newValue } }
     }
 
     /// `true` if the consumer has a use for messages, as it has by default; otherwise no nsqd sends
     /// messages.
     var hasDemand: Bool {
-        get { flow.hasDemand }
+        get { inFlightLimit.hasDemand }
         set { change { $0.hasDemand = newValue } }
     }
 
     /// `true` while the consumer is paused, and no nsqd sends messages.
     package var isPaused: Bool {
-        get { flow.isPaused }
+        get { inFlightLimit.isPaused }
         set { change { $0.isPaused = newValue } }
     }
 
@@ -157,28 +158,31 @@ package final class ConsumerEngine {
 
     /// Limits the messages in flight of one connection during the backoff of its nsqd.
     func limitReady(of number: Int, to cap: Int?) {
-        apply(budget.setCap(number, to: cap))
+        apply(distribution.setCap(number, to: cap))
     }
 
     @discardableResult
-    private func change<Result>(_ body: (inout FlowControl) -> Result) -> Result {
+    private func change<Result>(_ body: (inout InFlightLimit) -> Result) -> Result {
         defer {
-            if flow.limit != budget.maxInFlight { apply(budget.setMaxInFlight(flow.limit)) }
+            if inFlightLimit.limit != distribution.maxInFlight {
+                apply(distribution.setMaxInFlight(inFlightLimit.limit))
+            }
             updateDirectWriting()
         }
-        return body(&flow)
+        return body(&inFlightLimit)
     }
 
     /// Allows direct writes of FIN while there is at most one message in flight. With more messages,
     /// the loop sends several FIN in one write, which costs less.
     func updateDirectWriting() {
-        let isAllowed = flow.limit == 1 && flow.backoff.phase == .none && !isStopping
+        let isAllowed =
+            inFlightLimit.limit == 1 && inFlightLimit.backoff.phase == .none && !isStopping
         for connection in connections { connection.setDirectWriting(isAllowed) }
     }
 
     /// The smallest RDY count of a connection that may receive messages; 0 if there is none. If
     /// the consumer holds back this many messages, nsqd may send no more.
-    package var leastReady: Int { budget.leastReady }
+    package var leastReady: Int { distribution.leastReady }
 
     /// Finishes those messages of a batch that are in flight (`FIN`).
     ///
@@ -270,16 +274,18 @@ package final class ConsumerEngine {
         for connection in connections { connection.runMaintenance(atNanoseconds: now) }
         updateIdleConnections(atNanoseconds: now)
         maintenanceRuns += 1
-        if maintenanceRuns % Self.runsPerRotation == 0 { apply(budget.rotate()) }
+        if maintenanceRuns % Self.runsPerRotation == 0 { apply(distribution.rotate()) }
     }
 
     private func updateIdleConnections(atNanoseconds now: Int64) {
         let idleSince = now - Self.idleTime.nanoseconds
         apply(
-            budget.updateIdle { connection($0)?.updateIdle(sinceNanoseconds: idleSince) ?? false })
+            distribution.updateIdle {
+                connection($0)?.updateIdle(sinceNanoseconds: idleSince) ?? false
+            })
     }
 
-    private func apply(_ changes: [ReadyBudget.Change]) {
+    private func apply(_ changes: [ReadyDistribution.Change]) {
         for change in changes { connection(change.connection)?.setReady(change.ready) }
     }
 
@@ -346,13 +352,13 @@ extension ConsumerEngine {
         lastNumber += 1
         setNumber(lastNumber)
         onConnection(connection.address, nil)
-        apply(budget.add(lastNumber, maxReady: maxReady))
+        apply(distribution.add(lastNumber, maxReady: maxReady))
         updateDirectWriting()
     }
 
     func connectionDidEnd(_ connection: ConsumerConnection, number: Int?, _ error: NSQError?) {
         if let number {
-            apply(budget.remove(number))
+            apply(distribution.remove(number))
             onMessagesLost(number, nil)
         }
         if let error { onConnection(connection.address, error) }

@@ -1,5 +1,4 @@
-/// The transport layers of one connection: TLS, compression inside TLS, only one of them, or
-/// neither.
+/// The transport layers of one connection: TLS, compression, both (compression inside TLS), or none.
 ///
 /// To receive, ``receive(_:)`` accepts bytes from the socket, and each call of ``advance(limit:)``
 /// decodes some of them into ``plain``. To send, ``send(_:)`` encodes plain bytes, and ``flush()``

@@ -1,8 +1,8 @@
 /// Limits the bytes that each stream may process in one loop iteration, so that all streams
 /// progress.
 ///
-/// All active streams together process about `totalBytes` per iteration. Each stream may process at
-/// least `minimumBytes`, because the system calls of smaller reads cost more time than they save. The
+/// All active streams together process about `totalBytes` per iteration. The share of a stream is
+/// never below `minimumBytes`, because the system calls of smaller reads cost more time than they save. The
 /// first iteration of a burst may exceed `totalBytes` several times, because each stream registers
 /// only when its first bytes arrive.
 package struct IterationQuota {

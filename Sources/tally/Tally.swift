@@ -44,7 +44,7 @@ struct Tally: AsyncParsableCommand {
         DescriptorLimit.raise()
         requireFileDescriptors()
         AllocatorSettings.apply()
-        FreeMemoryRelease.start()
+        HeapTrim.start()
         let status: Int32
         if let call = GoPrograms.call(CommandLine.arguments) {
             status = await call.program.status(of: call.arguments, name: call.name)

@@ -30,7 +30,7 @@ import NSQWire
 @Sendable func fuzzLookupd(_ bytes: Bytes) {
     let identity = LookupIdentity(
         version: "1.3.0", tcpPort: 4150, httpPort: 4151, hostname: "host", broadcastAddress: "host")
-    var conversation = LookupConversation(as: identity)
+    var conversation = LookupClientSession(as: identity)
     let registrations = [LookupCommand.register(TopicName("plays")!)]
     while conversation.nextCommand() != nil, !bytes.isEmpty {
         guard let outcomes = try? conversation.receive(bytes, registrations: { registrations })

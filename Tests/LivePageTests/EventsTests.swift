@@ -139,7 +139,7 @@ private struct ReceivedState {
         let test = try await TestPage.start()
         let events = try EventReader(test.page)
         test.page.setQueueState(
-            QueueState(depth: 3, inFlight: 2, deferred: 1, oldestAge: .milliseconds(1_500)))
+            ChannelDepth(depth: 3, inFlight: 2, deferred: 1, oldestAge: .milliseconds(1_500)))
         let figures = try events.next("statistics").json(as: StatisticsJSON.self)
         #expect(
             figures.queue

@@ -72,7 +72,7 @@ import UVLoop
         #expect(first.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8")
         #expect(!first.body.contains("tally_queue_messages"))
         test.page.setQueueState(
-            QueueState(depth: 7, inFlight: 2, deferred: 1, oldestAge: .milliseconds(1_500)))
+            ChannelDepth(depth: 7, inFlight: 2, deferred: 1, oldestAge: .milliseconds(1_500)))
         let events = try EventReader(test.page)
         _ = try events.next("state")
         let body = try test.get("/metrics").body

@@ -124,7 +124,7 @@ extension TestPage {
         }
         let figures = try events.next("statistics").json(as: StatisticsJSON.self)
         #expect(figures.backlog_ms == 3_000)
-        test.page.setQueueState(QueueState(depth: 0, inFlight: 0, deferred: 0))
+        test.page.setQueueState(ChannelDepth(depth: 0, inFlight: 0, deferred: 0))
         let known = try events.next("statistics") {
             try $0.json(as: StatisticsJSON.self).queue != nil
         }

@@ -1,7 +1,7 @@
 import NSQWire
 import TallyBasics
 
-/// Delivery of messages to the consumers that are ready, in rotation.
+/// DeliveryEntry of messages to the consumers that are ready, in rotation.
 extension Channel {
     /// Delivers messages until the queue is empty or no consumer is ready, and schedules the
     /// channel's timer. Deliveries beyond `limit` are postponed to the next iteration.

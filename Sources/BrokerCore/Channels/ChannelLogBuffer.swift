@@ -42,7 +42,8 @@ final class ChannelLogBuffer {
     /// Moves the buffered records to the message log: deliveries first, then updates, then FINs.
     ///
     /// - Parameter now: the time on the wall clock, in nanoseconds.
-    func drain(to log: LogWriter, _ topic: TopicName, _ channel: ChannelName, at now: Int64) {
+    func drain(to log: MessageLogWriter, _ topic: TopicName, _ channel: ChannelName, at now: Int64)
+    {
         if !delivered.isEmpty { log.append(.delivered(topic, channel, delivered)) }
         if !updated.isEmpty {
             log.append(.deliveriesUpdated(topic, channel, updated, writtenAt: now))

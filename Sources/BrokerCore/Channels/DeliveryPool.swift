@@ -17,7 +17,7 @@ final class DeliveryPool {
         var checkAt = Int64.max
     }
 
-    private var entries: UnsafeMutablePointer<Delivery>
+    private var entries: UnsafeMutablePointer<DeliveryEntry>
     private(set) var capacity = 16
     private var memory: AccountedMemory
     /// The number of entries, from the first one on, that are in the account. Memory beyond them was
@@ -60,7 +60,7 @@ final class DeliveryPool {
     }
 
     @inline(__always)
-    subscript(_ id: Int32) -> Delivery {
+    subscript(_ id: Int32) -> DeliveryEntry {
         unsafeAddress { UnsafePointer(entries + Int(id)) }
         unsafeMutableAddress { entries + Int(id) }
     }
@@ -75,7 +75,7 @@ final class DeliveryPool {
             return id
         }
         if used == accountedCount { extend() }
-        (entries + used).initialize(to: Delivery())
+        (entries + used).initialize(to: DeliveryEntry())
         used += 1
         return Int32(used - 1)
     }
@@ -83,11 +83,11 @@ final class DeliveryPool {
     private func extend() {
         if used == capacity { grow() }
         accountedCount = min(capacity, accountedCount + max(16, accountedCount / 8))
-        memory.set(accountedCount * MemoryLayout<Delivery>.stride)
+        memory.set(accountedCount * MemoryLayout<DeliveryEntry>.stride)
     }
 
     private func grow() {
-        let wider = UnsafeMutablePointer<Delivery>.allocate(capacity: capacity * 2)
+        let wider = UnsafeMutablePointer<DeliveryEntry>.allocate(capacity: capacity * 2)
         wider.moveInitialize(from: entries, count: used)
         entries.deallocate()
         entries = wider

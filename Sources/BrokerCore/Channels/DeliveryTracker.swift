@@ -17,7 +17,7 @@ final class DeliveryTracker {
     private(set) var timeoutCount = 0
 
     /// An estimate of the memory of one deferred message in a channel, in bytes.
-    static let deferredBytes = MemoryLayout<Delivery>.stride + deferredEntryBytes + 8
+    static let deferredBytes = MemoryLayout<DeliveryEntry>.stride + deferredEntryBytes + 8
     private static let deferredEntryBytes = 24
 
     /// - Parameter account: the account of the memory of all deliveries.
@@ -29,7 +29,7 @@ final class DeliveryTracker {
 
     /// A copy of a delivery.
     @inline(__always)
-    subscript(id: Int32) -> Delivery { pool[id] }
+    subscript(id: Int32) -> DeliveryEntry { pool[id] }
 
     var ids: [Int32] { Array(pool.live) }
 

@@ -19,13 +19,13 @@ struct LongestTimeouts {
     /// Inserts a delivery.
     ///
     /// - Parameter entries: the pool's memory, which contains all deliveries of the heap.
-    mutating func insert(_ id: Int32, in entries: UnsafeMutablePointer<Delivery>) {
+    mutating func insert(_ id: Int32, in entries: UnsafeMutablePointer<DeliveryEntry>) {
         ids.append(id)
         moveUp(id, from: ids.count - 1, entries)
     }
 
     /// Removes a delivery that is in the heap.
-    mutating func remove(_ id: Int32, in entries: UnsafeMutablePointer<Delivery>) {
+    mutating func remove(_ id: Int32, in entries: UnsafeMutablePointer<DeliveryEntry>) {
         let position = Int(entries[Int(id)].heapPosition)
         entries[Int(id)].heapPosition = DeliveryPool.none
         let last = ids.removeLast()
@@ -39,7 +39,7 @@ struct LongestTimeouts {
     }
 
     private mutating func moveUp(
-        _ id: Int32, from start: Int, _ entries: UnsafeMutablePointer<Delivery>
+        _ id: Int32, from start: Int, _ entries: UnsafeMutablePointer<DeliveryEntry>
     ) {
         var position = start
         while position > 0 {
@@ -53,7 +53,7 @@ struct LongestTimeouts {
     }
 
     private mutating func moveDown(
-        _ id: Int32, from start: Int, _ entries: UnsafeMutablePointer<Delivery>
+        _ id: Int32, from start: Int, _ entries: UnsafeMutablePointer<DeliveryEntry>
     ) {
         var position = start
         while 2 * position + 1 < ids.count {
@@ -71,7 +71,7 @@ struct LongestTimeouts {
     }
 
     private mutating func place(
-        _ id: Int32, at position: Int, _ entries: UnsafeMutablePointer<Delivery>
+        _ id: Int32, at position: Int, _ entries: UnsafeMutablePointer<DeliveryEntry>
     ) {
         ids[position] = id
         entries[Int(id)].heapPosition = Int32(position)

@@ -7,7 +7,7 @@ final class BrokerContext {
     let options: BrokerOptions
     let slabs: SlabPool
     let memory = MemoryAccount()
-    let log: LogWriter
+    let log: MessageLogWriter
     let pending = PendingWork()
     let events = EventBuffer()
     var budget: WorkBudget
@@ -20,7 +20,7 @@ final class BrokerContext {
     init(options: BrokerOptions, messageLog: (any MessageLog)?, now: Timestamp) {
         self.options = options
         slabs = SlabPool(maxSpareBytes: options.maxSpareBytes)
-        log = LogWriter(messageLog)
+        log = MessageLogWriter(messageLog)
         budget = WorkBudget(stepsPerIteration: options.stepsPerIteration)
         self.now = now
         random = SplitMix64(seed: options.seed)

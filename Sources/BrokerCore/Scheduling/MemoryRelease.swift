@@ -38,17 +38,17 @@ struct MemoryRelease {
         return beginNextTopic()
     }
 
-    /// The steps of a topic without channels.
-    private static let topicSteps = 4
+    /// What a topic costs in the budget, besides 1 for each channel.
+    private static let topicBaseCost = 4
 
     private mutating func beginNextTopic() -> Int {
         topic = topics.popLast()
         segments = []
         channels = []
-        guard let topic, !topic.isDeleted else { return Self.topicSteps }
+        guard let topic, !topic.isDeleted else { return Self.topicBaseCost }
         topic.closeUnneededTails()
         segments = topic.segments.all.filter { $0.isSealed && $0.isResident }.reversed()
         channels = topic.channels
-        return Self.topicSteps + topic.channels.count
+        return Self.topicBaseCost + topic.channels.count
     }
 }

@@ -26,7 +26,7 @@ struct PendingResponses {
     /// The memory of one response, without a frame.
     private static let entryBytes = 48
 
-    /// `true` if the responses contain a publish whose flush has no number yet.
+    /// `true` if the log records of at least one publish are not flushed yet.
     var containsUnflushed: Bool { unflushedCount > 0 }
 
     /// Appends a response frame to the pending responses, or to the outbox if no response is

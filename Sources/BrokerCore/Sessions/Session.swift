@@ -29,7 +29,7 @@ package final class Session: PendingItem {
     var pendingMark = PendingMark()
 
     private(set) var phase = Phase.awaitingMagic
-    private(set) var settings: ClientSettings
+    private(set) var settings: NegotiatedSettings
     private(set) var subscription = Subscription()
     private(set) var publishCounts = PublishCounts()
     private var negotiated: NegotiatedUpgrade
@@ -66,7 +66,7 @@ package final class Session: PendingItem {
         self.address = address
         self.host = host
         connectedAt = now
-        settings = ClientSettings(host: host, options)
+        settings = NegotiatedSettings(host: host, options)
         negotiated = NegotiatedUpgrade(requiresTLS: options.tlsRequired)
         heartbeats = HeartbeatMonitor(connectedAt: now.monotonic)
     }

@@ -21,7 +21,7 @@ final class InputFile {
     init(_ name: String, in folder: LockedFolder) throws(MessageLogError) {
         path = "\(folder.path)/\(name)"
         descriptor = try folder.open(name)
-        byteCount = try Files.byteCount(of: descriptor, path)
+        byteCount = try FileCalls.byteCount(of: descriptor, path)
     }
 
     deinit {
@@ -46,7 +46,7 @@ final class InputFile {
         }
         bufferedCount = 0
         bufferOffset = start
-        bufferedCount = try Files.read(descriptor, at: start, into: buffer, path)
+        bufferedCount = try FileCalls.read(descriptor, at: start, into: buffer, path)
     }
 
     /// Returns all bytes of a small file.

@@ -28,13 +28,13 @@ package enum NSQDExport {
     ) throws(MessageLogError) -> Report {
         // An error of `mkdir` is ignored here, because listing the folder reports it.
         let isNew = mkdir(target, 0o700) == 0
-        guard try Files.names(in: target, where: { $0 != "." && $0 != ".." }).isEmpty else {
+        guard try FileCalls.names(in: target, where: { $0 != "." && $0 != ".." }).isEmpty else {
             throw MessageLogError("\(target) is not empty")
         }
         do throws(MessageLogError) {
             return try write(inspection, into: target)
         } catch {
-            let names = (try? Files.names(in: target) { $0 != "." && $0 != ".." }) ?? []
+            let names = (try? FileCalls.names(in: target) { $0 != "." && $0 != ".." }) ?? []
             for name in names { unlink("\(target)/\(name)") }
             if isNew { rmdir(target) }
             throw error
@@ -53,9 +53,9 @@ package enum NSQDExport {
                 report.messages += try writeQueue(of: topic.name, channel.name, inspection, target)
             }
         }
-        try Files.write(
+        try FileCalls.write(
             metadata(of: inspection.topics), to: "\(target)/\(NSQDDataPath.metadataName)")
-        try Files.syncFolder(target)
+        try FileCalls.syncFolder(target)
         return report
     }
 
@@ -143,8 +143,8 @@ private struct NSQDQueueWriter: ~Copyable {
     private mutating func flush() throws(MessageLogError) {
         guard !bytes.isEmpty else { return }
         let path = "\(folder)/\(NSQDQueueFile.name(of: owner, fileNumber))"
-        if descriptor < 0 { descriptor = try Files.create(path) }
-        try Files.write(bytes, to: descriptor, path)
+        if descriptor < 0 { descriptor = try FileCalls.create(path) }
+        try FileCalls.write(bytes, to: descriptor, path)
         bytes.removeAll(keepingCapacity: true)
     }
 
@@ -153,7 +153,7 @@ private struct NSQDQueueWriter: ~Copyable {
         guard count > 0 else { return }
         try flush()
         let positions = "\(count)\n0,0\n\(fileNumber),\(fileBytes)\n"
-        try Files.write(
+        try FileCalls.write(
             Array(positions.utf8), to: "\(folder)/\(NSQDQueueFile.metadataName(of: owner))")
     }
 }

@@ -49,7 +49,7 @@ final class NSQDImportWriter {
                 }
             }
             try log.flush()
-            try Files.syncFolder(path)
+            try FileCalls.syncFolder(path)
             return report
         } catch {
             removeAll()

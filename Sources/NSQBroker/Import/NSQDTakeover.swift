@@ -41,7 +41,7 @@ struct NSQDTakeover {
     func run() throws(MessageLogError) {
         // The caller reports an unreadable folder when it opens the folder.
         let names =
-            (try? Files.names(in: path) {
+            (try? FileCalls.names(in: path) {
                 NSQDDataPath.isFile($0) || JournalFile.isName($0) || $0 == Self.finished
             }) ?? []
         let isInterrupted = names.contains(Self.finished)
@@ -62,11 +62,11 @@ struct NSQDTakeover {
         let found = try NSQDDataPath(folder)
         let target = "\(path)/\(Self.unfinished)"
         try removeUnfinished(target)
-        guard mkdir(target, 0o700) == 0 else { throw Files.failure("cannot create", target) }
+        guard mkdir(target, 0o700) == 0 else { throw FileCalls.failure("cannot create", target) }
         logger.info("DATA-PATH: taking over the data of nsqd in \(path)")
         let report = try writeJournal(of: found, to: target)
         try rename(Self.unfinished, to: Self.finished, in: folder)
-        try Files.sync(folder.descriptor, path)
+        try FileCalls.sync(folder.descriptor, path)
         for remark in report.remarks { logger.warning("DATA-PATH: \(remark)") }
         for damage in report.damages { logger.error("DATA-PATH: \(damage)") }
         logger.info(
@@ -88,27 +88,27 @@ struct NSQDTakeover {
 
     private func removeUnfinished(_ target: String) throws(MessageLogError) {
         guard access(target, F_OK) == 0 else { return }
-        for name in try Files.names(in: target, where: { $0 != "." && $0 != ".." }) {
+        for name in try FileCalls.names(in: target, where: { $0 != "." && $0 != ".." }) {
             guard unlink("\(target)/\(name)") == 0 else {
-                throw Files.failure("cannot remove", "\(target)/\(name)")
+                throw FileCalls.failure("cannot remove", "\(target)/\(name)")
             }
         }
-        guard rmdir(target) == 0 else { throw Files.failure("cannot remove", target) }
+        guard rmdir(target) == 0 else { throw FileCalls.failure("cannot remove", target) }
     }
 
     /// Steps 3 and 4.
     private func exchangeFiles(_ folder: LockedFolder) throws(MessageLogError) {
         let finishedFolder = "\(path)/\(Self.finished)"
-        let journal = try Files.names(in: finishedFolder, where: JournalFile.isName)
+        let journal = try FileCalls.names(in: finishedFolder, where: JournalFile.isName)
         for name in try folder.names(where: NSQDDataPath.isFile) {
             try rename(name, to: "\(Self.finished)/\(name)", in: folder)
         }
         for name in journal { try rename("\(Self.finished)/\(name)", to: name, in: folder) }
-        try Files.syncFolder(finishedFolder)
-        try Files.sync(folder.descriptor, path)
+        try FileCalls.syncFolder(finishedFolder)
+        try FileCalls.sync(folder.descriptor, path)
         let name = try archiveName(folder)
         try rename(Self.finished, to: name, in: folder)
-        try Files.sync(folder.descriptor, path)
+        try FileCalls.sync(folder.descriptor, path)
         logger.info("DATA-PATH: the files of nsqd are kept in \(path)/\(name)")
     }
 
@@ -124,7 +124,7 @@ struct NSQDTakeover {
         _ name: String, to newName: String, in folder: LockedFolder
     ) throws(MessageLogError) {
         guard renameat(folder.descriptor, name, folder.descriptor, newName) == 0 else {
-            throw Files.failure("cannot rename \(name) to \(newName) in", path)
+            throw FileCalls.failure("cannot rename \(name) to \(newName) in", path)
         }
     }
 }

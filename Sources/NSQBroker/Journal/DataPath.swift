@@ -58,7 +58,7 @@ final class DataPath {
         _ path: String, _ logger: Logger
     ) throws(MessageLogError) -> Bool {
         guard mkdir(path, 0o700) == 0 else {
-            let failure = Files.failure("cannot create data-path", path)
+            let failure = FileCalls.failure("cannot create data-path", path)
             // The caller reports a missing parent, or a file in place of the folder, when it opens
             // the folder.
             let isReportedLater = [EEXIST, ENOENT, ENOTDIR].contains(errno)
@@ -70,7 +70,7 @@ final class DataPath {
         let parent = Glibc.open("\(path)/..", O_RDONLY | O_DIRECTORY | O_CLOEXEC)
         guard parent >= 0 else { return true }
         defer { Glibc.close(parent) }
-        try Files.sync(parent, path)
+        try FileCalls.sync(parent, path)
         return true
     }
 

@@ -9,7 +9,7 @@ enum DecodedRecord {
     case messages(RecoveredMessages, Bytes)
 
     init?(_ kind: RecordKind, _ payload: Bytes) {
-        var reader = PayloadReader(payload)
+        var reader = RecordPayloadDecoder(payload)
         guard let record = reader.record(kind) else { return nil }
         self = record
     }

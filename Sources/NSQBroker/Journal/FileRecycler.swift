@@ -28,7 +28,7 @@ final class FileRecycler {
 
     /// Deletes the recycled files of an earlier process.
     func removeOldFiles() throws(MessageLogError) {
-        let names = try Files.names(in: path) { $0.hasPrefix(RecycledFiles.namePrefix) }
+        let names = try FileCalls.names(in: path) { $0.hasPrefix(RecycledFiles.namePrefix) }
         syncThread.submit { [folder] _ in
             for name in names { unlinkat(folder, name, 0) }
         }
@@ -43,7 +43,7 @@ final class FileRecycler {
     /// - Returns: `true` if the file was recycled, and the recycler now owns its descriptor.
     func recycle(_ number: UInt32, _ descriptor: Int32?) throws(MessageLogError) -> Bool {
         guard let descriptor else { return false }
-        let byteCount = try Files.byteCount(of: descriptor, path)
+        let byteCount = try FileCalls.byteCount(of: descriptor, path)
         guard recycled.shouldRecycle(byteCount: byteCount) else { return false }
         let file = RecycledFiles.File(
             number: number, descriptor: descriptor, byteCount: byteCount)
@@ -68,7 +68,7 @@ final class FileRecycler {
         do throws(MessageLogError) {
             try write(file.descriptor)
             guard renameat(folder, file.name, folder, JournalFile.name(of: number)) == 0
-            else { throw Files.failure("cannot rename \(file.name) in", "\(path)") }
+            else { throw FileCalls.failure("cannot rename \(file.name) in", "\(path)") }
             return file.descriptor
         } catch {
             delete(file)

@@ -58,13 +58,13 @@ final class FolderDisk: JournalDisk {
         syncer.join()
         for descriptor in openFiles.removeAll() { Glibc.close(descriptor) }
         recycler.deleteAll()
-        Files.unlockAndClose(folder)
+        FileCalls.unlockAndClose(folder)
     }
 
     // MARK: Files
 
     func files() throws(MessageLogError) -> [JournalFile] {
-        try Files.journalFiles(in: folder, path)
+        try FileCalls.journalFiles(in: folder, path)
     }
 
     func create(_ file: UInt32, startingWith slices: [Bytes]) throws(MessageLogError) {
@@ -184,11 +184,11 @@ final class FolderDisk: JournalDisk {
     func read(
         _ file: UInt32, at offset: Int, into buffer: UnsafeMutableRawBufferPointer
     ) throws(MessageLogError) -> Int {
-        try Files.read(descriptor(file), at: offset, into: buffer, path)
+        try FileCalls.read(descriptor(file), at: offset, into: buffer, path)
     }
 
     func nextData(in file: UInt32, from offset: Int) throws(MessageLogError) -> Int {
-        Files.nextData(try descriptor(file), from: offset)
+        FileCalls.nextData(try descriptor(file), from: offset)
     }
 
     func reserve(_ end: Int, in file: UInt32) throws(MessageLogError) {

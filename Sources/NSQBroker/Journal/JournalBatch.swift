@@ -33,14 +33,14 @@ struct JournalBatch {
     var hasPublished: Bool { messageCount > 0 }
 
     mutating func append(_ change: LogRecord) {
-        var writer = PayloadWriter()
+        var writer = RecordPayloadEncoder()
         let kind = writer.append(change)
         append(Record(kind: kind, head: writer.finish()))
         if kind.rawValue < RecordKind.finished.rawValue { changes.append(change) }
     }
 
     mutating func append(_ topics: [TopicSnapshot]) {
-        var writer = PayloadWriter()
+        var writer = RecordPayloadEncoder()
         writer.append(topics)
         append(Record(kind: .topics, head: writer.finish()))
     }
@@ -52,7 +52,7 @@ struct JournalBatch {
         while !rest.isEmpty {
             let end = segment.end(of: rest, within: JournalFormat.messageBytesPerRecord)
             let part = rest.lowerBound..<end
-            var writer = PayloadWriter()
+            var writer = RecordPayloadEncoder()
             let recordKind = writer.append(
                 part, of: segment, in: topic, as: kind.part(part, of: indexes))
             append(

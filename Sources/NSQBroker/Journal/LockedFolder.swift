@@ -21,12 +21,12 @@ final class LockedFolder {
     init(_ path: String, _ lock: Lock) throws(MessageLogError) {
         self.path = path
         descriptor = Glibc.open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-        guard descriptor >= 0 else { throw Files.failure("cannot open", path) }
+        guard descriptor >= 0 else { throw FileCalls.failure("cannot open", path) }
         guard flock(descriptor, (lock == .shared ? LOCK_SH : LOCK_EX) | LOCK_NB) == 0 else {
             // The throw runs deinit, which closes the descriptor, because all properties are
             // initialized.
             let isTaken = errno == EWOULDBLOCK
-            let failure = Files.failure("cannot lock", path)
+            let failure = FileCalls.failure("cannot lock", path)
             guard isTaken else { throw failure }
             throw lock == .shared
                 ? MessageLogError("\(path) is in use by a broker: stop it first")
@@ -36,15 +36,15 @@ final class LockedFolder {
         }
     }
 
-    deinit { Files.unlockAndClose(descriptor) }
+    deinit { FileCalls.unlockAndClose(descriptor) }
 
     /// Returns the names of entries for which `isIncluded` returns `true`, in no particular order.
     func names(where isIncluded: (String) -> Bool) throws(MessageLogError) -> [String] {
-        try Files.names(in: path, where: isIncluded)
+        try FileCalls.names(in: path, where: isIncluded)
     }
 
     /// Opens a regular file for reading; the caller closes it.
     func open(_ name: String) throws(MessageLogError) -> Int32 {
-        try Files.openRegular(name, in: descriptor, O_RDONLY, path)
+        try FileCalls.openRegular(name, in: descriptor, O_RDONLY, path)
     }
 }

@@ -14,17 +14,17 @@ final class ReadOnlyDisk: JournalDisk {
     }
 
     func files() throws(MessageLogError) -> [JournalFile] {
-        try Files.journalFiles(in: folder.descriptor, folder.path)
+        try FileCalls.journalFiles(in: folder.descriptor, folder.path)
     }
 
     func read(
         _ file: UInt32, at offset: Int, into buffer: UnsafeMutableRawBufferPointer
     ) throws(MessageLogError) -> Int {
-        try Files.read(descriptor(file), at: offset, into: buffer, folder.path)
+        try FileCalls.read(descriptor(file), at: offset, into: buffer, folder.path)
     }
 
     func nextData(in file: UInt32, from offset: Int) throws(MessageLogError) -> Int {
-        Files.nextData(try descriptor(file), from: offset)
+        FileCalls.nextData(try descriptor(file), from: offset)
     }
 
     private func descriptor(_ file: UInt32) throws(MessageLogError) -> Int32 {

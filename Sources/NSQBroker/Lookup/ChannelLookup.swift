@@ -9,7 +9,7 @@ final class ChannelLookup {
     private let addresses: [SocketAddress]
     private let client: HTTPClient
     private let done: ([ChannelName], [String]) -> Void
-    private var calls: [HTTPCall] = []
+    private var calls: [HTTPClientRequest] = []
     private var pendingCount = 0
     private var channels: Set<ChannelName> = []
     private var failures: [String] = []

@@ -15,7 +15,7 @@ final class LookupRegistrar {
     // The broker server owns this object and outlives it.
     private unowned let server: BrokerServer
     private let client: HTTPClient
-    private var peers: [LookupdConnection] = []
+    private var peers: [LookupClientConnection] = []
     private var lookups: [TopicName: ChannelLookup] = [:]
     /// The topics whose channels are requested when another request has ended.
     private var waiting = LookupQueue()
@@ -71,7 +71,7 @@ final class LookupRegistrar {
         peers.removeAll { !addresses.contains($0.address) }
         for address in addresses where !peers.contains(where: { $0.address == address }) {
             logger.info("LOOKUP(\(address)): adding peer")
-            let peer = LookupdConnection(at: address, of: self, on: server.loop)
+            let peer = LookupClientConnection(at: address, of: self, on: server.loop)
             peers.append(peer)
             peer.connect()
         }

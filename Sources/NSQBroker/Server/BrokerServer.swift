@@ -24,7 +24,7 @@ package final class BrokerServer: LoopHosted {
 
     private let dataPath: DataPath?
     private(set) lazy var tcp = TCPServer(of: self)
-    private(set) lazy var http = HTTPAPI(of: self)
+    private(set) lazy var http = BrokerHTTPServer(of: self)
     private(set) lazy var lookup = LookupRegistrar(of: self)
     private(set) lazy var authorizer = Authorizer(of: self)
     private lazy var driver = BrokerDriver(broker, on: loop, flush: tcp.flush) {

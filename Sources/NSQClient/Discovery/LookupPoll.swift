@@ -23,7 +23,7 @@ final class LookupPoll {
     private let selection: Selection
     private let client: HTTPClient
     private let done: (Result) -> Void
-    private var calls: [HTTPCall] = []
+    private var calls: [HTTPClientRequest] = []
     private var pendingCount = 0
     private var result = Result()
 

@@ -5,6 +5,9 @@ import TallyBasics
 ///
 /// A topic or a channel stays in the table when its last nsqd disconnects, until it is deleted. An
 /// ephemeral one is removed when its last nsqd unregisters it.
+///
+/// An nsqd that sends no PING is first not listed (``Limits/inactiveProducerTimeout``), and removed when
+/// `LookupConnection` closes its connection.
 package struct RegistrationTable {
     /// An nsqd that is registered for a topic.
     struct TopicProducer {

@@ -100,7 +100,7 @@ final class LookupConnection: StreamReader {
 
     /// Closes the connection if the client has not identified itself in time, or has been silent for
     /// too long.
-    func checkDeadline(at now: Int64, _ options: LookupServerOptions) {
+    func closeIfSilent(at now: Int64, _ options: LookupServerOptions) {
         let (start, timeout) =
             session.isIdentified
             ? (lastInputAt, options.silenceTimeout)

@@ -15,7 +15,7 @@ final class LookupServer: LoopHosted {
     private var tcp: LookupTCPServer!
     private var http: HTTPServer!
     private lazy var service = LookupHTTPService(of: self)
-    private var store: StateStore?
+    private var store: StateSaver?
     /// The state at the beginning of the stop: the end of an nsqd's connection removes its tombstones.
     private var lastState: [UInt8]?
     private let hostname = System.hostname
@@ -95,7 +95,7 @@ final class LookupServer: LoopHosted {
         } catch {
             throw LookupStartError("\(error)")
         }
-        store = StateStore(
+        store = StateSaver(
             file, on: loop, storedRevision: table.revision,
             revision: { [unowned self] in table.revision },
             json: { [unowned self] in lastState ?? state },

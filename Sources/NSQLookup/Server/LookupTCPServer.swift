@@ -59,7 +59,7 @@ final class LookupTCPServer {
 
     private func checkDeadlines() {
         let now = now.monotonic
-        for connection in connections.values { connection.checkDeadline(at: now, server.options) }
+        for connection in connections.values { connection.closeIfSilent(at: now, server.options) }
     }
 
     func receive(

@@ -106,7 +106,7 @@ package final class TopicArchiver: Sendable {
             var syncs = true
             switch event {
             case .messages(let batch):
-                syncs = try append(batch, to: file)
+                syncs = try appendReportingRotation(batch, to: file)
                 pending.append(batch)
                 count += batch.count
                 if count >= maxPending { syncs = true }
@@ -132,7 +132,9 @@ package final class TopicArchiver: Sendable {
     }
 
     /// - Returns: `true` if the file was rotated.
-    private func append(_ batch: MessageBatch, to file: RotatingFile) throws(FileError) -> Bool {
+    private func appendReportingRotation(_ batch: MessageBatch, to file: RotatingFile)
+        throws(FileError) -> Bool
+    {
         var hasRotated = false
         for message in batch {
             let rotated = try message.withBody { body throws(FileError) in

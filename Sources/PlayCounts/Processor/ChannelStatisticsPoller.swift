@@ -13,14 +13,14 @@ package final class ChannelStatisticsPoller {
     private let nsqds: [HTTPURL]
     private let client: HTTPClient
     private let timer: Timer
-    private var calls: [HTTPCall] = []
+    private var calls: [HTTPClientRequest] = []
     private var delay = Duration.seconds(1)
-    private var queues: [SocketAddress: QueueState] = [:]
+    private var queues: [SocketAddress: ChannelDepth] = [:]
 
     /// Called with the statistics of one nsqd.
-    package var onStatistics: (ChannelStatistics, HTTPURL) -> Void = { _, _ in }
+    package var onStatistics: (ReportedChannel, HTTPURL) -> Void = { _, _ in }
     /// Called with the sum over all nsqds; `nil` if no statistics can be read.
-    package var onQueueState: (QueueState?) -> Void = { _ in }
+    package var onQueueState: (ChannelDepth?) -> Void = { _ in }
 
     /// - Parameter nsqds: the addresses of the HTTP APIs.
     package init(on loop: Loop, nsqds: [HTTPURL], topic: TopicName, channel: ChannelName) {
@@ -59,18 +59,18 @@ package final class ChannelStatisticsPoller {
                 ("format", "json"), ("topic", topic.text), ("channel", channel.text),
             ] { url.append(name, value) }
             return client.get(url) { [weak self] result in
-                var statistics: ChannelStatistics?
+                var statistics: ReportedChannel?
                 if case .success(let response) = result, response.status == 200 {
-                    statistics = ChannelStatistics(parsing: response.body)
+                    statistics = ReportedChannel(parsing: response.body)
                 }
                 self?.didRead(statistics, of: nsqd)
             }
         }
     }
 
-    private func didRead(_ statistics: ChannelStatistics?, of nsqd: HTTPURL) {
+    private func didRead(_ statistics: ReportedChannel?, of nsqd: HTTPURL) {
         queues[nsqd.address] = statistics?.queue
         if let statistics { onStatistics(statistics, nsqd) }
-        onQueueState(queues.isEmpty ? nil : QueueState(sum: queues.values))
+        onQueueState(queues.isEmpty ? nil : ChannelDepth(sum: queues.values))
     }
 }

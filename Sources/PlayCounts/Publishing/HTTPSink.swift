@@ -9,7 +9,7 @@ import UVLoop
 package final class HTTPSink: Sink {
     private let url: HTTPURL
     private let client: HTTPClient
-    private var request: HTTPCall?
+    private var request: HTTPClientRequest?
     // INVARIANT: the first call is in progress. All calls belong to one round.
     private var queue: [(call: Call, completion: (Result<Void, SinkError>) -> Void)] = []
 

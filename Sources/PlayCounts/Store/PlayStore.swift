@@ -42,12 +42,12 @@ package final class PlayStore: Sendable {
     package let storeID: String
     /// `true` if this object has created the store.
     package let isNew: Bool
-    /// A warning for users if the store has less history than it had before; see `StoreHistory`.
+    /// A warning for users if the store has less history than it had before; see `StoreNote`.
     package let lostHistory: String?
     /// The note of the history before this object opened the store.
-    private let previousHistory: StoreHistory?
+    private let previousHistory: StoreNote?
     // SAFETY: `init` sets the two, and later only jobs of `queue` use them, which run one at a time.
-    /// The number of counted plays; see `StoreHistory`.
+    /// The number of counted plays; see `StoreNote`.
     nonisolated(unsafe) private var plays: Int
     private let playsAtOpening: Int
     /// The time at which the history was last written.
@@ -90,12 +90,12 @@ package final class PlayStore: Sendable {
             files = lock == nil ? nil : StoreFiles(of: path)
             plays = try queue.inDatabase(PlayStore.sumOfCounts)
             playsAtOpening = plays
-            let history = StoreHistory(storeID: storeID, epoch: epoch, plays: plays)
+            let history = StoreNote(storeID: storeID, epoch: epoch, plays: plays)
             if lock == nil || temporaryFolder != nil {
                 previousHistory = nil
                 lostHistory = nil
             } else {
-                previousHistory = StoreHistory(beside: path)
+                previousHistory = StoreNote(beside: path)
                 lostHistory = previousHistory?.loss(in: history, at: path)
                 history.write(beside: path)
             }
@@ -168,7 +168,7 @@ package final class PlayStore: Sendable {
         let now = ContinuousClock.now
         guard lock != nil, temporaryFolder == nil, now - notedAt > .seconds(10) else { return }
         notedAt = now
-        StoreHistory(storeID: storeID, epoch: epoch, plays: plays).write(beside: path)
+        StoreNote(storeID: storeID, epoch: epoch, plays: plays).write(beside: path)
     }
 
     /// - Throws: `StoreError` of kind `takenOver` if another processor has opened the store.
@@ -216,7 +216,7 @@ package final class PlayStore: Sendable {
             if let previousHistory {
                 previousHistory.write(beside: path)
             } else {
-                StoreHistory.remove(beside: path)
+                StoreNote.remove(beside: path)
             }
             lock.release()
         } catch {
@@ -251,7 +251,7 @@ package final class PlayStore: Sendable {
             if lock != nil, temporaryFolder == nil,
                 let plays = try? queue.inDatabase(PlayStore.sumOfCounts)
             {
-                StoreHistory(storeID: storeID, epoch: epoch, plays: plays).write(beside: path)
+                StoreNote(storeID: storeID, epoch: epoch, plays: plays).write(beside: path)
             }
             try queue.close()
             lock?.release()

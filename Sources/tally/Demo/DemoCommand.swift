@@ -35,7 +35,7 @@ struct DemoCommand: AsyncParsableCommand {
                     """#))
 
     @OptionGroup(title: "nsqd instead of the embedded broker")
-    var nsqds: PublishingNSQDs
+    var nsqds: PlayDestinationOptions
 
     @OptionGroup(title: "Connections to these nsqds")
     var connection: ConnectionOptions

@@ -5,7 +5,7 @@ import TallyBasics
 import UVLoop
 
 /// The log of the demo's producer for the verdict.
-struct DemoProduction: Sendable {
+struct DemoProducer: Sendable {
     /// The time at which each play was passed to the connection, by the play's index.
     let sent: [MonotonicInstant]
 
@@ -42,10 +42,10 @@ struct DemoProduction: Sendable {
             engine.stop()
             withExtendedLifetime(producer) {}
             switch outcome {
-            case .success: report(.produced(DemoProduction(sent: sent)))
+            case .success: report(.produced(DemoProducer(sent: sent)))
             case .failure(let error): report(.failed(error))
             }
         }
-        return { report(.produced(DemoProduction(sent: sent))) }
+        return { report(.produced(DemoProducer(sent: sent))) }
     }
 }

@@ -58,7 +58,7 @@ struct DemoRun {
     /// The events of the two threads, the signals and the watch for a standstill.
     enum Event: Sendable {
         case subscribed
-        case produced(DemoProduction)
+        case produced(DemoProducer)
         case processed(DemoProcessing)
         case failed(any Error)
         case interrupted(String)
@@ -87,7 +87,7 @@ struct DemoRun {
         let ending = await ending(of: events) {
             // The channel must exist before the plays are sent: if the topic has another channel,
             // the plays are dispatched to that one only.
-            producer.start(DemoProduction.run, of: self, continuation)
+            producer.start(DemoProducer.run, of: self, continuation)
         }
         for watch in watches { watch.cancel() }
         for thread in [processor, producer] { await thread.stop() }
@@ -102,7 +102,7 @@ struct DemoRun {
     }
 
     private enum Ending {
-        case complete(DemoProduction, DemoProcessing, standstill: String?)
+        case complete(DemoProducer, DemoProcessing, standstill: String?)
         case failed(any Error)
         case interrupted(String)
     }
@@ -110,7 +110,7 @@ struct DemoRun {
     private func ending(
         of events: AsyncStream<Event>, produce: () -> Void
     ) async -> Ending {
-        var production: DemoProduction?
+        var production: DemoProducer?
         var processing: DemoProcessing?
         var standstill: String?
         var isProducing = false
@@ -123,7 +123,7 @@ struct DemoRun {
             case .processed(let part): processing = part
             case .standstill(let reason):
                 standstill = reason
-                if !isProducing { production = DemoProduction(sent: []) }
+                if !isProducing { production = DemoProducer(sent: []) }
             case .failed(let error): return .failed(error)
             case .interrupted(let signal): return .interrupted(signal)
             }
@@ -135,7 +135,7 @@ struct DemoRun {
     }
 
     private func verdict(
-        _ production: DemoProduction, _ processing: DemoProcessing, _ standstill: String?
+        _ production: DemoProducer, _ processing: DemoProcessing, _ standstill: String?
     ) -> Verdict {
         var bounds = Verdict.Bounds()
         bounds.coalesce = coalesce

@@ -95,10 +95,10 @@ extension LivePage {
 }
 
 extension EmbeddedBroker.Statistics {
-    fileprivate func queue(topic: String, channel: String) -> QueueState? {
+    fileprivate func queue(topic: String, channel: String) -> ChannelDepth? {
         guard let topic = topics.first(where: { $0.name == topic }) else { return nil }
         let channel = topic.channels.first { $0.name == channel }
-        return QueueState(
+        return ChannelDepth(
             depth: topic.depth + (channel?.depth ?? 0), inFlight: channel?.inFlightCount ?? 0,
             deferred: channel?.deferredCount ?? 0)
     }

@@ -19,7 +19,7 @@ struct ProcessorOptions: ParsableArguments {
     var store = "tally.sqlite"
 
     @OptionGroup(title: "Publishing")
-    var publishing: PublishOptions
+    var publishing: CallOptions
 
     @Option(help: "A play is published at once while its video has fewer plays than this.")
     var realtimeBelow = 100

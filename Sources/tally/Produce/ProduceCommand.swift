@@ -36,7 +36,7 @@ struct ProduceCommand: AsyncParsableCommand {
                     """#))
 
     @OptionGroup
-    var nsqds: PublishingNSQDs
+    var nsqds: PlayDestinationOptions
 
     @OptionGroup(title: "Connections to nsqd")
     var connection: ConnectionOptions

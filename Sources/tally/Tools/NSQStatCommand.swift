@@ -89,7 +89,7 @@ struct NSQStatCommand: GoProgram {
 
     /// Prints the reports until the last one, or until the task is cancelled.
     private static func report(_ values: Values) async throws {
-        let client = try ClusterClient(
+        let client = try NSQDQueries(
             connectTimeout: values.connectTimeout, requestTimeout: values.requestTimeout)
         var before: ClusterStatistics.Channel?
         var number = 0
@@ -110,7 +110,7 @@ struct NSQStatCommand: GoProgram {
     }
 
     private static func channel(
-        _ values: Values, _ client: ClusterClient
+        _ values: Values, _ client: NSQDQueries
     ) async throws -> ClusterStatistics.Channel {
         let lookupds = values.addresses.lookupds
         let nsqds =

@@ -16,7 +16,7 @@ struct NSQTailCommand: GoProgram {
         var maxInFlight = 200
         var limit = 0
         var printsTopic = false
-        var settings = ClientSettings()
+        var settings = GoNSQOptions()
         var showsVersion = false
     }
 

@@ -115,7 +115,7 @@ private struct ArchiveRun {
 
     /// Adds the topics that the nsqlookupds know and the pattern matches, until a signal arrives.
     private func discover(_ group: inout ThrowingTaskGroup<Void, any Error>) async throws {
-        let client = try ClusterClient(
+        let client = try NSQDQueries(
             connectTimeout: options.connectTimeout, requestTimeout: options.requestTimeout)
         let pattern = try options.pattern()
         let timer = Task {
@@ -124,7 +124,7 @@ private struct ArchiveRun {
             } while (try? await Task.sleep(for: options.topicRefresh)) != nil
         }
         for await _ in refreshes.times {
-            do throws(ClusterClient.Failure) {
+            do throws(NSQDQueries.Failure) {
                 for topic in try await client.topics(of: options.addresses.lookupds)
                 where topic.contains(pattern) {
                     try? add(topic, to: &group)

@@ -11,7 +11,7 @@ struct NSQToFileOptions: Sendable {
     var topicRefresh = Duration.seconds(60)
     var channel = "nsq_to_file"
     var maxInFlight = 200
-    var settings = ClientSettings()
+    var settings = GoNSQOptions()
     var connectTimeout = Duration.seconds(2)
     var requestTimeout = Duration.seconds(5)
     var log = LogOptions(prefix: "[nsq_to_file] ")

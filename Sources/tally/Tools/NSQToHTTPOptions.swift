@@ -18,7 +18,7 @@ struct NSQToHTTPOptions: Sendable {
     var gets: [String] = []
     var posts: [String] = []
     var headers: [String] = []
-    var settings = ClientSettings()
+    var settings = GoNSQOptions()
     var showsVersion = false
 
     private static let defaultContentType = "application/octet-stream"

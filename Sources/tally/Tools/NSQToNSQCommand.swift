@@ -21,8 +21,8 @@ struct NSQToNSQCommand: GoProgram {
         var mode = "hostpool"
         var filter = JSONFilter()
         var statusEvery = 250
-        var consumer = ClientSettings()
-        var producer = ClientSettings()
+        var consumer = GoNSQOptions()
+        var producer = GoNSQOptions()
         var showsVersion = false
     }
 

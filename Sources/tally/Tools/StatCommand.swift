@@ -44,7 +44,7 @@ struct StatCommand: AsyncParsableCommand {
 
     func run() async throws {
         let statistics: ClusterStatistics
-        do throws(ClusterClient.Failure) {
+        do throws(NSQDQueries.Failure) {
             statistics = try await self.statistics()
         } catch {
             throw UsageError(
@@ -53,8 +53,8 @@ struct StatCommand: AsyncParsableCommand {
         print(json ? String(decoding: Self.object(statistics), as: UTF8.self) : text(statistics))
     }
 
-    private func statistics() async throws(ClusterClient.Failure) -> ClusterStatistics {
-        let client = try ClusterClient(connectTimeout: .seconds(2), requestTimeout: .seconds(5))
+    private func statistics() async throws(NSQDQueries.Failure) -> ClusterStatistics {
+        let client = try NSQDQueries(connectTimeout: .seconds(2), requestTimeout: .seconds(5))
         var nsqds = nsqdHttpAddress.isEmpty ? [NSQDOptions.defaultHTTPAddress] : nsqdHttpAddress
         if let topic, !lookupdHttpAddress.isEmpty {
             nsqds = try await client.nsqds(of: topic, lookupds: lookupdHttpAddress)

@@ -15,7 +15,7 @@ struct ToNSQCommand: GoProgram {
         var topic = ""
         var delimiter = "\n"
         var rate = 0
-        var settings = ClientSettings()
+        var settings = GoNSQOptions()
     }
 
     static let flags = FlagSet(

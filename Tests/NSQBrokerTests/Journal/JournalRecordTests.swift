@@ -32,7 +32,7 @@ import Testing
 
     @Test(arguments: changes)
     func `is decoded to the encoded change`(change: LogRecord) throws {
-        var writer = PayloadWriter()
+        var writer = RecordPayloadEncoder()
         let kind = writer.append(change)
         #expect(try read(writer.finish(), kind).change == change)
     }
@@ -44,7 +44,7 @@ import Testing
                 name: TopicName("likes")!, isPaused: false,
                 channels: [.init(name: Self.count, isPaused: true)]),
         ]
-        var writer = PayloadWriter()
+        var writer = RecordPayloadEncoder()
         writer.append(topics)
         guard case .topics(let found) = try read(writer.finish(), .topics) else {
             Issue.record("another kind")
@@ -57,7 +57,7 @@ import Testing
     func `that is truncated is rejected or shorter, and is never read past its end`(
         change: LogRecord
     ) {
-        var writer = PayloadWriter()
+        var writer = RecordPayloadEncoder()
         let kind = writer.append(change)
         let payload = writer.finish()
         for count in 0..<payload.count {

@@ -19,7 +19,7 @@ extension DemoCommand {
             .init("stored", of: DemoJobPlan.total), .init("ended", of: DemoJobPlan.total),
         ])
         let run = Task {
-            try await JobsDemo(
+            try await DemoJobsRun(
                 nsqd: nsqd, folder: folder, maxStandstill: standstill, progress: progress
             ).run()
         }

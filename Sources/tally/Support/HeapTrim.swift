@@ -1,0 +1,57 @@
+import CMemory
+import Foundation
+import UVLoop
+
+/// Returns free memory to the operating system when the process is quiet.
+///
+/// The allocator itself returns only what is free at the end of its heap. A block that is still in use
+/// there retains all free memory before it: 140 MiB after 400 half-sent requests of 2.5 MB, for as long as
+/// the process ran. A trim examines the whole heap and delays other threads, so it waits for a quiet time.
+enum HeapTrim {
+    private static let interval: TimeInterval = 10
+
+    /// Starts a thread that trims the heap.
+    static func start() {
+        let thread = Thread {
+            var decision = TrimDecision(interval: .seconds(interval))
+            while true {
+                Thread.sleep(forTimeInterval: interval)
+                guard let time = ProcessUsage.processorTime else { return }
+                if decision.shouldTrim(processorTime: time) { malloc_trim(0) }
+            }
+        }
+        thread.name = "free memory"
+        thread.start()
+    }
+}
+
+/// Decides when to trim the heap.
+struct TrimDecision {
+    /// The part of a processor that a quiet process uses at most.
+    static let quietShare = 0.05
+    /// The processor time after which there may be free memory again.
+    static let leastWork = Duration.milliseconds(200)
+
+    private let interval: Duration
+    private var last: Duration = .zero
+    private var lastTrim: Duration = .zero
+
+    /// - Parameter interval: the time between two calls of ``shouldTrim(processorTime:)``.
+    init(interval: Duration) {
+        self.interval = interval
+    }
+
+    /// Returns `true` if the process has worked since the last trim, and did almost nothing since the
+    /// last call.
+    ///
+    /// - Parameter processorTime: the processor time of the process since its start.
+    mutating func shouldTrim(processorTime: Duration) -> Bool {
+        let used = processorTime - last
+        last = processorTime
+        guard used <= interval * Self.quietShare, processorTime - lastTrim >= Self.leastWork else {
+            return false
+        }
+        lastTrim = processorTime
+        return true
+    }
+}
