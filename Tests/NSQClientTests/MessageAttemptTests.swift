@@ -5,7 +5,7 @@ import UVLoop
 @testable import NSQClient
 
 /// Handlers at an embedded broker. A message that is not handled would be awaited forever.
-@Suite(.timeLimit(.minutes(5))) struct `The maximum number of attempts` {
+@Suite(.timeLimit(.minutes(2))) struct `The maximum number of attempts` {
     /// Publishes one message, and lets it be delivered `attempt - 1` times without a handler.
     private func withMessage(
         inAttempt attempt: Int, _ change: (inout Consumer.Options) -> Void = { _ in },
