@@ -68,8 +68,9 @@ def check_empty(browser, serve, tally):
 
 
 def check_logic(browser):
-    found = browser.run_file("logic.js")
-    expect(not found, f"functions of logic.js: {found}")
+    for name in ["logic.js", "model.js"]:
+        found = browser.run_file(name)
+        expect(not found, f"functions of {name}: {found}")
 
 
 def calls(browser):

@@ -157,6 +157,10 @@ extension HTTPResponse {
         file("text/javascript; charset=utf-8", body)
     }
 
+    static var tooManyConnections: HTTPResponse {
+        .text(503, "too many connections to the page", [("Retry-After", "5")])
+    }
+
     static func json(_ body: [UInt8], status: Int = 200) -> HTTPResponse {
         page(status, "application/json", body, [("Cache-Control", "no-store")])
     }

@@ -71,6 +71,7 @@ final class PageServer {
     /// - Returns: the bound address, with the port that the kernel assigned if port 0 was
     ///   requested.
     func listen(at address: SocketAddress) throws(UVError) -> SocketAddress {
+        http.limit = (settings.maxConnections, .tooManyConnections)
         let bound = try http.listen(at: address)
         routes.setAddress(bound)
         statisticsTimer.start(

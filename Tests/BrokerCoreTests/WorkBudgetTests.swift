@@ -67,6 +67,24 @@ import Testing
         #expect(arrivals().allSatisfy { $0 <= 1 } && !arrivals().isEmpty)
     }
 
+    /// The rotation gives each consumer at most 256 messages before the next one.
+    @Test func `serves all consumers of a channel, however many messages one could receive`() {
+        let broker = TestBroker { $0.stepsPerIteration = 1_000 }
+        let consumers = (1...3).map { _ in broker.consumer() }
+        let producer = broker.client()
+        for _ in 1...20 { producer.multiPublish((1...250).map { "play \($0)" }) }
+        var arrivals: [[Int]] = [[], [], []]
+        let before = broker.iterationCount
+        for (number, consumer) in consumers.enumerated() {
+            consumer.onFrame = { _ in
+                arrivals[number].append(broker.iterationCount - before)
+            }
+        }
+        broker.iteration { for consumer in consumers { consumer.send(.ready(count: 2_500)) } }
+        #expect(arrivals.map(\.first) == [0, 0, 0])
+        #expect(arrivals.allSatisfy { $0.count { $0 == 0 } <= 512 })
+    }
+
     @Test func `has a bounded number of delivered bytes`() {
         let broker = TestBroker {
             $0.stepsPerIteration = 100

@@ -62,6 +62,32 @@ import Testing
         #expect(log.next(after: 2)?.last == 3)
     }
 
+    @Test func `keeps events of exactly its limit, and always the newest piece`() {
+        var log = EventLog(maxBytes: 1000)
+        log.append(batch(log, ["x"]))
+        let eventBytes = log.next(after: 0)?.piece.count ?? 0
+        var exact = EventLog(maxBytes: 2 * eventBytes)
+        for _ in 1...2 { exact.append(batch(exact, ["x"])) }
+        #expect(exact.canContinue(after: 0))
+        exact.append(batch(exact, ["x"]))
+        #expect(!exact.canContinue(after: 0) && exact.canContinue(after: 1))
+        var small = EventLog(maxBytes: 1)
+        for number in 1...3 {
+            small.append(batch(small, ["x"]))
+            #expect(small.canContinue(after: number - 1))
+            #expect(small.next(after: number - 1)?.last == number)
+        }
+    }
+
+    @Test func `has its whole space again after an invalidation`() {
+        var log = EventLog(maxBytes: 100)
+        for _ in 1...3 { log.append(batch(log, ["x"])) }
+        log.invalidate()
+        let last = log.last
+        for _ in 1...3 { log.append(batch(log, ["x"])) }
+        #expect(log.canContinue(after: last))
+    }
+
     @Test(arguments: ["", "run", "run-", "run-x", "run--1", "-1", "a-b-1"])
     func `rejects malformed event IDs`(text: String) {
         #expect(EventID(text) == nil || EventID(text)?.runID == "")

@@ -72,7 +72,7 @@ final class EventReader {
         }
     }
 
-    private static func event(_ text: String) -> Event {
+    static func event(_ text: String) -> Event {
         var event = Event()
         for line in text.split(separator: "\n") {
             let sides = line.split(separator: ": ", maxSplits: 1).map(String.init)

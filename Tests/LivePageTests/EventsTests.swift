@@ -245,7 +245,10 @@ private struct ReceivedState {
 
     @Test func `receive all updates and delay no call`() async throws {
         guard Self.raiseFileLimit(to: 4096) else { return }
-        let test = try await TestPage.start { $0.maxEventLogBytes = 256 << 10 }
+        let test = try await TestPage.start {
+            $0.maxEventLogBytes = 256 << 10
+            $0.maxConnections = 4096
+        }
         let stalled = try EventReader(test.page, bufferBytes: 65_536)
         // None of them reads during the calls; their socket buffers are large enough.
         let browsers = try (1..<1000).map { _ in try EventReader(test.page) }

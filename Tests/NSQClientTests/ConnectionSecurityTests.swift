@@ -1,7 +1,9 @@
-import NSQClient
 import TestKit
 import Testing
+import Transport
 import UVLoop
+
+@testable import NSQClient
 
 /// TLS, compression and AUTH against an embedded broker or the nsqd that `NSQD_PROGRAM` names.
 @Suite(.timeLimit(.minutes(5))) struct `A connection with TLS, compression or AUTH` {
@@ -111,6 +113,33 @@ import UVLoop
         options.tls = try ClientTLS(trust: .insecureWithoutVerification)
         try await exchange(with: nsqd, options)
         await nsqd.stop()
+    }
+
+    /// The certificate is signed by the authority, and contains neither a name nor an address.
+    @Test func `accepts no certificate for another host than that of the address`() async throws {
+        let nsqd = try await NSQDUnderTest.start([
+            "tls-cert": certificates.client.certificate, "tls-key": certificates.client.key,
+        ])
+        var options = ClientOptions()
+        options.tls = try ownAuthority()
+        let misnamed = try await failure(at: nsqd, options)
+        #expect(misnamed?.reason.contains("mismatch") == true)
+        await nsqd.stop()
+    }
+
+    /// The client announces its versions in the extension `supported_versions` (RFC 8446, 4.2.1).
+    @Test(
+        arguments: [
+            (ClientTLS.Version.tls12, [0, 0x2b, 0, 5, 4, 3, 4, 3, 3]),
+            (.tls13, [0, 0x2b, 0, 3, 2, 3, 4]),
+        ] as [(ClientTLS.Version, [UInt8])])
+    func `offers no version below its minimum`(version: ClientTLS.Version, extension: [UInt8])
+        throws
+    {
+        let tls = try ownAuthority(minVersion: version)
+        let stream = LayeredStream(tls: tls.session(to: "localhost"))
+        try stream.receive(UnsafeRawBufferPointer(start: nil, count: 0))
+        #expect(Array(stream.wire.bytes).firstRange(of: `extension`) != nil)
     }
 
     @Test func `sends its certificate to an nsqd that requires one`() async throws {

@@ -101,6 +101,10 @@ import UVLoop
         for _ in 0..<10 { #expect(apply([], active: [a]) == .init()) }
         _ = apply([])
         _ = apply([])
+        // Messages between two polls begin the count again.
+        #expect(apply([], active: [a]) == .init())
+        _ = apply([])
+        _ = apply([])
         #expect(apply([]) == .init(removed: [a]))
     }
 }

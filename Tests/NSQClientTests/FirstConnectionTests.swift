@@ -25,4 +25,14 @@ import UVLoop
         first.record(nil, from: one)
         await #expect(throws: last) { try await first.wait() }
     }
+
+    /// Otherwise the consumer would wait for an attempt that has already ended.
+    @Test func `fails if nsqlookupd reports only nsqds that have failed`() async throws {
+        let first = FirstConnection(to: [one], isDiscovering: true)
+        first.record(gone, from: one)
+        first.recordPoll([one], failures: ["lookupd: timeout"])
+        // The outcome is known: a later connection does not change it.
+        first.record(nil, from: other)
+        await #expect(throws: gone) { try await first.wait() }
+    }
 }

@@ -3,6 +3,10 @@ import Testing
 
 @testable import NSQClient
 
+private struct WeakBuffer {
+    weak var buffer: ReceiveBuffer?
+}
+
 @Suite struct `The frame reader` {
     private var reader = FrameReader(maxFrameBytes: 16 << 20)
     private var read: [(buffer: ReceiveBuffer, offset: Int)] = []
@@ -77,6 +81,21 @@ import Testing
         let large = Array(repeating: UInt8(7), count: 3 << 20)
         for _ in 0..<3 { try feed(Self.message([1]) + Self.message(large) + Self.message([2])) }
         #expect(bodies == [[1], large, [2], [1], large, [2], [1], large, [2]])
+    }
+
+    @Test mutating func `keeps a bounded number of spare buffers, also after large messages`()
+        throws
+    {
+        let usual = Self.message(Array(repeating: 1, count: FrameReader.minFreeBytes))
+        let large = Self.message(Array(repeating: 2, count: 2 * FrameReader.bufferBytes))
+        for _ in 0..<8 {
+            for _ in 0..<16 { try feed(usual) }
+            try feed(large)
+        }
+        let buffers = read.map { WeakBuffer(buffer: $0.buffer) }
+        read = []
+        let alive = Set(buffers.compactMap { $0.buffer.map(ObjectIdentifier.init) })
+        #expect(alive.count <= FrameReader.maxSpareBuffers + 1)
     }
 
     @Test mutating func `rejects a frame larger than the maximum before it is read`() {

@@ -1,4 +1,5 @@
 import Testing
+import UVLoop
 
 @testable import NSQClient
 
@@ -51,6 +52,22 @@ import Testing
         #expect(tracker.expire(atNanoseconds: 29) == 0)
         #expect(tracker.expire(atNanoseconds: 30) == 2)
         #expect(tracker.extendBatch(batch, dueNanoseconds: 50) == nil)
+    }
+
+    @Test mutating func `keeps a batch alive no longer than nsqd allows`() {
+        let batch = tracker.addBatch(count: 1, dueNanoseconds: 60)
+        let offsets: [UInt32] = [0]
+        let ids = MessageBatch(
+            buffer: ReceiveBuffer(byteCount: 64), offsets: offsets, connection: 1, serial: batch,
+            nsqd: SocketAddress(host: "a", port: 1)
+        ).ids
+        tracker.setKeepAlive(ids, until: 100, of: batch)
+        #expect(tracker.keepAlive(dueBeforeNanoseconds: 60, untilNanoseconds: 90).isEmpty)
+        #expect(tracker.keepAlive(dueBeforeNanoseconds: 61, untilNanoseconds: 90).count == 1)
+        #expect(tracker.keepAlive(dueBeforeNanoseconds: 120, untilNanoseconds: 150).count == 1)
+        #expect(tracker.keepAlive(dueBeforeNanoseconds: 120, untilNanoseconds: 150).isEmpty)
+        #expect(tracker.expire(atNanoseconds: 99) == 0)
+        #expect(tracker.expire(atNanoseconds: 100) == 1)
     }
 
     @Test mutating func `completes no batch or message that was not added`() {

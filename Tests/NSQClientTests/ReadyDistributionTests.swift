@@ -90,6 +90,18 @@ import Testing
         #expect(served == [0: 2, 1: 2, 2: 2, 3: 2, 4: 2])
     }
 
+    @Test func `serves other connections after each rotation`() {
+        var budget = ReadyBudget(maxInFlight: 2)
+        var levels = Levels()
+        for connection in 0..<5 { levels.apply(budget.add(connection, maxReady: 100), within: 2) }
+        var served: [[Int]] = []
+        for _ in 0..<5 {
+            served.append(levels.ready.filter { $0.value > 0 }.keys.sorted())
+            levels.apply(budget.rotate(), within: 2)
+        }
+        #expect(served == [[0, 1], [2, 3], [0, 4], [1, 2], [3, 4]])
+    }
+
     @Test func `does not change on rotation when every connection has messages`() {
         var budget = ReadyDistribution(maxInFlight: 2)
         _ = budget.add(1, maxReady: 100)
@@ -119,6 +131,17 @@ import Testing
         #expect(levels.ready == [1: 5, 2: 1, 3: 4])
         levels.apply(budget.setCap(2, to: nil), within: 10)
         #expect(levels.ready == [1: 4, 2: 3, 3: 3])
+    }
+
+    @Test func `counts a connection that may receive nothing as not busy`() {
+        var budget = ReadyBudget(maxInFlight: 100)
+        var levels = Levels()
+        for connection in 1...3 {
+            levels.apply(budget.add(connection, maxReady: 2500), within: 100)
+        }
+        levels.apply(budget.updateIdle { $0 != 1 }, within: 100)
+        levels.apply(budget.setCap(1, to: 0), within: 100)
+        #expect(levels.ready == [1: 0, 2: 50, 3: 50])
     }
 
     @Test func `rotates among the connections that are not capped`() {

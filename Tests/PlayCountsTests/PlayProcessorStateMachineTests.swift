@@ -110,6 +110,27 @@ import Testing
         #expect(next(at: retry) == "commit 1")
     }
 
+    @Test mutating func `waits for the shortest time again after a commit that succeeded`() {
+        receive(1, delivery: 1)
+        #expect(next() == "commit 1")
+        var now = Duration.zero
+        for _ in 1...6 {
+            machine.commitFailed(isFatal: false, at: .start + now)
+            now = try! #require(machine.nextDeadline) - .start
+            #expect(next(at: now) == "retry 1")
+        }
+        // 0.5 to 1 s, twice that, and so on up to the maximum.
+        #expect(now > .seconds(8))
+        machine.commitSucceeded(at: .start + now)
+        #expect(next(at: now) == "publish 1")
+        #expect(next(at: now) == "finish [1]")
+        receive(2, delivery: 2, at: now)
+        #expect(next(at: now) == "commit 1")
+        machine.commitFailed(isFatal: false, at: .start + now)
+        let delay = try! #require(machine.nextDeadline) - (.start + now)
+        #expect(delay >= .milliseconds(500) && delay <= .seconds(1))
+    }
+
     @Test mutating func `tries an empty commit if there was none for a while`() {
         #expect(machine.nextDeadline == .start + .seconds(20))
         #expect(next(at: .seconds(19)) == nil)

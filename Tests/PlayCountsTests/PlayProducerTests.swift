@@ -10,11 +10,11 @@ import UVLoop
 
 @Suite(.blocking, .timeLimit(.minutes(15))) struct `The producer` {
     @Test func `publishes all plays in batches, with a bounded number in flight`() async throws {
-        let run = try await produce(1_050)
-        #expect(try run.outcome.get() == 1_050)
-        #expect(run.messages == 1_050)
-        // Messages are read only when a batch can be sent.
-        #expect(run.mostAhead <= 8 * 200)
+        let run = try await produce(3_050)
+        #expect(try run.outcome.get() == 3_050)
+        #expect(run.messages == 3_050)
+        // Messages are read only when a batch can be sent: all at the start, before the connection.
+        #expect(run.mostAhead == 8 * 200)
     }
 
     @Test func `succeeds without plays`() async throws {
@@ -113,6 +113,91 @@ import UVLoop
         #expect(try store.loadCounts().map(\.count) == Array(repeating: 100, count: 10))
         let published = await broker.statistics().topics.first { $0.name == "plays" }
         #expect(try #require(published).messageCount > 1_000)
+        await broker.stop()
+    }
+
+    /// Each connection breaks after one response, with the other batches in flight. That is one failure
+    /// in a row, however many connections there are.
+    @Test func `publishes again after more lost connections than it may fail in a row`()
+        async throws
+    {
+        let broker = try await startBroker()
+        let nsqd = try SocketAddress(parsing: broker.tcpAddress)
+        var outcome: Result<Int, any Error>?
+        try onLoop { loop in
+            let cuts = 8
+            let proxy = try CuttingProxy(
+                on: loop, to: nsqd, cuttingAfter: Array(repeating: 2, count: cuts))
+            var options = Producer.Options.withoutWaiting
+            options.client.minReconnectDelay = .milliseconds(1)
+            options.client.maxReconnectDelay = .milliseconds(1)
+            let engine = ProducerEngine(
+                on: loop, nsqd: proxy.address, options: options, logger: quiet)
+            var settings = PlayProducer.Settings()
+            settings.playsPerBatch = 1
+            settings.maxRetries = 5
+            settings.minRetryDelay = .milliseconds(50)
+            var made = 0
+            let producer = PlayProducer(on: loop, engine: engine, topic: plays, settings: settings)
+            {
+                guard made < 100 else { return nil }
+                made += 1
+                return Array(play(1, named: "\(made)").utf8)
+            }
+            engine.start()
+            producer.start { result in
+                outcome = result
+                #expect(proxy.connections == cuts + 1)
+                proxy.close()
+                withExtendedLifetime(producer) { engine.stop { loop.stop() } }
+            }
+        }
+        #expect(try outcome?.get() == 100)
+        await broker.stop()
+    }
+
+    @Test func `fails after the most failures in a row, with a doubled delay after each`()
+        async throws
+    {
+        let broker = try await startBroker()
+        let nsqd = try SocketAddress(parsing: broker.tcpAddress)
+        var outcome: Result<Int, any Error>?
+        var seconds = 0
+        try onLoop(clock: .manual) { loop in
+            let proxy = try CuttingProxy(on: loop, to: nsqd, cuttingAfter: [2])
+            let engine = ProducerEngine(on: loop, nsqd: proxy.address, logger: quiet)
+            var settings = PlayProducer.Settings()
+            settings.playsPerBatch = 1
+            settings.maxRetries = 3
+            settings.minRetryDelay = .seconds(100)
+            settings.maxRetryDelay = .seconds(10_000)
+            var made = 0
+            let producer = PlayProducer(on: loop, engine: engine, topic: plays, settings: settings)
+            {
+                made += 1
+                return Array(play(1, named: "\(made)").utf8)
+            }
+            producer.onProgress = { _ in
+                guard seconds == 0 else { return }
+                // No further connection succeeds.
+                proxy.close()
+                loop.onIterationEnd = { [weak loop] in
+                    guard outcome == nil, seconds < 5_000 else { return }
+                    loop?.runInNextIteration {
+                        seconds += 1
+                        loop?.advance(by: .seconds(1))
+                    }
+                }
+            }
+            engine.start()
+            producer.start { result in
+                outcome = result
+                withExtendedLifetime(producer) { engine.abandon { loop.stop() } }
+            }
+        }
+        #expect(throws: NSQError.self) { try outcome?.get() }
+        // Delays of 100, 200 and 400 s, and the iterations of the attempts.
+        #expect((700..<900).contains(seconds))
         await broker.stop()
     }
 

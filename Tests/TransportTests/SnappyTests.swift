@@ -81,6 +81,28 @@ import Transport
         }
     }
 
+    /// The lengths are checked before the data, so the errors show which chunks are too long.
+    @Test(
+        arguments: [
+            ([0x00, 7, 0, 0, 0, 0, 0, 0, 0x80, 0x80, 0x04], "does not decompress"),
+            ([0x00, 7, 0, 0, 0, 0, 0, 0, 0x81, 0x80, 0x04], "more than 65536 bytes"),
+            ([0x01, 5, 0, 1], "a chunk of 65541 bytes"),
+        ] as [([UInt8], String)])
+    func `has chunks of at most 65,536 bytes of data`(chunk: [UInt8], error: String) throws {
+        let failure = #expect(throws: TransportError.self) {
+            try SnappyFrames().decode(Self.identifier + chunk)
+        }
+        #expect("\(try #require(failure))".contains(error))
+    }
+
+    @Test func `may have a plain chunk of 65,536 bytes`() throws {
+        let data = [UInt8](repeating: 7, count: 65_536)
+        let checksum = data.withUnsafeBytes { CRC32C.masked($0) }
+        let bytes = withUnsafeBytes(of: checksum.littleEndian) { Array($0) }
+        let chunk = [0x01, 4, 0, 1] + bytes + data
+        #expect(try SnappyFrames().decode(Self.identifier + chunk) == data)
+    }
+
     @Test func `with a changed byte is rejected or decoded to the same data`() throws {
         var generator = SeededGenerator()
         let plain = mixedBytes(3000, by: &generator)

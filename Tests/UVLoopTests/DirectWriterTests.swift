@@ -76,4 +76,27 @@ import UVLoop
         }
         #expect(reader.bytes == sent)
     }
+
+    @Test func `refuses further commands until the loop has written the rest of one`() throws {
+        let reader = Collector(bufferBytes: 1 << 20)
+        let direct = DirectWriter()
+        let command = [UInt8](repeating: 1, count: 64 << 20)
+        var outcomes: Set<String> = []
+        try withWriter(reader: reader) { writer, peer in
+            direct.open(writer.stream)
+            #expect(command.withUnsafeBytes(direct.write) == .partlyWritten)
+            var iterations = 0
+            func writeAgain() {
+                outcomes.insert("\(write("x", direct))")
+                iterations += 1
+                // The peer reads meanwhile, so the socket buffer has space.
+                guard iterations < 500 else { return peer.loop.stop() }
+                peer.loop.runInNextIteration(writeAgain)
+            }
+            peer.startReading()
+            writeAgain()
+        }
+        #expect(outcomes == ["refused"])
+        #expect(!reader.bytes.isEmpty)
+    }
 }

@@ -194,13 +194,14 @@ package final class PlayProducer {
 
     private func publishFailed(_ batch: Batch, _ error: NSQError) {
         guard failure == nil else { return }
-        guard canRetry(batch, after: error), backoff.failures < settings.maxRetries else {
+        // All batches in flight fail together when the connection is lost, so only the first counts as
+        // a failure, and increases the delay.
+        let isFirst = failedBatches.isEmpty
+        guard canRetry(batch, after: error), !isFirst || backoff.failures < settings.maxRetries else {
             return failure = error
         }
         failedBatches.append(batch)
-        // All batches in flight fail together when the connection is lost, so only the first
-        // increases the delay.
-        guard failedBatches.count == 1 else { return }
+        guard isFirst else { return }
         retryTimer.start(after: backoff.nextDelay()) { [weak self] in self?.publishAgain() }
     }
 

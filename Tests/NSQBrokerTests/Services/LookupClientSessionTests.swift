@@ -90,6 +90,16 @@ import Testing
         }
     }
 
+    @Test mutating func `queues changes up to the maximum`() throws {
+        try identify()
+        for _ in 1...LookupConversation.maxQueuedChanges {
+            try conversation.enqueue(.register(plays))
+        }
+        #expect(throws: LookupConversation.Failure.self) {
+            try conversation.enqueue(.register(plays))
+        }
+    }
+
     @Test mutating func `fails when too many changes are queued`() throws {
         try identify()
         #expect(throws: LookupClientSession.Failure.self) {
