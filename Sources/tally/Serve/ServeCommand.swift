@@ -140,6 +140,10 @@ struct ServeCommand: AsyncParsableCommand {
         let broker = try await startBroker(configuration)
         do {
             let jobs = try await startJobs(broker, client, logger)
+            if let jobs, let page {
+                page.add(jobs.page)
+                logger.info("the jobs are shown at \(page.jobsURL)")
+            }
             do {
                 try await count(from: broker, into: store, client, page, until: signals, logger)
             } catch {
