@@ -69,7 +69,8 @@ final class BulkRunner: Sendable {
                 state.withLock { $0.list.update(number) { $0.advance(to: progress) } }
             }
         } catch {
-            failure = error.reason
+            // A cancelled read of the store is the expected end of a cancelled operation.
+            if error.code != .cancelled { failure = error.reason }
         }
         let (isCancelled, now) = (Task.isCancelled, jobs.now())
         let entry = state.withLock { state in

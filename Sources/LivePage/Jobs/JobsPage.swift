@@ -46,7 +46,7 @@ package final class JobsPage: Sendable {
         runner = BulkRunner(jobs)
         let task = Task { [weak self] in
             while !Task.isCancelled {
-                guard let delay = await self?.readInTurn() else { return }
+                guard let delay = await self?.readAndPause() else { return }
                 try? await Task.sleep(for: delay)
             }
         }
@@ -104,7 +104,7 @@ package final class JobsPage: Sendable {
     /// Reads the store.
     ///
     /// - Returns: the time until the next reading, shortly after the start of a second.
-    private func readInTurn() async -> Duration {
+    private func readAndPause() async -> Duration {
         let begin = ContinuousClock.now
         await read()
         let pause = max(.milliseconds(100), (.now - begin) * Self.pausePerWork)

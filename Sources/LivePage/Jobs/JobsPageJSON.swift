@@ -7,6 +7,9 @@ enum JobsPageJSON {
     /// The number of seconds in an update. A browser that missed more receives the whole state.
     private static let secondsInUpdate = 10
 
+    /// The number of running jobs of a worker that are named.
+    private static let maxJobsOfWorker = 10
+
     /// Returns the whole state for a browser that connects.
     ///
     /// - Parameters:
@@ -51,7 +54,8 @@ enum JobsPageJSON {
             json.name("queues")
             json.array(state.snapshot.queues) { write($1, state, to: &$0) }
             json.name("workers")
-            json.array(state.snapshot.workers) { write($1, state.snapshot.running, to: &$0) }
+            let running = Dictionary(grouping: state.snapshot.running, by: \.worker)
+            json.array(state.snapshot.workers) { write($1, running[$1.number] ?? [], to: &$0) }
             json.name("errors")
             json.array(state.snapshot.errors) { write($1, to: &$0) }
             json.name("operations")
@@ -106,8 +110,9 @@ enum JobsPageJSON {
             json.member("seen", worker.seenAt.milliseconds)
             json.name("memory")
             json.add(optional: worker.memory)
+            json.member("running", running.count)
             json.name("jobs")
-            json.array(running.filter { $0.worker == worker.number }) { json, job in
+            json.array(running.prefix(maxJobsOfWorker)) { json, job in
                 json.object { json in
                     json.member("id", Int(job.id.number))
                     json.member("name", job.name)

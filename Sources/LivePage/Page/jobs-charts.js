@@ -62,7 +62,7 @@ function drawTimes(name, shown, key, histogram) {
   const level = (value) => HEIGHT - 1 - (Math.log(Math.max(LEAST_US, value) / LEAST_US) / Math.log(most / LEAST_US)) * (HEIGHT - 3);
   const path = values.map((value, x) => (value === null ? "" : box(x + 0.1, level(value), 0.8, HEIGHT - level(value)))).join("");
   setPath(name, "line", path);
-  const caption = known.length === 0 ? "none" : `95 % below ${spanText(known.at(-1))}, up to ${spanText(Math.max(...known))}`;
+  const caption = known.length === 0 ? "none" : `95 %: ${spanText(known.at(-1))}, up to ${spanText(Math.max(...known))}`;
   setText(`${name}-now`, caption);
   $(name).setAttribute("aria-label", `${name} by second, logarithmic: ${caption}`);
   drawHistogram(name, octaves(histogram));

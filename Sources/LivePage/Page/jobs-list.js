@@ -48,23 +48,35 @@ function remember() {
 let pending = null;
 let lastState = null;
 let readAt = -Infinity;
+let readPages = 1;
 let refresh = 0;
 let isReading = false;
+// True if the numbers of jobs have changed since the list was read.
+let isOld = false;
 
 // Reads the shown page again if the numbers of jobs have changed.
 export function listChanged({ queues }) {
   const state = JSON.stringify(queues.map(({ queue, counts, paused }) => [queue, counts, paused]));
   if (state === lastState) return;
   lastState = state;
+  isOld = true;
+  scheduleRefresh();
+}
+
+function scheduleRefresh() {
   clearTimeout(refresh);
-  const wait = Math.max(0, readAt + REFRESH_MS - performance.now());
-  refresh = setTimeout(() => { if (!isReading) load({}); }, wait);
+  if (!isOld || isReading) return;
+  // A long search is repeated less often, so that its share of the server's time is bounded.
+  const wait = Math.max(0, readAt + REFRESH_MS * readPages - performance.now());
+  refresh = setTimeout(() => load({}), wait);
 }
 
 async function load({ isNew = false }) {
   pending?.abort();
   const controller = (pending = new AbortController());
   isReading = true;
+  isOld = false;
+  clearTimeout(refresh);
   try {
     let [found, from, page] = [[], before, 0];
     do {
@@ -74,6 +86,7 @@ async function load({ isNew = false }) {
       page += 1;
       if (isNew && from !== null && found.length < ROWS) setText("shown", `searching below job ${grouped(from)}…`);
     } while (found.length < ROWS && from !== null && page < MAX_PAGES);
+    readPages = page;
     jobs = found.slice(0, ROWS);
     next = found.length > ROWS ? jobs.at(-1).id : from;
     drawRows();
@@ -81,8 +94,11 @@ async function load({ isNew = false }) {
   } catch (error) {
     if (error.name !== "AbortError") setText("shown", `The jobs cannot be read: ${error.message}`);
   } finally {
-    if (pending === controller) isReading = false;
-    readAt = performance.now();
+    if (pending === controller) {
+      isReading = false;
+      readAt = performance.now();
+      scheduleRefresh();
+    }
   }
 }
 

@@ -97,16 +97,16 @@ function drawWorkers(workers, now) {
     setText(cells[0], silence > SILENT_MS ? `${worker.name} (silent for ${spanText(silence * 1000)})` : worker.name);
     cells[0].classList.toggle("old", silence > SILENT_MS);
     setText(cells[1], worker.queues.join(", "));
-    setText(cells[2], `${grouped(worker.jobs.length)} of ${grouped(worker.concurrency)}`);
+    setText(cells[2], `${grouped(worker.running)} of ${grouped(worker.concurrency)}`);
     setText(cells[3], memoryText(worker.memory));
     setText(cells[4], spanText((now - worker.started) * 1000));
-    drawRunning(cells[5].firstElementChild, worker.jobs, now);
+    drawRunning(cells[5].firstElementChild, worker, now);
   });
 }
 
-function drawRunning(list, jobs, now) {
+function drawRunning(list, { jobs, running }, now) {
   const shown = jobs.slice(0, MAX_SHOWN_JOBS);
-  const rest = jobs.length - shown.length;
+  const rest = running - shown.length;
   const entries = [...shown, ...(rest > 0 ? [{ id: "rest" }] : []), ...(jobs.length === 0 ? [{ id: "idle" }] : [])];
   reuse(list, entries, ({ id }) => id, () => {
     const line = element("div");

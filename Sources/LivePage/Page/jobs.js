@@ -8,7 +8,7 @@ import { drawListControls, listChanged, startList } from "./jobs-list.js";
 import { drawOverview } from "./jobs-overview.js";
 import { clock } from "./logic.js";
 import { $, announce, setText } from "./page.js";
-import { isStale, startStream } from "./stream.js";
+import { drawConnection, isStale, startStream } from "./stream.js";
 
 // The last event, and the server's clock minus the browser's clock in milliseconds.
 let state = null;
@@ -22,6 +22,7 @@ function stateReceived(event) {
   $("videos-link").hidden = !settings.has_videos;
   setText("enqueue", `curl --json '{"name":"greet","arguments":{"to":"Ada"}}' ${location.origin}/api/jobs`);
   received(event, true);
+  drawConnection();
 }
 
 function received(event, isState) {

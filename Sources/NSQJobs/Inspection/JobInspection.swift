@@ -32,7 +32,7 @@ package struct JobSnapshot: Sendable {
     package var queues: [QueueSnapshot] = []
     /// The workers that have not stopped, at most 200, the one that reported last first.
     package var workers: [WorkerSnapshot] = []
-    /// The jobs that run, at most 500.
+    /// The jobs that run, at most 5,000.
     package var running: [RunningJob] = []
     /// The groups of failed jobs, at most 50, the largest first.
     package var errors: [JobErrorGroup] = []

@@ -3,7 +3,7 @@ import TallyBasics
 
 extension JobReader {
     /// The maximum number of rows of each kind in a snapshot.
-    private static let (maxWorkers, maxRunning, maxErrors) = (200, 500, 50)
+    private static let (maxWorkers, maxRunning, maxErrors) = (200, 5_000, 50)
     /// The number of available jobs of a queue of which the earliest due time is read.
     private static let sampledJobs = 20
 

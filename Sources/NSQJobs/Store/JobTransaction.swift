@@ -147,6 +147,7 @@ final class JobTransaction {
             lifecycle.startedAt?.microseconds, lifecycle.finishedAt?.microseconds,
             row.uniqueStates == nil ? nil : row.isUnique, row.note, row.id,
         ])
+        try updateFailure(of: row.id, from: old, to: state)
     }
 
     /// Returns whether no other job has the lock of a unique job. A job that loses its lock continues

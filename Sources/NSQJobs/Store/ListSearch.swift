@@ -32,10 +32,10 @@ struct ListPortion {
 /// A search that merges lists in descending order of the IDs, and ends after a bounded number of rows, as
 /// a pure value.
 struct ListSearch {
-    /// The maximum number of rows that one search reads, and of one portion.
+    /// The maximum number of rows that one search reads, and that it reads before it looks at the clock.
     static let (maxRows, maxPortion) = (10_000, 1_000)
     /// The maximum duration of a search, after which it ends with what it has found.
-    static let maxDuration = Duration.milliseconds(25)
+    static let maxDuration = Duration.milliseconds(20)
 
     private let limit: Int
     private let isFiltered: Bool
@@ -56,7 +56,7 @@ struct ListSearch {
     /// The number of rows to read next from each of `lists`.
     func portion(of lists: Int) -> Int {
         guard isFiltered else { return limit - ids.count }
-        return max(1, min(Self.maxPortion, (Self.maxRows - read) / max(1, lists)))
+        return max(1, min(Self.maxPortion, Self.maxRows - read) / max(1, lists))
     }
 
     /// `true` if enough was found or read.

@@ -12,7 +12,7 @@ extension SQLiteSchema {
             try database.execute(sql: statement)
         }
         try addExistingJobs(database)
-        for trigger in [errorsPruned, failureChanged, failureDeleted] {
+        for trigger in [errorsPruned, failureDeleted] {
             try database.execute(sql: trigger)
         }
     }
@@ -92,56 +92,29 @@ extension SQLiteSchema {
         ) STRICT
         """
 
-    // MARK: Triggers
-
-    // Triggers see the changes of every transition, also those that an application makes in the
-    // database. Their conditions are false for jobs that do not fail.
+    // MARK: Failed jobs
 
     /// `true` for a job whose attempt failed, and which nobody has given up by request.
-    private static func isFailed(_ row: String) -> String {
+    static func isFailed(_ row: String) -> String {
         "\(row).state IN (3, 5) AND \(row).note IS NOT NULL AND \(row).note <> 'discarded by request'"
     }
 
     /// The first line of an error, up to 200 characters, with `#` for numbers, so that errors with
     /// other identifiers belong to one group.
-    private static func errorText(_ row: String) -> String {
+    static func errorText(_ row: String) -> String {
         let note = "\(row).note"
         let line = "substr(\(note), 1, instr(\(note) || char(10), char(10)) - 1)"
         let digits = (0...9).reduce("substr(\(line), 1, 200)") { "replace(\($0), '\($1)', '#')" }
         return (0..<5).reduce(digits) { text, _ in "replace(\(text), '##', '#')" }
     }
 
-    /// The statements that remove a job from its group.
-    private static func removal(_ row: String) -> String {
-        """
-        UPDATE nsq_jobs_error SET count = count - 1
-        WHERE id = (SELECT error_id FROM nsq_jobs_failure WHERE job_id = \(row).id);
-        DELETE FROM nsq_jobs_failure WHERE job_id = \(row).id;
-        """
-    }
-
-    private static let failureChanged = """
-        CREATE TRIGGER nsq_jobs_failure_changed AFTER UPDATE OF state, note ON nsq_jobs_job
-        WHEN NEW.state IN (3, 5) OR OLD.state IN (3, 5)
-        BEGIN
-            \(removal("OLD"))
-            INSERT INTO nsq_jobs_error (name, error, count, latest_job, latest_at)
-            SELECT NEW.name, \(errorText("NEW")), 1, NEW.id,
-                ifnull(NEW.finished_at, ifnull(NEW.started_at, 0))
-            WHERE \(isFailed("NEW"))
-            ON CONFLICT (name, error) DO UPDATE SET count = count + 1,
-                latest_job = excluded.latest_job, latest_at = excluded.latest_at;
-            INSERT INTO nsq_jobs_failure (job_id, error_id)
-            SELECT NEW.id, id FROM nsq_jobs_error
-            WHERE name = NEW.name AND error = \(errorText("NEW")) AND \(isFailed("NEW"));
-        END
-        """
-
     private static let failureDeleted = """
         CREATE TRIGGER nsq_jobs_failure_deleted AFTER DELETE ON nsq_jobs_job
         WHEN OLD.state IN (3, 5)
         BEGIN
-            \(removal("OLD"))
+            UPDATE nsq_jobs_error SET count = count - 1
+            WHERE id = (SELECT error_id FROM nsq_jobs_failure WHERE job_id = OLD.id);
+            DELETE FROM nsq_jobs_failure WHERE job_id = OLD.id;
         END
         """
 

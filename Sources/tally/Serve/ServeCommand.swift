@@ -48,8 +48,8 @@ struct ServeCommand: AsyncParsableCommand {
     @Option(
         help: ArgumentHelp(
             """
-            Also publish the background jobs of this SQLite file, and serve their HTTP API, as \
-            tally jobs serve does.
+            Also publish the background jobs of this SQLite file, and serve their HTTP API and \
+            their page, as tally jobs serve does. The page is at the address of the counts, too.
             """, valueName: "file"))
     var jobs: String?
 
