@@ -14,6 +14,8 @@ return import("/jobs-logic.js").then((logic) => {
   const job = (state) => logic.timeOf({ state, created: 1, due: 2, started: 3, finished: 4 });
   equal("times", ["scheduled", "available", "running", "completed"].map(job),
     [["due", 2], ["enqueued", 1], ["started", 3], ["ended", 4]]);
+  const noon = new Date(2026, 4, 3, 12, 30, 15).getTime();
+  equal("times of day and dates", [0, 86_400_000].map((later) => logic.timeText(noon, noon + later)), ["12:30:15", "3 May, 12:30"]);
   equal("JSON", [logic.prettyJSON({ a: 1 }), logic.prettyJSON("not JSON")], ['{\n  "a": 1\n}', "not JSON"]);
 
   equal("a filter", logic.filterFrom("?state=discarded&name=%3Cb%3E&other=1&tag="), { state: "discarded", name: "<b>" });

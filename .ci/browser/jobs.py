@@ -292,6 +292,8 @@ def check_disconnection(browser, serve):
     eventually("the page is disconnected", lambda: browser.text("connection") == "Disconnected")
     expect("as of" in browser.text("as-of"), "the figures have no time")
     expect_good_layout(browser, "disconnected")
+    browser.click("#queue-rows .actions button")
+    eventually("the failed change is shown", lambda: "was not made" in browser.text("refusal"))
     serve.start()
     eventually("the page is live again", lambda: browser.text("connection") == "Live")
     serve.child.stop()

@@ -1,8 +1,9 @@
 import GRDB
-import NSQJobs
 import TallyBasics
 import TestKit
 import Testing
+
+@testable import NSQJobs
 
 @Suite struct `The timings of jobs` {
     @Test func `have an upper bound that is at most a quarter too high`() {
@@ -132,15 +133,23 @@ import Testing
         #expect(next.map(\.action.target) == ["job 997"])
     }
 
-    @Test func `reads a bounded number of rows by one call`() async throws {
+    @Test(arguments: [JobQuery(tag: "rare"), JobQuery(states: [.available], tag: "rare")])
+    func `reads a bounded number of rows by one call, and finds all in several`(
+        query: JobQuery
+    ) async throws {
         let fixture = try await StoreFixture()
-        for _ in 0..<3 {
-            let jobs = (0..<4_000).map { _ in NewJob(name: "n") }
+        let rare: Set<Int> = [0, 1, 4_999, 5_000, 11_000, 11_999]
+        for start in stride(from: 0, to: 12_000, by: 4_000) {
+            let jobs = (start..<start + 4_000).map { index in
+                let queue = ["a", "b", "c"][index % 7 % 3]
+                return NewJob(
+                    name: "n",
+                    options: JobOptions(queue: queue, tags: rare.contains(index) ? ["rare"] : []))
+            }
             _ = try await fixture.store.enqueue(jobs, publishing: nil, at: fixture.start)
         }
-        _ = try await fixture.store.change(
-            JobID(1), .edit(JobEdit(tags: ["rare"])), at: fixture.start)
-        var query = JobQuery(tag: "rare")
+        var query = query
+        query.limit = 4
         var (found, pages): ([Int64], Int) = ([], 0)
         repeat {
             let page = try await fixture.store.jobs(matching: query)
@@ -148,10 +157,45 @@ import Testing
             query.before = page.next
             pages += 1
         } while query.before != nil
-        #expect(found == [1])
+        #expect(found == rare.sorted(by: >).map { Int64($0 + 1) })
         #expect(pages >= 2)
         let preview = try await fixture.store.preview(of: JobQuery(name: "n"))
         #expect(preview.count <= 10_000 && !preview.isComplete)
+    }
+
+    @Test func `has the jobs that an older version has stored`() async throws {
+        let queue = try DatabaseQueue()
+        let store = try SQLiteJobStore(in: queue, requiresSync: false)
+        let now = JobTime(microseconds: 1_700_000_000_000_000)
+        let worker = try await store.registerWorker(
+            NewWorker(name: "w", queues: ["default"], concurrency: 1), at: now)
+        let jobs = (1...3).map { NewJob(name: "n\($0 % 2)") }
+        _ = try await store.enqueue(jobs, publishing: nil, at: now)
+        let claimed = try await store.claimNext(
+            limit: 2, worker: worker, lease: .seconds(30), at: now)
+        let ends = claimed.map {
+            Settlement($0.claim!, .fail(error: "error \($0.id)", retryAfter: .seconds(9)))
+        }
+        _ = try await store.settle(ends, at: now)
+        let before = try await store.snapshot().errors.map(\.error)
+        try await queue.write { database in
+            for statement in [
+                "DROP INDEX nsq_jobs_worker_live",
+                "ALTER TABLE nsq_jobs_worker DROP COLUMN memory", "DROP TABLE nsq_jobs_name",
+                "DROP TABLE nsq_jobs_timing", "DROP TABLE nsq_jobs_error",
+                "DROP TRIGGER nsq_jobs_failure_deleted", "DROP TABLE nsq_jobs_failure",
+                "DROP TABLE nsq_jobs_action",
+            ] {
+                try database.execute(sql: statement)
+            }
+            try SQLiteSchema.createInspectionTables(database)
+        }
+        let groups = try await store.snapshot().errors
+        #expect(groups.map(\.error) == before)
+        #expect(groups.map(\.error) == ["error #", "error #"])
+        #expect(try await store.jobNames() == ["n0", "n1"])
+        let query = JobQuery(errorGroup: groups[0].number)
+        #expect(try await store.jobs(matching: query).jobs.count == 1)
     }
 
     @Test func `uses an index for each query`() async throws {

@@ -24,6 +24,13 @@ export async function post(path, body) {
   }
 }
 
+// Sends a change from a button without a place for an error of its own.
+export async function act(path, body) {
+  const problem = await post(path, body);
+  $("refusal").hidden = problem === null;
+  setText("refusal", problem ?? "");
+}
+
 // MARK: Confirmation
 
 // The change that the dialog asks about.
@@ -90,7 +97,7 @@ export function drawActions({ operations, actions }) {
     const item = element("li");
     item.append(
       element("span"),
-      button("Stop", () => post(`/api/jobs/bulk/${item.dataset.key}/cancel`)),
+      button("Stop", () => act(`/api/jobs/bulk/${item.dataset.key}/cancel`)),
       element("progress"));
     return item;
   }, drawOperation);

@@ -2,8 +2,8 @@
 
 import { bulk } from "./jobs-actions.js";
 import { showJob } from "./jobs-detail.js";
-import { STATES, filterFrom, queryOf, timeOf } from "./jobs-logic.js";
-import { clock, counted, grouped } from "./logic.js";
+import { STATES, filterFrom, queryOf, timeOf, timeText } from "./jobs-logic.js";
+import { counted, grouped } from "./logic.js";
 import { $, announce, button, cell, element, reuse, setText } from "./page.js";
 
 const ROWS = 50;
@@ -133,7 +133,7 @@ function drawRows() {
     setText(cells[3], job.priority === "normal" ? job.queue : `${job.queue} · ${job.priority}`);
     setText(cells[4], `${grouped(job.attempt)} of ${grouped(job.max_attempts)}`);
     const [name, time] = timeOf(job);
-    setText(cells[5], `${name} ${clock(time)}`);
+    setText(cells[5], `${name} ${timeText(time, Date.now())}`);
     const isFailed = job.note !== "" && ["retryable", "discarded", "cancelled"].includes(job.state);
     setText(cells[6], isFailed ? job.note : job.arguments);
   });

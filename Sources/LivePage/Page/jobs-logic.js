@@ -1,7 +1,7 @@
 // Pure functions of the page of the jobs. They read no clock and no document, so that the browser test
 // can call them.
 
-import { grouped } from "./logic.js";
+import { clock, grouped } from "./logic.js";
 
 export const STATES = ["scheduled", "available", "running", "retryable", "completed", "discarded", "cancelled"];
 const FILTERS = ["state", "queue", "name", "tag", "text", "error"];
@@ -27,6 +27,14 @@ export function memoryText(bytes) {
 export function rateText(rate) {
   if (rate === 0) return "0";
   return rate < 10 ? rate.toFixed(1) : grouped(Math.round(rate));
+}
+
+const days = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
+
+// The time of day, or the date and the time if it is not the day of `now`.
+export function timeText(milliseconds, now) {
+  const isToday = new Date(milliseconds).toDateString() === new Date(now).toDateString();
+  return isToday ? clock(milliseconds) : days.format(milliseconds);
 }
 
 // The time of a job that its state makes interesting: when it is due, started, ended, or was enqueued.

@@ -1,10 +1,10 @@
 // The numbers of jobs by state, the queues, the workers, and the failed jobs by error.
 
-import { bulk, post } from "./jobs-actions.js";
+import { act, bulk } from "./jobs-actions.js";
 import { showJob } from "./jobs-detail.js";
 import { filterBy, filteredState } from "./jobs-list.js";
-import { STATES, memoryText, rateText, spanText, totals } from "./jobs-logic.js";
-import { clock, grouped } from "./logic.js";
+import { STATES, memoryText, rateText, spanText, timeText, totals } from "./jobs-logic.js";
+import { grouped } from "./logic.js";
 import { $, button, cell, element, reuse, setText } from "./page.js";
 
 // A job that waits for longer than this is highlighted, and so is a worker that did not report.
@@ -22,7 +22,7 @@ export function drawOverview(state, now) {
   drawStates(all);
   drawQueues(state.queues, now);
   drawWorkers(state.workers, now);
-  drawErrors(state.errors);
+  drawErrors(state.errors, now);
 }
 
 function drawStates(all) {
@@ -52,7 +52,7 @@ function drawQueues(queues, now) {
     const actions = element("div", "actions");
     actions.append(button("", () => {
       const isPaused = row.dataset.paused === "true";
-      post(`/api/queues/${encodeURIComponent(row.dataset.key)}/${isPaused ? "resume" : "pause"}`);
+      act(`/api/queues/${encodeURIComponent(row.dataset.key)}/${isPaused ? "resume" : "pause"}`);
     }));
     const last = row.appendChild(element("td", "action"));
     last.append(actions);
@@ -125,7 +125,7 @@ function drawRunning(list, { jobs, running }, now) {
 
 // MARK: Errors
 
-function drawErrors(errors) {
+function drawErrors(errors, now) {
   $("errors").hidden = errors.length === 0;
   reuse($("error-rows"), errors, ({ number }) => number, () => {
     const row = element("tr");
@@ -144,6 +144,6 @@ function drawErrors(errors) {
     setText(row.children[0], grouped(group.count));
     setText(row.children[1], group.name);
     setText(row.children[2].firstElementChild, group.error === "" ? "(no text)" : group.error);
-    setText(row.children[3].firstElementChild, group.latest === 0 ? `job ${group.latest_job}` : clock(group.latest));
+    setText(row.children[3].firstElementChild, group.latest === 0 ? `job ${group.latest_job}` : timeText(group.latest, now));
   });
 }
