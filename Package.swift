@@ -142,10 +142,12 @@ let package = Package(
             "NSQJobs",
             ["TallyBasics", "TallyJSON", "NSQClient", "UVLoop", grdb, deque, logging]),
 
-        // Layer 5: the web page. Its files are embedded in the binary.
+        // Layer 5: the web pages. Their files are embedded in the binary.
         .target(
             name: "LivePage",
-            dependencies: ["TallyBasics", "TallyJSON", "HTTP", "UVLoop", "PlayCounts", deque],
+            dependencies: [
+                "TallyBasics", "TallyJSON", "HTTP", "UVLoop", "PlayCounts", "NSQJobs", deque,
+            ],
             resources: [.embedInCode("Page")], swiftSettings: settings),
 
         // Layer 6: the executable.
@@ -222,7 +224,9 @@ let package = Package(
                 "tally", "GoFlags", "NSQBroker", "NSQJobs", "BrokerCore", "HTTP", "LivePage",
                 "NSQWire", "TallyBasics", "TallyJSON", "Transport", "UVLoop", arguments,
             ]),
-        tests(of: "LivePageTests", ["LivePage", "PlayCounts", "TallyBasics", "HTTP", "UVLoop"]),
+        tests(
+            of: "LivePageTests",
+            ["LivePage", "PlayCounts", "NSQJobs", "TallyBasics", "HTTP", "UVLoop"]),
         tests(
             of: "EndToEndTests",
             ["tally", "NSQWire", "NSQClient", "HTTP", "Transport", "UVLoop"]),

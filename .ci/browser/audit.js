@@ -77,15 +77,15 @@ const parts = [
 ];
 for (const [selector, property, pseudo] of parts) {
   const element = document.querySelector(selector);
-  if (!isVisible(element) || document.documentElement.hasAttribute("data-stale")) continue;
+  if (!element || !isVisible(element) || document.documentElement.hasAttribute("data-stale")) continue;
   expectContrast(`${selector} ${property}`, getComputedStyle(element, pseudo)[property], background(element.parentElement), 3);
 }
 if (document.documentElement.hasAttribute("data-stale")) {
   const swatches = [...document.querySelectorAll(".legend li, .kind span")].slice(0, 10);
   if (swatches.some((swatch) => getComputedStyle(swatch, "::before").filter !== "grayscale(1)")) found.push("a swatch is not grey");
 }
-if (isVisible(document.querySelector("#search"))) {
-  const search = document.querySelector("#search");
+const search = document.querySelector("#search, #filter-text");
+if (isVisible(search)) {
   expectContrast("the placeholder", getComputedStyle(search, "::placeholder").color, background(search), 4.5);
 }
 
@@ -109,7 +109,7 @@ for (const head of [...document.querySelectorAll("tbody .video")].slice(0, 20)) 
   }
 }
 const row = document.querySelector("#rows tr");
-if (row && isVisible(document.querySelector("#videos"))) {
+if (row && document.querySelector("#videos") && isVisible(document.querySelector("#videos"))) {
   for (const name of ["video", "count", "kind", "call", "updated"]) {
     if (!isVisible(row.querySelector(`.${name}`))) found.push(`the column ${name} is hidden`);
     if (!isVisible(document.querySelector(`thead .${name}`))) found.push(`the header ${name} is hidden`);

@@ -3,6 +3,7 @@
 import subprocess
 from pathlib import Path
 
+from browser import jobpictures
 from browser.processes import Child, eventually, expect
 
 README = Path("Fixtures/page")
@@ -38,6 +39,7 @@ def take(browser, children, folder, tally, pictures):
     browser.click("#verdict summary")
     take_both(browser, root, GUIDE / "live-page-verdict{}.png", 820, 760)
     demo.stop()
+    jobpictures.take(browser, children, folder, tally, take_both, root, GUIDE)
 
 
 def take_both(browser, root, name, width, height):

@@ -1,8 +1,8 @@
 import HTTP
 
-/// A browser that is connected to `/events`, and its cursor in the ``EventLog``.
+/// A browser that is connected to an ``EventStream``, and its cursor in the ``EventLog``.
 final class EventSubscriber: HTTPBodySource {
-    private unowned let server: PageServer
+    private unowned let stream: EventStream
     private var body: HTTPBodyStream?
     /// The number of the last event that the server sent to this browser; `nil` if the browser
     /// needs the whole state first.
@@ -10,8 +10,8 @@ final class EventSubscriber: HTTPBodySource {
     /// `true` if the connection was idle for the keep-alive interval, and a comment must be sent.
     var needsKeepAlive = false
 
-    init(of server: PageServer, at cursor: Int?) {
-        self.server = server
+    init(of stream: EventStream, at cursor: Int?) {
+        self.stream = stream
         self.cursor = cursor
     }
 
@@ -20,10 +20,10 @@ final class EventSubscriber: HTTPBodySource {
 
     func bodyDidStart(_ body: HTTPBodyStream) { self.body = body }
 
-    func nextChunk() -> HTTPChunk? { server.nextPiece(for: self) }
+    func nextChunk() -> HTTPChunk? { stream.nextPiece(for: self) }
 
     func bodyDidEnd() {
         body = nil
-        server.remove(self)
+        stream.remove(self)
     }
 }

@@ -20,6 +20,9 @@ package final class LivePage: Sendable {
     /// The URL of the page.
     package var url: String { "http://\(address)/videos" }
 
+    /// The URL of the page of background jobs; see ``add(_:)``.
+    package var jobsURL: String { "http://\(address)/jobs" }
+
     /// Starts the page, which accepts connections when this method returns.
     ///
     /// - Parameter totals: the counts in the store before the processor starts.
@@ -107,6 +110,11 @@ extension LivePage {
     /// known only after the start of the page.
     package func setSource(of settings: PageSettings) {
         host.submit { $0?.setSource(settings.source, produceCommand: settings.produceCommand) }
+    }
+
+    /// Serves the page of background jobs at `/jobs`, with its API.
+    package func add(_ jobs: JobsPage) {
+        host.submit { $0?.addJobs(jobs) }
     }
 
     /// Shows the verdict of a run that has ended.

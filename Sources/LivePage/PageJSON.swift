@@ -55,7 +55,7 @@ enum PageJSON {
 
     static func state(
         _ statistics: PageStatistics, _ table: VideoTable, _ settings: PageSettings,
-        _ verdict: PageVerdict?, of run: PageRun, atMilliseconds time: Int64
+        _ verdict: PageVerdict?, of run: PageRun, hasJobs: Bool, atMilliseconds time: Int64
     ) -> [UInt8] {
         JSONWriter.object { json in
             json.name("run")
@@ -66,6 +66,7 @@ enum PageJSON {
             json.name("settings")
             json.object { json in
                 json.member("source", settings.source)
+                json.member("has_jobs", hasJobs)
                 json.member("realtime_below", settings.realtimeBelow)
                 json.member("videos_per_call", settings.videosPerCall)
                 json.member("freshness_ms", Int(settings.freshness.nanoseconds / 1_000_000))

@@ -5,10 +5,7 @@ import UVLoop
 
 /// The page's server: applies the processor's updates to the table, and sends them to browsers.
 ///
-/// The server encodes each event once for all subscribers. Without subscribers it encodes no events,
-/// except for a short time after the last one has left. It queues no events for a subscriber that does
-/// not read. If the event log has by then removed the next event of such a subscriber, the subscriber
-/// receives the whole state.
+/// Without browsers it encodes no events, except for a short time after the last one has left.
 final class PageServer {
     /// The settings; their source may be known only after the start.
     private(set) var settings: PageSettings
@@ -27,19 +24,19 @@ final class PageServer {
     private lazy var http = HTTPServer(serving: routes, on: loop)
     private let run: PageRun
     private var schedule: UpdateSchedule
-    private var log: EventLog
-    private var subscribers: [ObjectIdentifier: EventSubscriber] = [:]
-    /// The last encoded state, which subscribers that connect shortly after one another share.
-    private var state: (piece: HTTPChunk, cursor: Int, instant: MonotonicInstant)?
+    private(set) lazy var events = EventStream(
+        runID: run.id, settings.streamLimits, on: loop,
+        encodeState: { [unowned self] in encodeState() },
+        subscribersChanged: { [unowned self] count in
+            schedule.subscribersChanged(count: count, at: loop.instant)
+        })
+    /// The routes of the background jobs; `nil` without jobs.
+    private(set) var jobs: JobsRoutes?
     /// The last second that a `statistics` event contained, in seconds since 1970.
     private var lastStatisticsSecond: Int64 = 0
 
     private let updateTimer: Timer
     private let statisticsTimer: Timer
-    private let keepAliveTimer: Timer
-
-    private let keepAliveEvent = HTTPChunk("event: alive\ndata: {}\n\n".utf8)
-    private static let maxStateAge = Duration.milliseconds(250)
 
     /// - Parameters:
     ///   - totals: the counts in the store before the processor starts.
@@ -55,10 +52,8 @@ final class PageServer {
         schedule = UpdateSchedule(settings)
         let started = loop.wallClockNanoseconds / 1_000_000
         run = PageRun(id: String(started, radix: 36), started: started)
-        log = EventLog(maxBytes: settings.maxEventLogBytes)
         updateTimer = Timer(on: loop)
         statisticsTimer = Timer(on: loop)
-        keepAliveTimer = Timer(on: loop)
         monitor = ProcessorMonitor(on: loop, readTimeout: settings.processorTimeout)
         for total in totals {
             table.update(
@@ -81,9 +76,7 @@ final class PageServer {
             readBacklog()
             if schedule.hasNewStatistics { scheduleUpdate() }
         }
-        keepAliveTimer.start(
-            after: settings.keepAliveInterval, repeating: settings.keepAliveInterval
-        ) { [weak self] in self?.sendKeepAlives() }
+        events.start()
         return bound
     }
 
@@ -94,7 +87,9 @@ final class PageServer {
     func stop(_ done: @escaping () -> Void) {
         sendUpdate(isLast: true)
         isStopping = true
-        for timer in [updateTimer, statisticsTimer, keepAliveTimer] { timer.close() }
+        for timer in [updateTimer, statisticsTimer] { timer.close() }
+        events.stop()
+        jobs?.stop()
         monitor.close()
         http.stop(done)
     }
@@ -112,9 +107,13 @@ final class PageServer {
     /// Replaces the source of the plays. Connected browsers receive the whole state again.
     func setSource(_ source: String, produceCommand: String?) {
         (settings.source, settings.produceCommand) = (source, produceCommand)
-        state = nil
-        log.invalidate()
-        for subscriber in subscribers.values { subscriber.resume() }
+        events.sendState()
+    }
+
+    /// Serves the page of the background jobs too, and shows the link to it.
+    func addJobs(_ page: JobsPage) {
+        jobs = JobsRoutes(page, isBesideVideos: true, on: loop)
+        events.sendState()
     }
 
     func setQueueState(_ queue: ChannelDepth?) {
@@ -141,33 +140,32 @@ final class PageServer {
     /// Sends the verdict to all browsers, and stores it for later ones.
     func setVerdict(_ verdict: Verdict) {
         self.verdict = PageVerdict(verdict: verdict, time: milliseconds(at: loop.instant))
-        state = nil
+        events.discardState()
         sendUpdate(withVerdict: true)
     }
 
     private func sendUpdate(isLast: Bool = false, withVerdict: Bool = false) {
         let now = loop.instant
         schedule.sendBegan(at: now)
-        var events = EventBatch(after: log.last, runID: run.id)
+        var batch = events.makeBatch()
         let update = takeUpdate()
-        apply(update, at: now, &events)
+        apply(update, at: now, &batch)
         if isLast || withVerdict || schedule.shouldSendStatistics(at: now) {
-            events.append("statistics", encodeStatistics(at: now))
+            batch.append("statistics", encodeStatistics(at: now))
         }
-        if withVerdict, let verdict { events.append("verdict", PageJSON.verdict(verdict)) }
-        if isLast { events.append("end", PageJSON.end(stopReason)) }
-        guard !(events.isEmpty && update.isEmpty) else { return }
+        if withVerdict, let verdict { batch.append("verdict", PageJSON.verdict(verdict)) }
+        if isLast { batch.append("end", PageJSON.end(stopReason)) }
+        guard !(batch.isEmpty && update.isEmpty) else { return }
         // The subscribers' writes also run at the end of this iteration; this handler runs after
         // them.
         defer { loop.callAtIterationEnd(self) }
-        log.append(events)
+        events.append(batch)
         if !update.isEmpty, update.skipped.calls.calls > 0 || !schedule.shouldRecordEvents(at: now)
         {
-            log.invalidate()
+            events.invalidate()
         }
-        guard !events.isEmpty else { return }
-        schedule.eventsSent(at: now)
-        for subscriber in subscribers.values { subscriber.resume() }
+        guard !batch.isEmpty else { return }
+        events.sendAppended()
     }
 
     private func apply(_ update: PageUpdate, at now: MonotonicInstant, _ events: inout EventBatch) {
@@ -197,69 +195,18 @@ final class PageServer {
             statistics, table, atMilliseconds: time, since: lastStatisticsSecond)
     }
 
-    private func sendKeepAlives() {
-        guard schedule.isKeepAliveDue(at: loop.instant) else { return }
-        for subscriber in subscribers.values {
-            subscriber.needsKeepAlive = true
-            subscriber.resume()
-        }
-    }
-
     /// Converts an instant of the monotonic clock to milliseconds since 1970.
     private func milliseconds(at instant: MonotonicInstant) -> Int64 {
         (loop.wallClockNanoseconds - (loop.nowNanoseconds - instant.nanoseconds)) / 1_000_000
     }
 
-    // MARK: Subscribers
-
-    var acceptsSubscribers: Bool { !isStopping && subscribers.count < settings.maxSubscribers }
-
-    var subscriberCount: Int { subscribers.count }
-
-    /// - Parameter lastEventID: the last event that the browser received before it reconnected.
-    func addSubscriber(after lastEventID: String?) -> EventSubscriber {
-        let id = lastEventID.flatMap(EventID.init)
-        let cursor = id.flatMap { $0.runID == run.id ? $0.number : nil }
-        let subscriber = EventSubscriber(of: self, at: cursor)
-        subscribers[ObjectIdentifier(subscriber)] = subscriber
-        schedule.subscribersChanged(count: subscribers.count, at: loop.instant)
-        return subscriber
+    private func encodeState() -> [UInt8] {
+        PageJSON.state(
+            statistics, table, settings, verdict, of: run, hasJobs: jobs != nil,
+            atMilliseconds: milliseconds(at: loop.instant))
     }
 
-    func remove(_ subscriber: EventSubscriber) {
-        subscribers[ObjectIdentifier(subscriber)] = nil
-        schedule.subscribersChanged(count: subscribers.count, at: loop.instant)
-    }
-
-    /// Returns the next bytes for a subscriber; `nil` if the subscriber has all events.
-    func nextPiece(for subscriber: EventSubscriber) -> HTTPChunk? {
-        guard let cursor = subscriber.cursor, log.canContinue(after: cursor) else {
-            let state = currentState()
-            subscriber.cursor = state.cursor
-            return state.piece
-        }
-        if let next = log.next(after: cursor) {
-            subscriber.cursor = next.last
-            return next.piece
-        }
-        guard subscriber.needsKeepAlive else { return nil }
-        subscriber.needsKeepAlive = false
-        return keepAliveEvent
-    }
-
-    /// Returns a recently encoded state if the log has all later events, and otherwise a new state.
-    private func currentState() -> (piece: HTTPChunk, cursor: Int) {
-        let now = loop.instant
-        if let state, log.canContinue(after: state.cursor), now - state.instant < Self.maxStateAge {
-            return (state.piece, state.cursor)
-        }
-        let json = PageJSON.state(
-            statistics, table, settings, verdict, of: run, atMilliseconds: milliseconds(at: now))
-        let event = EventBatch.encode("state", EventID(runID: run.id, number: log.last), json)
-        let piece = HTTPChunk(Array("retry: 2000\n".utf8) + event)
-        state = (piece, log.last, now)
-        return (piece, log.last)
-    }
+    var subscriberCount: Int { events.subscriberCount }
 }
 
 extension PageServer: IterationEndHandler {

@@ -28,6 +28,8 @@ package struct PageSettings: Sendable {
     package var maxConnections = max(1, FileLimit.forConnections / 8)
     /// The maximum number of connected browsers; further browsers get status 503.
     package var maxSubscribers = 4096
+    /// The maximum number of browsers that show the background jobs.
+    package var maxJobSubscribers = 128
     /// The time for which the server still records events after the last browser has disconnected,
     /// so that a browser can reconnect and continue.
     package var eventRetention = Duration.seconds(30)
@@ -50,4 +52,11 @@ package struct PageSettings: Sendable {
     package var processorTimeout = Duration.seconds(5)
 
     package init() {}
+}
+
+extension PageSettings {
+    var streamLimits: EventStream.Limits {
+        EventStream.Limits(
+            subscribers: maxSubscribers, logBytes: maxEventLogBytes, keepAlive: keepAliveInterval)
+    }
 }

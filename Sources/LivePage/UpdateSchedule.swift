@@ -11,7 +11,6 @@ struct UpdateSchedule {
     private let settings: PageSettings
     private var earliestSend = MonotonicInstant.start
     private var sendStarted = MonotonicInstant.start
-    private var lastEvents = MonotonicInstant.start
     private var statisticsDue = MonotonicInstant.start
     private var hasSubscribers = false
     private var lastDisconnect: MonotonicInstant?
@@ -58,12 +57,5 @@ struct UpdateSchedule {
     /// disconnected within the event retention.
     func shouldRecordEvents(at now: MonotonicInstant) -> Bool {
         hasSubscribers || lastDisconnect.map { now - $0 < settings.eventRetention } ?? false
-    }
-
-    mutating func eventsSent(at now: MonotonicInstant) { lastEvents = now }
-
-    /// Returns `true` if no event was sent for the keep-alive interval.
-    func isKeepAliveDue(at now: MonotonicInstant) -> Bool {
-        now - lastEvents >= settings.keepAliveInterval
     }
 }

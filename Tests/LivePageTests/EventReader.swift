@@ -24,10 +24,20 @@ final class EventReader {
     private(set) var lastID = ""
 
     /// Connects with HTTP/1.0, so that the events are not in chunks.
-    init(_ page: LivePage, after lastID: String? = nil, bufferBytes: Int32? = nil) throws {
-        socket = try BlockingSocket(to: page.address, bufferBytes: bufferBytes)
+    convenience init(
+        _ page: LivePage, path: String = "/events", after lastID: String? = nil,
+        bufferBytes: Int32? = nil
+    ) throws {
+        try self.init(at: page.address, path: path, after: lastID, bufferBytes: bufferBytes)
+    }
+
+    init(
+        at address: SocketAddress, path: String, after lastID: String? = nil,
+        bufferBytes: Int32? = nil
+    ) throws {
+        socket = try BlockingSocket(to: address, bufferBytes: bufferBytes)
         socket.send(
-            "GET /events HTTP/1.0\r\nHost: localhost\r\n"
+            "GET \(path) HTTP/1.0\r\nHost: localhost\r\n"
                 + (lastID.map { "Last-Event-ID: \($0)\r\n" } ?? "") + "\r\n")
         if bufferBytes == nil { head = try part(endingWith: "\r\n\r\n") }
     }

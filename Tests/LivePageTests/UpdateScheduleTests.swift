@@ -52,11 +52,4 @@ import Testing
         #expect(schedule.shouldRecordEvents(at: instant(129_999)))
         #expect(!schedule.shouldRecordEvents(at: instant(130_000)))
     }
-
-    @Test func `asks for a keep-alive after five seconds without events`() {
-        var schedule = UpdateSchedule(PageSettings())
-        schedule.eventsSent(at: instant(0))
-        #expect(!schedule.isKeepAliveDue(at: instant(4_999)))
-        #expect(schedule.isKeepAliveDue(at: instant(5_000)))
-    }
 }

@@ -2,9 +2,10 @@
 
 export const $ = (id) => document.getElementById(id);
 
-export function setText(id, text) {
-  const element = $(id);
-  if (element.textContent !== text) element.textContent = text;
+// Sets the text of an element, or of the element with an ID.
+export function setText(target, text) {
+  const shown = typeof target === "string" ? $(target) : target;
+  if (shown.textContent !== text) shown.textContent = text;
 }
 
 // MARK: Screen readers
@@ -27,3 +28,43 @@ export function announce(text) {
 
 // The time since the last announcement, in milliseconds.
 export const silence = () => performance.now() - announcedAt;
+
+// MARK: Elements
+
+export function element(tag, name) {
+  const made = document.createElement(tag);
+  if (name) made.className = name;
+  return made;
+}
+
+export function button(text, act, name) {
+  const made = element("button", name);
+  made.type = "button";
+  made.textContent = text;
+  made.addEventListener("click", act);
+  return made;
+}
+
+// A cell of a table, with the name of its column for narrow windows.
+export function cell(column, name) {
+  const made = element("td", name);
+  made.dataset.name = column;
+  return made;
+}
+
+// Makes the children of `parent` show `items` in their order. Children of known keys are reused, so that
+// the focus stays where it is.
+export function reuse(parent, items, keyOf, make, fill) {
+  const known = new Map([...parent.children].map((child) => [child.dataset.key, child]));
+  let place = parent.firstElementChild;
+  for (const item of items) {
+    const key = String(keyOf(item));
+    const child = known.get(key) ?? make(item);
+    known.delete(key);
+    child.dataset.key = key;
+    fill(child, item);
+    if (child === place) place = place.nextElementSibling;
+    else parent.insertBefore(child, place);
+  }
+  for (const child of known.values()) child.remove();
+}

@@ -7,102 +7,45 @@ import {
 } from "./logic.js";
 import { applyCall, applyState, applyStatistics, model, serverTime } from "./model.js";
 import { $, announce, setText, silence } from "./page.js";
+import { drawConnection, isStale, startStream } from "./stream.js";
 import { drawTable, removeHighlights, resetTable, startTable, videoChanged } from "./table.js";
 
-const RECONNECT_MS = 3000;
 // While the totals change, they are announced after this much silence.
 const SUMMARY_MS = 20_000;
-// A connection without any event for this long is lost: the server sends one at least every 10 s.
-const SILENCE_MS = 20_000;
-
 // MARK: Connection
 
-// The states of the connection. In `lost` and `ended` the figures are old.
-const labels = { connecting: "Connecting", live: "Live", finished: "Run ended", lost: "Disconnected", ended: "Stopped" };
-let connection = "connecting";
-// The time since which the figures are old, and why; null while they are current.
-let staleSince = null;
-let stopReason = null;
-
-function setConnection(state) {
-  if (state === connection) return;
-  const wasStale = staleSince !== null;
-  connection = state;
-  const isStale = state === "lost" || state === "ended";
-  if (!isStale) staleSince = null;
-  else if (!wasStale && model.statistics) staleSince = serverTime();
-  if (isStale) $("new-run").hidden = true;
-  drawConnection();
-  announce($("stale").hidden ? $("connection").textContent : $("stale").textContent);
-}
-
-function drawConnection() {
-  const state = connection === "live" && model.verdict !== null ? "finished" : connection;
-  const root = document.documentElement;
-  root.dataset.state = state;
-  root.toggleAttribute("data-stale", staleSince !== null);
-  setText("connection", labels[state]);
-  const asOf = staleSince === null ? "" : `as of ${clock(staleSince)}`;
-  const since = model.run === null ? "" : `since ${clock(model.run.started)}`;
-  setText("as-of", asOf || (state === "finished" ? `at ${clock(model.verdict.time)}` : since));
-  $("stale").hidden = staleSince === null;
-  if (staleSince !== null) setText("stale", `${staleReason()} The figures are ${asOf}.`);
-  document.title = state === "live" || state === "connecting" ? "tally: videos" : `${labels[state]} – tally: videos`;
-}
-
-function staleReason() {
-  if (connection === "lost") return "The connection is lost; the page connects again by itself.";
-  if (stopReason === null) return "tally has stopped.";
-  return `Stopped: ${stopReason}.`;
-}
-
 function connect() {
-  const events = new EventSource("/events");
-  let lastEvent = performance.now();
-  const on = (name, apply) => events.addEventListener(name, (event) => {
-    lastEvent = performance.now();
-    apply(JSON.parse(event.data));
-    scheduleDraw();
+  startStream({
+    url: "/events",
+    title: "tally: videos",
+    handlers: {
+      state: stateReceived,
+      call: (call) => applyCall(call, videoChanged),
+      statistics: applyStatistics,
+      verdict: verdictReceived,
+    },
+    time: () => (model.statistics ? serverTime() : null),
+    isFinished: () => model.verdict !== null,
+    caption(state) {
+      if (state === "finished") return `at ${clock(model.verdict.time)}`;
+      return model.run === null ? "" : `since ${clock(model.run.started)}`;
+    },
+    becameStale: () => { $("new-run").hidden = true; },
+    draw: scheduleDraw,
   });
-  // A connection that is cut without a close on this side reports no error.
-  const watch = setInterval(() => {
-    if (connection === "ended" || performance.now() - lastEvent < SILENCE_MS) return;
-    setConnection("lost");
-    reconnect(0);
-  }, 1000);
-  const reconnect = (delay) => {
-    clearInterval(watch);
-    events.close();
-    setTimeout(connect, delay);
-  };
-  on("alive", () => {});
-  on("state", stateReceived);
-  on("call", (call) => applyCall(call, videoChanged));
-  on("statistics", applyStatistics);
-  on("verdict", (verdict) => {
-    model.verdict = verdict;
-    drawVerdict();
-    drawConnection();
-    announce(`${$("verdict-title").textContent}. ${$("verdict-reason").textContent}`);
-  });
-  on("end", ({ reason }) => {
-    stopReason = reason;
-    setConnection("ended");
-  });
-  events.onopen = () => {
-    lastEvent = performance.now();
-    setConnection("live");
-  };
-  events.onerror = () => {
-    if (connection !== "ended") setConnection("lost");
-    // The browser reconnects automatically, except after a response that is not an event stream.
-    if (events.readyState === EventSource.CLOSED) reconnect(RECONNECT_MS);
-  };
+}
+
+function verdictReceived(verdict) {
+  model.verdict = verdict;
+  drawVerdict();
+  drawConnection();
+  announce(`${$("verdict-title").textContent}. ${$("verdict-reason").textContent}`);
 }
 
 function stateReceived(state) {
   const isNewRun = applyState(state);
   setText("source", state.settings.source);
+  $("pages").hidden = !state.settings.has_jobs;
   setText("produce", state.settings.produce_command ?? "");
   $("start-command").hidden = state.settings.produce_command === null;
   $("latest").dataset.unit = "call";
@@ -187,7 +130,7 @@ function drawDuration(id, microseconds, isKnown) {
 // Announces the totals while they change.
 let announcedPlays = 0;
 function announceTotals() {
-  if (!model.statistics || staleSince !== null || silence() < SUMMARY_MS) return;
+  if (!model.statistics || isStale() || silence() < SUMMARY_MS) return;
   if (model.plays === announcedPlays) return;
   announcedPlays = model.plays;
   announce(`${counted(model.plays, "play")} of ${counted(model.statistics.videos, "video")} in ${counted(model.statistics.calls.made, "call")}`);
@@ -217,7 +160,7 @@ connect();
 setInterval(removeHighlights, 100);
 // The charts move even without events.
 setInterval(() => {
-  if (staleSince === null) advanceCharts();
+  if (!isStale()) advanceCharts();
   drawCharts();
   announceTotals();
   scheduleDraw();

@@ -25,6 +25,8 @@ public struct JobBulkResult: Hashable, Sendable {
     public var changed = 0
     /// The number of jobs whose state does not allow the change.
     public var unchanged = 0
+
+    package init() {}
 }
 
 extension Jobs {
@@ -69,7 +71,7 @@ extension Jobs {
         matching query: JobQuery, upTo limit: Int = 1_000_000
     ) async throws(JobsError) -> Int {
         // The counters know the answer without a name and a tag.
-        guard query.name != nil || query.tag != nil else {
+        guard query.isFiltered || query.errorGroup != nil else {
             let states = query.states.isEmpty ? Set(JobState.allCases) : query.states
             return min(
                 limit,

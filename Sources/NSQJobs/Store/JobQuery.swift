@@ -8,6 +8,11 @@ public struct JobQuery: Hashable, Sendable {
     public var name: String?
     /// A tag; `nil` (the default) for all jobs.
     public var tag: String?
+    /// A text that the name, the arguments, the unique key, the tags or the latest error contains, in any
+    /// case of the letters A to Z; `nil` (the default) for all jobs.
+    public var text: String?
+    /// The number of a ``JobErrorGroup``; `nil` (the default) for all jobs.
+    public var errorGroup: Int64?
     /// Selects only jobs with a lower ID: the ``JobPage/next`` of the page before; `nil` (the default) for
     /// the first page.
     public var before: JobID?
@@ -17,12 +22,14 @@ public struct JobQuery: Hashable, Sendable {
     /// Creates a query.
     public init(
         states: Set<JobState> = [], queue: String? = nil, name: String? = nil, tag: String? = nil,
-        before: JobID? = nil, limit: Int = 50
+        before: JobID? = nil, limit: Int = 50, text: String? = nil, errorGroup: Int64? = nil
     ) {
         self.states = states
         self.queue = queue
         self.name = name
         self.tag = tag
+        self.text = text
+        self.errorGroup = errorGroup
         self.before = before
         self.limit = limit
     }
@@ -30,8 +37,8 @@ public struct JobQuery: Hashable, Sendable {
 
 /// A page of a list of jobs.
 public struct JobPage: Hashable, Sendable {
-    /// The jobs in descending order of their IDs. A page of a query with a name or a tag can have fewer
-    /// jobs than the limit, although further pages have some, because one call reads a bounded number
+    /// The jobs in descending order of their IDs. A page of a query with a name, a tag or a text can have
+    /// fewer jobs than the limit, although further pages have some, because one call reads a bounded number
     /// of rows.
     public let jobs: [JobRecord]
     /// The ``JobQuery/before`` of the next page; `nil` if this is the last page.
@@ -46,7 +53,7 @@ public struct QueueCounts: Hashable, Sendable {
     public let isPaused: Bool
     private var counts: [JobState: Int]
 
-    init(queue: String, isPaused: Bool, counts: [JobState: Int]) {
+    package init(queue: String, isPaused: Bool, counts: [JobState: Int]) {
         self.queue = queue
         self.isPaused = isPaused
         self.counts = counts

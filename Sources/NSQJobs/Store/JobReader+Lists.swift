@@ -1,9 +1,7 @@
 import GRDB
+import TallyJSON
 
 extension JobReader {
-    /// The maximum number of rows that a query with a name or a tag reads for one page.
-    private static let maxReadRows = 10_000
-
     /// Returns a page of a list.
     ///
     /// - Throws: ``JobsError/Code/invalidOption`` if the limit is not 1 to 1,000.
@@ -12,61 +10,106 @@ extension JobReader {
             throw JobsError(
                 .invalidOption, "the limit of a query must be 1 to 1000, not \(query.limit)")
         }
-        let isFiltered = query.name != nil || query.tag != nil
-        let portion = isFiltered ? min(Self.maxReadRows, query.limit * 10) : query.limit
-        var (jobs, before, read): ([JobRecord], JobID?, Int) = ([], query.before, 0)
-        while jobs.count < query.limit, read < Self.maxReadRows {
-            let ids = try self.ids(query, before: before, limit: portion)
-            read += ids.count
-            for id in ids where jobs.count < query.limit {
-                before = id
-                if let job = try job(id), query.selects(job) { jobs.append(job) }
+        let found = try matches(query, limit: query.limit)
+        return JobPage(jobs: try found.ids.compactMap { try job(JobID($0)) }, next: found.next)
+    }
+
+    /// Counts the jobs that a query selects. The counters answer for queues, states and errors.
+    func preview(of query: JobQuery) throws -> JobQueryPreview {
+        if !query.isFiltered {
+            if let group = query.errorGroup, query.states.isEmpty, query.queue == nil {
+                let count = try Int.fetchOne(
+                    database, sql: "SELECT count FROM nsq_jobs_error WHERE id = ?",
+                    arguments: [group])
+                return JobQueryPreview(count: count ?? 0, isComplete: true)
             }
-            let isExhausted = ids.count < portion && before == ids.last ?? before
-            if isExhausted { return JobPage(jobs: jobs, next: nil) }
+            if query.errorGroup == nil {
+                let count = try lists(query).reduce(0) { $0 + $1.count }
+                return JobQueryPreview(count: count, isComplete: true)
+            }
         }
-        return JobPage(jobs: jobs, next: before)
+        var query = query
+        query.before = nil
+        let found = try matches(query, limit: ListSearch.maxRows)
+        return JobQueryPreview(count: found.ids.count, isComplete: found.next == nil)
     }
 
-    /// Returns the IDs below `before` with the states and the queue of the query, in descending order.
-    private func ids(_ query: JobQuery, before: JobID?, limit: Int) throws -> [JobID] {
-        let end = before?.number ?? .max
+    /// Returns the IDs that a query selects, in descending order, as far as one call may read.
+    private func matches(
+        _ query: JobQuery, limit: Int
+    ) throws -> (ids: [Int64], next: JobID?) {
+        var search = ListSearch(
+            limit: limit, isFiltered: query.isFiltered || query.errorGroup != nil, at: .now)
+        var before = query.before?.number ?? .max
+        let lists = try self.lists(query)
+        while true {
+            let portions = try self.portions(
+                query, lists, before: before, limit: search.portion(of: lists.count))
+            guard let next = search.add(portions) else { return (search.ids, nil) }
+            before = next
+            if search.isDone(at: .now) { return (search.ids, JobID(before)) }
+        }
+    }
+
+    /// Reads the next rows of each list.
+    private func portions(
+        _ query: JobQuery, _ lists: [JobList], before: Int64, limit: Int
+    ) throws -> [ListPortion] {
+        if let group = query.errorGroup {
+            let source = """
+                FROM nsq_jobs_failure AS failure
+                JOIN nsq_jobs_job AS job ON job.id = failure.job_id
+                WHERE failure.error_id = :list AND failure.job_id < :before
+                ORDER BY failure.job_id DESC LIMIT :limit
+                """
+            return [try portion(query, source, ["list": group], before: before, limit: limit)]
+        }
         if query.queue == nil, query.states.isEmpty {
-            let select = try database.cachedStatement(
-                sql: "SELECT id FROM nsq_jobs_job WHERE id < ? ORDER BY id DESC LIMIT ?")
-            return try Int64.fetchAll(select, arguments: [end, limit]).map { JobID($0) }
+            let source = "FROM nsq_jobs_job AS job WHERE id < :before ORDER BY id DESC LIMIT :limit"
+            return [try portion(query, source, [:], before: before, limit: limit)]
         }
-        var ids: [Int64] = []
-        for (queue, state) in try lists(query) {
-            let select = try database.cachedStatement(
-                sql: """
-                    SELECT id FROM nsq_jobs_job
-                    WHERE queue_id = ? AND state = ? AND state \(state == 2 ? "=" : "<>") 2 AND id < ?
-                    ORDER BY id DESC LIMIT ?
-                    """)
-            ids += try Int64.fetchAll(select, arguments: [queue, state, end, limit])
+        return try lists.map { list in
+            let source = """
+                FROM nsq_jobs_job AS job
+                WHERE queue_id = :list AND state = :state
+                    AND state \(list.state == 2 ? "=" : "<>") 2 AND id < :before
+                ORDER BY id DESC LIMIT :limit
+                """
+            return try portion(
+                query, source, ["list": list.queue, "state": list.state], before: before,
+                limit: limit)
         }
-        return ids.sorted(by: >).prefix(limit).map { JobID($0) }
     }
 
-    /// The pairs of a queue and a state that have jobs, of those that the query selects.
-    private func lists(_ query: JobQuery) throws -> [(queue: Int64, state: Int)] {
+    private func portion(
+        _ query: JobQuery, _ source: String, _ values: StatementArguments, before: Int64,
+        limit: Int
+    ) throws -> ListPortion {
+        let filter = ListFilter(query)
+        let select = try database.cachedStatement(sql: "SELECT job.id, \(filter.sql) \(source)")
+        let rows = try ListRow.fetchAll(
+            select, filter.arguments &+ values &+ ["before": before, "limit": limit])
+        return ListPortion(rows, limit: limit)
+    }
+
+    /// The lists that have jobs, of those that the query selects.
+    private func lists(_ query: JobQuery) throws -> [JobList] {
         let rows = try Row.fetchAll(
             database,
             sql: """
-                SELECT count.queue_id, count.state FROM nsq_jobs_count AS count
+                SELECT count.queue_id, count.state, count.count FROM nsq_jobs_count AS count
                 JOIN nsq_jobs_queue AS queue ON queue.id = count.queue_id
                 WHERE count.count > 0 AND queue.name = ifnull(?, queue.name)
                 """, arguments: [query.queue])
-        return rows.map { ($0[0], $0[1]) }.filter { list in
-            query.states.isEmpty || query.states.contains { $0.rawValue == list.1 }
+        return rows.map { JobList(queue: $0[0], state: $0[1], count: $0[2]) }.filter { list in
+            query.states.isEmpty || query.states.contains { $0.rawValue == list.state }
         }
     }
 }
 
-extension JobQuery {
-    /// Returns whether a job has the name and the tag of the query.
-    fileprivate func selects(_ job: JobRecord) -> Bool {
-        (name == nil || name == job.name) && (tag.map { job.tags.contains($0) } ?? true)
-    }
+/// The jobs of one queue in one state.
+private struct JobList {
+    let queue: Int64
+    let state: Int
+    let count: Int
 }

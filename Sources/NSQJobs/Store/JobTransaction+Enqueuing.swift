@@ -67,6 +67,7 @@ extension JobTransaction {
         }
         try execute(insertOf: job, id: id, queue: queue, lifecycle, publishAt: publishAt, at: now)
         count(1, queue: queue, lifecycle.state)
+        inspection.add(name: job.name)
     }
 
     /// Reserves a new job for the caller that publishes it.

@@ -1,5 +1,6 @@
 import GRDB
 import TallyBasics
+import UVLoop
 
 extension JobTransaction {
     /// The number of workers whose names are kept.
@@ -8,12 +9,13 @@ extension JobTransaction {
     func registerWorker(_ worker: NewWorker, at now: JobTime) throws -> Int64 {
         try database.execute(
             sql: """
-                INSERT INTO nsq_jobs_worker (name, queues, concurrency, started_at, seen_at)
-                VALUES (?, ?, ?, ?, ?)
+                INSERT INTO nsq_jobs_worker
+                    (name, queues, concurrency, started_at, seen_at, memory)
+                VALUES (?, ?, ?, ?, ?, ?)
                 """,
             arguments: [
                 worker.name, JobTags.encode(worker.queues) ?? "[]", worker.concurrency,
-                now.microseconds, now.microseconds,
+                now.microseconds, now.microseconds, ProcessUsage.residentBytes,
             ])
         let number = database.lastInsertedRowID
         try database.execute(
@@ -24,8 +26,12 @@ extension JobTransaction {
 
     func updateWorker(_ number: Int64, isStopped: Bool, at now: JobTime) throws {
         try database.execute(
-            sql: "UPDATE nsq_jobs_worker SET seen_at = ?, stopped_at = ? WHERE id = ?",
-            arguments: [now.microseconds, isStopped ? now.microseconds : nil, number])
+            sql: "UPDATE nsq_jobs_worker SET seen_at = ?, stopped_at = ?, memory = ? WHERE id = ?",
+            // The store is in the process of the worker.
+            arguments: [
+                now.microseconds, isStopped ? now.microseconds : nil, ProcessUsage.residentBytes,
+                number,
+            ])
     }
 
     /// Claims the jobs that are still available in the version of the reference.
@@ -76,6 +82,7 @@ extension JobTransaction {
             return .paused
         }
         job.row.worker = worker
+        inspection.add(now - job.row.lifecycle.dueAt, .wait, queue: job.row.queue)
         try write(job.row, from: old)
         return .claimed(job.record(queue: try queueName(job.row.queue)))
     }
@@ -112,6 +119,9 @@ extension JobTransaction {
         row.publishAt = 0
         row.publishCount = 0
         try write(row, from: before.state)
+        if let kind = JobTiming.Kind(settlement.outcome) {
+            inspection.add(now - (before.startedAt ?? now), kind, queue: row.queue)
+        }
         if let result = settlement.outcome.result(endingIn: row.lifecycle.state) {
             try insertAttempt(
                 of: row, before, result, error: settlement.outcome.note, at: now)

@@ -14,6 +14,8 @@ final class JobTransaction {
     /// How many new jobs of a topic can be reserved in this transaction.
     var freeReservations: [AvailableTopic: Int] = [:]
     private var statements: [SQL: Statement] = [:]
+    /// What this transaction adds to the statistics of attempts and to the names of jobs.
+    var inspection = InspectionChanges()
 
     private struct CountKey: Hashable {
         let queue: Int64
@@ -45,6 +47,7 @@ final class JobTransaction {
 
     /// Writes the counters. Call it right before the commit.
     func writeCounts() throws {
+        try inspection.write(to: database)
         let changes = countChanges.filter { $0.value != 0 }
         countChanges = [:]
         guard !changes.isEmpty else { return }
@@ -144,6 +147,7 @@ final class JobTransaction {
             lifecycle.startedAt?.microseconds, lifecycle.finishedAt?.microseconds,
             row.uniqueStates == nil ? nil : row.isUnique, row.note, row.id,
         ])
+        try updateFailure(of: row.id, from: old, to: state)
     }
 
     /// Returns whether no other job has the lock of a unique job. A job that loses its lock continues

@@ -48,8 +48,8 @@ struct ServeCommand: AsyncParsableCommand {
     @Option(
         help: ArgumentHelp(
             """
-            Also publish the background jobs of this SQLite file, and serve their HTTP API, as \
-            tally jobs serve does.
+            Also publish the background jobs of this SQLite file, and serve their HTTP API and \
+            their page, as tally jobs serve does. The page is at the address of the counts, too.
             """, valueName: "file"))
     var jobs: String?
 
@@ -140,6 +140,10 @@ struct ServeCommand: AsyncParsableCommand {
         let broker = try await startBroker(configuration)
         do {
             let jobs = try await startJobs(broker, client, logger)
+            if let jobs, let page {
+                page.add(jobs.page)
+                logger.info("the jobs are shown at \(page.jobsURL)")
+            }
             do {
                 try await count(from: broker, into: store, client, page, until: signals, logger)
             } catch {

@@ -1,9 +1,10 @@
+import LivePage
 import Logging
 import NSQClient
 import NSQJobs
 import UVLoop
 
-/// A job store with a relay and the HTTP API.
+/// A job store with a relay, the page and the HTTP API.
 struct JobsService {
     /// The settings of a service.
     struct Settings {
@@ -22,7 +23,8 @@ struct JobsService {
     }
 
     private let jobs: Jobs
-    private let api: LoopHost<JobsAPI>?
+    /// The page of the jobs.
+    let page: JobsPage
 
     /// Opens the store, and starts the relay and the API.
     ///
@@ -38,14 +40,15 @@ struct JobsService {
         configuration.producer.client = settings.client
         let jobs = try await Jobs(
             store: .sqlite(settings.store), nsqd: nsqd.description, configuration: configuration)
-        guard let address = settings.apiAddress else { return JobsService(jobs: jobs, api: nil) }
+        let service = JobsService(jobs: jobs, page: JobsPage(jobs))
+        guard let address = settings.apiAddress else { return service }
         do {
-            let (api, bound) = try await JobsAPI.start(
-                jobs, at: address, names: settings.apiHosts)
+            let bound = try await service.page.serve(at: address, names: settings.apiHosts)
+            logger.info("the jobs are shown at http://\(bound)/jobs")
             logger.info("the API of the jobs is at http://\(bound)/api/jobs")
-            return JobsService(jobs: jobs, api: api)
+            return service
         } catch {
-            await jobs.stop()
+            await service.stop()
             throw UsageError(
                 "cannot start the API of the jobs at \(address): \(error) (pass another "
                     + "--api-address)")
@@ -54,7 +57,7 @@ struct JobsService {
 
     /// Responds to the requests in progress, publishes what is stored, and closes the store.
     func stop() async {
-        await api?.stop()
+        await page.stop(reason: "tally was stopped")
         await jobs.stop()
     }
 }

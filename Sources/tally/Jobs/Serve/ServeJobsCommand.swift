@@ -4,15 +4,17 @@ import NSQBroker
 import NSQClient
 import UVLoop
 
-/// `tally jobs serve`: a broker, the relay of a job store and the HTTP API in one process.
+/// `tally jobs serve`: a broker, the relay of a job store, the page and the HTTP API in one process.
 struct ServeJobsCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "serve",
-        abstract: "Runs a broker, the relay of a job store and the HTTP API in one process.",
+        abstract: "Runs a broker, the relay of a job store, and the page with its HTTP API.",
         discussion: """
             Runs until SIGINT or SIGTERM. All addresses are loopback addresses by default, because \
             NSQ's protocol and the API have no passwords. The broker keeps its messages in \
             memory: the jobs are in the store, and what the broker loses is published again.
+
+            The page at http://127.0.0.1:4190/jobs shows the jobs, queues and workers live.
 
             Jobs that arrive by the API are published at once, and those that another process \
             stores within --sweep-interval.
@@ -76,8 +78,8 @@ struct ServeJobsCommand: AsyncParsableCommand {
 struct JobsAPIOptions: ParsableArguments {
     @Option(
         help: """
-            The address of the HTTP API of the jobs, as HOST:PORT, or none; port 0 picks a free \
-            port.
+            The address of the page and the HTTP API of the jobs, as HOST:PORT, or none; port 0 \
+            picks a free port.
             """)
     var apiAddress = "127.0.0.1:4190"
 

@@ -2,7 +2,7 @@ import NSQJobs
 import TallyJSON
 
 /// The members of an object in the body of a request.
-private struct Members {
+struct JSONMembers {
     private let values: [JSONValue.Member]
 
     /// - Parameter names: the names of the members that the object may have.
@@ -79,7 +79,7 @@ extension NewJob {
     ///
     /// - Parameter now: the time from which `delay_seconds` counts.
     init(json: JSONValue, at now: JobTime) throws(JobsAPIRequest.Refusal) {
-        let members = try Members(json, names: Self.names)
+        let members = try JSONMembers(json, names: Self.names)
         guard let name = try members.text("name") else { throw .init(400, "name is missing") }
         var options = JobOptions(
             maxAttempts: try members.value("max_attempts", Int.self, "a whole number"),
@@ -105,7 +105,7 @@ extension JobEdit {
 
     /// Parses the body of `POST /api/jobs/ID/edit`.
     init(json: JSONValue, at now: JobTime) throws(JobsAPIRequest.Refusal) {
-        let members = try Members(json, names: Self.names)
+        let members = try JSONMembers(json, names: Self.names)
         self.init(
             queue: try members.text("queue"), arguments: members.arguments(),
             priority: try members.priority(),

@@ -5,12 +5,21 @@ import TallyJSON
 /// An operation of the HTTP API of background jobs.
 enum JobsAPIRequest: Equatable {
     case enqueue([NewJob], isList: Bool)
-    case list(JobQuery)
+    /// Lists jobs, with shortened arguments and errors if `isSummary` is `true`.
+    case list(JobQuery, isSummary: Bool)
     case statistics
     case show(JobID)
     case change(JobID, Change)
     case edit(JobID, JobEdit)
     case setPaused(Bool, queue: String)
+    /// Lists the names of jobs.
+    case names
+    /// Lists actions with lower numbers.
+    case actions(before: Int64?)
+    /// Counts the jobs that a change would select.
+    case preview(JobQuery)
+    case startBulk(Bulk)
+    case cancelBulk(Int)
 
     /// A change of one job without arguments.
     enum Change: String {
@@ -39,12 +48,19 @@ enum JobsAPIRequest: Equatable {
         guard parts.count >= 2, parts[0] == "api" else { throw .notFound }
         switch (parts[1], parts.count) {
         case ("jobs", 2): self = try Self.jobs(request, now)
-        case ("jobs", 3) where parts[2] == "stats":
+        case ("jobs", 3) where parts[2] == "bulk":
+            try Self.require("POST", request)
+            self = .startBulk(try Bulk(json: Self.body(request)))
+        case ("jobs", 3) where ["stats", "names", "preview", "actions"].contains(parts[2]):
             try Self.require("GET", request)
-            self = .statistics
+            self = try Self.reading(String(parts[2]), try Self.query(request))
         case ("jobs", 3):
             try Self.require("GET", request)
             self = .show(try Self.id(parts[2]))
+        case ("jobs", 5) where parts[2] == "bulk" && parts[4] == "cancel":
+            try Self.require("POST", request)
+            guard let number = Int(parts[3]) else { throw .notFound }
+            self = .cancelBulk(number)
         case ("jobs", 4): self = try Self.action(request, String(parts[3]), parts[2], now)
         case ("queues", 4) where ["pause", "resume"].contains(parts[3]):
             try Self.require("POST", request)
@@ -66,11 +82,32 @@ enum JobsAPIRequest: Equatable {
             }
             return .enqueue([try NewJob(json: json, at: now)], isList: false)
         case "GET", "HEAD":
-            guard let query = HTTPQuery(parsing: request.target.query) else {
-                throw Refusal(400, "malformed query string")
-            }
-            return .list(try JobQuery(query))
+            let query = try query(request)
+            return .list(try JobQuery(query), isSummary: query["summary"] == "true")
         default: throw Refusal(405, "use GET or POST", allowed: "GET, HEAD, POST")
+        }
+    }
+
+    private static func query(_ request: HTTPRequest) throws(Refusal) -> HTTPQuery {
+        guard let query = HTTPQuery(parsing: request.target.query) else {
+            throw Refusal(400, "malformed query string")
+        }
+        return query
+    }
+
+    private static func reading(
+        _ name: String, _ query: HTTPQuery
+    ) throws(Refusal) -> JobsAPIRequest {
+        switch name {
+        case "stats": return .statistics
+        case "names": return .names
+        case "preview": return .preview(try JobQuery(query))
+        default:
+            guard let text = query["before"] else { return .actions(before: nil) }
+            guard let number = Int64(text) else {
+                throw Refusal(400, "before must be the number of an action")
+            }
+            return .actions(before: number)
         }
     }
 
@@ -85,7 +122,7 @@ enum JobsAPIRequest: Equatable {
         return .edit(id, try JobEdit(json: body(request), at: now))
     }
 
-    private static func require(_ method: String, _ request: HTTPRequest) throws(Refusal) {
+    static func require(_ method: String, _ request: HTTPRequest) throws(Refusal) {
         guard request.method == method || (method == "GET" && request.method == "HEAD") else {
             let allowed = method == "GET" ? "GET, HEAD" : method
             throw Refusal(405, "use \(method)", allowed: allowed)
@@ -117,15 +154,19 @@ extension JobsAPIRequest.Refusal {
 
 extension JobQuery {
     /// Parses the query parameters `state`, with commas between several, `queue`, `name`, `tag`,
-    /// `limit` and `before`.
+    /// `text`, `error`, `limit` and `before`. An empty value selects all jobs.
     init(_ query: HTTPQuery) throws(JobsAPIRequest.Refusal) {
-        self.init(queue: query["queue"], name: query["name"], tag: query["tag"])
-        for name in (query["state"] ?? "").split(separator: ",") {
-            guard let state = JobState(String(name)) else {
-                let names = JobState.allCases.map(\.description).joined(separator: ", ")
-                throw .init(400, "unknown state '\(name)': expected one of \(names)")
+        func text(_ name: String) -> String? {
+            query[name].flatMap { $0.isEmpty ? nil : $0 }
+        }
+        self.init(
+            queue: text("queue"), name: text("name"), tag: text("tag"), text: text("text"))
+        states = try Self.states(query["state"])
+        if let group = text("error") {
+            guard let number = Int64(group) else {
+                throw .init(400, "error must be the number of a group of errors")
             }
-            states.insert(state)
+            errorGroup = number
         }
         if let text = query["limit"] {
             guard let number = Int(text), (1...1_000).contains(number) else {
@@ -139,5 +180,18 @@ extension JobQuery {
             }
             before = id
         }
+    }
+
+    /// Parses the names of states, with commas between several.
+    static func states(_ text: String?) throws(JobsAPIRequest.Refusal) -> Set<JobState> {
+        var states: Set<JobState> = []
+        for name in (text ?? "").split(separator: ",") {
+            guard let state = JobState(String(name)) else {
+                let names = JobState.allCases.map(\.description).joined(separator: ", ")
+                throw .init(400, "unknown state '\(name)': expected one of \(names)")
+            }
+            states.insert(state)
+        }
+        return states
     }
 }

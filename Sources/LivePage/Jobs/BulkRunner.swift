@@ -1,0 +1,89 @@
+import NSQJobs
+import UVLoop
+
+/// Performs the changes of many jobs in tasks of their own, each in transactions of at most 500 jobs.
+final class BulkRunner: Sendable {
+    private struct State {
+        var list = BulkOperationList()
+        var tasks: [Int: Task<Void, Never>] = [:]
+        var isStopped = false
+    }
+
+    private let jobs: Jobs
+    private let state = LockedValue(State())
+
+    init(_ jobs: Jobs) { self.jobs = jobs }
+
+    /// The operations from the oldest to the newest.
+    var operations: [BulkOperation] { state.withLock { $0.list.operations } }
+
+    /// Starts a change.
+    ///
+    /// - Parameters:
+    ///   - name: what is done, as a text for people.
+    ///   - target: which jobs are changed, as a text for people.
+    ///   - ended: runs after the operation has ended.
+    /// - Returns: the number of the operation; `nil` if too many run or the runner has stopped.
+    func start(
+        _ change: JobBulkChange, _ name: String, of query: JobQuery, target: String,
+        _ preview: JobQueryPreview, ended: @escaping @Sendable () async -> Void
+    ) -> Int? {
+        state.withLock { state in
+            guard !state.isStopped,
+                let operation = state.list.start(
+                    name, target: target, preview, at: jobs.now())
+            else { return nil }
+            let number = operation.number
+            // The task needs the lock at its end, so it ends after it is recorded.
+            state.tasks[number] = Task {
+                await self.run(number, change, query)
+                await ended()
+            }
+            return number
+        }
+    }
+
+    /// Cancels an operation. The transactions of before are not undone.
+    ///
+    /// - Returns: `false` if no operation with this number runs.
+    func cancel(_ number: Int) -> Bool {
+        let task = state.withLock { $0.tasks[number] }
+        task?.cancel()
+        return task != nil
+    }
+
+    /// Cancels all operations, and waits for their current transactions.
+    func stop() async {
+        let tasks = state.withLock { state in
+            state.isStopped = true
+            return state.tasks.values.map { $0 }
+        }
+        for task in tasks { task.cancel() }
+        for task in tasks { await task.value }
+    }
+
+    private func run(_ number: Int, _ change: JobBulkChange, _ query: JobQuery) async {
+        var failure: String?
+        do throws(JobsError) {
+            try await jobs.changeAll(matching: query, change) { progress in
+                state.withLock { $0.list.update(number) { $0.advance(to: progress) } }
+            }
+        } catch {
+            // A cancelled read of the store is the expected end of a cancelled operation.
+            if error.code != .cancelled { failure = error.reason }
+        }
+        let (isCancelled, now) = (Task.isCancelled, jobs.now())
+        let entry = state.withLock { state in
+            state.list.update(number) {
+                if let failure {
+                    $0.end(.failed, error: failure, at: now)
+                } else {
+                    $0.end(isCancelled ? .cancelled : .finished, at: now)
+                }
+            }
+            state.tasks[number] = nil
+            return state.list[number]?.logEntry
+        }
+        if let entry { try? await jobs.inspection?.record(entry, at: now) }
+    }
+}

@@ -1,0 +1,115 @@
+import HTTP
+import NSQJobs
+import TallyJSON
+import UVLoop
+
+/// The HTTP routes of background jobs: the page, its events, and the API.
+///
+/// The server checks the host name before. Browsers can request changes only from pages of the same
+/// origin.
+final class JobsRoutes: HTTPService {
+    /// The maximum size of a request's body in bytes.
+    static let maxBodyBytes = 4 << 20
+
+    private struct Reference {
+        weak var routes: JobsRoutes?
+    }
+
+    private let page: JobsPage
+    private let loop: Loop
+    private let isBesideVideos: Bool
+    private var listener: Int?
+    private lazy var events = EventStream(
+        runID: String(page.started, radix: 36),
+        EventStream.Limits(
+            subscribers: PageSettings().maxJobSubscribers,
+            logBytes: PageSettings().maxEventLogBytes,
+            keepAlive: PageSettings().keepAliveInterval), on: loop,
+        encodeState: { [unowned self] in encodeState() })
+
+    /// - Parameter isBesideVideos: `true` if the server has the page of the videos too.
+    init(_ page: JobsPage, isBesideVideos: Bool, on loop: Loop) {
+        self.page = page
+        self.loop = loop
+        self.isBesideVideos = isBesideVideos
+        events.start()
+        let reference = LoopBound(Reference(routes: self), on: loop)
+        listener = page.addListener { update in
+            reference.submit { $0?.routes?.receive(update) }
+        }
+    }
+
+    /// Ends the events. The HTTP server ends the responses.
+    func stop() {
+        if let listener { page.removeListener(listener) }
+        events.stop()
+    }
+
+    /// Returns `true` for the paths of these routes.
+    static func includes(_ path: String) -> Bool {
+        path == "/jobs" || ["/jobs/", "/api/jobs", "/api/queues"].contains { path.hasPrefix($0) }
+    }
+
+    // MARK: Events
+
+    private func receive(_ update: JobsPage.Update) {
+        guard events.acceptsSubscribers || events.subscriberCount > 0 else { return }
+        events.discardState()
+        var batch = events.makeBatch()
+        switch update {
+        case .changed(let json): batch.append("update", json)
+        case .ended(let reason): batch.append("end", PageJSON.end(reason))
+        }
+        // The log is bounded, so events are recorded without browsers too.
+        events.append(batch)
+        events.sendAppended()
+    }
+
+    private func encodeState() -> [UInt8] {
+        JobsPageJSON.state(
+            page.state, started: page.started, isBesideVideos: isBesideVideos,
+            now: page.jobs.now())
+    }
+
+    // MARK: Requests
+
+    func bodyPlan(for request: HTTPRequest) -> HTTPBodyPlan {
+        guard !request.isChange || !request.isFromForeignPage else {
+            return .refuse(.failure(403, "a page of another site must not change jobs"))
+        }
+        guard request.target.path != "/jobs/events" || request.isChange else {
+            return events.bodyPlan(for: request)
+        }
+        return .collect(
+            limit: Self.maxBodyBytes,
+            tooLarge: .failure(413, "the body has more than \(Self.maxBodyBytes) bytes"))
+    }
+
+    func respond(to request: HTTPRequest, _ respond: @escaping (HTTPResponse) -> Void) {
+        do throws(JobsAPIRequest.Refusal) {
+            if request.target.path == "/jobs" {
+                try JobsAPIRequest.require("GET", request)
+                return respond(PageFiles.jobs)
+            }
+            let operation = try JobsAPIRequest(request, at: page.jobs.now())
+            let waiting = LoopBound(WaitingResponse(respond: respond), on: loop)
+            let (page, mailbox) = (page, loop.mailbox)
+            Task {
+                let response = await operation.response(from: page)
+                mailbox.submit { waiting.removeValue(on: $0)?.respond(response) }
+            }
+        } catch {
+            var response = HTTPResponse.failure(error.status, error.reason)
+            if let allowed = error.allowed { response.headers.append(("Allow", allowed)) }
+            respond(response)
+        }
+    }
+}
+
+private final class WaitingResponse {
+    let respond: (HTTPResponse) -> Void
+
+    init(respond: @escaping (HTTPResponse) -> Void) {
+        self.respond = respond
+    }
+}

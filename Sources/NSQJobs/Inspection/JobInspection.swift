@@ -1,0 +1,151 @@
+import TallyBasics
+
+/// What a page about the jobs reads from a store and writes to it. Each call reads a bounded number of
+/// rows, however many jobs the store has.
+package protocol JobInspection: Sendable {
+    /// Returns the state of all queues, workers and failures.
+    func snapshot() async throws(JobsError) -> JobSnapshot
+
+    /// Returns the names of jobs that were enqueued, at most 1,000 in their order.
+    func jobNames() async throws(JobsError) -> [String]
+
+    /// Returns the latest ended attempts of a job in order.
+    func latestAttempts(of id: JobID, limit: Int) async throws(JobsError) -> [JobAttempt]
+
+    /// Counts the jobs that a query selects, as far as one call may read.
+    func preview(of query: JobQuery) async throws(JobsError) -> JobQueryPreview
+
+    /// Stores an action. Only the latest 1,000 are kept.
+    func record(_ action: NewJobAction, at now: JobTime) async throws(JobsError)
+
+    /// Returns actions, the latest first.
+    ///
+    /// - Parameters:
+    ///   - before: the number of the last action of the page before; `nil` for the first page.
+    ///   - limit: the maximum number of actions.
+    func actions(before: Int64?, limit: Int) async throws(JobsError) -> [JobAction]
+}
+
+/// The state of all queues, workers and failures.
+package struct JobSnapshot: Sendable {
+    /// The queues in the order of their names.
+    package var queues: [QueueSnapshot] = []
+    /// The workers that have not stopped, at most 200, the one that reported last first.
+    package var workers: [WorkerSnapshot] = []
+    /// The jobs that run, at most 5,000.
+    package var running: [RunningJob] = []
+    /// The groups of failed jobs, at most 50, the largest first.
+    package var errors: [JobErrorGroup] = []
+
+    package init() {}
+}
+
+/// One queue.
+package struct QueueSnapshot: Sendable {
+    /// The name, the numbers of jobs, and whether the queue is paused.
+    package var counts: QueueCounts
+    /// The earliest due time of the available jobs with the lowest IDs; `nil` if none is available.
+    package var oldestDue: JobTime?
+    /// The attempts since the store exists, by kind.
+    package var timings: [JobTiming.Kind: JobTiming]
+
+    package init(
+        _ counts: QueueCounts, oldestDue: JobTime? = nil,
+        timings: [JobTiming.Kind: JobTiming] = [:]
+    ) {
+        self.counts = counts
+        self.oldestDue = oldestDue
+        self.timings = timings
+    }
+}
+
+/// One worker that has not stopped.
+package struct WorkerSnapshot: Sendable {
+    package let number: Int64
+    package let name: String
+    package let queues: [String]
+    package let concurrency: Int
+    package let startedAt: JobTime
+    package let seenAt: JobTime
+    /// The resident memory of its process in bytes, at the time of ``seenAt``; `nil` if it is unknown.
+    package let memory: Int?
+}
+
+/// A job that runs.
+package struct RunningJob: Sendable {
+    package let id: JobID
+    package let name: String
+    package let queue: String
+    package let worker: Int64
+    package let attempt: Int
+    package let startedAt: JobTime
+    package let isCancelRequested: Bool
+}
+
+/// The jobs of one name that are retryable or discarded because of similar errors.
+package struct JobErrorGroup: Sendable {
+    /// The number by which ``JobQuery/errorGroup`` selects the jobs.
+    package let number: Int64
+    /// The name of the jobs.
+    package let name: String
+    /// The first line of the errors, with `#` for numbers.
+    package let error: String
+    /// The number of jobs.
+    package let count: Int
+    /// The job that failed last.
+    package let latestJob: JobID
+    /// The time of that failure, or the start of that attempt if the job is retryable.
+    package let latestAt: JobTime
+}
+
+/// The number of jobs that a query selects.
+package struct JobQueryPreview: Hashable, Sendable {
+    package let count: Int
+    /// `false` if there can be more.
+    package let isComplete: Bool
+
+    package init(count: Int, isComplete: Bool) {
+        self.count = count
+        self.isComplete = isComplete
+    }
+}
+
+/// An action of a person that has ended.
+package struct NewJobAction: Hashable, Sendable {
+    /// What was done, such as `retry`.
+    package var action: String
+    /// To which jobs or queue, as a text for people.
+    package var target: String
+    /// The number of changed jobs.
+    package var changed: Int
+    /// The number of jobs whose state did not allow the change.
+    package var unchanged: Int
+    /// Why the action failed or ended early; `nil` if it did not.
+    package var error: String?
+
+    package init(
+        _ action: String, target: String, changed: Int = 1, unchanged: Int = 0,
+        error: String? = nil
+    ) {
+        self.action = action
+        self.target = target
+        self.changed = changed
+        self.unchanged = unchanged
+        self.error = error
+    }
+}
+
+/// A stored action.
+package struct JobAction: Hashable, Sendable {
+    package let number: Int64
+    package let at: JobTime
+    package let action: NewJobAction
+}
+
+extension Jobs {
+    /// The inspection of the store; `nil` if the store has none.
+    package var inspection: (any JobInspection)? { store as? any JobInspection }
+
+    /// The time by the clock of the jobs.
+    package func now() -> JobTime { clock.now() }
+}
