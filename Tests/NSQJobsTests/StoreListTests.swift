@@ -52,12 +52,20 @@ import Testing
         let queries = [
             "SELECT id FROM nsq_jobs_job WHERE state = 1 AND queue_id = 1 AND priority = 1 "
                 + "AND publish_at <= 5 ORDER BY publish_at, id LIMIT 9",
-            "SELECT id FROM nsq_jobs_job WHERE state IN (0, 3) AND due_at <= 5 "
+            "SELECT id FROM nsq_jobs_job WHERE state IN (0, 3) AND hold IS NULL AND due_at <= 5 "
                 + "ORDER BY due_at, id LIMIT 9",
             "SELECT id FROM nsq_jobs_job WHERE state = 2 AND lease_until <= 5 "
                 + "ORDER BY lease_until LIMIT 9",
             "SELECT id FROM nsq_jobs_job WHERE queue_id = 1 AND state = 4 AND state <> 2 "
                 + "AND id < 7 ORDER BY id DESC LIMIT 9",
+            "SELECT id FROM nsq_jobs_job WHERE queue_id = 1 AND hold = 2 ORDER BY priority, id LIMIT 1",
+            "SELECT id FROM nsq_jobs_job WHERE queue_id = 1 AND limit_key = 'k' AND hold = 1 "
+                + "ORDER BY priority, id LIMIT 1",
+            "SELECT id FROM nsq_jobs_job WHERE queue_id = 1 AND limit_key = 'k' AND hold IN (2, 3)",
+            "SELECT id FROM nsq_jobs_job WHERE queue_id = 1 AND limit_key = 'k' AND state = 2",
+            "SELECT id FROM nsq_jobs_job WHERE queue_id = 1 AND hold IS NOT NULL AND hold <= 2 "
+                + "AND (hold, priority, id) > (1, 1, 7) ORDER BY hold, priority, id LIMIT 9",
+            "SELECT wake_at FROM nsq_jobs_limit_wake_up WHERE wake_at <= 5 ORDER BY wake_at LIMIT 9",
             "SELECT id FROM nsq_jobs_job WHERE unique_lock = 'x' AND is_unique = 1",
             "SELECT id FROM nsq_jobs_job WHERE name = 'n' AND unique_key = 'k' "
                 + "ORDER BY id DESC LIMIT 1",

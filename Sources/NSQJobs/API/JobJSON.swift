@@ -20,6 +20,8 @@ package enum JobJSON {
             object.member("arguments", StoredJSON(job.arguments))
             object.member("tags", job.tags)
             object.member("unique_key", OptionalJSON(job.uniqueKey))
+            object.member("limit_key", OptionalJSON(job.limitKey))
+            object.member("waits_for", OptionalJSON(job.waitsFor?.description))
             object.member("created_at", job.createdAt.description)
             object.member("due_at", job.dueAt.description)
             object.member("started_at", OptionalJSON(job.startedAt?.description))
@@ -81,10 +83,21 @@ package enum JobJSON {
                     object.member("queue", queue.queue)
                     object.member("paused", queue.isPaused)
                     for state in JobState.allCases { object.member("\(state)", queue[state]) }
+                    object.member("limit", LimitJSON(queue.limit))
+                    object.member("key_limit", LimitJSON(queue.keyLimit))
                 }
             }
             object.name("workers")
             object.array(workers) { write($1, to: &$0) }
+        }
+    }
+
+    /// Returns a limit of a queue as one object.
+    package static func limit(_ limit: JobLimit?, queue: String, isPerKey: Bool) -> [UInt8] {
+        JSONWriter.object { object in
+            object.member("queue", queue)
+            object.member("per_key", isPerKey)
+            object.member("limit", LimitJSON(limit))
         }
     }
 
@@ -149,6 +162,24 @@ private struct StoredJSON: JSONWritable {
         }
         // Line breaks in JSON are white space, because those in strings are escaped.
         bytes += stored.filter { $0 != UInt8(ascii: "\n") && $0 != UInt8(ascii: "\r") }
+    }
+}
+
+/// A limit as an object, or `null`.
+private struct LimitJSON: JSONWritable {
+    private let limit: JobLimit?
+
+    init(_ limit: JobLimit?) {
+        self.limit = limit
+    }
+
+    func write(to bytes: inout [UInt8]) {
+        guard let limit else { return OptionalJSON<Int>(nil).write(to: &bytes) }
+        bytes += JSONWriter.object { object in
+            object.member("concurrency", OptionalJSON(limit.maxRunning))
+            object.member("rate_starts", OptionalJSON(limit.rate?.starts))
+            object.member("rate_seconds", OptionalJSON(limit.rate.map { $0.window / .seconds(1) }))
+        }
     }
 }
 

@@ -89,7 +89,9 @@ extension Jobs {
         switch job.state {
         case .available: broker?.relay.jobsStored(due: nil)
         case .scheduled, .retryable: broker?.relay.jobsStored(due: job.dueAt)
-        case .running, .completed, .discarded, .cancelled: break
+        case .running: break
+        // Others may have waited for it.
+        case .completed, .discarded, .cancelled: broker?.relay.jobsStored(due: nil)
         }
         return job
     }
@@ -108,6 +110,29 @@ extension Jobs {
     /// - Throws: ``JobsError/Code/unknownQueue`` if no job was enqueued in it yet.
     public func resume(_ queue: String) async throws(JobsError) {
         try await store.setPaused(false, queue: queue)
+        broker?.relay.jobsStored(due: nil)
+    }
+
+    /// Sets the limit of a queue, which applies to all programs from the next claim on. Running jobs
+    /// continue.
+    ///
+    /// ```swift
+    /// try await jobs.setLimit(JobLimit(maxRunning: 20), of: "mail")
+    /// try await jobs.setLimit(JobLimit(rate: .init(5, per: .seconds(60))), of: "mail", perKey: true)
+    /// ```
+    ///
+    /// - Parameters:
+    ///   - limit: replaces the former limit; `nil` for none.
+    ///   - queue: the name of the queue, which need not have jobs yet.
+    ///   - isPerKey: whether the limit applies to the jobs of each ``NewJob/limitKey``, and not to all jobs
+    ///     of the queue together. A queue can have both limits. Jobs without a key have none of this kind.
+    /// - Throws: ``JobsError/Code/invalidName``, ``JobsError/Code/invalidOption``.
+    public func setLimit(
+        _ limit: JobLimit?, of queue: String, perKey isPerKey: Bool = false
+    ) async throws(JobsError) {
+        try JobNames.check(queue: queue)
+        try limit?.validate()
+        try await store.setLimit(limit, queue: queue, isPerKey: isPerKey)
         broker?.relay.jobsStored(due: nil)
     }
 

@@ -5,6 +5,7 @@ struct CronTemplate: Codable {
     private let name: String
     private let arguments: String
     private let uniqueKey: String?
+    private let limitKey: String?
     private let queue: String
     private let priority: JobPriority
     private let tags: [String]
@@ -21,6 +22,7 @@ struct CronTemplate: Codable {
         name = job.name
         arguments = job.arguments
         uniqueKey = job.uniqueKey
+        limitKey = job.limitKey
         queue = job.options.queue
         priority = job.options.priority
         tags = job.options.tags
@@ -46,6 +48,7 @@ struct CronTemplate: Codable {
             queue: queue, priority: priority, tags: tags, retry: retry,
             timeout: timeout.map { .microseconds($0) }, uniqueness: uniqueness)
         return NewJob(
-            name: name, arguments: arguments, options: options, uniqueKey: uniqueKey, dueAt: tick)
+            name: name, arguments: arguments, options: options, uniqueKey: uniqueKey,
+            limitKey: limitKey, dueAt: tick)
     }
 }

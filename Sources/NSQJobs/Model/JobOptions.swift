@@ -93,15 +93,15 @@ package enum JobNames {
         }
     }
 
-    package static func check(uniqueKey key: String) throws(JobsError) {
+    package static func check(key: String, _ noun: String) throws(JobsError) {
         guard (1...maxKeyBytes).contains(key.utf8.count) else {
             throw JobsError(
                 .invalidName,
-                "a unique key must have 1 to \(maxKeyBytes) bytes, not \(key.utf8.count)")
+                "\(noun) must have 1 to \(maxKeyBytes) bytes, not \(key.utf8.count)")
         }
         // SQLite's text ends at the first of them.
         guard !key.utf8.contains(0) else {
-            throw JobsError(.invalidName, "a unique key must not contain NUL characters")
+            throw JobsError(.invalidName, "\(noun) must not contain NUL characters")
         }
     }
 

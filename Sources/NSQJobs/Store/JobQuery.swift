@@ -44,6 +44,10 @@ public struct QueueCounts: Hashable, Sendable {
     public let queue: String
     /// `true` if the jobs of the queue are not started.
     public let isPaused: Bool
+    /// The limit of all jobs of the queue together; `nil` for none.
+    public internal(set) var limit: JobLimit?
+    /// The limit of the jobs of each ``NewJob/limitKey``; `nil` for none.
+    public internal(set) var keyLimit: JobLimit?
     private var counts: [JobState: Int]
 
     init(queue: String, isPaused: Bool, counts: [JobState: Int]) {

@@ -70,9 +70,9 @@ package protocol JobStore: Sendable {
     ) async throws(JobsError) -> [JobLifecycle.Renewal]
 
     /// Ends attempts.
-    ///
-    /// - Returns: for each settlement in order, whether the claim was still held.
-    func settle(_ settlements: [Settlement], at now: JobTime) async throws(JobsError) -> [Bool]
+    func settle(
+        _ settlements: [Settlement], at now: JobTime
+    ) async throws(JobsError) -> SettleResult
 
     /// Selects the claims whose cancellation was requested.
     func cancellations(of claims: [JobClaim]) async throws(JobsError) -> Set<JobClaim>
@@ -103,6 +103,12 @@ package protocol JobStore: Sendable {
         _ ids: [JobID], _ change: JobChange, at now: JobTime
     ) async throws(JobsError) -> Int
     func setPaused(_ isPaused: Bool, queue: String) async throws(JobsError)
+    /// Stores a limit of a queue, or deletes it.
+    ///
+    /// - Parameters:
+    ///   - limit: a valid limit; `nil` for none.
+    ///   - isPerKey: whether the limit is that of the jobs of each key.
+    func setLimit(_ limit: JobLimit?, queue: String, isPerKey: Bool) async throws(JobsError)
 
     /// Stores a schedule; see ``Jobs/schedule(_:)``.
     func store(_ schedule: CronSchedule, at now: JobTime) async throws(JobsError)
@@ -193,6 +199,8 @@ package enum ClaimResult: Sendable {
     case stale
     /// The queue is paused. The job is published again when the queue is resumed.
     case paused
+    /// The job waits for a ``JobLimit``, at least until a time if that is known.
+    case limited(until: JobTime?)
 }
 
 /// The end of one attempt.
@@ -204,6 +212,14 @@ package struct Settlement: Hashable, Sendable {
         self.claim = claim
         self.outcome = outcome
     }
+}
+
+/// The result of ending attempts.
+package struct SettleResult: Hashable, Sendable {
+    /// For each settlement in order, whether the claim was still held.
+    package let isHeld: [Bool]
+    /// `true` if other jobs became available that waited for the ended ones.
+    package let hasNewlyAvailable: Bool
 }
 
 /// A worker process that registers itself.

@@ -6,11 +6,11 @@ extension JobTransaction {
     /// - Throws: ``JobsError/Code/unknownJob``, ``JobsError/Code/invalidTransition``.
     func change(_ id: JobID, _ change: JobChange, at now: JobTime) throws -> JobRow {
         guard var row = try row(id) else { throw JobsError.unknownJob(id) }
-        let old = row.lifecycle.state
+        let old = row.lifecycle
         switch change {
         case .cancel:
             if try row.lifecycle.cancel(at: now) == .requested {
-                try write(row, from: old)
+                try write(row, from: old, at: now)
                 return row
             }
             row.note = "cancelled by request"
@@ -21,9 +21,8 @@ extension JobTransaction {
         case .edit(let edit):
             try row.lifecycle.edit(dueAt: edit.dueAt, maxAttempts: edit.maxAttempts, at: now)
         }
-        row.publishAt = 0
-        row.publishCount = 0
-        try write(row, from: old)
+        row.resetPublication()
+        try write(row, from: old, at: now)
         if case .edit(let edit) = change { try write(edit, to: row) }
         return row
     }

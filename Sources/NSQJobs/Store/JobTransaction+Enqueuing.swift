@@ -88,8 +88,8 @@ extension JobTransaction {
             INSERT INTO nsq_jobs_job (id, queue_id, priority, state, version, attempt, max_attempts,
                 due_at, publish_at, publish_count, is_cancel_requested, created_at, first_delay,
                 max_delay, jitter, timeout, unique_states, is_unique, name, unique_key,
-                unique_lock, tags, arguments)
-            VALUES (?, ?, ?, ?, 1, 0, ?, ?, ?, ?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                unique_lock, tags, arguments, limit_key)
+            VALUES (?, ?, ?, ?, 1, 0, ?, ?, ?, ?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
             """)
         let options = job.options
         let retry = options.retry
@@ -107,7 +107,7 @@ extension JobTransaction {
             job.uniqueKey.flatMap {
                 uniqueness?.lockText(name: job.name, key: $0, enqueuedAt: now)
             },
-            JobTags.encode(options.tags), job.arguments,
+            JobTags.encode(options.tags), job.arguments, job.limitKey,
         ])
     }
 

@@ -12,7 +12,10 @@ extension SQLiteJobStore {
     package func makeDueJobsAvailable(
         limit: Int, at now: JobTime
     ) async throws(JobsError) -> Int {
-        try await write { try $0.makeDueJobsAvailable(limit: limit, at: now) }
+        try await write { transaction in
+            try transaction.settleDueLimits(limit: limit, at: now)
+            return try transaction.makeDueJobsAvailable(limit: limit, at: now)
+        }
     }
 
     package func expireLeases(limit: Int, at now: JobTime) async throws(JobsError) -> Int {
@@ -72,7 +75,7 @@ extension SQLiteJobStore {
 
     package func settle(
         _ settlements: [Settlement], at now: JobTime
-    ) async throws(JobsError) -> [Bool] {
+    ) async throws(JobsError) -> SettleResult {
         try await write { try $0.settle(settlements, at: now) }
     }
 
@@ -145,6 +148,12 @@ extension SQLiteJobStore {
 
     package func setPaused(_ isPaused: Bool, queue: String) async throws(JobsError) {
         try await write { try $0.setPaused(isPaused, queue: queue) }
+    }
+
+    package func setLimit(
+        _ limit: JobLimit?, queue: String, isPerKey: Bool
+    ) async throws(JobsError) {
+        try await write { try $0.setLimit(limit, ofQueue: queue, isPerKey: isPerKey) }
     }
 
     package func store(_ schedule: CronSchedule, at now: JobTime) async throws(JobsError) {

@@ -10,6 +10,7 @@ enum SQLiteSchema {
     private static let migrations: [@Sendable (Database) throws -> Void] = [
         { try createTables($0) },
         { try createCronTable($0) },
+        { try addLimits($0) },
     ]
 
     /// Creates the tables, or brings them to the newest version. Call it within a transaction.

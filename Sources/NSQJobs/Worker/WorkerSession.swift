@@ -174,6 +174,7 @@ final class WorkerSession: Sendable {
             let jobs = results.compactMap { result in
                 if case .claimed(let job) = result { job } else { nil }
             }
+            relay.claimsLimited(results)
             endClaim(jobs, at: instant)
             relay.jobsClaimed(jobs.count)
         } catch {

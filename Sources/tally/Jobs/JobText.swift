@@ -25,13 +25,15 @@ enum JobText {
         var fields: [(String, String?)] = [
             ("id", "\(job.id)"), ("name", job.name), ("queue", job.queue),
             ("state", "\(job.state)" + (job.isCancelRequested ? ", cancellation requested" : "")),
+            ("waits for", job.waitsFor.map { "\($0)" }),
             ("priority", "\(job.priority)"),
             ("attempt", "\(job.attempt) of \(job.maxAttempts)"),
         ]
         fields += [
             ("arguments", job.arguments),
             ("tags", job.tags.isEmpty ? nil : job.tags.joined(separator: ", ")),
-            ("unique key", job.uniqueKey), ("created", "\(job.createdAt)"),
+            ("unique key", job.uniqueKey), ("limit key", job.limitKey),
+            ("created", "\(job.createdAt)"),
             ("due", "\(job.dueAt)"), ("started", job.startedAt.map { "\($0)" }),
             ("finished", job.finishedAt.map { "\($0)" }),
             ("timeout", job.timeout.map { "\($0)" }), ("note", job.note), ("output", job.output),
@@ -53,8 +55,7 @@ enum JobText {
         var rows = [["queue"] + JobState.allCases.map(\.description) + [""]]
         for queue in queues {
             rows.append(
-                [queue.queue] + JobState.allCases.map { "\(queue[$0])" }
-                    + [queue.isPaused ? "paused" : ""])
+                [queue.queue] + JobState.allCases.map { "\(queue[$0])" } + [notes(of: queue)])
         }
         var lines = queues.isEmpty ? ["no jobs"] : table(rows)
         for worker in workers where worker.stoppedAt == nil {
@@ -64,6 +65,23 @@ enum JobText {
                     + "seen \(worker.seenAt)")
         }
         return lines.joined(separator: "\n")
+    }
+
+    /// Whether a queue is paused, and its limits.
+    private static func notes(of queue: QueueCounts) -> String {
+        var notes = queue.isPaused ? ["paused"] : []
+        if let limit = queue.limit { notes.append("limit \(text(of: limit))") }
+        if let limit = queue.keyLimit { notes.append("limit per key \(text(of: limit))") }
+        return notes.joined(separator: ", ")
+    }
+
+    /// A limit, such as `5 running, 100 starts per 60 seconds`.
+    static func text(of limit: JobLimit) -> String {
+        var parts = limit.maxRunning.map { ["\($0) running"] } ?? []
+        if let rate = limit.rate {
+            parts.append("\(counted(rate.starts, "start")) per \(rate.window)")
+        }
+        return parts.joined(separator: ", ")
     }
 
     /// A table with one line for each schedule.

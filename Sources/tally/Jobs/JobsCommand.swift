@@ -24,7 +24,8 @@ struct JobsCommand: ParsableCommand {
             ShowJobCommand.self,
             RetryJobsCommand.self, CancelJobsCommand.self, DiscardJobsCommand.self,
             MoveJobsCommand.self, EditJobCommand.self, PauseQueueCommand.self,
-            ResumeQueueCommand.self, JobStatisticsCommand.self, PruneJobsCommand.self,
+            ResumeQueueCommand.self, LimitQueueCommand.self, JobStatisticsCommand.self,
+            PruneJobsCommand.self,
             CronCommand.self,
         ])
 }

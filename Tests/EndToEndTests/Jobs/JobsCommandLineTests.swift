@@ -72,7 +72,31 @@ import Testing
         #expect(try jobs.run("prune", "--older-than=0s", "--json") == [#"{"deleted":1}"#])
     }
 
+    @Test func `limits queues, shows the limits, and removes them`() throws {
+        #expect(
+            try jobs.run("limit", "low", "--concurrency=5", "--rate=100/1m")
+                == ["queue 'low' is limited to 5 running, 100 starts per 60.0 seconds"])
+        #expect(
+            try jobs.run("limit", "low", "--per-key", "--rate=1/1.5s")
+                == ["each key of queue 'low' is limited to 1 start per 1.5 seconds"])
+        let queue = try #require(try jobs.statistics().queues.first)
+        #expect(queue.limit == .init(concurrency: 5, rate_starts: 100, rate_seconds: 60))
+        #expect(queue.key_limit == .init(rate_starts: 1, rate_seconds: 1.5))
+        #expect(
+            try jobs.run("stats").last?.hasSuffix("limit per key 1 start per 1.5 seconds") == true)
+        #expect(try jobs.run("limit", "low", "--none") == ["queue 'low' has no limit"])
+        #expect(try jobs.statistics().queues.map(\.limit) == [nil])
+        try jobs.run("enqueue", "a", "--limit-key=k")
+        #expect(try jobs.run("show", "1").contains("limit key:  k"))
+    }
+
     @Test(arguments: [
+        (["limit", "q"], 64, "pass --concurrency, --rate or --none"),
+        (["limit", "q", "--concurrency=0"], 64, "--concurrency must be between 1 and 10000"),
+        (["limit", "q", "--rate=5"], 64, "such as 100/1m"),
+        (["limit", "q", "--rate=0/1m"], 64, "such as 100/1m"),
+        (["limit", "q", "--none", "--rate=1/1m"], 64, "--none cannot be combined"),
+        (["limit", "a b", "--none"], 1, "invalid queue name 'a b'"),
         (["show", "9"], 1, "unknown job '9'"), (["retry", "1"], 1, "cannot retry a job in state"),
         (["cancel", "9"], 1, "unknown job '9'"), (["pause", "none"], 1, "unknown queue 'none'"),
         (["enqueue", "x", "--args={"], 1, "are not JSON"),

@@ -50,6 +50,28 @@ import Testing
         server.stop()
     }
 
+    @Test func `limits queues by HTTP`() throws {
+        let path = "/api/queues/low/limit"
+        let limit = try server.request(
+            "POST", path, body: #"{"concurrency":2,"rate_starts":3,"rate_seconds":0.5}"#)
+        #expect(limit.status == 200 && limit.body.contains(#""rate_seconds":0.5"#))
+        #expect(
+            try server.request("POST", path, body: #"{"concurrency":1,"per_key":true}"#).status
+                == 200)
+        let queue = try #require(try jobs.statistics().queues.first)
+        #expect(queue.limit == .init(concurrency: 2, rate_starts: 3, rate_seconds: 0.5))
+        #expect(queue.key_limit == .init(concurrency: 1))
+        #expect(try server.request("POST", path, body: "{}").status == 200)
+        #expect(try jobs.statistics().queues.map(\.limit) == [nil])
+        for body in [
+            #"{"concurrency":0}"#, #"{"concurrency":10001}"#, #"{"rate_starts":1}"#, #"{"x":1}"#,
+            #"{"rate_starts":1,"rate_seconds":0}"#, #"{"per_key":1}"#, "[]",
+        ] {
+            #expect(try server.request("POST", path, body: body).status == 400)
+        }
+        server.stop()
+    }
+
     @Test func `stores a list of jobs, lists them in pages, and counts them`() throws {
         let body = "[" + (1...5).map { #"{"name":"n\#($0)"}"# }.joined(separator: ",") + "]"
         let stored = try server.request("POST", "/api/jobs", body: body)

@@ -134,6 +134,9 @@ extension JobsAPIRequest {
                 }
             return .json(JobJSON.job(job))
         case .edit(let id, let edit): return .json(JobJSON.job(try await jobs.edit(id, edit)))
+        case .setLimit(let limit, let queue, let isPerKey):
+            try await jobs.setLimit(limit, of: queue, perKey: isPerKey)
+            return .json(JobJSON.limit(limit, queue: queue, isPerKey: isPerKey))
         case .setPaused(let isPaused, let queue):
             if isPaused { try await jobs.pause(queue) } else { try await jobs.resume(queue) }
             return .json(

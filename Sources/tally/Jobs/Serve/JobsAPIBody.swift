@@ -71,8 +71,8 @@ private struct Members {
 
 extension NewJob {
     private static let names: Set<String> = [
-        "name", "arguments", "queue", "priority", "tags", "unique_key", "delay_seconds", "due_at",
-        "max_attempts", "retry_delay_seconds", "timeout_seconds",
+        "name", "arguments", "queue", "priority", "tags", "unique_key", "limit_key",
+        "delay_seconds", "due_at", "max_attempts", "retry_delay_seconds", "timeout_seconds",
     ]
 
     /// Parses a job of the body of `POST /api/jobs`.
@@ -94,7 +94,30 @@ extension NewJob {
         }
         self.init(
             name: name, arguments: members.arguments() ?? "{}", options: options,
-            uniqueKey: try members.text("unique_key"), dueAt: try members.dueAt(now))
+            uniqueKey: try members.text("unique_key"), limitKey: try members.text("limit_key"),
+            dueAt: try members.dueAt(now))
+    }
+}
+
+extension JobLimit {
+    private static let names: Set<String> = [
+        "concurrency", "rate_starts", "rate_seconds", "per_key",
+    ]
+
+    /// Parses the body of `POST /api/queues/NAME/limit`.
+    static func parse(
+        _ json: JSONValue
+    ) throws(JobsAPIRequest.Refusal) -> (limit: JobLimit, isPerKey: Bool) {
+        let members = try Members(json, names: names)
+        var limit = JobLimit(
+            maxRunning: try members.value("concurrency", Int.self, "a whole number"))
+        let starts = try members.value("rate_starts", Int.self, "a whole number")
+        let window = try members.duration("rate_seconds")
+        guard (starts == nil) == (window == nil) else {
+            throw .init(400, "rate_starts and rate_seconds must be used together")
+        }
+        if let starts, let window { limit.rate = .init(starts, per: window) }
+        return (limit, try members.value("per_key", Bool.self, "true or false") ?? false)
     }
 }
 

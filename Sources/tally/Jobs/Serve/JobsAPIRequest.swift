@@ -11,6 +11,7 @@ enum JobsAPIRequest: Equatable {
     case change(JobID, Change)
     case edit(JobID, JobEdit)
     case setPaused(Bool, queue: String)
+    case setLimit(JobLimit, queue: String, isPerKey: Bool)
 
     /// A change of one job without arguments.
     enum Change: String {
@@ -49,6 +50,10 @@ enum JobsAPIRequest: Equatable {
         case ("queues", 4) where ["pause", "resume"].contains(parts[3]):
             try Self.require("POST", request)
             self = .setPaused(parts[3] == "pause", queue: String(parts[2]))
+        case ("queues", 4) where parts[3] == "limit":
+            try Self.require("POST", request)
+            let (limit, isPerKey) = try JobLimit.parse(Self.body(request))
+            self = .setLimit(limit, queue: String(parts[2]), isPerKey: isPerKey)
         default: throw .notFound
         }
     }
