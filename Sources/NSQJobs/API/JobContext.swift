@@ -8,7 +8,7 @@ public struct JobContext: Sendable {
     /// A logger with the job's ID, name and attempt as metadata.
     public let logger: Logger
 
-    private let store: any JobStore
+    let store: any JobStore
 
     init(_ job: JobRecord, _ store: any JobStore, _ logger: Logger) {
         self.job = job

@@ -5,9 +5,12 @@ import TallyJSON
 package enum JobJSON {
     /// Writes a job as an object.
     ///
-    /// - Parameter attempts: the ended attempts, which become a member; `nil` for none.
+    /// - Parameters:
+    ///   - attempts: the ended attempts, which become a member; `nil` for none.
+    ///   - dependencies: the jobs for which it waits, which become a member; `nil` for none.
     package static func write(
-        _ job: JobRecord, attempts: [JobAttempt]? = nil, to writer: inout JSONWriter
+        _ job: JobRecord, attempts: [JobAttempt]? = nil, dependencies: [JobID]? = nil,
+        to writer: inout JSONWriter
     ) {
         writer.object { object in
             object.member("id", Int(job.id.number))
@@ -22,6 +25,7 @@ package enum JobJSON {
             object.member("unique_key", OptionalJSON(job.uniqueKey))
             object.member("limit_key", OptionalJSON(job.limitKey))
             object.member("waits_for", OptionalJSON(job.waitsFor?.description))
+            object.member("batch", OptionalJSON(job.batch.map { Int($0.number) }))
             object.member("created_at", job.createdAt.description)
             object.member("due_at", job.dueAt.description)
             object.member("started_at", OptionalJSON(job.startedAt?.description))
@@ -30,6 +34,9 @@ package enum JobJSON {
             object.member("cancel_requested", job.isCancelRequested)
             object.member("note", OptionalJSON(job.note))
             object.member("output", OptionalJSON(job.output.map(StoredJSON.init)))
+            if let dependencies {
+                object.member("waits_for_jobs", dependencies.map { Int($0.number) })
+            }
             if let attempts {
                 object.name("attempts")
                 object.array(attempts) { write($1, to: &$0) }
@@ -58,9 +65,11 @@ package enum JobJSON {
     }
 
     /// Returns a job as one object.
-    package static func job(_ job: JobRecord, attempts: [JobAttempt]? = nil) -> [UInt8] {
+    package static func job(
+        _ job: JobRecord, attempts: [JobAttempt]? = nil, dependencies: [JobID]? = nil
+    ) -> [UInt8] {
         var writer = JSONWriter()
-        write(job, attempts: attempts, to: &writer)
+        write(job, attempts: attempts, dependencies: dependencies, to: &writer)
         return writer.bytes
     }
 
@@ -89,6 +98,22 @@ package enum JobJSON {
             }
             object.name("workers")
             object.array(workers) { write($1, to: &$0) }
+        }
+    }
+
+    /// Returns a batch as one object.
+    package static func batch(_ batch: JobBatch) -> [UInt8] {
+        JSONWriter.object { object in
+            object.member("id", Int(batch.id.number))
+            object.member("open", batch.isOpen)
+            object.member("total", batch.total)
+            object.member("pending", batch.pending)
+            object.member("completed", batch.completed)
+            object.member("discarded", batch.discarded)
+            object.member("cancelled", batch.cancelled)
+            object.member("callback", OptionalJSON(batch.callback.map { Int($0.number) }))
+            object.member("created_at", batch.createdAt.description)
+            object.member("ended_at", OptionalJSON(batch.endedAt?.description))
         }
     }
 

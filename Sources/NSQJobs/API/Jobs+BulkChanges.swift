@@ -69,7 +69,7 @@ extension Jobs {
         matching query: JobQuery, upTo limit: Int = 1_000_000
     ) async throws(JobsError) -> Int {
         // The counters know the answer without a name and a tag.
-        guard query.name != nil || query.tag != nil else {
+        guard query.name != nil || query.tag != nil || query.batch != nil else {
             let states = query.states.isEmpty ? Set(JobState.allCases) : query.states
             return min(
                 limit,

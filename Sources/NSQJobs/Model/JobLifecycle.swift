@@ -40,6 +40,8 @@ package struct JobLifecycle: Hashable, Sendable {
         case queueLimit = 2
         /// An available job has waited, and has a slot of each limit.
         case admitted = 3
+        /// A scheduled job waits for the end of other jobs.
+        case jobs = 4
     }
 
     package private(set) var state: JobState
@@ -106,6 +108,21 @@ package struct JobLifecycle: Hashable, Sendable {
         return true
     }
 
+    /// Lets a new job wait for other jobs.
+    package mutating func waitForJobs() {
+        state = .scheduled
+        hold = .jobs
+    }
+
+    /// Records that all jobs have ended for which this one waits.
+    ///
+    /// - Returns: `false` if it does not wait for jobs.
+    package mutating func dependenciesEnded(at now: JobTime) -> Bool {
+        guard hold == .jobs else { return false }
+        enter(dueAt > now ? .scheduled : .available)
+        return true
+    }
+
     /// Starts an attempt.
     ///
     /// - Parameters:
@@ -129,9 +146,9 @@ package struct JobLifecycle: Hashable, Sendable {
     ///   - due: the earliest time at which the job can start; `nil` if that is not known.
     /// - Returns: `false` if the job does not wait for a worker or for the limit of its key.
     package mutating func wait(for hold: Hold, until due: JobTime? = nil) -> Bool {
-        guard state == .available || self.hold == .keyLimit, hold.state == .scheduled else {
-            return false
-        }
+        guard state == .available || self.hold == .keyLimit,
+            hold == .keyLimit || hold == .queueLimit
+        else { return false }
         if let due { dueAt = due }
         enter(.scheduled, hold)
         return true
@@ -296,8 +313,8 @@ extension JobLifecycle {
             throw .invalidTransition("change", from: state, to: target)
         }
         if let limit { maxAttempts = max(attempt + 1, limit) }
-        guard let due else { return enter(state) }
-        dueAt = due
-        enter(target)
+        if let due { dueAt = due }
+        if hold == .jobs { return enter(.scheduled, .jobs) }
+        enter(due == nil ? state : target)
     }
 }

@@ -59,6 +59,8 @@ public struct JobLimit: Hashable, Sendable {
 public enum JobWait: Hashable, Sendable {
     /// Other jobs of its queue or its key run, or have started; see ``JobLimit``.
     case limit
+    /// The jobs of its ``JobDependencies`` have not ended.
+    case jobs
 }
 
 extension JobWait: CustomStringConvertible {
@@ -66,6 +68,7 @@ extension JobWait: CustomStringConvertible {
     public var description: String {
         switch self {
         case .limit: "limit"
+        case .jobs: "jobs"
         }
     }
 }
@@ -98,6 +101,7 @@ extension JobLifecycle {
     package var waitsFor: JobWait? {
         switch hold {
         case .keyLimit, .queueLimit: .limit
+        case .jobs: .jobs
         case .admitted, nil: nil
         }
     }
@@ -108,7 +112,7 @@ extension JobLifecycle {
         switch hold {
         case .admitted: return .reserved
         case .queueLimit: return scope.key == nil ? .none : .reserved
-        case .keyLimit, nil: return .none
+        case .keyLimit, .jobs, nil: return .none
         }
     }
 }

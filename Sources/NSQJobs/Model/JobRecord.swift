@@ -16,6 +16,8 @@ public struct JobRecord: Hashable, Sendable, Identifiable {
     public let uniqueKey: String?
     /// The key whose jobs share a limit of the queue; `nil` for none.
     public let limitKey: String?
+    /// The batch to which the job belongs; `nil` for none.
+    public let batch: JobBatchID?
     /// The time of the enqueue.
     public let createdAt: JobTime
     /// The state at the time of the reading.
@@ -49,7 +51,8 @@ public struct JobRecord: Hashable, Sendable, Identifiable {
 
     package init(
         id: JobID, queue: String, name: String, arguments: String, priority: JobPriority,
-        tags: [String], uniqueKey: String?, limitKey: String? = nil, createdAt: JobTime,
+        tags: [String], uniqueKey: String?, limitKey: String? = nil,
+        batch: JobBatchID? = nil, createdAt: JobTime,
         retry: JobRetryPolicy, timeout: Duration?, note: String?, output: String?,
         lifecycle: JobLifecycle
     ) {
@@ -61,6 +64,7 @@ public struct JobRecord: Hashable, Sendable, Identifiable {
         self.tags = tags
         self.uniqueKey = uniqueKey
         self.limitKey = limitKey
+        self.batch = batch
         self.createdAt = createdAt
         self.retry = retry
         self.timeout = timeout

@@ -8,6 +8,8 @@ public struct JobQuery: Hashable, Sendable {
     public var name: String?
     /// A tag; `nil` (the default) for all jobs.
     public var tag: String?
+    /// The batch; `nil` (the default) for all.
+    public var batch: JobBatchID?
     /// Selects only jobs with a lower ID: the ``JobPage/next`` of the page before; `nil` (the default) for
     /// the first page.
     public var before: JobID?
@@ -17,12 +19,13 @@ public struct JobQuery: Hashable, Sendable {
     /// Creates a query.
     public init(
         states: Set<JobState> = [], queue: String? = nil, name: String? = nil, tag: String? = nil,
-        before: JobID? = nil, limit: Int = 50
+        batch: JobBatchID? = nil, before: JobID? = nil, limit: Int = 50
     ) {
         self.states = states
         self.queue = queue
         self.name = name
         self.tag = tag
+        self.batch = batch
         self.before = before
         self.limit = limit
     }

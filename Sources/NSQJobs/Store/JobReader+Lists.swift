@@ -12,7 +12,7 @@ extension JobReader {
             throw JobsError(
                 .invalidOption, "the limit of a query must be 1 to 1000, not \(query.limit)")
         }
-        let isFiltered = query.name != nil || query.tag != nil
+        let isFiltered = query.name != nil || query.tag != nil || query.batch != nil
         let portion = isFiltered ? min(Self.maxReadRows, query.limit * 10) : query.limit
         var (jobs, before, read): ([JobRecord], JobID?, Int) = ([], query.before, 0)
         while jobs.count < query.limit, read < Self.maxReadRows {
@@ -31,6 +31,14 @@ extension JobReader {
     /// Returns the IDs below `before` with the states and the queue of the query, in descending order.
     private func ids(_ query: JobQuery, before: JobID?, limit: Int) throws -> [JobID] {
         let end = before?.number ?? .max
+        if let batch = query.batch {
+            let select = try database.cachedStatement(
+                sql: """
+                    SELECT id FROM nsq_jobs_job WHERE batch_id = ? AND id < ? ORDER BY id DESC LIMIT ?
+                    """)
+            return try Int64.fetchAll(select, arguments: [batch.number, end, limit])
+                .map { JobID($0) }
+        }
         if query.queue == nil, query.states.isEmpty {
             let select = try database.cachedStatement(
                 sql: "SELECT id FROM nsq_jobs_job WHERE id < ? ORDER BY id DESC LIMIT ?")
@@ -68,5 +76,9 @@ extension JobQuery {
     /// Returns whether a job has the name and the tag of the query.
     fileprivate func selects(_ job: JobRecord) -> Bool {
         (name == nil || name == job.name) && (tag.map { job.tags.contains($0) } ?? true)
+            && (batch == nil || batch == job.batch)
+            // The list of a batch has all queues and states.
+            && (queue == nil || queue == job.queue)
+            && (states.isEmpty || states.contains(job.state))
     }
 }

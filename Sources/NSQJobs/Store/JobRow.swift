@@ -6,9 +6,10 @@ struct JobRow: StatementRow {
     static let columns = """
         id, queue_id, priority, state, version, attempt, max_attempts, due_at, publish_at, \
         publish_count, lease_until, worker_id, is_cancel_requested, started_at, finished_at, \
-        unique_states, is_unique, unique_lock, note, hold, limit_key
+        unique_states, is_unique, unique_lock, note, hold, limit_key, \
+        batch_id
         """
-    static let columnCount: CInt = 21
+    static let columnCount: CInt = 22
 
     let id: Int64
     let queue: Int64
@@ -23,6 +24,7 @@ struct JobRow: StatementRow {
     let uniqueLock: String?
     var note: String?
     let limitKey: String?
+    let batch: JobBatchID?
 
     init(_ columns: StatementColumns) {
         id = columns.integer(0)
@@ -47,6 +49,7 @@ struct JobRow: StatementRow {
         uniqueLock = columns.optional(17)
         note = columns.optional(18)
         limitKey = columns.optional(20)
+        batch = columns.optional(21, as: Int64.self).map { JobBatchID($0) }
     }
 
     /// Records that the job was not published in its new version.
@@ -102,7 +105,8 @@ struct StoredJob: StatementRow {
         return JobRecord(
             id: JobID(row.id), queue: queue, name: name, arguments: arguments,
             priority: row.priority, tags: JobTags.decode(tags), uniqueKey: uniqueKey,
-            limitKey: row.limitKey, createdAt: createdAt, retry: retry, timeout: timeout,
+            limitKey: row.limitKey, batch: row.batch, createdAt: createdAt, retry: retry,
+            timeout: timeout,
             note: row.note, output: output,
             lifecycle: row.lifecycle)
     }

@@ -17,6 +17,17 @@ package protocol JobStore: Sendable {
         _ jobs: [NewJob], publishing policy: PublishPolicy?, at now: JobTime
     ) async throws(JobsError) -> EnqueueResult
 
+    /// Creates a batch.
+    func createBatch(then callback: NewJob?, at now: JobTime) async throws(JobsError) -> JobBatchID
+
+    /// Creates a batch with all of its jobs.
+    func enqueueBatch(
+        _ jobs: [NewJob], then callback: NewJob?, at now: JobTime
+    ) async throws(JobsError) -> (id: JobBatchID, result: EnqueueResult)
+
+    /// Ends the adding of jobs to a batch.
+    func closeBatch(_ id: JobBatchID, at now: JobTime) async throws(JobsError)
+
     // MARK: Publishing
 
     /// Does the work of a relay in one change: enqueues the jobs of schedules, makes due jobs
@@ -88,6 +99,9 @@ package protocol JobStore: Sendable {
     func latestJob(name: String, uniqueKey: String) async throws(JobsError) -> JobRecord?
     func attempts(of id: JobID) async throws(JobsError) -> [JobAttempt]
     func jobs(matching query: JobQuery) async throws(JobsError) -> JobPage
+    func dependencies(of id: JobID) async throws(JobsError) -> [JobID]
+    func batch(_ id: JobBatchID) async throws(JobsError) -> JobBatch?
+    func batch(ofCallback id: JobID) async throws(JobsError) -> JobBatch?
     func counts() async throws(JobsError) -> [QueueCounts]
     func workers() async throws(JobsError) -> [WorkerRecord]
 

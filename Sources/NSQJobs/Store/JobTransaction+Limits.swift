@@ -46,7 +46,7 @@ extension JobTransaction {
     }
 
     /// Gives the slots that have become free to waiting jobs.
-    func settleConsequences() throws {
+    func settleLimits() throws {
         while let scope = limits.nextUnsettled() {
             try settle(scope, limit: Self.maxSettled, at: limits.now)
         }
@@ -118,7 +118,7 @@ extension JobTransaction {
             hasMore = try recheck(check, limit: limit, at: now) || hasMore
         }
         if try deleteOldStarts(limit: limit, at: now) == limit { hasMore = true }
-        try settleConsequences()
+        try settleLimits()
         return hasMore
     }
 

@@ -21,6 +21,9 @@ extension JobTransaction {
     ) throws -> PruneProgress {
         var progress = PruneProgress()
         guard rule.olderThan != nil || rule.keepingAtMost != nil else { return progress }
+        if position == nil, let age = rule.olderThan {
+            try deleteBatches(endedBefore: now - age, limit: limit)
+        }
         var rest = limit
         for list in try finalJobs(rule, from: position) {
             let isContinued = position?.queue == list.queue && position?.state == list.state
@@ -77,6 +80,7 @@ extension JobTransaction {
             sql: "DELETE FROM nsq_jobs_attempt WHERE job_id = ?")
         var deleted = 0
         for job in jobs where excess > 0 || end.map({ job.finishedAt < $0 }) ?? false {
+            guard try !hasDependents(JobID(job.id)) else { continue }
             try deleteJob.execute(arguments: [job.id])
             try deleteAttempts.execute(arguments: [job.id])
             excess -= 1

@@ -52,6 +52,8 @@ extension JobTransaction {
         result.expiredLeases = try expireLeases(limit: limit, leaseNow: leaseNow, at: now)
         result.hasMore = result.hasMore || result.expiredLeases == limit
         result.hasMore = try settleDueLimits(limit: limit, at: now) || result.hasMore
+        result.hasMore = try resolveRest(limit: limit, at: now) || result.hasMore
+        try settleConsequences()
         try reserve(limit: limit, policy: policy, &result, at: now)
         let reader = JobReader(database: database)
         result.nextDue = try [reader.nextDueTime(), reader.nextTick(), reader.nextLimitWakeUp()]

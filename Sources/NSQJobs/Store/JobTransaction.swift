@@ -14,6 +14,7 @@ final class JobTransaction {
         var pausedQueues: Set<Int64>?
         var freeReservations: [AvailableTopic: Int] = [:]
         var limits = LimitMemory()
+        var ends = EndMemory()
         var hasNewlyAvailable = false
     }
 
@@ -77,6 +78,22 @@ final class JobTransaction {
     var limits: LimitMemory {
         get { memory.limits }
         _modify { yield &memory.limits }
+    }
+
+    /// What the transaction knows about jobs that have ended.
+    var ends: EndMemory {
+        get { memory.ends }
+        _modify { yield &memory.ends }
+    }
+
+    /// Does what follows for other jobs from the changes so far: gives free slots to waiting jobs, releases
+    /// or cancels the jobs that wait for ended ones, and enqueues the callbacks of ended batches.
+    func settleConsequences() throws {
+        repeat {
+            try settleLimits()
+            try resolveDependencies()
+            try settleBatches()
+        } while limits.isUnsettled || !ends.isSettled
     }
 
     // MARK: Counters
@@ -179,6 +196,7 @@ final class JobTransaction {
             count(1, queue: row.queue, state)
         }
         try recordLimits(of: row, from: old, at: now)
+        try recordEnd(of: row, from: old, at: now)
         if let states = row.uniqueStates {
             row.isUnique = try states & 1 << state.rawValue != 0 && canLock(row)
         }

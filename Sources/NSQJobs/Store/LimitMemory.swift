@@ -18,6 +18,9 @@ struct LimitMemory {
     /// The time of the latest change.
     private(set) var now = JobTime(microseconds: 0)
 
+    /// `true` if there are scopes to settle.
+    var isUnsettled: Bool { !unsettled.isEmpty }
+
     /// Records that slots of a scope may be free, or that its wake-up may have changed.
     mutating func mustSettle(_ scope: LimitScope, at now: JobTime) {
         self.now = now

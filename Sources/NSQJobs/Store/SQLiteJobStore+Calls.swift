@@ -9,11 +9,52 @@ extension SQLiteJobStore {
         return try await write { try $0.enqueue(jobs, publishing: policy, at: now) }
     }
 
+    package func createBatch(
+        then callback: NewJob?, at now: JobTime
+    ) async throws(JobsError) -> JobBatchID {
+        try await write { try $0.createBatch(then: callback, at: now) }
+    }
+
+    package func enqueueBatch(
+        _ jobs: [NewJob], then callback: NewJob?, at now: JobTime
+    ) async throws(JobsError) -> (id: JobBatchID, result: EnqueueResult) {
+        precondition(jobs.count <= Self.maxEnqueueCount, "callers refuse longer lists")
+        return try await write { transaction in
+            let id = try transaction.createBatch(then: callback, at: now)
+            let jobs = jobs.map { job in
+                var job = job
+                job.batch = id
+                return job
+            }
+            let result = try transaction.enqueue(jobs, publishing: nil, at: now)
+            try transaction.closeBatch(id, at: now)
+            return (id, result)
+        }
+    }
+
+    package func closeBatch(_ id: JobBatchID, at now: JobTime) async throws(JobsError) {
+        try await write { try $0.closeBatch(id, at: now) }
+    }
+
+    package func dependencies(of id: JobID) async throws(JobsError) -> [JobID] {
+        try await read { try $0.dependencies(of: id) }
+    }
+
+    package func batch(_ id: JobBatchID) async throws(JobsError) -> JobBatch? {
+        try await read { try $0.batch(id) }
+    }
+
+    package func batch(ofCallback id: JobID) async throws(JobsError) -> JobBatch? {
+        try await read { try $0.batch(ofCallback: id) }
+    }
+
     package func makeDueJobsAvailable(
         limit: Int, at now: JobTime
     ) async throws(JobsError) -> Int {
         try await write { transaction in
             try transaction.settleDueLimits(limit: limit, at: now)
+            _ = try transaction.resolveRest(limit: limit, at: now)
+            try transaction.settleConsequences()
             return try transaction.makeDueJobsAvailable(limit: limit, at: now)
         }
     }

@@ -11,6 +11,7 @@ enum SQLiteSchema {
         { try createTables($0) },
         { try createCronTable($0) },
         { try addLimits($0) },
+        { try addDependenciesAndBatches($0) },
     ]
 
     /// Creates the tables, or brings them to the newest version. Call it within a transaction.

@@ -21,11 +21,14 @@ enum JobText {
     }
 
     /// All fields of a job, and its ended attempts.
-    static func job(_ job: JobRecord, _ attempts: [JobAttempt]) -> String {
+    static func job(
+        _ job: JobRecord, _ attempts: [JobAttempt], waitingFor dependencies: [JobID]
+    ) -> String {
         var fields: [(String, String?)] = [
             ("id", "\(job.id)"), ("name", job.name), ("queue", job.queue),
             ("state", "\(job.state)" + (job.isCancelRequested ? ", cancellation requested" : "")),
-            ("waits for", job.waitsFor.map { "\($0)" }),
+            ("waits for", waits(job, dependencies)),
+            ("batch", job.batch.map { "\($0)" }),
             ("priority", "\(job.priority)"),
             ("attempt", "\(job.attempt) of \(job.maxAttempts)"),
         ]
@@ -50,6 +53,12 @@ enum JobText {
         return lines.joined(separator: "\n")
     }
 
+    private static func waits(_ job: JobRecord, _ dependencies: [JobID]) -> String? {
+        guard let wait = job.waitsFor else { return nil }
+        guard wait == .jobs else { return "\(wait)" }
+        return "\(wait) \(dependencies.map(\.description).joined(separator: ", "))"
+    }
+
     /// A table with one line for each queue, and one for each worker that has not stopped.
     static func statistics(_ queues: [QueueCounts], _ workers: [WorkerRecord]) -> String {
         var rows = [["queue"] + JobState.allCases.map(\.description) + [""]]
@@ -64,6 +73,19 @@ enum JobText {
                     + "\(worker.concurrency), queues \(worker.queues.joined(separator: ", ")), "
                     + "seen \(worker.seenAt)")
         }
+        return lines.joined(separator: "\n")
+    }
+
+    /// The numbers of a batch.
+    static func batch(_ batch: JobBatch) -> String {
+        let state =
+            batch.endedAt.map { "ended \($0)" } ?? (batch.isOpen ? "open" : "closed")
+        var lines = [
+            "batch \(batch.id): \(state)",
+            "\(counted(batch.total, "job")): \(batch.pending) pending, \(batch.completed) completed, "
+                + "\(batch.discarded) discarded, \(batch.cancelled) cancelled",
+        ]
+        if let callback = batch.callback { lines.append("callback: job \(callback)") }
         return lines.joined(separator: "\n")
     }
 

@@ -26,6 +26,6 @@ struct JobsCommand: ParsableCommand {
             MoveJobsCommand.self, EditJobCommand.self, PauseQueueCommand.self,
             ResumeQueueCommand.self, LimitQueueCommand.self, JobStatisticsCommand.self,
             PruneJobsCommand.self,
-            CronCommand.self,
+            BatchCommand.self, CronCommand.self,
         ])
 }

@@ -90,7 +90,32 @@ import Testing
         #expect(try jobs.run("show", "1").contains("limit key:  k"))
     }
 
+    @Test func `stores jobs after others, and batches with a callback`() throws {
+        #expect(
+            try jobs.run("batch", "open", "--then=report", "--then-args={\"day\":7}") == ["1"])
+        try jobs.run("enqueue", "a", "--batch=1")
+        try jobs.run("enqueue", "b", "--batch=1", "--after=2", "--on-failure=run")
+        #expect(try jobs.run("show", "3").contains("waits for:  jobs 2"))
+        #expect(try jobs.list("--batch=1").jobs.map(\.id) == [3, 2])
+        try jobs.run("batch", "close", "1")
+        try jobs.run("discard", "2")
+        #expect(
+            try jobs.run("batch", "show", "1")
+                == [
+                    "batch 1: closed", "2 jobs: 1 pending, 0 completed, 1 discarded, 0 cancelled",
+                ])
+        try jobs.run("cancel", "3")
+        let ended = try jobs.run("batch", "show", "1", "--json")
+        #expect(ended[0].contains(#""pending":0"#) && ended[0].contains(#""callback":4"#))
+        #expect(try jobs.show(4).name == "report")
+    }
+
     @Test(arguments: [
+        (["batch", "show", "9"], 1, "unknown batch '9'"),
+        (["batch", "close", "9"], 1, "unknown batch '9'"),
+        (["enqueue", "x", "--after=9"], 1, "unknown job '9'"),
+        (["enqueue", "x", "--batch=9"], 1, "unknown batch '9'"),
+        (["enqueue", "x", "--on-failure=x"], 64, "'x' is invalid"),
         (["limit", "q"], 64, "pass --concurrency, --rate or --none"),
         (["limit", "q", "--concurrency=0"], 64, "--concurrency must be between 1 and 10000"),
         (["limit", "q", "--rate=5"], 64, "such as 100/1m"),

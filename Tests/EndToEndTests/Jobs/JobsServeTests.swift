@@ -50,6 +50,37 @@ import Testing
         server.stop()
     }
 
+    @Test func `stores batches and jobs after others by HTTP`() throws {
+        let body = #"{"jobs":[{"name":"a"},{"name":"b"}],"callback":{"name":"c","queue":"q"}}"#
+        let new = try server.request("POST", "/api/batches", body: body)
+        #expect(new.status == 201)
+        #expect(
+            new.body
+                == #"{"id":1,"jobs":[{"id":2,"result":"new"},{"id":3,"result":"new"}]}"#)
+        let after = try server.request(
+            "POST", "/api/jobs", body: #"{"name":"d","after":[2],"on_failure":"run"}"#)
+        #expect(after.status == 201)
+        let shown = try server.request("GET", "/api/jobs/4").body
+        #expect(shown.contains(#""waits_for":"jobs""#) && shown.contains(#""waits_for_jobs":[2]"#))
+        for id in [2, 3] { _ = try server.request("POST", "/api/jobs/\(id)/cancel") }
+        let batch = try server.request("GET", "/api/batches/1")
+        #expect(batch.status == 200 && batch.body.contains(#""cancelled":2,"callback":5"#))
+        #expect(try server.request("GET", "/api/jobs?batch=1").body.contains(#""id":3"#))
+        #expect(try server.request("GET", "/api/batches/9").status == 404)
+        for (path, body, status) in [
+            ("/api/jobs", #"{"name":"x","batch":1}"#, 409),
+            ("/api/jobs", #"{"name":"x","batch":9}"#, 404),
+            ("/api/jobs", #"{"name":"x","after":[99]}"#, 404),
+            ("/api/jobs", #"{"name":"x","after":2}"#, 400),
+            ("/api/jobs", #"{"name":"x","on_failure":"run"}"#, 400),
+            ("/api/jobs", #"{"name":"x","after":[2],"on_failure":"x"}"#, 400),
+            ("/api/batches", #"{"callback":{"name":"c"}}"#, 400),
+        ] {
+            #expect(try server.request("POST", path, body: body).status == status)
+        }
+        server.stop()
+    }
+
     @Test func `limits queues by HTTP`() throws {
         let path = "/api/queues/low/limit"
         let limit = try server.request(

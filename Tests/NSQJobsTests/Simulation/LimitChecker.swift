@@ -13,10 +13,9 @@ struct LimitChecker {
 
     init(_ kind: Kind) { self.kind = kind }
 
-    /// Starts from after a clock was set back count from then.
-    mutating func timeIs(_ wall: JobTime) {
-        starts = starts.map { ($0.key, min($0.time, wall)) }
-    }
+    /// Forgets the starts, because the time between them and later ones is not known by a clock that was
+    /// set.
+    mutating func clockWasSet() { starts = [] }
 
     /// Records a start.
     mutating func started(key: String?, at wall: JobTime) throws {

@@ -21,6 +21,7 @@ final class ModelJobStore: SimulatedJobStore {
     fileprivate struct Row {
         var lifecycle: JobLifecycle
         let limitKey: String?
+        var dependencies: [JobID: JobDependencies.FailurePolicy]
         var publishAt: JobTime?
         var publishCount = 0
     }
@@ -32,10 +33,39 @@ final class ModelJobStore: SimulatedJobStore {
     init(_ leases: ManualLeaseClock) { self.leases = leases }
 
     func enqueue(_ job: NewJob, at now: JobTime) -> JobID {
-        let lifecycle = JobLifecycle(
+        var lifecycle = JobLifecycle(
             maxAttempts: job.options.retry.maxAttempts, dueAt: job.dueAt ?? now, now: now)
-        rows.append(Row(lifecycle: lifecycle, limitKey: job.limitKey))
+        let policies = (job.dependencies?.ids ?? []).map { ($0, job.dependencies!.onFailure) }
+        if !policies.isEmpty { lifecycle.waitForJobs() }
+        rows.append(
+            Row(
+                lifecycle: lifecycle, limitKey: job.limitKey,
+                dependencies: Dictionary(uniqueKeysWithValues: policies)))
+        resolveDependencies(at: now)
         return JobID(Int64(rows.count))
+    }
+
+    /// Releases and cancels jobs until nothing changes any more.
+    private func resolveDependencies(at now: JobTime) {
+        var isChanged = true
+        while isChanged {
+            isChanged = false
+            for index in rows.indices where rows[index].lifecycle.hold == .jobs {
+                let effects = rows[index].dependencies.map { id, policy in
+                    (id, JobDependencies.effect(of: lifecycle(of: id).state, policy))
+                }
+                for (id, effect) in effects where effect == .satisfied {
+                    rows[index].dependencies[id] = nil
+                }
+                if effects.contains(where: { $0.1 == .cancelled }) {
+                    changeRow(index, at: now) { _ = try? $0.cancel(at: now) }
+                    isChanged = true
+                } else if rows[index].dependencies.isEmpty {
+                    changeRow(index, at: now) { _ = $0.dependenciesEnded(at: now) }
+                    isChanged = true
+                }
+            }
+        }
     }
 
     func sweep(policy: PublishPolicy, at now: JobTime) -> SweepResult {
@@ -46,6 +76,7 @@ final class ModelJobStore: SimulatedJobStore {
         }
         limits.wake(at: now)
         settleLimits()
+        resolveDependencies(at: now)
         result.nextDue = limits.nextWakeUp
         var free = policy.window - rows.count { $0.isPublished(at: now) }
         for index in rows.indices {
@@ -130,6 +161,7 @@ final class ModelJobStore: SimulatedJobStore {
             isHeld = $0.settle(settlement.claim.claim, settlement.outcome, at: now)
         }
         settleLimits()
+        resolveDependencies(at: now)
         return isHeld
     }
 
@@ -144,6 +176,7 @@ final class ModelJobStore: SimulatedJobStore {
         }
         changeRow(index, at: now) { $0 = lifecycle }
         settleLimits()
+        resolveDependencies(at: now)
     }
 
     func lifecycle(of id: JobID) -> JobLifecycle { rows[Int(id.number) - 1].lifecycle }

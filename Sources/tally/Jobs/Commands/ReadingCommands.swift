@@ -28,6 +28,9 @@ struct ListJobsCommand: AsyncParsableCommand {
     @Option(help: "Print only jobs with this label.")
     var tag: String?
 
+    @Option(help: "Print only jobs of this batch.")
+    var batch: JobBatchID?
+
     @Option(help: "The maximum number of jobs to print.")
     var limit = 50
 
@@ -42,7 +45,8 @@ struct ListJobsCommand: AsyncParsableCommand {
 
     func run() async throws {
         let query = JobQuery(
-            states: Set(states), queue: queue, name: name, tag: tag, before: before, limit: limit)
+            states: Set(states), queue: queue, name: name, tag: tag, batch: batch, before: before,
+            limit: limit)
         let page = try await options.withJobs { try await $0.jobs(matching: query) }
         options.print(json: JobJSON.page(page), text: JobText.list(page))
     }
@@ -67,14 +71,17 @@ struct ShowJobCommand: AsyncParsableCommand {
     @OptionGroup var options: JobStoreOptions
 
     func run() async throws {
-        let (job, attempts) = try await options.withJobs { jobs in
+        let (job, attempts, dependencies) = try await options.withJobs { jobs in
             guard let job = try await jobs.status(of: id) else {
                 throw UsageError("unknown job '\(id)' in '\(options.store)'")
             }
-            return (job, try await jobs.attempts(of: id))
+            return (
+                job, try await jobs.attempts(of: id), try await jobs.dependencies(of: id)
+            )
         }
         options.print(
-            json: JobJSON.job(job, attempts: attempts), text: JobText.job(job, attempts))
+            json: JobJSON.job(job, attempts: attempts, dependencies: dependencies),
+            text: JobText.job(job, attempts, waitingFor: dependencies))
     }
 }
 

@@ -104,8 +104,8 @@ extension JobsAPIRequest {
         } catch {
             let status =
                 switch error.code {
-                case .unknownJob, .unknownQueue: 404
-                case .invalidTransition: 409
+                case .unknownJob, .unknownQueue, .unknownBatch: 404
+                case .invalidTransition, .batchEnded: 409
                 case .invalidArguments, .invalidName, .invalidOption: 400
                 default: 503
                 }
@@ -124,7 +124,10 @@ extension JobsAPIRequest {
             return .json(JobJSON.statistics(try await jobs.counts(), try await jobs.workers()))
         case .show(let id):
             guard let job = try await jobs.status(of: id) else { throw .unknownJob(id) }
-            return .json(JobJSON.job(job, attempts: try await jobs.attempts(of: id)))
+            return .json(
+                JobJSON.job(
+                    job, attempts: try await jobs.attempts(of: id),
+                    dependencies: try await jobs.dependencies(of: id)))
         case .change(let id, let change):
             let job =
                 switch change {
@@ -134,6 +137,14 @@ extension JobsAPIRequest {
                 }
             return .json(JobJSON.job(job))
         case .edit(let id, let edit): return .json(JobJSON.job(try await jobs.edit(id, edit)))
+        case .enqueueBatch(let new, let callback):
+            let (id, receipts) = try await jobs.enqueueBatch(new, then: callback)
+            return .json(JobJSON.batch(id, receipts), status: 201)
+        case .showBatch(let id):
+            guard let batch = try await jobs.batch(id) else {
+                throw JobsError(.unknownBatch, "unknown batch '\(id)'")
+            }
+            return .json(JobJSON.batch(batch))
         case .setLimit(let limit, let queue, let isPerKey):
             try await jobs.setLimit(limit, of: queue, perKey: isPerKey)
             return .json(JobJSON.limit(limit, queue: queue, isPerKey: isPerKey))
@@ -151,12 +162,20 @@ extension JobsAPIRequest {
 extension JobJSON {
     fileprivate static func receipts(_ receipts: [EnqueueReceipt], isList: Bool) -> [UInt8] {
         guard isList else { return receipt(receipts[0]) }
+        return list(receipts)
+    }
+
+    private static func list(_ receipts: [EnqueueReceipt]) -> [UInt8] {
         var bytes = [UInt8(ascii: "[")]
         for (index, one) in receipts.enumerated() {
             if index > 0 { bytes.append(UInt8(ascii: ",")) }
             bytes += receipt(one)
         }
         return bytes + [UInt8(ascii: "]")]
+    }
+
+    fileprivate static func batch(_ id: JobBatchID, _ receipts: [EnqueueReceipt]) -> [UInt8] {
+        Array(#"{"id":\#(id),"jobs":"#.utf8) + list(receipts) + [UInt8(ascii: "}")]
     }
 }
 

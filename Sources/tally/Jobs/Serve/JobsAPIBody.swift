@@ -64,6 +64,21 @@ private struct Members {
         return time
     }
 
+    func dependencies() throws(JobsAPIRequest.Refusal) -> JobDependencies? {
+        let policy = try text("on_failure").map { JobDependencies.FailurePolicy($0) }
+        if case .some(nil) = policy { throw .init(400, "on_failure must be cancel, run or wait") }
+        guard let ids = try value("after", [Int].self, "an array of job IDs") else {
+            guard policy == nil else { throw .init(400, "on_failure needs after") }
+            return nil
+        }
+        return JobDependencies(
+            ids.map { JobID(Int64($0)) }, onFailure: policy.flatMap { $0 } ?? .cancel)
+    }
+
+    func batch() throws(JobsAPIRequest.Refusal) -> JobBatchID? {
+        try value("batch", Int.self, "the ID of a batch").map { JobBatchID(Int64($0)) }
+    }
+
     func arguments() -> String? {
         self["arguments"].map { String(decoding: JSONWriter.value($0), as: UTF8.self) }
     }
@@ -73,6 +88,7 @@ extension NewJob {
     private static let names: Set<String> = [
         "name", "arguments", "queue", "priority", "tags", "unique_key", "limit_key",
         "delay_seconds", "due_at", "max_attempts", "retry_delay_seconds", "timeout_seconds",
+        "after", "on_failure", "batch",
     ]
 
     /// Parses a job of the body of `POST /api/jobs`.
@@ -95,7 +111,22 @@ extension NewJob {
         self.init(
             name: name, arguments: members.arguments() ?? "{}", options: options,
             uniqueKey: try members.text("unique_key"), limitKey: try members.text("limit_key"),
+            dependencies: try members.dependencies(), batch: try members.batch(),
             dueAt: try members.dueAt(now))
+    }
+
+    /// Parses the body of `POST /api/batches`.
+    static func batch(
+        json: JSONValue, at now: JobTime
+    ) throws(JobsAPIRequest.Refusal) -> (jobs: [NewJob], callback: NewJob?) {
+        let members = try Members(json, names: ["jobs", "callback"])
+        guard case .array(let values)? = members["jobs"] else {
+            throw .init(400, "jobs must be an array of jobs")
+        }
+        var jobs: [NewJob] = []
+        for value in values { jobs.append(try NewJob(json: value, at: now)) }
+        guard let callback = members["callback"] else { return (jobs, nil) }
+        return (jobs, try NewJob(json: callback, at: now))
     }
 }
 

@@ -11,6 +11,8 @@ enum JobsAPIRequest: Equatable {
     case change(JobID, Change)
     case edit(JobID, JobEdit)
     case setPaused(Bool, queue: String)
+    case enqueueBatch([NewJob], then: NewJob?)
+    case showBatch(JobBatchID)
     case setLimit(JobLimit, queue: String, isPerKey: Bool)
 
     /// A change of one job without arguments.
@@ -50,6 +52,16 @@ enum JobsAPIRequest: Equatable {
         case ("queues", 4) where ["pause", "resume"].contains(parts[3]):
             try Self.require("POST", request)
             self = .setPaused(parts[3] == "pause", queue: String(parts[2]))
+        case ("batches", 2):
+            try Self.require("POST", request)
+            let (jobs, callback) = try NewJob.batch(json: Self.body(request), at: now)
+            self = .enqueueBatch(jobs, then: callback)
+        case ("batches", 3):
+            try Self.require("GET", request)
+            guard let id = JobBatchID(String(parts[2])) else {
+                throw Refusal(400, "invalid batch ID '\(parts[2])': expected a positive number")
+            }
+            self = .showBatch(id)
         case ("queues", 4) where parts[3] == "limit":
             try Self.require("POST", request)
             let (limit, isPerKey) = try JobLimit.parse(Self.body(request))
@@ -122,7 +134,7 @@ extension JobsAPIRequest.Refusal {
 
 extension JobQuery {
     /// Parses the query parameters `state`, with commas between several, `queue`, `name`, `tag`,
-    /// `limit` and `before`.
+    /// `batch`, `limit` and `before`.
     init(_ query: HTTPQuery) throws(JobsAPIRequest.Refusal) {
         self.init(queue: query["queue"], name: query["name"], tag: query["tag"])
         for name in (query["state"] ?? "").split(separator: ",") {
@@ -137,6 +149,12 @@ extension JobQuery {
                 throw .init(400, "limit must be a number from 1 to 1000")
             }
             limit = number
+        }
+        if let text = query["batch"] {
+            guard let id = JobBatchID(text) else {
+                throw .init(400, "batch must be the ID of a batch")
+            }
+            batch = id
         }
         if let text = query["before"] {
             guard let id = JobID(text) else {

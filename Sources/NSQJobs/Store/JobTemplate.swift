@@ -1,7 +1,7 @@
 import Foundation
 
-/// The job of a schedule in its column, as JSON.
-struct CronTemplate: Codable {
+/// The job of a schedule, or the callback of a batch, in its column, as JSON.
+struct JobTemplate: Codable {
     private let name: String
     private let arguments: String
     private let uniqueKey: String?
@@ -36,7 +36,9 @@ struct CronTemplate: Codable {
         replacesWaiting = job.options.uniqueness.conflict == .replaceWaiting
     }
 
-    /// The job of one tick.
+    /// The job.
+    ///
+    /// - Parameter tick: the time before which it does not run.
     func job(dueAt tick: JobTime?) -> NewJob {
         let retry = JobRetryPolicy(
             maxAttempts: maxAttempts, firstDelay: .microseconds(firstDelay),
