@@ -9,10 +9,12 @@ public struct JobContext: Sendable {
     public let logger: Logger
 
     let store: any JobStore
+    let clock: JobClock
 
-    init(_ job: JobRecord, _ store: any JobStore, _ logger: Logger) {
+    init(_ job: JobRecord, _ store: any JobStore, _ clock: JobClock, _ logger: Logger) {
         self.job = job
         self.store = store
+        self.clock = clock
         var logger = logger
         logger[metadataKey: "job"] = "\(job.id)"
         logger[metadataKey: "name"] = "\(job.name)"

@@ -8,9 +8,10 @@ package enum JobJSON {
     /// - Parameters:
     ///   - attempts: the ended attempts, which become a member; `nil` for none.
     ///   - dependencies: the jobs for which it waits, which become a member; `nil` for none.
+    ///   - steps: its completed steps, which become a member; `nil` for none.
     package static func write(
         _ job: JobRecord, attempts: [JobAttempt]? = nil, dependencies: [JobID]? = nil,
-        to writer: inout JSONWriter
+        steps: [JobStep]? = nil, to writer: inout JSONWriter
     ) {
         writer.object { object in
             object.member("id", Int(job.id.number))
@@ -36,6 +37,16 @@ package enum JobJSON {
             object.member("output", OptionalJSON(job.output.map(StoredJSON.init)))
             if let dependencies {
                 object.member("waits_for_jobs", dependencies.map { Int($0.number) })
+            }
+            if let steps {
+                object.name("steps")
+                object.array(steps) { writer, step in
+                    writer.object { object in
+                        object.member("name", step.name)
+                        object.member("completed_at", step.completedAt.description)
+                        object.member("result", StoredJSON(step.result))
+                    }
+                }
             }
             if let attempts {
                 object.name("attempts")
@@ -66,10 +77,11 @@ package enum JobJSON {
 
     /// Returns a job as one object.
     package static func job(
-        _ job: JobRecord, attempts: [JobAttempt]? = nil, dependencies: [JobID]? = nil
+        _ job: JobRecord, attempts: [JobAttempt]? = nil, dependencies: [JobID]? = nil,
+        steps: [JobStep]? = nil
     ) -> [UInt8] {
         var writer = JSONWriter()
-        write(job, attempts: attempts, dependencies: dependencies, to: &writer)
+        write(job, attempts: attempts, dependencies: dependencies, steps: steps, to: &writer)
         return writer.bytes
     }
 

@@ -79,6 +79,15 @@ package enum JobNames {
         }
     }
 
+    package static func check(step name: String) throws(JobsError) {
+        guard (1...maxNameBytes).contains(name.utf8.count), !hasControlCharacter(name) else {
+            throw JobsError(
+                .invalidName,
+                "invalid step name '\(name)': it must have 1 to \(maxNameBytes) bytes without "
+                    + "control characters")
+        }
+    }
+
     package static func check(tags: [String]) throws(JobsError) {
         guard tags.count <= maxTags else {
             throw JobsError(.invalidName, "a job can have up to \(maxTags) tags, not \(tags.count)")

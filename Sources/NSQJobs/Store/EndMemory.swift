@@ -2,6 +2,8 @@
 struct EndMemory {
     /// `true` if any job waits for others; `nil` before it was read.
     var hasDependencies: Bool?
+    /// `true` if any job has steps; `nil` before it was read.
+    var hasSteps: Bool?
     /// The jobs that have ended, whose dependents are to be released or cancelled.
     private(set) var ended: [(id: JobID, state: JobState)] = []
     /// The changes of batches that were not written.

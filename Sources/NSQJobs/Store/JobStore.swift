@@ -93,7 +93,19 @@ package protocol JobStore: Sendable {
     /// - Returns: `false` if the claim is not held any more.
     func setOutput(_ json: String, of claim: JobClaim) async throws(JobsError) -> Bool
 
+    /// Stores the result of a step of a running job.
+    ///
+    /// - Returns: `false` if the claim is not held any more.
+    func storeStep(
+        _ name: String, result: String, of claim: JobClaim, at now: JobTime
+    ) async throws(JobsError) -> Bool
+
+    /// Returns the result of a step of a job as JSON; `nil` if it has not completed.
+    func step(_ name: String, of id: JobID) async throws(JobsError) -> String?
+
     // MARK: Reading
+
+    func steps(of id: JobID) async throws(JobsError) -> [JobStep]
 
     func job(_ id: JobID) async throws(JobsError) -> JobRecord?
     func latestJob(name: String, uniqueKey: String) async throws(JobsError) -> JobRecord?

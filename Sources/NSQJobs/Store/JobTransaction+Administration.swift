@@ -17,7 +17,9 @@ extension JobTransaction {
         case .discard:
             try row.lifecycle.discard(at: now)
             row.note = "discarded by request"
-        case .retry: try row.lifecycle.retry(at: now)
+        case .retry:
+            try row.lifecycle.retry(at: now)
+            if old.state == .completed { try deleteSteps(of: id) }
         case .edit(let edit):
             try row.lifecycle.edit(dueAt: edit.dueAt, maxAttempts: edit.maxAttempts, at: now)
         }

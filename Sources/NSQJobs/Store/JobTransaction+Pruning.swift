@@ -83,6 +83,7 @@ extension JobTransaction {
             guard try !hasDependents(JobID(job.id)) else { continue }
             try deleteJob.execute(arguments: [job.id])
             try deleteAttempts.execute(arguments: [job.id])
+            try deleteSteps(of: JobID(job.id))
             excess -= 1
             deleted += 1
         }

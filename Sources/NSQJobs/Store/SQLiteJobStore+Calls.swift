@@ -132,6 +132,20 @@ extension SQLiteJobStore {
         try await write { try $0.setOutput(json, of: claim) }
     }
 
+    package func storeStep(
+        _ name: String, result: String, of claim: JobClaim, at now: JobTime
+    ) async throws(JobsError) -> Bool {
+        try await write { try $0.storeStep(name, result: result, of: claim, at: now) }
+    }
+
+    package func step(_ name: String, of id: JobID) async throws(JobsError) -> String? {
+        try await read { try $0.step(name, of: id) }
+    }
+
+    package func steps(of id: JobID) async throws(JobsError) -> [JobStep] {
+        try await read { try $0.steps(of: id) }
+    }
+
     package func job(_ id: JobID) async throws(JobsError) -> JobRecord? {
         try await read { try $0.job(id) }
     }

@@ -12,6 +12,7 @@ enum SQLiteSchema {
         { try createCronTable($0) },
         { try addLimits($0) },
         { try addDependenciesAndBatches($0) },
+        { try addSteps($0) },
     ]
 
     /// Creates the tables, or brings them to the newest version. Call it within a transaction.

@@ -52,7 +52,7 @@ final class WorkerSession: Sendable {
         self.clock = clock
         self.logger = logger
         performer = JobPerformer(
-            handlers: handlers, store: store, logger: logger,
+            handlers: handlers, store: store, clock: clock, logger: logger,
             unhandledDelay: options.unhandledDelay)
         state = LockedValue(
             State(

@@ -2,6 +2,16 @@ import Foundation
 import NSQJobs
 import TallyBasics
 
+/// What belongs to one job.
+struct JobDetails {
+    /// The ended attempts.
+    var attempts: [JobAttempt]
+    /// The jobs for which it waits.
+    var dependencies: [JobID]
+    /// The completed steps.
+    var steps: [JobStep]
+}
+
 /// Jobs and their counts as text for people.
 enum JobText {
     /// A table with one line for each job.
@@ -20,14 +30,12 @@ enum JobText {
         return lines.joined(separator: "\n")
     }
 
-    /// All fields of a job, and its ended attempts.
-    static func job(
-        _ job: JobRecord, _ attempts: [JobAttempt], waitingFor dependencies: [JobID]
-    ) -> String {
+    /// All fields of a job, and what belongs to it.
+    static func job(_ job: JobRecord, _ details: JobDetails) -> String {
         var fields: [(String, String?)] = [
             ("id", "\(job.id)"), ("name", job.name), ("queue", job.queue),
             ("state", "\(job.state)" + (job.isCancelRequested ? ", cancellation requested" : "")),
-            ("waits for", waits(job, dependencies)),
+            ("waits for", waits(job, details.dependencies)),
             ("batch", job.batch.map { "\($0)" }),
             ("priority", "\(job.priority)"),
             ("attempt", "\(job.attempt) of \(job.maxAttempts)"),
@@ -44,7 +52,12 @@ enum JobText {
         var lines = fields.compactMap { name, value in
             value.map { padded(name + ":", 12) + LogText.sanitized($0) }
         }
-        for attempt in attempts {
+        for step in details.steps {
+            lines.append(
+                "step \(LogText.sanitized(step.name)): \(step.completedAt), "
+                    + LogText.sanitized(step.result))
+        }
+        for attempt in details.attempts {
             lines.append(
                 "attempt \(attempt.number): \(attempt.result), \(attempt.startedAt) to "
                     + "\(attempt.endedAt), worker \(attempt.worker)")

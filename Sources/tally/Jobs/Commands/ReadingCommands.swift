@@ -71,17 +71,23 @@ struct ShowJobCommand: AsyncParsableCommand {
     @OptionGroup var options: JobStoreOptions
 
     func run() async throws {
-        let (job, attempts, dependencies) = try await options.withJobs { jobs in
+        let (job, details) = try await options.withJobs { jobs in
             guard let job = try await jobs.status(of: id) else {
                 throw UsageError("unknown job '\(id)' in '\(options.store)'")
             }
             return (
-                job, try await jobs.attempts(of: id), try await jobs.dependencies(of: id)
+                job,
+                JobDetails(
+                    attempts: try await jobs.attempts(of: id),
+                    dependencies: try await jobs.dependencies(of: id),
+                    steps: try await jobs.steps(of: id))
             )
         }
         options.print(
-            json: JobJSON.job(job, attempts: attempts, dependencies: dependencies),
-            text: JobText.job(job, attempts, waitingFor: dependencies))
+            json: JobJSON.job(
+                job, attempts: details.attempts, dependencies: details.dependencies,
+                steps: details.steps),
+            text: JobText.job(job, details))
     }
 }
 

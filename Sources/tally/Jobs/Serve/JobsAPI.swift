@@ -127,7 +127,8 @@ extension JobsAPIRequest {
             return .json(
                 JobJSON.job(
                     job, attempts: try await jobs.attempts(of: id),
-                    dependencies: try await jobs.dependencies(of: id)))
+                    dependencies: try await jobs.dependencies(of: id),
+                    steps: try await jobs.steps(of: id)))
         case .change(let id, let change):
             let job =
                 switch change {
