@@ -136,19 +136,28 @@ extension Jobs {
         broker?.relay.jobsStored(due: nil)
     }
 
-    /// Deletes ended jobs and their attempts, in transactions of at most 1,000 rows.
+    /// Deletes ended jobs and their attempts, in transactions of at most 1,000 rows; see also
+    /// ``Configuration/pruning``.
     ///
     /// - Returns: the number of deleted jobs.
     @discardableResult
     public func prune(_ rule: PruneRule) async throws(JobsError) -> Int {
-        var (deleted, position): (Int, PruneProgress.Position?) = (0, nil)
-        repeat {
-            let progress = try await store.prune(
-                rule, from: position, limit: 1_000, at: clock.now())
-            deleted += progress.deleted
-            position = progress.next
-        } while position != nil && !Task.isCancelled
-        return deleted
+        try await store.pruneAll([rule], portion: 1_000, clock)
+    }
+
+    /// Returns the names of stored jobs that begin with a prefix, in order, for completion.
+    ///
+    /// - Parameters:
+    ///   - prefix: empty (the default) for all names.
+    ///   - limit: the maximum number of names: 1 to 1,000, 100 by default.
+    /// - Throws: ``JobsError/Code/invalidOption``.
+    public func names(
+        withPrefix prefix: String = "", limit: Int = 100
+    ) async throws(JobsError) -> [String] {
+        guard (1...1_000).contains(limit) else {
+            throw JobsError(.invalidOption, "the limit of names must be 1 to 1000, not \(limit)")
+        }
+        return try await store.names(prefix: prefix, limit: limit)
     }
 }
 

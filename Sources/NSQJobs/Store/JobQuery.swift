@@ -143,18 +143,3 @@ public struct PruneRule: Hashable, Sendable {
         self.keepingAtMost = keepingAtMost
     }
 }
-
-/// How far a deletion in portions has come.
-package struct PruneProgress: Hashable, Sendable {
-    /// A position between two portions.
-    package struct Position: Hashable, Sendable {
-        let queue: Int64
-        let state: Int
-        let id: Int64
-    }
-
-    /// The number of jobs that the portion has deleted.
-    package var deleted = 0
-    /// Where the next portion begins; `nil` after the last.
-    package var next: Position?
-}

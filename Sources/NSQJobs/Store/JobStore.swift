@@ -114,6 +114,8 @@ package protocol JobStore: Sendable {
     func dependencies(of id: JobID) async throws(JobsError) -> [JobID]
     func batch(_ id: JobBatchID) async throws(JobsError) -> JobBatch?
     func batch(ofCallback id: JobID) async throws(JobsError) -> JobBatch?
+    /// Returns the names of jobs with a prefix in order, at most `limit` of them.
+    func names(prefix: String, limit: Int) async throws(JobsError) -> [String]
     func counts() async throws(JobsError) -> [QueueCounts]
     func workers() async throws(JobsError) -> [WorkerRecord]
 
@@ -148,14 +150,11 @@ package protocol JobStore: Sendable {
     /// - Returns: `true` if there can be more.
     func enqueueDueTicks(limit: Int, at now: JobTime) async throws(JobsError) -> Bool
 
-    /// Deletes final jobs in portions.
+    /// Deletes the oldest final jobs of a rule.
     ///
-    /// - Parameters:
-    ///   - position: where the portion begins; `nil` for the first.
-    ///   - limit: the maximum number of rows that the portion reads.
-    func prune(
-        _ rule: PruneRule, from position: PruneProgress.Position?, limit: Int, at now: JobTime
-    ) async throws(JobsError) -> PruneProgress
+    /// - Parameter limit: the maximum number of jobs.
+    /// - Returns: the number of deleted jobs; less than `limit` if there are no more.
+    func prune(_ rule: PruneRule, limit: Int, at now: JobTime) async throws(JobsError) -> Int
 
     /// Waits for the pending changes and closes what the store has opened.
     func close() async throws(JobsError)

@@ -230,8 +230,12 @@ extension SQLiteJobStore {
     }
 
     package func prune(
-        _ rule: PruneRule, from position: PruneProgress.Position?, limit: Int, at now: JobTime
-    ) async throws(JobsError) -> PruneProgress {
-        try await write { try $0.prune(rule, from: position, limit: limit, at: now) }
+        _ rule: PruneRule, limit: Int, at now: JobTime
+    ) async throws(JobsError) -> Int {
+        try await write { try $0.prune(rule, limit: limit, at: now) }
+    }
+
+    package func names(prefix: String, limit: Int) async throws(JobsError) -> [String] {
+        try await read { try $0.names(prefix: prefix, limit: limit) }
     }
 }

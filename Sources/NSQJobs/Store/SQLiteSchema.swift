@@ -13,6 +13,7 @@ enum SQLiteSchema {
         { try addLimits($0) },
         { try addDependenciesAndBatches($0) },
         { try addSteps($0) },
+        { try addIndexesOfNamesAndEnds($0) },
     ]
 
     /// Creates the tables, or brings them to the newest version. Call it within a transaction.

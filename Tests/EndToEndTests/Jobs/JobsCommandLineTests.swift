@@ -44,6 +44,8 @@ import Testing
         let page = try jobs.list("--limit=2")
         #expect(page.jobs.map(\.id) == [3, 2] && page.next == 2)
         #expect(try jobs.list("--before=2").jobs.map(\.id) == [1])
+        #expect(try jobs.run("names") == ["a", "b", "c"])
+        #expect(try jobs.run("names", "--prefix=b", "--json") == [#"{"names":["b"]}"#])
     }
 
     @Test func `moves, edits, cancels, retries and discards jobs`() throws {
@@ -111,6 +113,9 @@ import Testing
     }
 
     @Test(arguments: [
+        (["serve", "--keep-completed=x"], 64, "'x' is invalid"),
+        (["serve", "--keep-discarded=-1h"], 64, "'-1h' is invalid"),
+        (["serve", "--keep-count=-1"], 64, "--keep-count must be between 0 and 1000000000"),
         (["batch", "show", "9"], 1, "unknown batch '9'"),
         (["batch", "close", "9"], 1, "unknown batch '9'"),
         (["enqueue", "x", "--after=9"], 1, "unknown job '9'"),

@@ -111,6 +111,8 @@ import Testing
         #expect(page.body.contains(#""name":"n4""#) && page.body.hasSuffix(#""next":3}"#))
         #expect(!page.body.contains(#""name":"n2""#))
         #expect(try server.request("GET", "/api/jobs?name=n2").body.contains(#""id":2"#))
+        #expect(
+            try server.request("GET", "/api/jobs/names?prefix=n5").body == #"{"names":["n5"]}"#)
         let statistics = try server.request("GET", "/api/jobs/stats")
         #expect(statistics.body.contains(#""queue":"default","paused":false,"scheduled":0,"#))
         #expect(try server.request("POST", "/api/queues/default/pause").status == 200)

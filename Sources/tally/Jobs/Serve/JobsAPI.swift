@@ -122,6 +122,9 @@ extension JobsAPIRequest {
         case .list(let query): return .json(JobJSON.page(try await jobs.jobs(matching: query)))
         case .statistics:
             return .json(JobJSON.statistics(try await jobs.counts(), try await jobs.workers()))
+        case .names(let prefix):
+            let names = try await jobs.names(withPrefix: prefix)
+            return .json(JSONWriter.object { $0.member("names", names) })
         case .show(let id):
             guard let job = try await jobs.status(of: id) else { throw .unknownJob(id) }
             return .json(

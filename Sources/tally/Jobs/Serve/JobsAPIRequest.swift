@@ -7,6 +7,7 @@ enum JobsAPIRequest: Equatable {
     case enqueue([NewJob], isList: Bool)
     case list(JobQuery)
     case statistics
+    case names(prefix: String)
     case show(JobID)
     case change(JobID, Change)
     case edit(JobID, JobEdit)
@@ -45,6 +46,10 @@ enum JobsAPIRequest: Equatable {
         case ("jobs", 3) where parts[2] == "stats":
             try Self.require("GET", request)
             self = .statistics
+        case ("jobs", 3) where parts[2] == "names":
+            try Self.require("GET", request)
+            let query = HTTPQuery(parsing: request.target.query)
+            self = .names(prefix: query?["prefix"] ?? "")
         case ("jobs", 3):
             try Self.require("GET", request)
             self = .show(try Self.id(parts[2]))
