@@ -40,7 +40,7 @@ import Testing
         _ = try? await store.counts()
         _ = try? await store.workers()
         _ = try? await store.prune(
-            PruneRule(olderThan: .zero), from: nil, limit: 1, at: start + .seconds(7200))
+            PruneRule(olderThan: .zero), limit: 1, at: start + .seconds(7200))
     }
 
     private func withStore(
@@ -77,7 +77,7 @@ import Testing
             await useEverything(store, worker: worker)
             _ = try? await store.change(JobID(number), .discard, at: start)
             _ = try? await store.prune(
-                PruneRule(olderThan: .zero), from: nil, limit: 1, at: start + .seconds(7200))
+                PruneRule(olderThan: .zero), limit: 1, at: start + .seconds(7200))
         }
     }
 

@@ -125,8 +125,8 @@ import Testing
         let job = try await fixture.running()
         #expect(try await fixture.settle(job, .complete))
         let progress = try await fixture.store.prune(
-            PruneRule(keepingAtMost: 0), from: nil, limit: 10, at: fixture.start)
-        #expect(progress.deleted == 1)
+            PruneRule(keepingAtMost: 0), limit: 10, at: fixture.start)
+        #expect(progress == 1)
         #expect(try await fixture.enqueue(NewJob(name: "n"))[0].id > job.id)
     }
 

@@ -59,7 +59,7 @@ struct StoreFixture {
     func settle(_ job: JobRecord, _ outcome: JobOutcome, at time: JobTime? = nil) async throws
         -> Bool
     {
-        try await store.settle([Settlement(job.claim!, outcome)], at: time ?? start)[0]
+        try await store.settle([Settlement(job.claim!, outcome)], at: time ?? start).isHeld[0]
     }
 
     /// The counters of the only queue, as `state: count` without zeros.

@@ -52,12 +52,25 @@ import Testing
         let queries = [
             "SELECT id FROM nsq_jobs_job WHERE state = 1 AND queue_id = 1 AND priority = 1 "
                 + "AND publish_at <= 5 ORDER BY publish_at, id LIMIT 9",
-            "SELECT id FROM nsq_jobs_job WHERE state IN (0, 3) AND due_at <= 5 "
+            "SELECT id FROM nsq_jobs_job WHERE state IN (0, 3) AND hold IS NULL AND due_at <= 5 "
                 + "ORDER BY due_at, id LIMIT 9",
             "SELECT id FROM nsq_jobs_job WHERE state = 2 AND lease_until <= 5 "
                 + "ORDER BY lease_until LIMIT 9",
             "SELECT id FROM nsq_jobs_job WHERE queue_id = 1 AND state = 4 AND state <> 2 "
                 + "AND id < 7 ORDER BY id DESC LIMIT 9",
+            "SELECT id FROM nsq_jobs_job WHERE queue_id = 1 AND hold = 2 ORDER BY priority, id LIMIT 1",
+            "SELECT id FROM nsq_jobs_job WHERE queue_id = 1 AND limit_key = 'k' AND hold = 1 "
+                + "ORDER BY priority, id LIMIT 1",
+            "SELECT id FROM nsq_jobs_job WHERE queue_id = 1 AND limit_key = 'k' AND hold IN (2, 3)",
+            "SELECT id FROM nsq_jobs_job WHERE queue_id = 1 AND limit_key = 'k' AND state = 2",
+            "SELECT id FROM nsq_jobs_job WHERE queue_id = 1 AND hold IS NOT NULL AND hold <= 2 "
+                + "AND (hold, priority, id) > (1, 1, 7) ORDER BY hold, priority, id LIMIT 9",
+            "SELECT wake_at FROM nsq_jobs_limit_wake_up WHERE wake_at <= 5 ORDER BY wake_at LIMIT 9",
+            "SELECT id FROM nsq_jobs_job WHERE name = 'n' AND id < 7 ORDER BY id DESC LIMIT 9",
+            "SELECT name FROM nsq_jobs_job WHERE name > 'n' ORDER BY name LIMIT 1",
+            "SELECT id FROM nsq_jobs_job WHERE state = 4 AND state >= 4 AND finished_at < 7 "
+                + "ORDER BY finished_at LIMIT 9",
+            "SELECT id FROM nsq_jobs_job WHERE batch_id = 1 AND id < 7 ORDER BY id DESC LIMIT 9",
             "SELECT id FROM nsq_jobs_job WHERE unique_lock = 'x' AND is_unique = 1",
             "SELECT id FROM nsq_jobs_job WHERE name = 'n' AND unique_key = 'k' "
                 + "ORDER BY id DESC LIMIT 1",
@@ -71,6 +84,20 @@ import Testing
         }
     }
 
+    @Test func `have the names of jobs in order`() async throws {
+        let jobs = try await Jobs.manual()
+        for name in ["b", "ab", "a", "aé", "ab", "B", "a%"] {
+            try await jobs.enqueue(NewJob(name: name))
+        }
+        #expect(try await jobs.names() == ["B", "a", "a%", "ab", "aé", "b"])
+        #expect(try await jobs.names(withPrefix: "a", limit: 3) == ["a", "a%", "ab"])
+        #expect(try await jobs.names(withPrefix: "c") == [])
+        for limit in [0, 1_001] {
+            await #expect(throws: JobsError.self) { try await jobs.names(limit: limit) }
+        }
+        await jobs.stop()
+    }
+
     @Test func `delete final jobs by age and by number, in portions`() async throws {
         let fixture = try await StoreFixture()
         for second in 0..<10 {
@@ -82,14 +109,13 @@ import Testing
         #expect(try await fixture.settle(discarded, .discard(reason: "x")))
         let waiting = try await fixture.enqueue(NewJob(name: "n"))[0].id
         func prune(_ rule: PruneRule) async throws -> Int {
-            var (deleted, position): (Int, PruneProgress.Position?) = (0, nil)
-            repeat {
-                let progress = try await fixture.store.prune(
-                    rule, from: position, limit: 3, at: fixture.start + .seconds(10))
-                #expect(progress.deleted <= 3)
-                deleted += progress.deleted
-                position = progress.next
-            } while position != nil
+            var (deleted, count) = (0, 3)
+            while count == 3 {
+                count = try await fixture.store.prune(
+                    rule, limit: 3, at: fixture.start + .seconds(10))
+                #expect(count <= 3)
+                deleted += count
+            }
             return deleted
         }
         #expect(try await prune(PruneRule()) == 0)
@@ -141,7 +167,7 @@ import Testing
             _ = try await store.expireLeases(limit: 5, at: now)
         case 4:
             let rule = PruneRule(olderThan: .seconds(60))
-            _ = try await store.prune(rule, from: nil, limit: 20, at: now)
+            _ = try await store.prune(rule, limit: 20, at: now)
         case 5:
             _ = try? await store.change(id, changes.randomElement(using: &generator)!, at: now)
         default:

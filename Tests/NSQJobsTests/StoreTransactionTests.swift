@@ -104,6 +104,35 @@ import Testing
         for store in stores { try await store.close() }
     }
 
+    @Test func `leaves nothing of a change that fails after its first row`() async throws {
+        let pool = try synced()
+        let store = try SQLiteJobStore(in: pool, requiresSync: true)
+        let now = now
+        // Holds the writer, so that the changes are in one transaction.
+        let isHeld = DispatchSemaphore(value: 0)
+        pool.asyncWriteWithoutTransaction { _ in isHeld.wait() }
+        let failing = [
+            NewJob(name: "n", options: JobOptions(queue: "failed")),
+            NewJob(name: "n", dependencies: JobDependencies([JobID(99)])),
+        ]
+        async let before = store.enqueue([NewJob(name: "n")], publishing: nil, at: now)
+        async let failed = store.enqueue(failing, publishing: nil, at: now)
+        async let after = store.enqueue(
+            [NewJob(name: "n", options: JobOptions(queue: "other"))], publishing: nil, at: now)
+        isHeld.signal()
+        #expect(try await before.receipts.count + after.receipts.count == 2)
+        do {
+            _ = try await failed
+            Issue.record("the enqueue did not fail")
+        } catch {
+            #expect((error as? JobsError)?.code == .unknownJob)
+        }
+        let counts = try await store.counts()
+        #expect(counts.map(\.queue) == ["default", "other"])
+        #expect(counts.map { $0[.available] } == [1, 1])
+        #expect(try await store.jobs(matching: JobQuery()).jobs.count == 2)
+    }
+
     @Test func `refuses changes beyond the maximum that wait`() async throws {
         let pool = try synced()
         let store = try SQLiteJobStore(in: pool, requiresSync: true, maxWaiting: 3)

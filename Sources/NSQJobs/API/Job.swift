@@ -28,6 +28,10 @@ public protocol Job: Codable, Sendable {
     /// none.
     var uniqueKey: String? { get }
 
+    /// The key of the jobs that share a ``JobLimit``, such as the number of a customer; `nil`, the
+    /// default, for none.
+    var limitKey: String? { get }
+
     /// Performs the job.
     ///
     /// When the method returns, the job is completed. When it throws a ``JobInterruption``, that decides.
@@ -47,6 +51,9 @@ extension Job {
 
     /// No key.
     public var uniqueKey: String? { nil }
+
+    /// No key.
+    public var limitKey: String? { nil }
 }
 
 extension NewJob {
@@ -65,7 +72,8 @@ extension NewJob {
         }
         self.init(
             name: Work.name, arguments: String(decoding: data, as: UTF8.self),
-            options: options ?? Work.options, uniqueKey: job.uniqueKey, dueAt: dueAt)
+            options: options ?? Work.options, uniqueKey: job.uniqueKey,
+            limitKey: job.limitKey, dueAt: dueAt)
     }
 }
 

@@ -8,11 +8,13 @@ public struct JobContext: Sendable {
     /// A logger with the job's ID, name and attempt as metadata.
     public let logger: Logger
 
-    private let store: any JobStore
+    let store: any JobStore
+    let clock: JobClock
 
-    init(_ job: JobRecord, _ store: any JobStore, _ logger: Logger) {
+    init(_ job: JobRecord, _ store: any JobStore, _ clock: JobClock, _ logger: Logger) {
         self.job = job
         self.store = store
+        self.clock = clock
         var logger = logger
         logger[metadataKey: "job"] = "\(job.id)"
         logger[metadataKey: "name"] = "\(job.name)"

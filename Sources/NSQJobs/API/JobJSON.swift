@@ -5,9 +5,13 @@ import TallyJSON
 package enum JobJSON {
     /// Writes a job as an object.
     ///
-    /// - Parameter attempts: the ended attempts, which become a member; `nil` for none.
+    /// - Parameters:
+    ///   - attempts: the ended attempts, which become a member; `nil` for none.
+    ///   - dependencies: the jobs for which it waits, which become a member; `nil` for none.
+    ///   - steps: its completed steps, which become a member; `nil` for none.
     package static func write(
-        _ job: JobRecord, attempts: [JobAttempt]? = nil, to writer: inout JSONWriter
+        _ job: JobRecord, attempts: [JobAttempt]? = nil, dependencies: [JobID]? = nil,
+        steps: [JobStep]? = nil, to writer: inout JSONWriter
     ) {
         writer.object { object in
             object.member("id", Int(job.id.number))
@@ -20,6 +24,9 @@ package enum JobJSON {
             object.member("arguments", StoredJSON(job.arguments))
             object.member("tags", job.tags)
             object.member("unique_key", OptionalJSON(job.uniqueKey))
+            object.member("limit_key", OptionalJSON(job.limitKey))
+            object.member("waits_for", OptionalJSON(job.waitsFor?.description))
+            object.member("batch", OptionalJSON(job.batch.map { Int($0.number) }))
             object.member("created_at", job.createdAt.description)
             object.member("due_at", job.dueAt.description)
             object.member("started_at", OptionalJSON(job.startedAt?.description))
@@ -28,6 +35,19 @@ package enum JobJSON {
             object.member("cancel_requested", job.isCancelRequested)
             object.member("note", OptionalJSON(job.note))
             object.member("output", OptionalJSON(job.output.map(StoredJSON.init)))
+            if let dependencies {
+                object.member("waits_for_jobs", dependencies.map { Int($0.number) })
+            }
+            if let steps {
+                object.name("steps")
+                object.array(steps) { writer, step in
+                    writer.object { object in
+                        object.member("name", step.name)
+                        object.member("completed_at", step.completedAt.description)
+                        object.member("result", StoredJSON(step.result))
+                    }
+                }
+            }
             if let attempts {
                 object.name("attempts")
                 object.array(attempts) { write($1, to: &$0) }
@@ -56,9 +76,12 @@ package enum JobJSON {
     }
 
     /// Returns a job as one object.
-    package static func job(_ job: JobRecord, attempts: [JobAttempt]? = nil) -> [UInt8] {
+    package static func job(
+        _ job: JobRecord, attempts: [JobAttempt]? = nil, dependencies: [JobID]? = nil,
+        steps: [JobStep]? = nil
+    ) -> [UInt8] {
         var writer = JSONWriter()
-        write(job, attempts: attempts, to: &writer)
+        write(job, attempts: attempts, dependencies: dependencies, steps: steps, to: &writer)
         return writer.bytes
     }
 
@@ -81,10 +104,37 @@ package enum JobJSON {
                     object.member("queue", queue.queue)
                     object.member("paused", queue.isPaused)
                     for state in JobState.allCases { object.member("\(state)", queue[state]) }
+                    object.member("limit", LimitJSON(queue.limit))
+                    object.member("key_limit", LimitJSON(queue.keyLimit))
                 }
             }
             object.name("workers")
             object.array(workers) { write($1, to: &$0) }
+        }
+    }
+
+    /// Returns a batch as one object.
+    package static func batch(_ batch: JobBatch) -> [UInt8] {
+        JSONWriter.object { object in
+            object.member("id", Int(batch.id.number))
+            object.member("open", batch.isOpen)
+            object.member("total", batch.total)
+            object.member("pending", batch.pending)
+            object.member("completed", batch.completed)
+            object.member("discarded", batch.discarded)
+            object.member("cancelled", batch.cancelled)
+            object.member("callback", OptionalJSON(batch.callback.map { Int($0.number) }))
+            object.member("created_at", batch.createdAt.description)
+            object.member("ended_at", OptionalJSON(batch.endedAt?.description))
+        }
+    }
+
+    /// Returns a limit of a queue as one object.
+    package static func limit(_ limit: JobLimit?, queue: String, isPerKey: Bool) -> [UInt8] {
+        JSONWriter.object { object in
+            object.member("queue", queue)
+            object.member("per_key", isPerKey)
+            object.member("limit", LimitJSON(limit))
         }
     }
 
@@ -149,6 +199,24 @@ private struct StoredJSON: JSONWritable {
         }
         // Line breaks in JSON are white space, because those in strings are escaped.
         bytes += stored.filter { $0 != UInt8(ascii: "\n") && $0 != UInt8(ascii: "\r") }
+    }
+}
+
+/// A limit as an object, or `null`.
+private struct LimitJSON: JSONWritable {
+    private let limit: JobLimit?
+
+    init(_ limit: JobLimit?) {
+        self.limit = limit
+    }
+
+    func write(to bytes: inout [UInt8]) {
+        guard let limit else { return OptionalJSON<Int>(nil).write(to: &bytes) }
+        bytes += JSONWriter.object { object in
+            object.member("concurrency", OptionalJSON(limit.maxRunning))
+            object.member("rate_starts", OptionalJSON(limit.rate?.starts))
+            object.member("rate_seconds", OptionalJSON(limit.rate.map { $0.window / .seconds(1) }))
+        }
     }
 }
 

@@ -89,7 +89,9 @@ extension Jobs {
         switch job.state {
         case .available: broker?.relay.jobsStored(due: nil)
         case .scheduled, .retryable: broker?.relay.jobsStored(due: job.dueAt)
-        case .running, .completed, .discarded, .cancelled: break
+        case .running: break
+        // Others may have waited for it.
+        case .completed, .discarded, .cancelled: broker?.relay.jobsStored(due: nil)
         }
         return job
     }
@@ -111,19 +113,51 @@ extension Jobs {
         broker?.relay.jobsStored(due: nil)
     }
 
-    /// Deletes ended jobs and their attempts, in transactions of at most 1,000 rows.
+    /// Sets the limit of a queue, which applies to all programs from the next claim on. Running jobs
+    /// continue.
+    ///
+    /// ```swift
+    /// try await jobs.setLimit(JobLimit(maxRunning: 20), of: "mail")
+    /// try await jobs.setLimit(JobLimit(rate: .init(5, per: .seconds(60))), of: "mail", perKey: true)
+    /// ```
+    ///
+    /// - Parameters:
+    ///   - limit: replaces the former limit; `nil` for none.
+    ///   - queue: the name of the queue, which need not have jobs yet.
+    ///   - isPerKey: whether the limit applies to the jobs of each ``NewJob/limitKey``, and not to all jobs
+    ///     of the queue together. A queue can have both limits. Jobs without a key have none of this kind.
+    /// - Throws: ``JobsError/Code/invalidName``, ``JobsError/Code/invalidOption``.
+    public func setLimit(
+        _ limit: JobLimit?, of queue: String, perKey isPerKey: Bool = false
+    ) async throws(JobsError) {
+        try JobNames.check(queue: queue)
+        try limit?.validate()
+        try await store.setLimit(limit, queue: queue, isPerKey: isPerKey)
+        broker?.relay.jobsStored(due: nil)
+    }
+
+    /// Deletes ended jobs and their attempts, in transactions of at most 1,000 rows; see also
+    /// ``Configuration/pruning``.
     ///
     /// - Returns: the number of deleted jobs.
     @discardableResult
     public func prune(_ rule: PruneRule) async throws(JobsError) -> Int {
-        var (deleted, position): (Int, PruneProgress.Position?) = (0, nil)
-        repeat {
-            let progress = try await store.prune(
-                rule, from: position, limit: 1_000, at: clock.now())
-            deleted += progress.deleted
-            position = progress.next
-        } while position != nil && !Task.isCancelled
-        return deleted
+        try await store.pruneAll([rule], portion: 1_000, clock)
+    }
+
+    /// Returns the names of stored jobs that begin with a prefix, in order, for completion.
+    ///
+    /// - Parameters:
+    ///   - prefix: empty (the default) for all names.
+    ///   - limit: the maximum number of names: 1 to 1,000, 100 by default.
+    /// - Throws: ``JobsError/Code/invalidOption``.
+    public func names(
+        withPrefix prefix: String = "", limit: Int = 100
+    ) async throws(JobsError) -> [String] {
+        guard (1...1_000).contains(limit) else {
+            throw JobsError(.invalidOption, "the limit of names must be 1 to 1000, not \(limit)")
+        }
+        return try await store.names(prefix: prefix, limit: limit)
     }
 }
 

@@ -71,7 +71,7 @@ extension Jobs {
         matching query: JobQuery, upTo limit: Int = 1_000_000
     ) async throws(JobsError) -> Int {
         // The counters know the answer without a name and a tag.
-        guard query.isFiltered || query.errorGroup != nil else {
+        guard query.isFiltered || query.errorGroup != nil || query.batch != nil else {
             let states = query.states.isEmpty ? Set(JobState.allCases) : query.states
             return min(
                 limit,

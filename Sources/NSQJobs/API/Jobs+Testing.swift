@@ -59,7 +59,8 @@ extension Jobs {
     func drain(_ handlers: JobHandlers) async throws(JobsError) -> [JobRecord] {
         let worker = try await drainWorker()
         let performer = JobPerformer(
-            handlers: handlers, store: store, logger: logger, unhandledDelay: .seconds(10))
+            handlers: handlers, store: store, clock: clock, logger: logger,
+            unhandledDelay: .seconds(10))
         var performed: [JobRecord] = []
         while let job = try await nextJob(worker) {
             let outcome = await performer.perform(job, AttemptCancellation())

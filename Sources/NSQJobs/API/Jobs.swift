@@ -32,6 +32,8 @@ public final class Jobs: Sendable {
         /// 100,000, 5,000 by default. The others wait in the store, so NSQ stores a bounded number of
         /// messages.
         public var publishWindow = 5_000
+        /// Which ended jobs are deleted, and when.
+        public var pruning = JobPruning()
         /// Options of the producer.
         public var producer = Producer.Options()
         /// Logs warnings, and when connections begin and end.
@@ -54,6 +56,7 @@ public final class Jobs: Sendable {
             try check(
                 (1...100_000).contains(publishWindow),
                 "the publish window must be 1 to 100000, not \(publishWindow)")
+            try pruning.validate()
         }
     }
 
@@ -65,6 +68,7 @@ public final class Jobs: Sendable {
         let relay: Relay
         let policy: PublishPolicy
         let relayTask: Task<Void, Never>
+        let prunerTask: Task<Void, Never>
     }
 
     let store: any JobStore
@@ -135,6 +139,7 @@ public final class Jobs: Sendable {
 
     deinit {
         broker?.relayTask.cancel()
+        broker?.prunerTask.cancel()
     }
 
     /// Creates a worker, which performs jobs when ``JobWorker/run()`` is called.
@@ -173,7 +178,9 @@ public final class Jobs: Sendable {
     public func stop() async {
         if let broker {
             broker.relayTask.cancel()
+            broker.prunerTask.cancel()
             await broker.relayTask.value
+            await broker.prunerTask.value
             await broker.publisher.flush()
             await broker.producer.stop()
         }
@@ -203,5 +210,8 @@ extension Jobs.Broker {
             logger: logger)
         self.relay = relay
         relayTask = Task { await relay.run() }
+        let pruner = JobPruner(
+            store: store, pruning: configuration.pruning, clock: clock, logger: logger)
+        prunerTask = Task { await pruner.run() }
     }
 }

@@ -1,8 +1,7 @@
 import GRDB
 import TallyBasics
 
-/// What one transaction adds to the statistics of attempts and to the names of jobs. It is written once,
-/// at the end of the transaction, so that it costs little for each job.
+/// What one transaction adds to the statistics of attempts. It is written once, at the end of the transaction, so that it costs little for each job.
 struct InspectionChanges {
     private struct Bucket: Hashable {
         let queue: Int64
@@ -10,21 +9,14 @@ struct InspectionChanges {
         let number: Int
     }
 
-    /// The maximum number of names that the store keeps for completions.
-    static let maxNames = 1_000
-
     private var buckets: [Bucket: Int] = [:]
-    private var names: Set<String> = []
 
     mutating func add(_ duration: Duration, _ kind: JobTiming.Kind, queue: Int64) {
         let bucket = Bucket(queue: queue, kind: kind, number: JobTiming.bucket(of: duration))
         buckets[bucket, default: 0] += 1
     }
 
-    mutating func add(name: String) { names.insert(name) }
-
     mutating func write(to database: Database) throws {
-        try writeNames(to: database)
         guard !buckets.isEmpty else { return }
         let statement = try database.cachedStatement(
             sql: """
@@ -36,19 +28,5 @@ struct InspectionChanges {
                 arguments: [bucket.queue, bucket.kind.rawValue, bucket.number, count])
         }
         buckets = [:]
-    }
-
-    private mutating func writeNames(to database: Database) throws {
-        guard !names.isEmpty else { return }
-        let statement = try database.cachedStatement(
-            sql: """
-                INSERT INTO nsq_jobs_name SELECT ?1
-                WHERE NOT EXISTS (SELECT 1 FROM nsq_jobs_name WHERE name = ?1)
-                    AND (SELECT count(*) FROM nsq_jobs_name) < ?2
-                """)
-        for name in names.prefix(Self.maxNames) {
-            try statement.execute(arguments: [name, Self.maxNames])
-        }
-        names = []
     }
 }

@@ -6,9 +6,6 @@ package protocol JobInspection: Sendable {
     /// Returns the state of all queues, workers and failures.
     func snapshot() async throws(JobsError) -> JobSnapshot
 
-    /// Returns the names of jobs that were enqueued, at most 1,000 in their order.
-    func jobNames() async throws(JobsError) -> [String]
-
     /// Returns the latest ended attempts of a job in order.
     func latestAttempts(of id: JobID, limit: Int) async throws(JobsError) -> [JobAttempt]
 

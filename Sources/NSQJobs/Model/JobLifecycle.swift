@@ -5,7 +5,8 @@ import TallyBasics
 /// Each transition increments ``version``. A worker or a message names the version that it has seen, and
 /// a transition for another version has no effect, so that duplicated and late messages are harmless.
 ///
-/// - Invariant: a job in state `running` has a lease, and no other job has one.
+/// - Invariant: a job in state `running` has a lease, and no other job has one. Only a scheduled or an
+///   available job has a ``hold``.
 package struct JobLifecycle: Hashable, Sendable {
     /// The right of one worker to perform the job until a time.
     package struct Lease: Hashable, Sendable {
@@ -31,6 +32,18 @@ package struct JobLifecycle: Hashable, Sendable {
         }
     }
 
+    /// Why a job does not start although its due time has passed, and what it has got instead.
+    package enum Hold: Int, Hashable, Sendable {
+        /// A scheduled job waits for the limit of its key.
+        case keyLimit = 1
+        /// A scheduled job waits for the limit of its queue. If its key has a limit, it has a slot there.
+        case queueLimit = 2
+        /// An available job has waited, and has a slot of each limit.
+        case admitted = 3
+        /// A scheduled job waits for the end of other jobs.
+        case jobs = 4
+    }
+
     package private(set) var state: JobState
     /// The number of attempts that have begun and count; 0 before the first.
     package private(set) var attempt: Int
@@ -41,6 +54,7 @@ package struct JobLifecycle: Hashable, Sendable {
     /// The time before which the job does not run.
     package private(set) var dueAt: JobTime
     package private(set) var lease: Lease?
+    package private(set) var hold: Hold?
     /// `true` if the running attempt is to be cancelled.
     package private(set) var isCancelRequested: Bool
     /// The start of the latest attempt.
@@ -61,8 +75,8 @@ package struct JobLifecycle: Hashable, Sendable {
     /// Creates a job from the columns of a store.
     package init(
         state: JobState, attempt: Int, maxAttempts: Int, version: Int, dueAt: JobTime,
-        lease: Lease?,
-        isCancelRequested: Bool, startedAt: JobTime?, finishedAt: JobTime?
+        lease: Lease?, hold: Hold? = nil, isCancelRequested: Bool, startedAt: JobTime?,
+        finishedAt: JobTime?
     ) {
         self.state = state
         self.attempt = attempt
@@ -72,6 +86,7 @@ package struct JobLifecycle: Hashable, Sendable {
         // A row whose lease was removed by hand expires at once.
         self.lease =
             state == .running ? lease ?? Lease(worker: 0, end: MonotonicInstant.start) : nil
+        self.hold = hold?.state == state ? hold : nil
         self.isCancelRequested = isCancelRequested
         self.startedAt = startedAt
         self.finishedAt = finishedAt
@@ -86,10 +101,25 @@ package struct JobLifecycle: Hashable, Sendable {
 
     /// Makes a scheduled or retryable job available if it is due.
     ///
-    /// - Returns: `false` if the job does not wait for a time, or for a later one.
+    /// - Returns: `false` if the job does not wait for a time, or for a later one, or for something else.
     package mutating func makeAvailable(at now: JobTime) -> Bool {
-        guard state.isWaitingForTime, dueAt <= now else { return false }
+        guard state.isWaitingForTime, hold == nil, dueAt <= now else { return false }
         enter(.available)
+        return true
+    }
+
+    /// Lets a new job wait for other jobs.
+    package mutating func waitForJobs() {
+        state = .scheduled
+        hold = .jobs
+    }
+
+    /// Records that all jobs have ended for which this one waits.
+    ///
+    /// - Returns: `false` if it does not wait for jobs.
+    package mutating func dependenciesEnded(at now: JobTime) -> Bool {
+        guard hold == .jobs else { return false }
+        enter(dueAt > now ? .scheduled : .available)
         return true
     }
 
@@ -105,6 +135,32 @@ package struct JobLifecycle: Hashable, Sendable {
         enter(.running)
         self.lease = lease
         startedAt = now
+        return true
+    }
+
+    /// Lets an available job wait for a limit, or one that waits for the limit of its key wait for that
+    /// of its queue.
+    ///
+    /// - Parameters:
+    ///   - hold: ``Hold/keyLimit`` or ``Hold/queueLimit``.
+    ///   - due: the earliest time at which the job can start; `nil` if that is not known.
+    /// - Returns: `false` if the job does not wait for a worker or for the limit of its key.
+    package mutating func wait(for hold: Hold, until due: JobTime? = nil) -> Bool {
+        guard state == .available || self.hold == .keyLimit,
+            hold == .keyLimit || hold == .queueLimit
+        else { return false }
+        if let due { dueAt = due }
+        enter(.scheduled, hold)
+        return true
+    }
+
+    /// Makes a job available that waits for a limit, with a slot of each limit.
+    ///
+    /// - Returns: `false` if the job does not wait for a limit.
+    package mutating func admit(at now: JobTime) -> Bool {
+        guard hold == .keyLimit || hold == .queueLimit else { return false }
+        dueAt = min(dueAt, now)
+        enter(.available, .admitted)
         return true
     }
 
@@ -178,13 +234,19 @@ package struct JobLifecycle: Hashable, Sendable {
         finishedAt = now
     }
 
-    private mutating func enter(_ state: JobState) {
+    private mutating func enter(_ state: JobState, _ hold: Hold? = nil) {
         self.state = state
+        self.hold = hold
         version += 1
         lease = nil
         isCancelRequested = false
         finishedAt = nil
     }
+}
+
+extension JobLifecycle.Hold {
+    /// The state of a job with this hold.
+    fileprivate var state: JobState { self == .admitted ? .available : .scheduled }
 }
 
 // MARK: - Transitions that people request
@@ -251,8 +313,8 @@ extension JobLifecycle {
             throw .invalidTransition("change", from: state, to: target)
         }
         if let limit { maxAttempts = max(attempt + 1, limit) }
-        guard let due else { return enter(state) }
-        dueAt = due
-        enter(target)
+        if let due { dueAt = due }
+        if hold == .jobs { return enter(.scheduled, .jobs) }
+        enter(due == nil ? state : target)
     }
 }

@@ -79,6 +79,15 @@ package enum JobNames {
         }
     }
 
+    package static func check(step name: String) throws(JobsError) {
+        guard (1...maxNameBytes).contains(name.utf8.count), !hasControlCharacter(name) else {
+            throw JobsError(
+                .invalidName,
+                "invalid step name '\(name)': it must have 1 to \(maxNameBytes) bytes without "
+                    + "control characters")
+        }
+    }
+
     package static func check(tags: [String]) throws(JobsError) {
         guard tags.count <= maxTags else {
             throw JobsError(.invalidName, "a job can have up to \(maxTags) tags, not \(tags.count)")
@@ -93,15 +102,15 @@ package enum JobNames {
         }
     }
 
-    package static func check(uniqueKey key: String) throws(JobsError) {
+    package static func check(key: String, _ noun: String) throws(JobsError) {
         guard (1...maxKeyBytes).contains(key.utf8.count) else {
             throw JobsError(
                 .invalidName,
-                "a unique key must have 1 to \(maxKeyBytes) bytes, not \(key.utf8.count)")
+                "\(noun) must have 1 to \(maxKeyBytes) bytes, not \(key.utf8.count)")
         }
         // SQLite's text ends at the first of them.
         guard !key.utf8.contains(0) else {
-            throw JobsError(.invalidName, "a unique key must not contain NUL characters")
+            throw JobsError(.invalidName, "\(noun) must not contain NUL characters")
         }
     }
 

@@ -14,6 +14,10 @@ public struct JobRecord: Hashable, Sendable, Identifiable {
     public let tags: [String]
     /// The key that excludes other jobs; `nil` for none.
     public let uniqueKey: String?
+    /// The key whose jobs share a limit of the queue; `nil` for none.
+    public let limitKey: String?
+    /// The batch to which the job belongs; `nil` for none.
+    public let batch: JobBatchID?
     /// The time of the enqueue.
     public let createdAt: JobTime
     /// The state at the time of the reading.
@@ -26,6 +30,8 @@ public struct JobRecord: Hashable, Sendable, Identifiable {
     public var version: Int { lifecycle.version }
     /// The time before which the job does not run.
     public var dueAt: JobTime { lifecycle.dueAt }
+    /// What the job waits for, other than its due time; `nil` for nothing.
+    public var waitsFor: JobWait? { lifecycle.waitsFor }
     /// `true` if the running attempt is to be cancelled.
     public var isCancelRequested: Bool { lifecycle.isCancelRequested }
     /// The start of the latest attempt; `nil` before the first.
@@ -45,9 +51,10 @@ public struct JobRecord: Hashable, Sendable, Identifiable {
 
     package init(
         id: JobID, queue: String, name: String, arguments: String, priority: JobPriority,
-        tags: [String], uniqueKey: String?, createdAt: JobTime, retry: JobRetryPolicy,
-        timeout: Duration?,
-        note: String?, output: String?, lifecycle: JobLifecycle
+        tags: [String], uniqueKey: String?, limitKey: String? = nil,
+        batch: JobBatchID? = nil, createdAt: JobTime,
+        retry: JobRetryPolicy, timeout: Duration?, note: String?, output: String?,
+        lifecycle: JobLifecycle
     ) {
         self.id = id
         self.queue = queue
@@ -56,6 +63,8 @@ public struct JobRecord: Hashable, Sendable, Identifiable {
         self.priority = priority
         self.tags = tags
         self.uniqueKey = uniqueKey
+        self.limitKey = limitKey
+        self.batch = batch
         self.createdAt = createdAt
         self.retry = retry
         self.timeout = timeout

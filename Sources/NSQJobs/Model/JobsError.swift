@@ -5,7 +5,8 @@ public struct JobsError: Error, Hashable, Sendable {
     /// The kind of error. Later versions can add codes.
     public struct Code: Hashable, Sendable {
         private enum Kind: String {
-            case invalidTransition, unknownJob, unknownQueue, invalidArguments, invalidName
+            case invalidTransition, unknownJob, unknownQueue, unknownBatch, batchEnded
+            case invalidArguments, invalidName
             case invalidOption, storeUnusable, storeFailed, brokerFailed, stopped, cancelled
         }
 
@@ -17,6 +18,10 @@ public struct JobsError: Error, Hashable, Sendable {
         public static let unknownJob = Self(kind: .unknownJob)
         /// There is no queue with this name.
         public static let unknownQueue = Self(kind: .unknownQueue)
+        /// There is no batch with this ID.
+        public static let unknownBatch = Self(kind: .unknownBatch)
+        /// All jobs of the batch have ended, so none can be added.
+        public static let batchEnded = Self(kind: .batchEnded)
         /// The arguments are not JSON, cannot be encoded, or are too large.
         public static let invalidArguments = Self(kind: .invalidArguments)
         /// The name of a queue, a job or a tag is not valid.

@@ -10,6 +10,13 @@ public struct NewJob: Hashable, Sendable {
     /// The key that excludes other jobs of the same name, by ``JobOptions/uniqueness``: 1 to 512 bytes;
     /// `nil` (the default) for none.
     public var uniqueKey: String?
+    /// The key whose jobs share a ``JobLimit`` of their queue: 1 to 512 bytes, such as the number of a
+    /// customer; `nil` (the default) for none.
+    public var limitKey: String?
+    /// The jobs whose end the job waits for; `nil` (the default) for none.
+    public var dependencies: JobDependencies?
+    /// The batch to which the job belongs, which must not have ended; `nil` (the default) for none.
+    public var batch: JobBatchID?
     /// The time before which the job does not run; `nil` (the default) for the time of the enqueue.
     public var dueAt: JobTime?
 
@@ -19,12 +26,16 @@ public struct NewJob: Hashable, Sendable {
     /// Creates a job.
     public init(
         name: String, arguments: String = "{}", options: JobOptions = JobOptions(),
-        uniqueKey: String? = nil, dueAt: JobTime? = nil
+        uniqueKey: String? = nil, limitKey: String? = nil,
+        dependencies: JobDependencies? = nil, batch: JobBatchID? = nil, dueAt: JobTime? = nil
     ) {
         self.name = name
         self.arguments = arguments
         self.options = options
         self.uniqueKey = uniqueKey
+        self.limitKey = limitKey
+        self.dependencies = dependencies
+        self.batch = batch
         self.dueAt = dueAt
     }
 
@@ -33,7 +44,9 @@ public struct NewJob: Hashable, Sendable {
     /// - Throws: ``JobsError`` with the code of the first value that is not valid.
     package func validate() throws(JobsError) {
         try JobNames.check(name: name)
-        if let uniqueKey { try JobNames.check(uniqueKey: uniqueKey) }
+        if let uniqueKey { try JobNames.check(key: uniqueKey, "a unique key") }
+        if let limitKey { try JobNames.check(key: limitKey, "the key of a limit") }
+        try dependencies?.validate()
         try options.validate()
         let size = arguments.utf8.count
         guard size <= Self.maxArgumentBytes else {

@@ -45,6 +45,14 @@ package final class Relay: Sendable {
         wakeUp.signal()
     }
 
+    /// Sweeps when the first of the claimed jobs that wait for a limit can start.
+    func claimsLimited(_ results: [ClaimResult]) {
+        let times = results.compactMap { result in
+            if case .limited(let until) = result { until } else { nil }
+        }
+        if let first = times.min() { jobsStored(due: first) }
+    }
+
     func jobsClaimed(_ count: Int) {
         let isDue = schedule.withLock {
             $0.jobsClaimed(count)

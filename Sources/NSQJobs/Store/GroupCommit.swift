@@ -6,8 +6,9 @@ import UVLoop
 /// become the next transaction. So a busy store syncs once for many changes, and a lone change waits for
 /// nothing.
 ///
-/// A change that fails with a ``JobsError`` has written nothing, and the others of its transaction are
-/// committed. Any other error rolls back the transaction and fails all of its changes.
+/// A change that fails with a ``JobsError`` leaves nothing behind, and the others of its transaction are
+/// committed: each of several changes has a savepoint. Any other error rolls back the transaction and fails
+/// all of its changes.
 final class GroupCommit: Sendable {
     /// The maximum number of changes in a transaction.
     static let maxChanges = 512
@@ -98,9 +99,9 @@ final class GroupCommit: Sendable {
                 let transaction = JobTransaction(database)
                 for change in changes {
                     do {
-                        try change.run(transaction)
+                        try run(change, in: transaction, isAlone: changes.count == 1)
                         errors.append(nil)
-                    } catch let error as JobsError {
+                    } catch let error as JobsError where changes.count > 1 {
                         errors.append(error)
                     }
                 }
@@ -111,6 +112,15 @@ final class GroupCommit: Sendable {
         } catch {
             return changes.map { _ in JobsError(storeError: error) }
         }
+    }
+
+    private func run(_ change: Change, in transaction: JobTransaction, isAlone: Bool) throws {
+        func run() throws {
+            try change.run(transaction)
+            try transaction.settleConsequences()
+        }
+        // The rollback of the transaction is enough for a lone change.
+        if isAlone { try run() } else { try transaction.isolated(run) }
     }
 }
 

@@ -13,6 +13,8 @@ public struct JobQuery: Hashable, Sendable {
     public var text: String?
     /// The number of a ``JobErrorGroup``; `nil` (the default) for all jobs.
     public var errorGroup: Int64?
+    /// The batch; `nil` (the default) for all.
+    public var batch: JobBatchID?
     /// Selects only jobs with a lower ID: the ``JobPage/next`` of the page before; `nil` (the default) for
     /// the first page.
     public var before: JobID?
@@ -22,7 +24,8 @@ public struct JobQuery: Hashable, Sendable {
     /// Creates a query.
     public init(
         states: Set<JobState> = [], queue: String? = nil, name: String? = nil, tag: String? = nil,
-        before: JobID? = nil, limit: Int = 50, text: String? = nil, errorGroup: Int64? = nil
+        batch: JobBatchID? = nil, before: JobID? = nil, limit: Int = 50, text: String? = nil,
+        errorGroup: Int64? = nil
     ) {
         self.states = states
         self.queue = queue
@@ -30,6 +33,7 @@ public struct JobQuery: Hashable, Sendable {
         self.tag = tag
         self.text = text
         self.errorGroup = errorGroup
+        self.batch = batch
         self.before = before
         self.limit = limit
     }
@@ -51,6 +55,10 @@ public struct QueueCounts: Hashable, Sendable {
     public let queue: String
     /// `true` if the jobs of the queue are not started.
     public let isPaused: Bool
+    /// The limit of all jobs of the queue together; `nil` for none.
+    public internal(set) var limit: JobLimit?
+    /// The limit of the jobs of each ``NewJob/limitKey``; `nil` for none.
+    public internal(set) var keyLimit: JobLimit?
     private var counts: [JobState: Int]
 
     package init(queue: String, isPaused: Bool, counts: [JobState: Int]) {
@@ -142,19 +150,4 @@ public struct PruneRule: Hashable, Sendable {
         self.olderThan = olderThan
         self.keepingAtMost = keepingAtMost
     }
-}
-
-/// How far a deletion in portions has come.
-package struct PruneProgress: Hashable, Sendable {
-    /// A position between two portions.
-    package struct Position: Hashable, Sendable {
-        let queue: Int64
-        let state: Int
-        let id: Int64
-    }
-
-    /// The number of jobs that the portion has deleted.
-    package var deleted = 0
-    /// Where the next portion begins; `nil` after the last.
-    package var next: Position?
 }

@@ -91,11 +91,6 @@ extension JobReader {
         }
     }
 
-    func jobNames() throws -> [String] {
-        try String.fetchAll(
-            database, sql: "SELECT name FROM nsq_jobs_name ORDER BY name LIMIT 1000")
-    }
-
     /// The latest ended attempts in order.
     func latestAttempts(of id: JobID, limit: Int) throws -> [JobAttempt] {
         let select = try database.cachedStatement(
@@ -160,10 +155,6 @@ extension JobTransaction {
 extension SQLiteJobStore: JobInspection {
     package func snapshot() async throws(JobsError) -> JobSnapshot {
         try await read { try $0.snapshot() }
-    }
-
-    package func jobNames() async throws(JobsError) -> [String] {
-        try await read { try $0.jobNames() }
     }
 
     package func latestAttempts(

@@ -23,7 +23,7 @@ extension JobReader {
                     arguments: [group])
                 return JobQueryPreview(count: count ?? 0, isComplete: true)
             }
-            if query.errorGroup == nil {
+            if query.errorGroup == nil, query.batch == nil {
                 let count = try lists(query).reduce(0) { $0 + $1.count }
                 return JobQueryPreview(count: count, isComplete: true)
             }
@@ -39,7 +39,7 @@ extension JobReader {
         _ query: JobQuery, limit: Int
     ) throws -> (ids: [Int64], next: JobID?) {
         var search = ListSearch(
-            limit: limit, isFiltered: query.isFiltered || query.errorGroup != nil, at: .now)
+            limit: limit, isFiltered: query.readsOtherJobs, at: .now)
         var before = query.before?.number ?? .max
         let lists = try self.lists(query)
         while true {
@@ -64,7 +64,26 @@ extension JobReader {
                 """
             return [try portion(query, source, ["list": group], before: before, limit: limit)]
         }
-        if query.queue == nil, query.states.isEmpty {
+        if let batch = query.batch {
+            let source = """
+                FROM nsq_jobs_job AS job WHERE batch_id = :list AND id < :before
+                ORDER BY id DESC LIMIT :limit
+                """
+            return [
+                try portion(query, source, ["list": batch.number], before: before, limit: limit)
+            ]
+        }
+        // Few jobs of a queue or a state are read faster than all jobs with the name.
+        if let name = query.name,
+            !query.hasLists || lists.reduce(0, { $0 + $1.count }) > ListSearch.maxRows
+        {
+            let source = """
+                FROM nsq_jobs_job AS job WHERE name = :list AND id < :before
+                ORDER BY id DESC LIMIT :limit
+                """
+            return [try portion(query, source, ["list": name], before: before, limit: limit)]
+        }
+        guard query.hasLists else {
             let source = "FROM nsq_jobs_job AS job WHERE id < :before ORDER BY id DESC LIMIT :limit"
             return [try portion(query, source, [:], before: before, limit: limit)]
         }
@@ -112,4 +131,26 @@ private struct JobList {
     let queue: Int64
     let state: Int
     let count: Int
+}
+
+extension JobReader {
+    /// Returns the names of jobs with a prefix. Each name costs one search in the index.
+    func names(prefix: String, limit: Int) throws -> [String] {
+        let first = try database.cachedStatement(
+            sql: "SELECT name FROM nsq_jobs_job WHERE name >= ? ORDER BY name LIMIT 1")
+        let next = try database.cachedStatement(
+            sql: "SELECT name FROM nsq_jobs_job WHERE name > ? ORDER BY name LIMIT 1")
+        var names: [String] = []
+        while names.count < limit {
+            let name =
+                if let last = names.last {
+                    try String.fetchOne(next, arguments: [last])
+                } else {
+                    try String.fetchOne(first, arguments: [prefix])
+                }
+            guard let name, name.utf8.starts(with: prefix.utf8) else { break }
+            names.append(name)
+        }
+        return names
+    }
 }

@@ -57,17 +57,26 @@ struct JobReader {
         let rows = try Row.fetchAll(
             database,
             sql: """
-                SELECT queue.name, queue.is_paused, count.state, count.count
+                SELECT queue.name, queue.is_paused, count.state, count.count, queue.id
                 FROM nsq_jobs_queue AS queue
                 LEFT JOIN nsq_jobs_count AS count ON count.queue_id = queue.id
                 ORDER BY queue.name
                 """)
+        let limits = Dictionary(grouping: try self.limits(), by: \.queue)
         var counts: [QueueCounts] = []
         for row in rows {
             let name: String = row[0]
             let state: Int? = row[2]
             if counts.last?.queue != name {
-                counts.append(QueueCounts(queue: name, isPaused: row[1], counts: [:]))
+                var queue = QueueCounts(queue: name, isPaused: row[1], counts: [:])
+                for stored in limits[row[4]] ?? [] {
+                    if stored.isPerKey {
+                        queue.keyLimit = stored.limit
+                    } else {
+                        queue.limit = stored.limit
+                    }
+                }
+                counts.append(queue)
             }
             guard let state = state.flatMap(JobState.init(rawValue:)) else { continue }
             counts[counts.count - 1][state] = row[3] as Int
@@ -113,7 +122,8 @@ struct JobReader {
         try Int64.fetchOne(
             database,
             sql: """
-                SELECT due_at FROM nsq_jobs_job WHERE state IN (0, 3) ORDER BY due_at, id LIMIT 1
+                SELECT due_at FROM nsq_jobs_job WHERE state IN (0, 3) AND hold IS NULL
+                ORDER BY due_at, id LIMIT 1
                 """
         ).map { JobTime($0) }
     }

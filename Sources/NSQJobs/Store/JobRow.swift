@@ -6,8 +6,10 @@ struct JobRow: StatementRow {
     static let columns = """
         id, queue_id, priority, state, version, attempt, max_attempts, due_at, publish_at, \
         publish_count, lease_until, worker_id, is_cancel_requested, started_at, finished_at, \
-        unique_states, is_unique, unique_lock, note
+        unique_states, is_unique, unique_lock, note, hold, limit_key, \
+        batch_id
         """
+    static let columnCount: CInt = 22
 
     let id: Int64
     let queue: Int64
@@ -21,6 +23,8 @@ struct JobRow: StatementRow {
     var isUnique: Bool
     let uniqueLock: String?
     var note: String?
+    let limitKey: String?
+    let batch: JobBatchID?
 
     init(_ columns: StatementColumns) {
         id = columns.integer(0)
@@ -36,12 +40,22 @@ struct JobRow: StatementRow {
         lifecycle = JobLifecycle(
             state: JobState(rawValue: columns.int(3)) ?? .discarded, attempt: columns.int(5),
             maxAttempts: columns.int(6), version: columns.int(4), dueAt: columns.time(7),
-            lease: lease, isCancelRequested: columns.int(12) != 0,
-            startedAt: columns.optionalTime(13), finishedAt: columns.optionalTime(14))
+            lease: lease,
+            hold: columns.optional(19, as: Int.self).flatMap(JobLifecycle.Hold.init(rawValue:)),
+            isCancelRequested: columns.int(12) != 0, startedAt: columns.optionalTime(13),
+            finishedAt: columns.optionalTime(14))
         uniqueStates = columns.optional(15)
         isUnique = columns.int(16) != 0
         uniqueLock = columns.optional(17)
         note = columns.optional(18)
+        limitKey = columns.optional(20)
+        batch = columns.optional(21, as: Int64.self).map { JobBatchID($0) }
+    }
+
+    /// Records that the job was not published in its new version.
+    mutating func resetPublication() {
+        publishAt = 0
+        publishCount = 0
     }
 }
 
@@ -66,21 +80,22 @@ struct StoredJob: StatementRow {
 
     init(_ columns: StatementColumns) {
         row = JobRow(columns)
-        name = columns.text(19)
-        arguments = columns.text(20)
-        tags = columns.optional(21)
-        uniqueKey = columns.optional(22)
-        createdAt = columns.time(23)
+        let first = JobRow.columnCount
+        name = columns.text(first)
+        arguments = columns.text(first + 1)
+        tags = columns.optional(first + 2)
+        uniqueKey = columns.optional(first + 3)
+        createdAt = columns.time(first + 4)
         retry = JobRetryPolicy()
-        if let delay = columns.optional(24, as: Int64.self) {
+        if let delay = columns.optional(first + 5, as: Int64.self) {
             retry.firstDelay = .microseconds(delay)
         }
-        if let delay = columns.optional(25, as: Int64.self) {
+        if let delay = columns.optional(first + 6, as: Int64.self) {
             retry.maxDelay = .microseconds(delay)
         }
-        if let jitter = columns.optional(26, as: Double.self) { retry.jitter = jitter }
-        timeout = columns.optional(27, as: Int64.self).map { .microseconds($0) }
-        output = columns.optional(28)
+        if let jitter = columns.optional(first + 7, as: Double.self) { retry.jitter = jitter }
+        timeout = columns.optional(first + 8, as: Int64.self).map { .microseconds($0) }
+        output = columns.optional(first + 9)
     }
 
     /// The job as others see it.
@@ -90,7 +105,9 @@ struct StoredJob: StatementRow {
         return JobRecord(
             id: JobID(row.id), queue: queue, name: name, arguments: arguments,
             priority: row.priority, tags: JobTags.decode(tags), uniqueKey: uniqueKey,
-            createdAt: createdAt, retry: retry, timeout: timeout, note: row.note, output: output,
+            limitKey: row.limitKey, batch: row.batch, createdAt: createdAt, retry: retry,
+            timeout: timeout,
+            note: row.note, output: output,
             lifecycle: row.lifecycle)
     }
 }

@@ -17,6 +17,17 @@ package protocol JobStore: Sendable {
         _ jobs: [NewJob], publishing policy: PublishPolicy?, at now: JobTime
     ) async throws(JobsError) -> EnqueueResult
 
+    /// Creates a batch.
+    func createBatch(then callback: NewJob?, at now: JobTime) async throws(JobsError) -> JobBatchID
+
+    /// Creates a batch with all of its jobs.
+    func enqueueBatch(
+        _ jobs: [NewJob], then callback: NewJob?, at now: JobTime
+    ) async throws(JobsError) -> (id: JobBatchID, result: EnqueueResult)
+
+    /// Ends the adding of jobs to a batch.
+    func closeBatch(_ id: JobBatchID, at now: JobTime) async throws(JobsError)
+
     // MARK: Publishing
 
     /// Does the work of a relay in one change: enqueues the jobs of schedules, makes due jobs
@@ -70,9 +81,9 @@ package protocol JobStore: Sendable {
     ) async throws(JobsError) -> [JobLifecycle.Renewal]
 
     /// Ends attempts.
-    ///
-    /// - Returns: for each settlement in order, whether the claim was still held.
-    func settle(_ settlements: [Settlement], at now: JobTime) async throws(JobsError) -> [Bool]
+    func settle(
+        _ settlements: [Settlement], at now: JobTime
+    ) async throws(JobsError) -> SettleResult
 
     /// Selects the claims whose cancellation was requested.
     func cancellations(of claims: [JobClaim]) async throws(JobsError) -> Set<JobClaim>
@@ -82,12 +93,29 @@ package protocol JobStore: Sendable {
     /// - Returns: `false` if the claim is not held any more.
     func setOutput(_ json: String, of claim: JobClaim) async throws(JobsError) -> Bool
 
+    /// Stores the result of a step of a running job.
+    ///
+    /// - Returns: `false` if the claim is not held any more.
+    func storeStep(
+        _ name: String, result: String, of claim: JobClaim, at now: JobTime
+    ) async throws(JobsError) -> Bool
+
+    /// Returns the result of a step of a job as JSON; `nil` if it has not completed.
+    func step(_ name: String, of id: JobID) async throws(JobsError) -> String?
+
     // MARK: Reading
+
+    func steps(of id: JobID) async throws(JobsError) -> [JobStep]
 
     func job(_ id: JobID) async throws(JobsError) -> JobRecord?
     func latestJob(name: String, uniqueKey: String) async throws(JobsError) -> JobRecord?
     func attempts(of id: JobID) async throws(JobsError) -> [JobAttempt]
     func jobs(matching query: JobQuery) async throws(JobsError) -> JobPage
+    func dependencies(of id: JobID) async throws(JobsError) -> [JobID]
+    func batch(_ id: JobBatchID) async throws(JobsError) -> JobBatch?
+    func batch(ofCallback id: JobID) async throws(JobsError) -> JobBatch?
+    /// Returns the names of jobs with a prefix in order, at most `limit` of them.
+    func names(prefix: String, limit: Int) async throws(JobsError) -> [String]
     func counts() async throws(JobsError) -> [QueueCounts]
     func workers() async throws(JobsError) -> [WorkerRecord]
 
@@ -103,6 +131,12 @@ package protocol JobStore: Sendable {
         _ ids: [JobID], _ change: JobChange, at now: JobTime
     ) async throws(JobsError) -> Int
     func setPaused(_ isPaused: Bool, queue: String) async throws(JobsError)
+    /// Stores a limit of a queue, or deletes it.
+    ///
+    /// - Parameters:
+    ///   - limit: a valid limit; `nil` for none.
+    ///   - isPerKey: whether the limit is that of the jobs of each key.
+    func setLimit(_ limit: JobLimit?, queue: String, isPerKey: Bool) async throws(JobsError)
 
     /// Stores a schedule; see ``Jobs/schedule(_:)``.
     func store(_ schedule: CronSchedule, at now: JobTime) async throws(JobsError)
@@ -116,14 +150,11 @@ package protocol JobStore: Sendable {
     /// - Returns: `true` if there can be more.
     func enqueueDueTicks(limit: Int, at now: JobTime) async throws(JobsError) -> Bool
 
-    /// Deletes final jobs in portions.
+    /// Deletes the oldest final jobs of a rule.
     ///
-    /// - Parameters:
-    ///   - position: where the portion begins; `nil` for the first.
-    ///   - limit: the maximum number of rows that the portion reads.
-    func prune(
-        _ rule: PruneRule, from position: PruneProgress.Position?, limit: Int, at now: JobTime
-    ) async throws(JobsError) -> PruneProgress
+    /// - Parameter limit: the maximum number of jobs.
+    /// - Returns: the number of deleted jobs; less than `limit` if there are no more.
+    func prune(_ rule: PruneRule, limit: Int, at now: JobTime) async throws(JobsError) -> Int
 
     /// Waits for the pending changes and closes what the store has opened.
     func close() async throws(JobsError)
@@ -193,6 +224,8 @@ package enum ClaimResult: Sendable {
     case stale
     /// The queue is paused. The job is published again when the queue is resumed.
     case paused
+    /// The job waits for a ``JobLimit``, at least until a time if that is known.
+    case limited(until: JobTime?)
 }
 
 /// The end of one attempt.
@@ -204,6 +237,14 @@ package struct Settlement: Hashable, Sendable {
         self.claim = claim
         self.outcome = outcome
     }
+}
+
+/// The result of ending attempts.
+package struct SettleResult: Hashable, Sendable {
+    /// For each settlement in order, whether the claim was still held.
+    package let isHeld: [Bool]
+    /// `true` if other jobs became available that waited for the ended ones.
+    package let hasNewlyAvailable: Bool
 }
 
 /// A worker process that registers itself.

@@ -6,24 +6,25 @@ extension JobTransaction {
     /// - Throws: ``JobsError/Code/unknownJob``, ``JobsError/Code/invalidTransition``.
     func change(_ id: JobID, _ change: JobChange, at now: JobTime) throws -> JobRow {
         guard var row = try row(id) else { throw JobsError.unknownJob(id) }
-        let old = row.lifecycle.state
+        let old = row.lifecycle
         switch change {
         case .cancel:
             if try row.lifecycle.cancel(at: now) == .requested {
-                try write(row, from: old)
+                try write(row, from: old, at: now)
                 return row
             }
             row.note = "cancelled by request"
         case .discard:
             try row.lifecycle.discard(at: now)
             row.note = "discarded by request"
-        case .retry: try row.lifecycle.retry(at: now)
+        case .retry:
+            try row.lifecycle.retry(at: now)
+            if old.state == .completed { try deleteSteps(of: id) }
         case .edit(let edit):
             try row.lifecycle.edit(dueAt: edit.dueAt, maxAttempts: edit.maxAttempts, at: now)
         }
-        row.publishAt = 0
-        row.publishCount = 0
-        try write(row, from: old)
+        row.resetPublication()
+        try write(row, from: old, at: now)
         if case .edit(let edit) = change { try write(edit, to: row) }
         return row
     }

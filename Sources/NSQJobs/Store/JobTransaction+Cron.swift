@@ -22,7 +22,7 @@ extension JobTransaction {
                 schedule.name, expression.text, expression.timeZone.identifier,
                 schedule.missed.rawValue, next,
                 String(
-                    decoding: try JobCoding.encoder.encode(CronTemplate(schedule.job)),
+                    decoding: try JobCoding.encoder.encode(JobTemplate(schedule.job)),
                     as: UTF8.self),
             ])
     }
@@ -94,7 +94,7 @@ extension JobReader {
 
     private func schedule(_ row: Row) throws -> CronSchedule? {
         let template = try JobCoding.decoder.decode(
-            CronTemplate.self, from: Data((row[5] as String).utf8))
+            JobTemplate.self, from: Data((row[5] as String).utf8))
         guard let zone = TimeZone(identifier: row[2]) else { return nil }
         var schedule = CronSchedule(
             name: row[0], try CronExpression(row[1], timeZone: zone),

@@ -30,7 +30,7 @@ extension JobTransaction {
 
     private static let maxID: Int64 = 1 << 62
 
-    private func reserveIDs(_ count: Int) throws -> Int64 {
+    func reserveIDs(_ count: Int) throws -> Int64 {
         let select = try database.cachedStatement(sql: "SELECT next_id FROM nsq_jobs_meta")
         let first = try Int64.fetchOne(select) ?? 1
         guard 1...Self.maxID ~= first else {
@@ -47,8 +47,13 @@ extension JobTransaction {
     ) throws {
         let options = job.options
         let queue = try queueNumber(options.queue)
-        let lifecycle = JobLifecycle(
+        var lifecycle = JobLifecycle(
             maxAttempts: options.retry.maxAttempts, dueAt: job.dueAt ?? now, now: now)
+        let dependencies = try job.dependencies.map { try storeDependencies($0, of: id) }
+        if dependencies?.isWaiting == true || dependencies?.failed != nil {
+            lifecycle.waitForJobs()
+        }
+        if let batch = job.batch { try addToBatch(batch, at: now) }
         var publishAt: Int64 = 0
         if lifecycle.state == .available {
             let available = AvailableTopic(queue: queue, priority: options.priority)
@@ -62,12 +67,14 @@ extension JobTransaction {
             } else {
                 result.hasUnpublished = true
             }
-        } else {
+        } else if lifecycle.hold == nil {
             result.earliestDue = min(result.earliestDue ?? lifecycle.dueAt, lifecycle.dueAt)
         }
         try execute(insertOf: job, id: id, queue: queue, lifecycle, publishAt: publishAt, at: now)
         count(1, queue: queue, lifecycle.state)
-        inspection.add(name: job.name)
+        if let failed = dependencies?.failed, let row = try row(id) {
+            try cancel(row, after: failed, at: now)
+        }
     }
 
     /// Reserves a new job for the caller that publishes it.
@@ -89,8 +96,8 @@ extension JobTransaction {
             INSERT INTO nsq_jobs_job (id, queue_id, priority, state, version, attempt, max_attempts,
                 due_at, publish_at, publish_count, is_cancel_requested, created_at, first_delay,
                 max_delay, jitter, timeout, unique_states, is_unique, name, unique_key,
-                unique_lock, tags, arguments)
-            VALUES (?, ?, ?, ?, 1, 0, ?, ?, ?, ?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                unique_lock, tags, arguments, limit_key, hold, batch_id)
+            VALUES (?, ?, ?, ?, 1, 0, ?, ?, ?, ?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
             """)
         let options = job.options
         let retry = options.retry
@@ -108,7 +115,8 @@ extension JobTransaction {
             job.uniqueKey.flatMap {
                 uniqueness?.lockText(name: job.name, key: $0, enqueuedAt: now)
             },
-            JobTags.encode(options.tags), job.arguments,
+            JobTags.encode(options.tags), job.arguments, job.limitKey,
+            lifecycle.hold?.rawValue, job.batch?.number,
         ])
     }
 

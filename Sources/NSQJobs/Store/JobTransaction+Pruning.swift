@@ -2,87 +2,90 @@ import GRDB
 import TallyBasics
 
 extension JobTransaction {
-    /// The final jobs of one queue in one state.
-    private struct FinalJobs {
-        let queue: Int64
-        let state: Int
-        let count: Int
-    }
-
-    /// A final job, as far as pruning reads it.
-    private struct FinalJob {
-        let id: Int64
-        let finishedAt: Int64
-    }
-
-    /// Deletes final jobs in portions; see ``JobStore/prune(_:from:limit:at:)``.
-    func prune(
-        _ rule: PruneRule, from position: PruneProgress.Position?, limit: Int, at now: JobTime
-    ) throws -> PruneProgress {
-        var progress = PruneProgress()
-        guard rule.olderThan != nil || rule.keepingAtMost != nil else { return progress }
-        var rest = limit
-        for list in try finalJobs(rule, from: position) {
-            let isContinued = position?.queue == list.queue && position?.state == list.state
-            let start = isContinued ? position?.id ?? 0 : 0
-            let jobs = try finalJobs(of: list, from: start, limit: rest)
-            progress.deleted += try delete(jobs, of: list, rule, at: now)
-            rest -= jobs.count
-            if rest == 0 {
-                progress.next = .init(
-                    queue: list.queue, state: list.state,
-                    id: (jobs.last?.id ?? start).addingSaturated(1))
-                break
+    /// Deletes the oldest final jobs that a rule selects, and ended batches of its age.
+    ///
+    /// - Parameter limit: the maximum number of jobs.
+    /// - Returns: the number of deleted jobs; less than `limit` if there are no more.
+    func prune(_ rule: PruneRule, limit: Int, at now: JobTime) throws -> Int {
+        var deleted = 0
+        for state in rule.states.filter(\.isFinal).sorted(by: { $0.rawValue < $1.rawValue }) {
+            if let age = rule.olderThan {
+                let jobs = try finalJobs(state, endedBefore: now - age, limit: limit - deleted)
+                deleted += try delete(jobs, state)
+            }
+            guard let most = rule.keepingAtMost else { continue }
+            for (queue, count) in try countsOfQueues(in: state) where count > max(0, most) {
+                let excess = min(count - max(0, most), limit - deleted)
+                deleted += try delete(try finalJobs(state, ofQueue: queue, limit: excess), state)
             }
         }
-        return progress
+        if let age = rule.olderThan {
+            try deleteBatches(endedBefore: now - age, limit: limit)
+        }
+        return deleted
+    }
+
+    private struct FinalJob {
+        let id: Int64
+        let queue: Int64
+    }
+
+    /// Jobs for whose end no other one waits.
+    private static let isUnneeded = """
+        NOT EXISTS (SELECT 1 FROM nsq_jobs_dependency WHERE dependency_id = nsq_jobs_job.id)
+        """
+
+    private func finalJobs(
+        _ state: JobState, endedBefore end: JobTime, limit: Int
+    ) throws -> [FinalJob] {
+        let select = try database.cachedStatement(
+            sql: """
+                SELECT id, queue_id FROM nsq_jobs_job
+                WHERE state = ? AND state >= 4 AND finished_at < ? AND \(Self.isUnneeded)
+                ORDER BY finished_at LIMIT ?
+                """)
+        return try Row.fetchAll(select, arguments: [state.rawValue, end.microseconds, limit])
+            .map { FinalJob(id: $0[0], queue: $0[1]) }
     }
 
     private func finalJobs(
-        _ rule: PruneRule, from position: PruneProgress.Position?
-    ) throws -> [FinalJobs] {
+        _ state: JobState, ofQueue queue: Int64, limit: Int
+    ) throws -> [FinalJob] {
         let select = try database.cachedStatement(
             sql: """
-                SELECT queue_id, state, count FROM nsq_jobs_count
-                WHERE state >= 4 AND count > 0 AND (queue_id, state) >= (?, ?)
-                ORDER BY queue_id, state
+                SELECT id, queue_id FROM nsq_jobs_job
+                WHERE queue_id = ? AND state = ? AND state <> 2 AND \(Self.isUnneeded)
+                ORDER BY id LIMIT ?
                 """)
-        let rows = try Row.fetchAll(
-            select, arguments: [position?.queue ?? 0, position?.state ?? 0])
-        let states = rule.states.filter(\.isFinal)
-        return rows.map { FinalJobs(queue: $0[0], state: $0[1], count: $0[2]) }
-            .filter { list in states.contains { $0.rawValue == list.state } }
+        return try Row.fetchAll(select, arguments: [queue, state.rawValue, limit])
+            .map { FinalJob(id: $0[0], queue: $0[1]) }
     }
 
-    private func finalJobs(of list: FinalJobs, from start: Int64, limit: Int) throws -> [FinalJob] {
+    /// The number of jobs in a state, of each queue that has some.
+    private func countsOfQueues(in state: JobState) throws -> [(queue: Int64, count: Int)] {
+        // Includes the deletions of this transaction.
+        try writeCounts()
         let select = try database.cachedStatement(
             sql: """
-                SELECT id, finished_at FROM nsq_jobs_job
-                WHERE queue_id = ? AND state = ? AND state <> 2 AND id >= ? ORDER BY id LIMIT ?
+                SELECT queue_id, count FROM nsq_jobs_count WHERE state = ? AND count > 0
+                ORDER BY queue_id
                 """)
-        return try Row.fetchAll(select, arguments: [list.queue, list.state, start, limit])
-            .map { FinalJob(id: $0[0], finishedAt: $0[1] ?? 0) }
+        return try Row.fetchAll(select, arguments: [state.rawValue]).map { ($0[0], $0[1]) }
     }
 
-    /// Deletes those of the jobs that the rule selects.
+    /// Deletes jobs and what belongs to them.
     ///
-    /// - Returns: the number of deleted jobs.
-    private func delete(
-        _ jobs: [FinalJob], of list: FinalJobs, _ rule: PruneRule, at now: JobTime
-    ) throws -> Int {
-        var excess = rule.keepingAtMost.map { max(0, list.count - max(0, $0)) } ?? 0
-        let end = rule.olderThan.map { now.microseconds - $0.microsecondsRoundedUp }
+    /// - Returns: their number.
+    private func delete(_ jobs: [FinalJob], _ state: JobState) throws -> Int {
         let deleteJob = try database.cachedStatement(sql: "DELETE FROM nsq_jobs_job WHERE id = ?")
         let deleteAttempts = try database.cachedStatement(
             sql: "DELETE FROM nsq_jobs_attempt WHERE job_id = ?")
-        var deleted = 0
-        for job in jobs where excess > 0 || end.map({ job.finishedAt < $0 }) ?? false {
+        for job in jobs {
             try deleteJob.execute(arguments: [job.id])
             try deleteAttempts.execute(arguments: [job.id])
-            excess -= 1
-            deleted += 1
+            try deleteSteps(of: JobID(job.id))
+            count(-1, queue: job.queue, state)
         }
-        count(-deleted, queue: list.queue, JobState(rawValue: list.state) ?? .completed)
-        return deleted
+        return jobs.count
     }
 }

@@ -12,17 +12,16 @@ extension JobTransaction {
     func makeDueJobsAvailable(limit: Int, at now: JobTime) throws -> Int {
         let select = try database.cachedStatement(
             sql: """
-                SELECT id FROM nsq_jobs_job WHERE state IN (0, 3) AND due_at <= ?
+                SELECT id FROM nsq_jobs_job WHERE state IN (0, 3) AND hold IS NULL AND due_at <= ?
                 ORDER BY due_at, id LIMIT ?
                 """)
         var count = 0
         for id in try Int64.fetchAll(select, arguments: [now.microseconds, limit]) {
             guard var row = try row(JobID(id)) else { continue }
-            let old = row.lifecycle.state
+            let old = row.lifecycle
             guard row.lifecycle.makeAvailable(at: now) else { continue }
-            row.publishAt = 0
-            row.publishCount = 0
-            try write(row, from: old)
+            row.resetPublication()
+            try write(row, from: old, at: now)
             count += 1
         }
         return count
@@ -52,9 +51,13 @@ extension JobTransaction {
         result.hasMore = result.hasMore || made == limit
         result.expiredLeases = try expireLeases(limit: limit, leaseNow: leaseNow, at: now)
         result.hasMore = result.hasMore || result.expiredLeases == limit
+        result.hasMore = try settleDueLimits(limit: limit, at: now) || result.hasMore
+        result.hasMore = try resolveRest(limit: limit, at: now) || result.hasMore
+        try settleConsequences()
         try reserve(limit: limit, policy: policy, &result, at: now)
         let reader = JobReader(database: database)
-        result.nextDue = try [reader.nextDueTime(), reader.nextTick()].compactMap { $0 }.min()
+        result.nextDue = try [reader.nextDueTime(), reader.nextTick(), reader.nextLimitWakeUp()]
+            .compactMap { $0 }.min()
         return result
     }
 

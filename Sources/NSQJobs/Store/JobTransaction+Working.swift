@@ -52,15 +52,19 @@ extension JobTransaction {
             let select = try database.cachedStatement(
                 sql: """
                     SELECT id FROM nsq_jobs_job
-                    WHERE state = 1 AND queue_id = ? AND priority = ? ORDER BY publish_at, id LIMIT ?
+                    WHERE state = 1 AND queue_id = ? AND priority = ? ORDER BY publish_at, id LIMIT 1
                     """)
-            let arguments: StatementArguments = [
-                topic.queue, topic.priority.rawValue, limit - records.count,
-            ]
-            for id in try Int64.fetchAll(select, arguments: arguments) {
+            let arguments: StatementArguments = [topic.queue, topic.priority.rawValue]
+            while records.count < limit,
+                let id = try Int64.fetchOne(select, arguments: arguments)
+            {
                 let result = try claim(
                     JobID(id), version: nil, worker: worker, leaseEnd: leaseEnd, at: now)
-                if case .claimed(let record) = result { records.append(record) }
+                switch result {
+                case .claimed(let record): records.append(record)
+                case .limited: break
+                case .stale, .paused: return records
+                }
             }
         }
         return records
@@ -72,7 +76,7 @@ extension JobTransaction {
         let select = try statement(
             .selectRecord, "SELECT \(StoredJob.columns) FROM nsq_jobs_job WHERE id = ?")
         guard var job = try StoredJob.fetchOne(select, [id.number]) else { return .stale }
-        let old = job.row.lifecycle.state
+        let old = job.row.lifecycle
         let lease = JobLifecycle.Lease(worker: worker, end: leaseEnd)
         guard job.row.lifecycle.claim(version: version, lease: lease, at: now) else {
             return .stale
@@ -81,9 +85,12 @@ extension JobTransaction {
             try setPublishTime(0, count: 0, of: job.row.id)
             return .paused
         }
+        if case .wait(_, let until) = try limitDecision(job.row, old, at: now) {
+            return .limited(until: until)
+        }
         job.row.worker = worker
         inspection.add(now - job.row.lifecycle.dueAt, .wait, queue: job.row.queue)
-        try write(job.row, from: old)
+        try write(job.row, from: old, at: now)
         return .claimed(job.record(queue: try queueName(job.row.queue)))
     }
 
@@ -105,8 +112,10 @@ extension JobTransaction {
     /// Ends attempts.
     ///
     /// - Returns: for each settlement in order, whether the claim was held.
-    func settle(_ settlements: [Settlement], at now: JobTime) throws -> [Bool] {
-        try settlements.map { try settle($0, at: now) }
+    func settle(_ settlements: [Settlement], at now: JobTime) throws -> SettleResult {
+        let isHeld = try settlements.map { try settle($0, at: now) }
+        try settleConsequences()
+        return SettleResult(isHeld: isHeld, hasNewlyAvailable: hasNewlyAvailable)
     }
 
     private func settle(_ settlement: Settlement, at now: JobTime) throws -> Bool {
@@ -116,9 +125,8 @@ extension JobTransaction {
             return false
         }
         if let note = settlement.outcome.note { row.note = note }
-        row.publishAt = 0
-        row.publishCount = 0
-        try write(row, from: before.state)
+        row.resetPublication()
+        try write(row, from: before, at: now)
         if let kind = JobTiming.Kind(settlement.outcome) {
             inspection.add(now - (before.startedAt ?? now), kind, queue: row.queue)
         }
@@ -145,9 +153,8 @@ extension JobTransaction {
             guard row.lifecycle.expireLease(at: leaseNow, now) else { continue }
             let note = "the worker did not renew its lease"
             row.note = note
-            row.publishAt = 0
-            row.publishCount = 0
-            try write(row, from: before.state)
+            row.resetPublication()
+            try write(row, from: before, at: now)
             try insertAttempt(of: row, before, .leaseExpired, error: note, at: now)
             count += 1
         }

@@ -6,16 +6,22 @@ import TallyBasics
 ///
 /// All transitions read the row, apply ``JobLifecycle``, and write the row, so that the rules exist once.
 final class JobTransaction {
+    /// What the transaction has read and will write. A change that fails restores it.
+    private struct Memory {
+        var countChanges: [CountKey: Int] = [:]
+        var queues: [String: Int64] = [:]
+        var queueNames: [Int64: String] = [:]
+        var pausedQueues: Set<Int64>?
+        var freeReservations: [AvailableTopic: Int] = [:]
+        var limits = LimitMemory()
+        var ends = EndMemory()
+        var inspection = InspectionChanges()
+        var hasNewlyAvailable = false
+    }
+
     let database: Database
-    private var countChanges: [CountKey: Int] = [:]
-    private var queues: [String: Int64] = [:]
-    private var queueNames: [Int64: String] = [:]
-    private var pausedQueues: Set<Int64>?
-    /// How many new jobs of a topic can be reserved in this transaction.
-    var freeReservations: [AvailableTopic: Int] = [:]
+    private var memory = Memory()
     private var statements: [SQL: Statement] = [:]
-    /// What this transaction adds to the statistics of attempts and to the names of jobs.
-    var inspection = InspectionChanges()
 
     private struct CountKey: Hashable {
         let queue: Int64
@@ -25,6 +31,7 @@ final class JobTransaction {
     /// The statements that run for many rows.
     enum SQL: Int {
         case insert, findUnique, select, selectRecord, update, insertAttempt, reserve, unreserve
+        case savepoint, release, rollback
     }
 
     init(_ database: Database) {
@@ -39,17 +46,74 @@ final class JobTransaction {
         return statement
     }
 
+    // MARK: Changes
+
+    /// Runs one change of several. If it throws, nothing of it is left, in the database and in memory.
+    func isolated(_ change: () throws -> Void) throws {
+        let before = memory
+        try statement(.savepoint, "SAVEPOINT nsq_jobs_change").execute()
+        do {
+            try change()
+        } catch let error as JobsError {
+            try statement(.rollback, "ROLLBACK TO SAVEPOINT nsq_jobs_change").execute()
+            try statement(.release, "RELEASE SAVEPOINT nsq_jobs_change").execute()
+            memory = before
+            throw error
+        }
+        try statement(.release, "RELEASE SAVEPOINT nsq_jobs_change").execute()
+    }
+
+    /// `true` if jobs became available as a consequence of a change of others.
+    var hasNewlyAvailable: Bool {
+        get { memory.hasNewlyAvailable }
+        set { memory.hasNewlyAvailable = newValue }
+    }
+
+    /// How many new jobs of a topic can be reserved in this transaction.
+    var freeReservations: [AvailableTopic: Int] {
+        get { memory.freeReservations }
+        _modify { yield &memory.freeReservations }
+    }
+
+    /// What the transaction knows about limits.
+    var limits: LimitMemory {
+        get { memory.limits }
+        _modify { yield &memory.limits }
+    }
+
+    /// What the transaction knows about jobs that have ended.
+    var ends: EndMemory {
+        get { memory.ends }
+        _modify { yield &memory.ends }
+    }
+
+    /// What this transaction adds to the statistics of attempts.
+    var inspection: InspectionChanges {
+        get { memory.inspection }
+        _modify { yield &memory.inspection }
+    }
+
+    /// Does what follows for other jobs from the changes so far: gives free slots to waiting jobs, releases
+    /// or cancels the jobs that wait for ended ones, and enqueues the callbacks of ended batches.
+    func settleConsequences() throws {
+        repeat {
+            try settleLimits()
+            try resolveDependencies()
+            try settleBatches()
+        } while limits.isUnsettled || !ends.isSettled
+    }
+
     // MARK: Counters
 
     func count(_ change: Int, queue: Int64, _ state: JobState) {
-        countChanges[CountKey(queue: queue, state: state), default: 0] += change
+        memory.countChanges[CountKey(queue: queue, state: state), default: 0] += change
     }
 
     /// Writes the counters. Call it right before the commit.
     func writeCounts() throws {
-        try inspection.write(to: database)
-        let changes = countChanges.filter { $0.value != 0 }
-        countChanges = [:]
+        try memory.inspection.write(to: database)
+        let changes = memory.countChanges.filter { $0.value != 0 }
+        memory.countChanges = [:]
         guard !changes.isEmpty else { return }
         let statement = try database.cachedStatement(
             sql: """
@@ -61,6 +125,16 @@ final class JobTransaction {
         }
     }
 
+    /// The number of jobs of a queue in a state.
+    func count(queue: Int64, _ state: JobState) throws -> Int {
+        let select = try database.cachedStatement(
+            sql: "SELECT count FROM nsq_jobs_count WHERE queue_id = ? AND state = ?")
+        let stored = try Int.fetchOne(select, arguments: [queue, state.rawValue]) ?? 0
+        let change = memory.countChanges[CountKey(queue: queue, state: state)] ?? 0
+        // A number that the store has not written must not overflow.
+        return max(0, min(stored, 1 << 62)) + change
+    }
+
     // MARK: Queues
 
     /// Returns the number of a queue, which it creates if it does not exist.
@@ -69,36 +143,36 @@ final class JobTransaction {
         try database.execute(
             sql: "INSERT INTO nsq_jobs_queue (name) VALUES (?)", arguments: [name])
         let number = database.lastInsertedRowID
-        queues[name] = number
-        queueNames[number] = name
+        memory.queues[name] = number
+        memory.queueNames[number] = name
         return number
     }
 
     func existingQueue(_ name: String) throws -> Int64? {
-        if let number = queues[name] { return number }
+        if let number = memory.queues[name] { return number }
         let select = try database.cachedStatement(
             sql: "SELECT id FROM nsq_jobs_queue WHERE name = ?")
         guard let number = try Int64.fetchOne(select, arguments: [name]) else { return nil }
-        queues[name] = number
-        queueNames[number] = name
+        memory.queues[name] = number
+        memory.queueNames[number] = name
         return number
     }
 
     func queueName(_ number: Int64) throws -> String {
-        if let name = queueNames[number] { return name }
+        if let name = memory.queueNames[number] { return name }
         let select = try database.cachedStatement(
             sql: "SELECT name FROM nsq_jobs_queue WHERE id = ?")
         let name = try String.fetchOne(select, arguments: [number]) ?? ""
-        queueNames[number] = name
+        memory.queueNames[number] = name
         return name
     }
 
     func isPaused(_ queue: Int64) throws -> Bool {
-        if let pausedQueues { return pausedQueues.contains(queue) }
+        if let paused = memory.pausedQueues { return paused.contains(queue) }
         let select = try database.cachedStatement(
             sql: "SELECT id FROM nsq_jobs_queue WHERE is_paused = 1")
         let paused = try Int64.fetchSet(select)
-        pausedQueues = paused
+        memory.pausedQueues = paused
         return paused.contains(queue)
     }
 
@@ -109,7 +183,7 @@ final class JobTransaction {
         try database.execute(
             sql: "UPDATE nsq_jobs_queue SET is_paused = ? WHERE id = ?",
             arguments: [isPaused, number])
-        pausedQueues = nil
+        memory.pausedQueues = nil
     }
 
     // MARK: Rows
@@ -120,14 +194,17 @@ final class JobTransaction {
         return try JobRow.fetchOne(select, [id.number])
     }
 
-    /// Writes the columns that a transition from `old` may have changed.
-    func write(_ row: JobRow, from old: JobState) throws {
+    /// Writes the columns that a transition from `old` may have changed, and records what follows from it
+    /// for other jobs.
+    func write(_ row: JobRow, from old: JobLifecycle, at now: JobTime) throws {
         var row = row
         let state = row.lifecycle.state
-        if old != state {
-            count(-1, queue: row.queue, old)
+        if old.state != state {
+            count(-1, queue: row.queue, old.state)
             count(1, queue: row.queue, state)
         }
+        try recordLimits(of: row, from: old, at: now)
+        try recordEnd(of: row, from: old, at: now)
         if let states = row.uniqueStates {
             row.isUnique = try states & 1 << state.rawValue != 0 && canLock(row)
         }
@@ -137,7 +214,8 @@ final class JobTransaction {
             """
             UPDATE nsq_jobs_job SET state = ?, version = ?, attempt = ?, max_attempts = ?,
                 due_at = ?, publish_at = ?, publish_count = ?, lease_until = ?, worker_id = ?,
-                is_cancel_requested = ?, started_at = ?, finished_at = ?, is_unique = ?, note = ?
+                is_cancel_requested = ?, started_at = ?, finished_at = ?, is_unique = ?, note = ?,
+                hold = ?
             WHERE id = ?
             """)
         try update.execute(arguments: [
@@ -145,9 +223,10 @@ final class JobTransaction {
             lifecycle.dueAt.microseconds, row.publishAt, row.publishCount,
             lifecycle.lease?.end.nanoseconds, row.worker, lifecycle.isCancelRequested,
             lifecycle.startedAt?.microseconds, lifecycle.finishedAt?.microseconds,
-            row.uniqueStates == nil ? nil : row.isUnique, row.note, row.id,
+            row.uniqueStates == nil ? nil : row.isUnique, row.note, lifecycle.hold?.rawValue,
+            row.id,
         ])
-        try updateFailure(of: row.id, from: old, to: state)
+        try updateFailure(of: row.id, from: old.state, to: state)
     }
 
     /// Returns whether no other job has the lock of a unique job. A job that loses its lock continues

@@ -110,7 +110,7 @@ struct ListFilter {
                     .joined(separator: " OR ") + ")")
             values["text"] = text
         }
-        if query.errorGroup != nil {
+        if query.readsAllQueues {
             if !query.states.isEmpty {
                 let states = query.states.map { "\($0.rawValue)" }.sorted().joined(separator: ", ")
                 conditions.append("job.state IN (\(states))")
@@ -127,6 +127,15 @@ struct ListFilter {
 }
 
 extension JobQuery {
-    /// `true` if the query has a condition that no index answers.
+    /// `true` if the query has a condition that no index answers alone.
     var isFiltered: Bool { name != nil || tag != nil || text != nil }
+
+    /// `true` if the query selects a queue or states.
+    var hasLists: Bool { queue != nil || !states.isEmpty }
+
+    /// `true` if the list that is read can contain jobs of all queues and states.
+    var readsAllQueues: Bool { errorGroup != nil || batch != nil || name != nil }
+
+    /// `true` if rows can be read that are not selected.
+    var readsOtherJobs: Bool { isFiltered || readsAllQueues }
 }

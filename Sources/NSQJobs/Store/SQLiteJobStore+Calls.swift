@@ -9,10 +9,54 @@ extension SQLiteJobStore {
         return try await write { try $0.enqueue(jobs, publishing: policy, at: now) }
     }
 
+    package func createBatch(
+        then callback: NewJob?, at now: JobTime
+    ) async throws(JobsError) -> JobBatchID {
+        try await write { try $0.createBatch(then: callback, at: now) }
+    }
+
+    package func enqueueBatch(
+        _ jobs: [NewJob], then callback: NewJob?, at now: JobTime
+    ) async throws(JobsError) -> (id: JobBatchID, result: EnqueueResult) {
+        precondition(jobs.count <= Self.maxEnqueueCount, "callers refuse longer lists")
+        return try await write { transaction in
+            let id = try transaction.createBatch(then: callback, at: now)
+            let jobs = jobs.map { job in
+                var job = job
+                job.batch = id
+                return job
+            }
+            let result = try transaction.enqueue(jobs, publishing: nil, at: now)
+            try transaction.closeBatch(id, at: now)
+            return (id, result)
+        }
+    }
+
+    package func closeBatch(_ id: JobBatchID, at now: JobTime) async throws(JobsError) {
+        try await write { try $0.closeBatch(id, at: now) }
+    }
+
+    package func dependencies(of id: JobID) async throws(JobsError) -> [JobID] {
+        try await read { try $0.dependencies(of: id) }
+    }
+
+    package func batch(_ id: JobBatchID) async throws(JobsError) -> JobBatch? {
+        try await read { try $0.batch(id) }
+    }
+
+    package func batch(ofCallback id: JobID) async throws(JobsError) -> JobBatch? {
+        try await read { try $0.batch(ofCallback: id) }
+    }
+
     package func makeDueJobsAvailable(
         limit: Int, at now: JobTime
     ) async throws(JobsError) -> Int {
-        try await write { try $0.makeDueJobsAvailable(limit: limit, at: now) }
+        try await write { transaction in
+            try transaction.settleDueLimits(limit: limit, at: now)
+            _ = try transaction.resolveRest(limit: limit, at: now)
+            try transaction.settleConsequences()
+            return try transaction.makeDueJobsAvailable(limit: limit, at: now)
+        }
     }
 
     package func expireLeases(limit: Int, at now: JobTime) async throws(JobsError) -> Int {
@@ -72,7 +116,7 @@ extension SQLiteJobStore {
 
     package func settle(
         _ settlements: [Settlement], at now: JobTime
-    ) async throws(JobsError) -> [Bool] {
+    ) async throws(JobsError) -> SettleResult {
         try await write { try $0.settle(settlements, at: now) }
     }
 
@@ -86,6 +130,20 @@ extension SQLiteJobStore {
         _ json: String, of claim: JobClaim
     ) async throws(JobsError) -> Bool {
         try await write { try $0.setOutput(json, of: claim) }
+    }
+
+    package func storeStep(
+        _ name: String, result: String, of claim: JobClaim, at now: JobTime
+    ) async throws(JobsError) -> Bool {
+        try await write { try $0.storeStep(name, result: result, of: claim, at: now) }
+    }
+
+    package func step(_ name: String, of id: JobID) async throws(JobsError) -> String? {
+        try await read { try $0.step(name, of: id) }
+    }
+
+    package func steps(of id: JobID) async throws(JobsError) -> [JobStep] {
+        try await read { try $0.steps(of: id) }
     }
 
     package func job(_ id: JobID) async throws(JobsError) -> JobRecord? {
@@ -147,6 +205,12 @@ extension SQLiteJobStore {
         try await write { try $0.setPaused(isPaused, queue: queue) }
     }
 
+    package func setLimit(
+        _ limit: JobLimit?, queue: String, isPerKey: Bool
+    ) async throws(JobsError) {
+        try await write { try $0.setLimit(limit, ofQueue: queue, isPerKey: isPerKey) }
+    }
+
     package func store(_ schedule: CronSchedule, at now: JobTime) async throws(JobsError) {
         try await write { try $0.store(schedule, at: now) }
     }
@@ -166,8 +230,12 @@ extension SQLiteJobStore {
     }
 
     package func prune(
-        _ rule: PruneRule, from position: PruneProgress.Position?, limit: Int, at now: JobTime
-    ) async throws(JobsError) -> PruneProgress {
-        try await write { try $0.prune(rule, from: position, limit: limit, at: now) }
+        _ rule: PruneRule, limit: Int, at now: JobTime
+    ) async throws(JobsError) -> Int {
+        try await write { try $0.prune(rule, limit: limit, at: now) }
+    }
+
+    package func names(prefix: String, limit: Int) async throws(JobsError) -> [String] {
+        try await read { try $0.names(prefix: prefix, limit: limit) }
     }
 }

@@ -124,6 +124,7 @@ package final class SQLiteJobStore: JobStore {
         do {
             let transaction = JobTransaction(database)
             let result = try transaction.enqueue(jobs, publishing: nil, at: now)
+            try transaction.settleConsequences()
             try transaction.writeCounts()
             return result
         } catch {

@@ -1,11 +1,10 @@
 import GRDB
 
 extension SQLiteSchema {
-    /// Creates what a page about the jobs reads: the memory of workers, the names of jobs, times of
-    /// attempts, failed jobs by their errors, and the actions of people.
+    /// Creates what a page about the jobs reads: the memory of workers, times of attempts, failed jobs by their errors, and the actions of people.
     static func createInspectionTables(_ database: Database) throws {
         for statement in [
-            "ALTER TABLE nsq_jobs_worker ADD COLUMN memory INTEGER", liveWorkers, name, timing,
+            "ALTER TABLE nsq_jobs_worker ADD COLUMN memory INTEGER", liveWorkers, timing,
             error, "CREATE INDEX nsq_jobs_error_count ON nsq_jobs_error (count)", failure,
             "CREATE INDEX nsq_jobs_failure_error ON nsq_jobs_failure (error_id, job_id)", action,
         ] {
@@ -19,7 +18,6 @@ extension SQLiteSchema {
 
     private static func addExistingJobs(_ database: Database) throws {
         for statement in [
-            "INSERT INTO nsq_jobs_name SELECT DISTINCT name FROM nsq_jobs_job LIMIT 1000",
             """
             INSERT INTO nsq_jobs_error (name, error, count, latest_job, latest_at)
             SELECT job.name, \(errorText("job")), count(*), max(job.id),
@@ -40,11 +38,6 @@ extension SQLiteSchema {
 
     private static let liveWorkers = """
         CREATE INDEX nsq_jobs_worker_live ON nsq_jobs_worker (seen_at) WHERE stopped_at IS NULL
-        """
-
-    /// The names of jobs that were enqueued, for the completion of a filter.
-    private static let name = """
-        CREATE TABLE nsq_jobs_name (name TEXT NOT NULL PRIMARY KEY) STRICT, WITHOUT ROWID
         """
 
     /// Histograms of the waits and durations of attempts; see `JobTiming`.

@@ -10,6 +10,10 @@ enum SQLiteSchema {
     private static let migrations: [@Sendable (Database) throws -> Void] = [
         { try createTables($0) },
         { try createCronTable($0) },
+        { try addLimits($0) },
+        { try addDependenciesAndBatches($0) },
+        { try addSteps($0) },
+        { try addIndexesOfNamesAndEnds($0) },
         { try createInspectionTables($0) },
     ]
 

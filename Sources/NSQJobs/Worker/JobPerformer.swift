@@ -5,6 +5,7 @@ import TallyBasics
 struct JobPerformer: Sendable {
     let handlers: JobHandlers
     let store: any JobStore
+    let clock: JobClock
     let logger: Logger
     /// The time until a job is offered again for which a worker has no handler.
     let unhandledDelay: Duration
@@ -17,7 +18,7 @@ struct JobPerformer: Sendable {
             return .unhandled(
                 reason: "the worker has no handler for '\(job.name)'", retryAfter: unhandledDelay)
         }
-        let context = JobContext(job, store, logger)
+        let context = JobContext(job, store, clock, logger)
         do {
             try await handler(context)
             return .complete

@@ -21,8 +21,9 @@ extension WorkerSession {
             from: .milliseconds(50), upTo: .seconds(2), jitterSeed: .random(in: 0 ... .max))
         while let batch = nextSettlements() {
             do throws(JobsError) {
-                let isHeld = try await store.settle(batch, at: clock.now())
-                settled(batch, isHeld)
+                let result = try await store.settle(batch, at: clock.now())
+                if result.hasNewlyAvailable { relay.jobsStored(due: nil) }
+                settled(batch, result.isHeld)
                 backoff.reset()
             } catch {
                 let delay = backoff.nextDelay()

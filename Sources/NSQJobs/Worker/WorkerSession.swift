@@ -52,7 +52,7 @@ final class WorkerSession: Sendable {
         self.clock = clock
         self.logger = logger
         performer = JobPerformer(
-            handlers: handlers, store: store, logger: logger,
+            handlers: handlers, store: store, clock: clock, logger: logger,
             unhandledDelay: options.unhandledDelay)
         state = LockedValue(
             State(
@@ -174,6 +174,7 @@ final class WorkerSession: Sendable {
             let jobs = results.compactMap { result in
                 if case .claimed(let job) = result { job } else { nil }
             }
+            relay.claimsLimited(results)
             endClaim(jobs, at: instant)
             relay.jobsClaimed(jobs.count)
         } catch {

@@ -16,6 +16,12 @@ struct JobSettings: ParsableArguments {
             """)
     var unique: String?
 
+    @Option(
+        help: """
+            The key of a limit, such as the number of a customer; see tally jobs limit --per-key.
+            """)
+    var limitKey: String?
+
     @Option(name: .customLong("tag"), help: "A label of the job; repeatable.")
     var tags: [String] = []
 
@@ -45,6 +51,8 @@ struct JobSettings: ParsableArguments {
             timeout: timeout?.duration)
         if let retryDelay { options.retry.firstDelay = retryDelay.duration }
         return NewJob(
-            name: name, arguments: arguments, options: options, uniqueKey: unique, dueAt: dueAt)
+            name: name, arguments: arguments, options: options, uniqueKey: unique,
+            limitKey: limitKey,
+            dueAt: dueAt)
     }
 }

@@ -41,6 +41,16 @@ struct JobStoreOptions: ParsableArguments {
 
 extension JobID: ExpressibleByArgument {}
 
+extension JobBatchID: ExpressibleByArgument {}
+
+extension JobDependencies.FailurePolicy: ExpressibleByArgument {
+    /// Finds a policy by its name.
+    public init?(argument: String) { self.init(argument) }
+
+    /// The names of the policies.
+    public static var allValueStrings: [String] { allCases.map(\.description) }
+}
+
 extension JobState: ExpressibleByArgument {
     /// Finds a state by its name.
     public init?(argument: String) { self.init(argument) }

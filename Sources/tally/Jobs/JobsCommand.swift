@@ -21,10 +21,11 @@ struct JobsCommand: ParsableCommand {
                     """#),
         subcommands: [
             EnqueueJobCommand.self, WorkCommand.self, ServeJobsCommand.self, ListJobsCommand.self,
-            ShowJobCommand.self,
+            ShowJobCommand.self, JobNamesCommand.self,
             RetryJobsCommand.self, CancelJobsCommand.self, DiscardJobsCommand.self,
             MoveJobsCommand.self, EditJobCommand.self, PauseQueueCommand.self,
-            ResumeQueueCommand.self, JobStatisticsCommand.self, PruneJobsCommand.self,
-            CronCommand.self,
+            ResumeQueueCommand.self, LimitQueueCommand.self, JobStatisticsCommand.self,
+            PruneJobsCommand.self,
+            BatchCommand.self, CronCommand.self,
         ])
 }

@@ -44,6 +44,8 @@ import Testing
         let page = try jobs.list("--limit=2")
         #expect(page.jobs.map(\.id) == [3, 2] && page.next == 2)
         #expect(try jobs.list("--before=2").jobs.map(\.id) == [1])
+        #expect(try jobs.run("names") == ["a", "b", "c"])
+        #expect(try jobs.run("names", "--prefix=b", "--json") == [#"{"names":["b"]}"#])
     }
 
     @Test func `moves, edits, cancels, retries and discards jobs`() throws {
@@ -72,7 +74,59 @@ import Testing
         #expect(try jobs.run("prune", "--older-than=0s", "--json") == [#"{"deleted":1}"#])
     }
 
+    @Test func `limits queues, shows the limits, and removes them`() throws {
+        #expect(
+            try jobs.run("limit", "low", "--concurrency=5", "--rate=100/1m")
+                == ["queue 'low' is limited to 5 running, 100 starts per 60.0 seconds"])
+        #expect(
+            try jobs.run("limit", "low", "--per-key", "--rate=1/1.5s")
+                == ["each key of queue 'low' is limited to 1 start per 1.5 seconds"])
+        let queue = try #require(try jobs.statistics().queues.first)
+        #expect(queue.limit == .init(concurrency: 5, rate_starts: 100, rate_seconds: 60))
+        #expect(queue.key_limit == .init(rate_starts: 1, rate_seconds: 1.5))
+        #expect(
+            try jobs.run("stats").last?.hasSuffix("limit per key 1 start per 1.5 seconds") == true)
+        #expect(try jobs.run("limit", "low", "--none") == ["queue 'low' has no limit"])
+        #expect(try jobs.statistics().queues.map(\.limit) == [nil])
+        try jobs.run("enqueue", "a", "--limit-key=k")
+        #expect(try jobs.run("show", "1").contains("limit key:  k"))
+    }
+
+    @Test func `stores jobs after others, and batches with a callback`() throws {
+        #expect(
+            try jobs.run("batch", "open", "--then=report", "--then-args={\"day\":7}") == ["1"])
+        try jobs.run("enqueue", "a", "--batch=1")
+        try jobs.run("enqueue", "b", "--batch=1", "--after=2", "--on-failure=run")
+        #expect(try jobs.run("show", "3").contains("waits for:  jobs 2"))
+        #expect(try jobs.list("--batch=1").jobs.map(\.id) == [3, 2])
+        try jobs.run("batch", "close", "1")
+        try jobs.run("discard", "2")
+        #expect(
+            try jobs.run("batch", "show", "1")
+                == [
+                    "batch 1: closed", "2 jobs: 1 pending, 0 completed, 1 discarded, 0 cancelled",
+                ])
+        try jobs.run("cancel", "3")
+        let ended = try jobs.run("batch", "show", "1", "--json")
+        #expect(ended[0].contains(#""pending":0"#) && ended[0].contains(#""callback":4"#))
+        #expect(try jobs.show(4).name == "report")
+    }
+
     @Test(arguments: [
+        (["serve", "--keep-completed=x"], 64, "'x' is invalid"),
+        (["serve", "--keep-discarded=-1h"], 64, "'-1h' is invalid"),
+        (["serve", "--keep-count=-1"], 64, "--keep-count must be between 0 and 1000000000"),
+        (["batch", "show", "9"], 1, "unknown batch '9'"),
+        (["batch", "close", "9"], 1, "unknown batch '9'"),
+        (["enqueue", "x", "--after=9"], 1, "unknown job '9'"),
+        (["enqueue", "x", "--batch=9"], 1, "unknown batch '9'"),
+        (["enqueue", "x", "--on-failure=x"], 64, "'x' is invalid"),
+        (["limit", "q"], 64, "pass --concurrency, --rate or --none"),
+        (["limit", "q", "--concurrency=0"], 64, "--concurrency must be between 1 and 10000"),
+        (["limit", "q", "--rate=5"], 64, "such as 100/1m"),
+        (["limit", "q", "--rate=0/1m"], 64, "such as 100/1m"),
+        (["limit", "q", "--none", "--rate=1/1m"], 64, "--none cannot be combined"),
+        (["limit", "a b", "--none"], 1, "invalid queue name 'a b'"),
         (["show", "9"], 1, "unknown job '9'"), (["retry", "1"], 1, "cannot retry a job in state"),
         (["cancel", "9"], 1, "unknown job '9'"), (["pause", "none"], 1, "unknown queue 'none'"),
         (["enqueue", "x", "--args={"], 1, "are not JSON"),

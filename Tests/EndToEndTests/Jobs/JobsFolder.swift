@@ -41,7 +41,13 @@ struct JobsFolder {
         struct Queue: Decodable {
             var queue: String
             var paused: Bool
+            var limit, key_limit: Limit?
             var scheduled, available, running, retryable, completed, discarded, cancelled: Int
+        }
+        struct Limit: Decodable, Equatable {
+            var concurrency: Int?
+            var rate_starts: Int?
+            var rate_seconds: Double?
         }
         struct Worker: Decodable {
             var name: String

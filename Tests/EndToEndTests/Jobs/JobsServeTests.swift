@@ -50,6 +50,59 @@ import Testing
         server.stop()
     }
 
+    @Test func `stores batches and jobs after others by HTTP`() throws {
+        let body = #"{"jobs":[{"name":"a"},{"name":"b"}],"callback":{"name":"c","queue":"q"}}"#
+        let new = try server.request("POST", "/api/batches", body: body)
+        #expect(new.status == 201)
+        #expect(
+            new.body
+                == #"{"id":1,"jobs":[{"id":2,"result":"new"},{"id":3,"result":"new"}]}"#)
+        let after = try server.request(
+            "POST", "/api/jobs", body: #"{"name":"d","after":[2],"on_failure":"run"}"#)
+        #expect(after.status == 201)
+        let shown = try server.request("GET", "/api/jobs/4").body
+        #expect(shown.contains(#""waits_for":"jobs""#) && shown.contains(#""waits_for_jobs":[2]"#))
+        for id in [2, 3] { _ = try server.request("POST", "/api/jobs/\(id)/cancel") }
+        let batch = try server.request("GET", "/api/batches/1")
+        #expect(batch.status == 200 && batch.body.contains(#""cancelled":2,"callback":5"#))
+        #expect(try server.request("GET", "/api/jobs?batch=1").body.contains(#""id":3"#))
+        #expect(try server.request("GET", "/api/batches/9").status == 404)
+        for (path, body, status) in [
+            ("/api/jobs", #"{"name":"x","batch":1}"#, 409),
+            ("/api/jobs", #"{"name":"x","batch":9}"#, 404),
+            ("/api/jobs", #"{"name":"x","after":[99]}"#, 404),
+            ("/api/jobs", #"{"name":"x","after":2}"#, 400),
+            ("/api/jobs", #"{"name":"x","on_failure":"run"}"#, 400),
+            ("/api/jobs", #"{"name":"x","after":[2],"on_failure":"x"}"#, 400),
+            ("/api/batches", #"{"callback":{"name":"c"}}"#, 400),
+        ] {
+            #expect(try server.request("POST", path, body: body).status == status)
+        }
+        server.stop()
+    }
+
+    @Test func `limits queues by HTTP`() throws {
+        let path = "/api/queues/low/limit"
+        let limit = try server.request(
+            "POST", path, body: #"{"concurrency":2,"rate_starts":3,"rate_seconds":0.5}"#)
+        #expect(limit.status == 200 && limit.body.contains(#""rate_seconds":0.5"#))
+        #expect(
+            try server.request("POST", path, body: #"{"concurrency":1,"per_key":true}"#).status
+                == 200)
+        let queue = try #require(try jobs.statistics().queues.first)
+        #expect(queue.limit == .init(concurrency: 2, rate_starts: 3, rate_seconds: 0.5))
+        #expect(queue.key_limit == .init(concurrency: 1))
+        #expect(try server.request("POST", path, body: "{}").status == 200)
+        #expect(try jobs.statistics().queues.map(\.limit) == [nil])
+        for body in [
+            #"{"concurrency":0}"#, #"{"concurrency":10001}"#, #"{"rate_starts":1}"#, #"{"x":1}"#,
+            #"{"rate_starts":1,"rate_seconds":0}"#, #"{"per_key":1}"#, "[]",
+        ] {
+            #expect(try server.request("POST", path, body: body).status == 400)
+        }
+        server.stop()
+    }
+
     @Test func `stores a list of jobs, lists them in pages, and counts them`() throws {
         let body = "[" + (1...5).map { #"{"name":"n\#($0)"}"# }.joined(separator: ",") + "]"
         let stored = try server.request("POST", "/api/jobs", body: body)
@@ -58,6 +111,8 @@ import Testing
         #expect(page.body.contains(#""name":"n4""#) && page.body.hasSuffix(#""next":3}"#))
         #expect(!page.body.contains(#""name":"n2""#))
         #expect(try server.request("GET", "/api/jobs?name=n2").body.contains(#""id":2"#))
+        #expect(
+            try server.request("GET", "/api/jobs/names?prefix=n5").body == #"{"names":["n5"]}"#)
         let statistics = try server.request("GET", "/api/jobs/stats")
         #expect(statistics.body.contains(#""queue":"default","paused":false,"scheduled":0,"#))
         #expect(try server.request("POST", "/api/queues/default/pause").status == 200)

@@ -18,9 +18,14 @@ final class JobSimulation {
     }
 
     private struct SimulatedJob {
+        let limitKey: String?
         let maxAttempts: Int
         /// The end of an attempt, and how many of the first ones fail.
         let failures: Int
+        let dependencies: [JobID]
+        var hasEnded = false
+        /// `true` if somebody has retried the job, which then does not wait any more.
+        var isRetried = false
         var completions = 0
         var starts = 0
     }
@@ -40,11 +45,13 @@ final class JobSimulation {
     /// The difference of the wall clock, in milliseconds.
     private var wallOffset = 1_000_000_000
     private var hasFaults = true
+    private var limits: LimitChecker
 
     init(seed: UInt64, _ store: any SimulatedJobStore, _ leases: ManualLeaseClock) {
         self.store = store
         self.leases = leases
         random = SplitMix64(seed: seed)
+        limits = LimitChecker(LimitChecker.Kind.allCases[random.next(below: 3)])
         relays = (0..<2).map { RelaySchedule(interval: .seconds(1), window: 8, seed: seed &+ $0) }
         workers = [SimulatedWorker(number: 1), SimulatedWorker(number: 2)]
     }
@@ -57,6 +64,7 @@ final class JobSimulation {
     ///
     /// - Throws: ``Violation``.
     func run(steps: Int) async throws {
+        try await setLimits()
         for _ in 0..<steps {
             try await step()
             if chance(4) { try await enqueue() }
@@ -79,8 +87,50 @@ final class JobSimulation {
         leases.advance(by: .milliseconds(passed))
         for index in relays.indices { try await runRelay(index) }
         for index in workers.indices { try await runWorker(index) }
+        try await recordEnds()
         try await deliver()
         try checkPerformed()
+        try await checkLimits()
+    }
+
+    // MARK: Dependencies
+
+    /// Records which jobs have ended, at least once.
+    private func recordEnds() async throws {
+        for (id, job) in jobs where !job.hasEnded {
+            jobs[id]?.hasEnded = try await store.lifecycle(of: id).state.isFinal
+        }
+    }
+
+    private func checkDependencies(of id: JobID) throws {
+        guard let job = jobs[id], !job.isRetried else { return }
+        for dependency in job.dependencies where jobs[dependency]?.hasEnded == false {
+            throw Violation(description: "job \(id) starts before the end of job \(dependency)")
+        }
+    }
+
+    // MARK: Limits
+
+    private func setLimits() async throws {
+        guard limits.kind != .none else { return }
+        limits.whole = JobLimit(
+            maxRunning: chance(2) ? 1 + random.next(below: 3) : nil,
+            rate: chance(2) ? .init(1 + random.next(below: 4), per: .seconds(3)) : nil)
+        if chance(2) {
+            limits.perKey = JobLimit(
+                maxRunning: chance(2) ? 1 : nil,
+                rate: chance(2) ? .init(1 + random.next(below: 2), per: .seconds(2)) : nil)
+        }
+        try await store.setLimit(limits.whole, isPerKey: false)
+        try await store.setLimit(limits.perKey, isPerKey: true)
+    }
+
+    private func checkLimits() async throws {
+        var running: [JobID: String?] = [:]
+        for (id, job) in jobs where try await store.lifecycle(of: id).state == .running {
+            running[id] = .some(job.limitKey)
+        }
+        try limits.check(running: running)
     }
 
     // MARK: Jobs
@@ -89,10 +139,18 @@ final class JobSimulation {
         let maxAttempts = 1 + random.next(below: 4)
         let due = chance(3) ? wall + .milliseconds(random.next(below: 5_000)) : nil
         let options = JobOptions(maxAttempts: maxAttempts)
+        let key = ["a", "b", nil][random.next(below: 3)]
+        let dependencies = jobs.keys.sorted().suffix(6).filter { _ in chance(8) }
         // A transaction that rolls back stores nothing, so no message can name its job.
         if hasFaults, chance(10) { return }
-        let id = try await store.enqueue(NewJob(name: "n", options: options, dueAt: due), at: wall)
-        jobs[id] = SimulatedJob(maxAttempts: maxAttempts, failures: random.next(below: 3))
+        let id = try await store.enqueue(
+            NewJob(
+                name: "n", options: options, limitKey: key,
+                dependencies: JobDependencies(
+                    dependencies, onFailure: chance(2) ? .cancel : .run), dueAt: due), at: wall)
+        jobs[id] = SimulatedJob(
+            limitKey: key, maxAttempts: maxAttempts, failures: random.next(below: 3),
+            dependencies: dependencies)
         // Without this wake-up, the interval of the sweeps finds the job.
         if !chance(5) { relays[random.next(below: 2)].jobsStored(due: due) }
     }
@@ -189,6 +247,8 @@ final class JobSimulation {
         let instant = leases.now
         let claim = try await store.claim(
             reference, worker: workers[index].number, lease: SimulatedWorker.lease, at: wall)
+        if claim != nil { try checkDependencies(of: reference.id) }
+        if claim != nil { try limits.started(key: jobs[reference.id]?.limitKey, at: wall) }
         // The answer of a commit can be lost. The worker then does not know that it holds the job.
         guard let claim, !fault(15) else { return }
         let held = JobClaim(reference.id, claim)
@@ -237,13 +297,18 @@ final class JobSimulation {
         if chance(40) {
             workers[random.next(below: 2)].disconnect(until: time + random.next(below: 8_000))
         }
-        if chance(80) { wallOffset += random.next(below: 7_200_000) - 3_600_000 }
+        if limits.kind == .changing, chance(30) { try await setLimits() }
+        if chance(80) {
+            wallOffset += random.next(below: 7_200_000) - 3_600_000
+            limits.clockWasSet()
+        }
         if chance(30), let id = jobs.keys.sorted().randomElement(using: &random) {
             let changes: [JobChange] = [.cancel, .discard, .retry]
             // An illegal change has no effect.
             let change = changes[random.next(below: 3)]
             let old = try await store.lifecycle(of: id).state
             do throws(any Error) { try await store.change(id, change, at: wall) } catch { return }
+            if case .retry = change { jobs[id]?.isRetried = true }
             if case .retry = change, old == .completed { jobs[id]?.completions -= 1 }
         }
     }

@@ -13,38 +13,75 @@ protocol SimulatedJobStore: AnyObject {
     func settle(_ settlement: Settlement, at now: JobTime) async throws -> Bool
     func change(_ id: JobID, _ change: JobChange, at now: JobTime) async throws
     func lifecycle(of id: JobID) async throws -> JobLifecycle
+    func setLimit(_ limit: JobLimit?, isPerKey: Bool) async throws
 }
 
 /// The rules of the store without a database: ``JobLifecycle`` and ``PublishPolicy`` alone.
 final class ModelJobStore: SimulatedJobStore {
     fileprivate struct Row {
         var lifecycle: JobLifecycle
+        let limitKey: String?
+        var dependencies: [JobID: JobDependencies.FailurePolicy]
         var publishAt: JobTime?
         var publishCount = 0
     }
 
     private let leases: ManualLeaseClock
     private var rows: [Row] = []
+    private var limits = ModelLimits()
 
     init(_ leases: ManualLeaseClock) { self.leases = leases }
 
     func enqueue(_ job: NewJob, at now: JobTime) -> JobID {
-        let lifecycle = JobLifecycle(
+        var lifecycle = JobLifecycle(
             maxAttempts: job.options.retry.maxAttempts, dueAt: job.dueAt ?? now, now: now)
-        rows.append(Row(lifecycle: lifecycle))
+        let policies = (job.dependencies?.ids ?? []).map { ($0, job.dependencies!.onFailure) }
+        if !policies.isEmpty { lifecycle.waitForJobs() }
+        rows.append(
+            Row(
+                lifecycle: lifecycle, limitKey: job.limitKey,
+                dependencies: Dictionary(uniqueKeysWithValues: policies)))
+        resolveDependencies(at: now)
         return JobID(Int64(rows.count))
+    }
+
+    /// Releases and cancels jobs until nothing changes any more.
+    private func resolveDependencies(at now: JobTime) {
+        var isChanged = true
+        while isChanged {
+            isChanged = false
+            for index in rows.indices where rows[index].lifecycle.hold == .jobs {
+                let effects = rows[index].dependencies.map { id, policy in
+                    (id, JobDependencies.effect(of: lifecycle(of: id).state, policy))
+                }
+                for (id, effect) in effects where effect == .satisfied {
+                    rows[index].dependencies[id] = nil
+                }
+                if effects.contains(where: { $0.1 == .cancelled }) {
+                    changeRow(index, at: now) { _ = try? $0.cancel(at: now) }
+                    isChanged = true
+                } else if rows[index].dependencies.isEmpty {
+                    changeRow(index, at: now) { _ = $0.dependenciesEnded(at: now) }
+                    isChanged = true
+                }
+            }
+        }
     }
 
     func sweep(policy: PublishPolicy, at now: JobTime) -> SweepResult {
         var result = SweepResult()
         for index in rows.indices {
-            changeRow(index) { _ = $0.makeAvailable(at: now) }
-            changeRow(index) { _ = $0.expireLease(at: leases.now, now) }
+            changeRow(index, at: now) { _ = $0.makeAvailable(at: now) }
+            changeRow(index, at: now) { _ = $0.expireLease(at: leases.now, now) }
         }
+        limits.wake(at: now)
+        settleLimits()
+        resolveDependencies(at: now)
+        result.nextDue = limits.nextWakeUp
         var free = policy.window - rows.count { $0.isPublished(at: now) }
         for index in rows.indices {
             let row = rows[index]
-            if row.lifecycle.state.isWaitingForTime {
+            if row.lifecycle.state.isWaitingForTime, row.lifecycle.hold == nil {
                 result.nextDue = min(result.nextDue ?? row.lifecycle.dueAt, row.lifecycle.dueAt)
             }
             guard row.lifecycle.state == .available, !row.isPublished(at: now) else { continue }
@@ -77,11 +114,39 @@ final class ModelJobStore: SimulatedJobStore {
     ) -> JobLifecycle.Claim? {
         let index = Int(reference.id.number) - 1
         let lease = JobLifecycle.Lease(worker: worker, end: leases.now + lease)
-        var isClaimed = false
-        changeRow(index) {
-            isClaimed = $0.claim(version: reference.version, lease: lease, at: now)
+        var claimed = rows[index].lifecycle
+        guard claimed.claim(version: reference.version, lease: lease, at: now) else { return nil }
+        changeRow(index, at: now) { $0 = waiting($0, rows[index].limitKey, at: now) ?? claimed }
+        settleLimits()
+        return rows[index].lifecycle.claim
+    }
+
+    /// Returns an available job as it waits for a limit; `nil` if it may start.
+    private func waiting(
+        _ job: JobLifecycle, _ key: String?, at now: JobTime
+    ) -> JobLifecycle? {
+        guard job.hold != .admitted,
+            case .wait(let scope, let until)? = try? decision(queue: 1, key: key, at: now)
+        else { return nil }
+        var job = job
+        return job.wait(for: scope.hold, until: until) ? job : nil
+    }
+
+    func setLimit(_ limit: JobLimit?, isPerKey: Bool) {
+        if isPerKey { limits.perKey = limit } else { limits.whole = limit }
+        for row in rows {
+            guard row.lifecycle.waitsFor == .limit else { continue }
+            let isForKey = row.lifecycle.hold == .keyLimit
+            limits.mustSettle(
+                LimitScope(queue: 1, key: isForKey ? row.limitKey : nil), at: limits.now)
         }
-        return isClaimed ? rows[index].lifecycle.claim : nil
+        settleLimits()
+    }
+
+    private func settleLimits() {
+        while let scope = limits.nextUnsettled() {
+            try? settle(scope, limit: 100, at: limits.now)
+        }
     }
 
     func renew(_ claims: [JobClaim], lease: Duration) -> [JobLifecycle.Renewal] {
@@ -92,9 +157,11 @@ final class ModelJobStore: SimulatedJobStore {
 
     func settle(_ settlement: Settlement, at now: JobTime) -> Bool {
         var isHeld = false
-        changeRow(Int(settlement.claim.id.number) - 1) {
+        changeRow(Int(settlement.claim.id.number) - 1, at: now) {
             isHeld = $0.settle(settlement.claim.claim, settlement.outcome, at: now)
         }
+        settleLimits()
+        resolveDependencies(at: now)
         return isHeld
     }
 
@@ -107,16 +174,23 @@ final class ModelJobStore: SimulatedJobStore {
         case .retry: try lifecycle.retry(at: now)
         case .edit: break
         }
-        changeRow(index) { $0 = lifecycle }
+        changeRow(index, at: now) { $0 = lifecycle }
+        settleLimits()
+        resolveDependencies(at: now)
     }
 
     func lifecycle(of id: JobID) -> JobLifecycle { rows[Int(id.number) - 1].lifecycle }
 
     /// A job in a new version was not published yet.
-    private func changeRow(_ index: Int, _ body: (inout JobLifecycle) -> Void) {
-        let version = rows[index].lifecycle.version
-        body(&rows[index].lifecycle)
-        guard rows[index].lifecycle.version != version else { return }
+    private func changeRow(
+        _ index: Int, at now: JobTime, _ body: (inout JobLifecycle) -> Void
+    ) {
+        let old = rows[index].lifecycle
+        var new = old
+        body(&new)
+        rows[index].lifecycle = new
+        guard new.version != old.version else { return }
+        limits.record(old, new, key: rows[index].limitKey, at: now)
         rows[index].publishAt = nil
         rows[index].publishCount = 0
     }
@@ -126,6 +200,40 @@ extension ModelJobStore.Row {
     fileprivate func isPublished(at now: JobTime) -> Bool {
         lifecycle.state == .available && publishAt.map { $0 > now } ?? false
     }
+}
+
+extension ModelJobStore: LimitedJobs {
+    func limit(of scope: LimitScope) -> JobLimit? {
+        scope.key == nil ? limits.whole : limits.perKey
+    }
+
+    func use(of scope: LimitScope) -> LimitUse {
+        var use = LimitUse()
+        for row in rows where scope.key == nil || scope.key == row.limitKey {
+            use.change(from: .none, to: row.lifecycle.slot(in: scope))
+        }
+        return use
+    }
+
+    func start(ofRank rank: Int, in scope: LimitScope, at now: JobTime) -> JobTime? {
+        limits.start(ofRank: rank, in: scope, at: now)
+    }
+
+    func firstWaiting(in scope: LimitScope) -> JobID? {
+        rows.firstIndex {
+            $0.lifecycle.hold == scope.hold && (scope.key == nil || scope.key == $0.limitKey)
+        }.map { JobID(Int64($0 + 1)) }
+    }
+
+    func admit(_ id: JobID, at now: JobTime) {
+        changeRow(Int(id.number) - 1, at: now) { _ = $0.admit(at: now) }
+    }
+
+    func waitForQueue(_ id: JobID, at now: JobTime) {
+        changeRow(Int(id.number) - 1, at: now) { _ = $0.wait(for: .queueLimit) }
+    }
+
+    func setWakeUp(_ time: JobTime?, of scope: LimitScope) { limits.setWakeUp(time, of: scope) }
 }
 
 /// The store in SQLite.
@@ -161,11 +269,15 @@ final class SimulatedSQLiteStore: SimulatedJobStore {
     }
 
     func settle(_ settlement: Settlement, at now: JobTime) async throws -> Bool {
-        try await store.settle([settlement], at: now)[0]
+        try await store.settle([settlement], at: now).isHeld[0]
     }
 
     func change(_ id: JobID, _ change: JobChange, at now: JobTime) async throws {
         _ = try await store.change(id, change, at: now)
+    }
+
+    func setLimit(_ limit: JobLimit?, isPerKey: Bool) async throws {
+        try await store.setLimit(limit, queue: "default", isPerKey: isPerKey)
     }
 
     func lifecycle(of id: JobID) async throws -> JobLifecycle {

@@ -64,6 +64,21 @@ struct JSONMembers {
         return time
     }
 
+    func dependencies() throws(JobsAPIRequest.Refusal) -> JobDependencies? {
+        let policy = try text("on_failure").map { JobDependencies.FailurePolicy($0) }
+        if case .some(nil) = policy { throw .init(400, "on_failure must be cancel, run or wait") }
+        guard let ids = try value("after", [Int].self, "an array of job IDs") else {
+            guard policy == nil else { throw .init(400, "on_failure needs after") }
+            return nil
+        }
+        return JobDependencies(
+            ids.map { JobID(Int64($0)) }, onFailure: policy.flatMap { $0 } ?? .cancel)
+    }
+
+    func batch() throws(JobsAPIRequest.Refusal) -> JobBatchID? {
+        try value("batch", Int.self, "the ID of a batch").map { JobBatchID(Int64($0)) }
+    }
+
     func arguments() -> String? {
         self["arguments"].map { String(decoding: JSONWriter.value($0), as: UTF8.self) }
     }
@@ -71,8 +86,9 @@ struct JSONMembers {
 
 extension NewJob {
     private static let names: Set<String> = [
-        "name", "arguments", "queue", "priority", "tags", "unique_key", "delay_seconds", "due_at",
-        "max_attempts", "retry_delay_seconds", "timeout_seconds",
+        "name", "arguments", "queue", "priority", "tags", "unique_key", "limit_key",
+        "delay_seconds", "due_at", "max_attempts", "retry_delay_seconds", "timeout_seconds",
+        "after", "on_failure", "batch",
     ]
 
     /// Parses a job of the body of `POST /api/jobs`.
@@ -94,7 +110,45 @@ extension NewJob {
         }
         self.init(
             name: name, arguments: members.arguments() ?? "{}", options: options,
-            uniqueKey: try members.text("unique_key"), dueAt: try members.dueAt(now))
+            uniqueKey: try members.text("unique_key"), limitKey: try members.text("limit_key"),
+            dependencies: try members.dependencies(), batch: try members.batch(),
+            dueAt: try members.dueAt(now))
+    }
+
+    /// Parses the body of `POST /api/batches`.
+    static func batch(
+        json: JSONValue, at now: JobTime
+    ) throws(JobsAPIRequest.Refusal) -> (jobs: [NewJob], callback: NewJob?) {
+        let members = try JSONMembers(json, names: ["jobs", "callback"])
+        guard case .array(let values)? = members["jobs"] else {
+            throw .init(400, "jobs must be an array of jobs")
+        }
+        var jobs: [NewJob] = []
+        for value in values { jobs.append(try NewJob(json: value, at: now)) }
+        guard let callback = members["callback"] else { return (jobs, nil) }
+        return (jobs, try NewJob(json: callback, at: now))
+    }
+}
+
+extension JobLimit {
+    private static let names: Set<String> = [
+        "concurrency", "rate_starts", "rate_seconds", "per_key",
+    ]
+
+    /// Parses the body of `POST /api/queues/NAME/limit`.
+    static func parse(
+        _ json: JSONValue
+    ) throws(JobsAPIRequest.Refusal) -> (limit: JobLimit, isPerKey: Bool) {
+        let members = try JSONMembers(json, names: names)
+        var limit = JobLimit(
+            maxRunning: try members.value("concurrency", Int.self, "a whole number"))
+        let starts = try members.value("rate_starts", Int.self, "a whole number")
+        let window = try members.duration("rate_seconds")
+        guard (starts == nil) == (window == nil) else {
+            throw .init(400, "rate_starts and rate_seconds must be used together")
+        }
+        if let starts, let window { limit.rate = .init(starts, per: window) }
+        return (limit, try members.value("per_key", Bool.self, "true or false") ?? false)
     }
 }
 

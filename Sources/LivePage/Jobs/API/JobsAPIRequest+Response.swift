@@ -13,8 +13,8 @@ extension JobsAPIRequest {
         } catch {
             let status =
                 switch error.code {
-                case .unknownJob, .unknownQueue: 404
-                case .invalidTransition: 409
+                case .unknownJob, .unknownQueue, .unknownBatch: 404
+                case .invalidTransition, .batchEnded: 409
                 case .invalidArguments, .invalidName, .invalidOption: 400
                 default: 503
                 }
@@ -38,15 +38,24 @@ extension JobsAPIRequest {
             guard let job = try await jobs.status(of: id) else { throw .unknownJob(id) }
             let attempts = try await jobs.inspection?.latestAttempts(
                 of: id, limit: Self.maxAttempts)
-            return .json(JobJSON.job(job, attempts: attempts ?? []))
-        case .names: return .json(JobSummaryJSON.names(try await jobs.inspection?.jobNames() ?? []))
+            return .json(
+                JobJSON.job(
+                    job, attempts: attempts ?? [], dependencies: try await jobs.dependencies(of: id),
+                    steps: try await jobs.steps(of: id)))
+        case .names(let prefix):
+            return .json(JobSummaryJSON.names(try await jobs.names(withPrefix: prefix)))
+        case .showBatch(let id):
+            guard let batch = try await jobs.batch(id) else {
+                throw JobsError(.unknownBatch, "unknown batch '\(id)'")
+            }
+            return .json(JobJSON.batch(batch))
         case .actions(let before):
             let actions = try await jobs.inspection?.actions(before: before, limit: 50)
             return .json(JobSummaryJSON.actions(actions ?? []))
         case .preview(let query):
             let preview = try await jobs.inspection?.preview(of: query)
             return .json(JobSummaryJSON.preview(preview ?? .init(count: 0, isComplete: true)))
-        case .change, .edit, .setPaused, .startBulk, .cancelBulk:
+        case .change, .edit, .setPaused, .startBulk, .cancelBulk, .setLimit, .enqueueBatch:
             return try await change(page)
         }
     }
@@ -78,6 +87,13 @@ extension JobsAPIRequest {
                     $0.member("queue", queue)
                     $0.member("paused", isPaused)
                 })
+        case .setLimit(let limit, let queue, let isPerKey):
+            try await page.jobs.setLimit(limit, of: queue, perKey: isPerKey)
+            await page.log(NewJobAction("limit", target: "queue \(queue)"))
+            response = .json(JobJSON.limit(limit, queue: queue, isPerKey: isPerKey))
+        case .enqueueBatch(let new, let callback):
+            let (id, receipts) = try await page.jobs.enqueueBatch(new, then: callback)
+            response = .json(JobJSON.batch(id, receipts), status: 201)
         case .startBulk(let bulk): response = try await start(bulk, page)
         case .cancelBulk(let number):
             guard page.runner.cancel(number) else {
@@ -145,11 +161,19 @@ extension JobQuery {
 extension JobJSON {
     fileprivate static func receipts(_ receipts: [EnqueueReceipt], isList: Bool) -> [UInt8] {
         guard isList else { return receipt(receipts[0]) }
+        return list(receipts)
+    }
+
+    private static func list(_ receipts: [EnqueueReceipt]) -> [UInt8] {
         var bytes = [UInt8(ascii: "[")]
         for (index, one) in receipts.enumerated() {
             if index > 0 { bytes.append(UInt8(ascii: ",")) }
             bytes += receipt(one)
         }
         return bytes + [UInt8(ascii: "]")]
+    }
+
+    fileprivate static func batch(_ id: JobBatchID, _ receipts: [EnqueueReceipt]) -> [UInt8] {
+        Array(#"{"id":\#(id),"jobs":"#.utf8) + list(receipts) + [UInt8(ascii: "}")]
     }
 }

@@ -8,18 +8,20 @@ enum JobsAPIRequest: Equatable {
     /// Lists jobs, with shortened arguments and errors if `isSummary` is `true`.
     case list(JobQuery, isSummary: Bool)
     case statistics
+    case names(prefix: String)
     case show(JobID)
     case change(JobID, Change)
     case edit(JobID, JobEdit)
     case setPaused(Bool, queue: String)
-    /// Lists the names of jobs.
-    case names
     /// Lists actions with lower numbers.
     case actions(before: Int64?)
     /// Counts the jobs that a change would select.
     case preview(JobQuery)
     case startBulk(Bulk)
     case cancelBulk(Int)
+    case enqueueBatch([NewJob], then: NewJob?)
+    case showBatch(JobBatchID)
+    case setLimit(JobLimit, queue: String, isPerKey: Bool)
 
     /// A change of one job without arguments.
     enum Change: String {
@@ -65,6 +67,20 @@ enum JobsAPIRequest: Equatable {
         case ("queues", 4) where ["pause", "resume"].contains(parts[3]):
             try Self.require("POST", request)
             self = .setPaused(parts[3] == "pause", queue: String(parts[2]))
+        case ("batches", 2):
+            try Self.require("POST", request)
+            let (jobs, callback) = try NewJob.batch(json: Self.body(request), at: now)
+            self = .enqueueBatch(jobs, then: callback)
+        case ("batches", 3):
+            try Self.require("GET", request)
+            guard let id = JobBatchID(String(parts[2])) else {
+                throw Refusal(400, "invalid batch ID '\(parts[2])': expected a positive number")
+            }
+            self = .showBatch(id)
+        case ("queues", 4) where parts[3] == "limit":
+            try Self.require("POST", request)
+            let (limit, isPerKey) = try JobLimit.parse(Self.body(request))
+            self = .setLimit(limit, queue: String(parts[2]), isPerKey: isPerKey)
         default: throw .notFound
         }
     }
@@ -100,7 +116,7 @@ enum JobsAPIRequest: Equatable {
     ) throws(Refusal) -> JobsAPIRequest {
         switch name {
         case "stats": return .statistics
-        case "names": return .names
+        case "names": return .names(prefix: query["prefix"] ?? "")
         case "preview": return .preview(try JobQuery(query))
         default:
             guard let text = query["before"] else { return .actions(before: nil) }
@@ -154,7 +170,7 @@ extension JobsAPIRequest.Refusal {
 
 extension JobQuery {
     /// Parses the query parameters `state`, with commas between several, `queue`, `name`, `tag`,
-    /// `text`, `error`, `limit` and `before`. An empty value selects all jobs.
+    /// `batch`, `text`, `error`, `limit` and `before`. An empty value selects all jobs.
     init(_ query: HTTPQuery) throws(JobsAPIRequest.Refusal) {
         func text(_ name: String) -> String? {
             query[name].flatMap { $0.isEmpty ? nil : $0 }
@@ -173,6 +189,12 @@ extension JobQuery {
                 throw .init(400, "limit must be a number from 1 to 1000")
             }
             limit = number
+        }
+        if let text = query["batch"] {
+            guard let id = JobBatchID(text) else {
+                throw .init(400, "batch must be the ID of a batch")
+            }
+            batch = id
         }
         if let text = query["before"] {
             guard let id = JobID(text) else {

@@ -18,6 +18,7 @@ struct EnqueueJobCommand: AsyncParsableCommand {
                     tally jobs enqueue report --args='{"user":8}' --in=10m --priority=high
                     tally jobs enqueue sync --unique=user-7 --max-attempts=3 --tag=nightly
                     seq 3 | tally jobs enqueue count --args-file=-
+                    tally jobs enqueue sum --after=1 --after=2 --on-failure=run
                     """#))
 
     @Argument(help: "The name of the job, by which a worker knows what to do.")
@@ -33,6 +34,21 @@ struct EnqueueJobCommand: AsyncParsableCommand {
     var argsFile: String?
 
     @OptionGroup var due: DueOptions
+
+    @Option(
+        name: .customLong("after"),
+        help: "A job for whose end the new one waits; repeatable, up to 100.")
+    var dependencies: [JobID] = []
+
+    @Option(
+        help: """
+            What happens if one of the --after jobs is discarded or cancelled: cancel the new job, \
+            run it in any case, or let it wait for a retry.
+            """)
+    var onFailure = JobDependencies.FailurePolicy.cancel
+
+    @Option(help: "The batch to which the job belongs; see tally jobs batch.")
+    var batch: JobBatchID?
 
     @OptionGroup var settings: JobSettings
 
@@ -56,7 +72,12 @@ struct EnqueueJobCommand: AsyncParsableCommand {
     }
 
     private func job(arguments: String) -> NewJob {
-        settings.job(name, arguments: arguments, dueAt: due.dueAt(.now))
+        var job = settings.job(name, arguments: arguments, dueAt: due.dueAt(.now))
+        if !dependencies.isEmpty {
+            job.dependencies = JobDependencies(dependencies, onFailure: onFailure)
+        }
+        job.batch = batch
+        return job
     }
 
     private func text(of receipt: EnqueueReceipt) -> String {

@@ -1,5 +1,7 @@
 import ArgumentParser
 import NSQJobs
+import TallyBasics
+import TallyJSON
 
 /// `tally jobs list`: prints jobs, the latest first.
 struct ListJobsCommand: AsyncParsableCommand {
@@ -28,6 +30,9 @@ struct ListJobsCommand: AsyncParsableCommand {
     @Option(help: "Print only jobs with this label.")
     var tag: String?
 
+    @Option(help: "Print only jobs of this batch.")
+    var batch: JobBatchID?
+
     @Option(help: "The maximum number of jobs to print.")
     var limit = 50
 
@@ -42,9 +47,45 @@ struct ListJobsCommand: AsyncParsableCommand {
 
     func run() async throws {
         let query = JobQuery(
-            states: Set(states), queue: queue, name: name, tag: tag, before: before, limit: limit)
+            states: Set(states), queue: queue, name: name, tag: tag, batch: batch, before: before,
+            limit: limit)
         let page = try await options.withJobs { try await $0.jobs(matching: query) }
         options.print(json: JobJSON.page(page), text: JobText.list(page))
+    }
+}
+
+/// `tally jobs names`: prints the names of jobs.
+struct JobNamesCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "names",
+        abstract: "Prints the names of the stored jobs, for completion.",
+        discussion: HelpText.examples(
+            #"""
+            tally jobs enqueue report
+            tally jobs names
+            tally jobs names --prefix=rep
+            tally jobs names --json | jq .names
+            """#))
+
+    @Option(help: "Print only names that begin with this text.")
+    var prefix = ""
+
+    @Option(help: "The maximum number of names to print.")
+    var limit = 100
+
+    @OptionGroup var options: JobStoreOptions
+
+    func validate() throws {
+        try require("--limit", limit, in: 1...1_000)
+    }
+
+    func run() async throws {
+        let names = try await options.withJobs {
+            try await $0.names(withPrefix: prefix, limit: limit)
+        }
+        options.print(
+            json: JSONWriter.object { $0.member("names", names) },
+            text: names.map { LogText.sanitized($0) }.joined(separator: "\n"))
     }
 }
 
@@ -67,14 +108,23 @@ struct ShowJobCommand: AsyncParsableCommand {
     @OptionGroup var options: JobStoreOptions
 
     func run() async throws {
-        let (job, attempts) = try await options.withJobs { jobs in
+        let (job, details) = try await options.withJobs { jobs in
             guard let job = try await jobs.status(of: id) else {
                 throw UsageError("unknown job '\(id)' in '\(options.store)'")
             }
-            return (job, try await jobs.attempts(of: id))
+            return (
+                job,
+                JobDetails(
+                    attempts: try await jobs.attempts(of: id),
+                    dependencies: try await jobs.dependencies(of: id),
+                    steps: try await jobs.steps(of: id))
+            )
         }
         options.print(
-            json: JobJSON.job(job, attempts: attempts), text: JobText.job(job, attempts))
+            json: JobJSON.job(
+                job, attempts: details.attempts, dependencies: details.dependencies,
+                steps: details.steps),
+            text: JobText.job(job, details))
     }
 }
 

@@ -18,6 +18,8 @@ struct JobsService {
         var sweepInterval = Duration.milliseconds(100)
         /// The time after which a published job is published again that no worker has taken.
         var republishDelay = Duration.seconds(15)
+        /// Which ended jobs are deleted.
+        var pruning = JobPruning()
         /// The options of the connection to the nsqd.
         var client: ClientOptions
     }
@@ -36,6 +38,7 @@ struct JobsService {
         var configuration = Jobs.Configuration()
         configuration.sweepInterval = settings.sweepInterval
         configuration.republishDelay = settings.republishDelay
+        configuration.pruning = settings.pruning
         configuration.logger = logger
         configuration.producer.client = settings.client
         let jobs = try await Jobs(

@@ -96,6 +96,9 @@ struct JobsAPIOptions: ParsableArguments {
 
     @OptionGroup var relay: RelayOptions
 
+    @OptionGroup(title: "Deletion of ended jobs")
+    var pruning: PruningOptions
+
     func validate() throws {
         guard apiAddress == "none" || SocketAddress(argument: apiAddress) != nil else {
             throw ValidationError(
@@ -112,7 +115,7 @@ struct JobsAPIOptions: ParsableArguments {
         JobsService.Settings(
             store: store, apiAddress: SocketAddress(argument: apiAddress), apiHosts: apiHost,
             sweepInterval: sweepInterval.duration, republishDelay: relay.republishDelay.duration,
-            client: client)
+            pruning: pruning.pruning, client: client)
     }
 }
 

@@ -119,6 +119,8 @@ struct WorkCommand: AsyncParsableCommand {
         let signals = try await StopSignals.watch()
         var configuration = Jobs.Configuration()
         configuration.republishDelay = relay.republishDelay.duration
+        // tally jobs serve deletes jobs, by its own flags.
+        configuration.pruning = .none
         configuration.logger = logger
         configuration.producer.client = client
         let jobs = try await Jobs(

@@ -1,10 +1,11 @@
 import Foundation
 
-/// The job of a schedule in its column, as JSON.
-struct CronTemplate: Codable {
+/// The job of a schedule, or the callback of a batch, in its column, as JSON.
+struct JobTemplate: Codable {
     private let name: String
     private let arguments: String
     private let uniqueKey: String?
+    private let limitKey: String?
     private let queue: String
     private let priority: JobPriority
     private let tags: [String]
@@ -21,6 +22,7 @@ struct CronTemplate: Codable {
         name = job.name
         arguments = job.arguments
         uniqueKey = job.uniqueKey
+        limitKey = job.limitKey
         queue = job.options.queue
         priority = job.options.priority
         tags = job.options.tags
@@ -34,7 +36,9 @@ struct CronTemplate: Codable {
         replacesWaiting = job.options.uniqueness.conflict == .replaceWaiting
     }
 
-    /// The job of one tick.
+    /// The job.
+    ///
+    /// - Parameter tick: the time before which it does not run.
     func job(dueAt tick: JobTime?) -> NewJob {
         let retry = JobRetryPolicy(
             maxAttempts: maxAttempts, firstDelay: .microseconds(firstDelay),
@@ -46,6 +50,7 @@ struct CronTemplate: Codable {
             queue: queue, priority: priority, tags: tags, retry: retry,
             timeout: timeout.map { .microseconds($0) }, uniqueness: uniqueness)
         return NewJob(
-            name: name, arguments: arguments, options: options, uniqueKey: uniqueKey, dueAt: tick)
+            name: name, arguments: arguments, options: options, uniqueKey: uniqueKey,
+            limitKey: limitKey, dueAt: tick)
     }
 }
