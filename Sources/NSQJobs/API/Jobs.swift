@@ -192,16 +192,25 @@ extension Jobs.Broker {
     ) throws(NSQError) {
         nsqds = addresses
         let logger = configuration.logger
+        // The producer may connect before the relay exists.
+        let lostConnection = LockedValue(LostConnection())
+        let relayOfProducer = LockedValue<Relay?>(nil)
         producer = try Producer(
-            nsqds: addresses, options: configuration.producer, logger: logger)
+            nsqds: addresses, options: configuration.producer, logger: logger
+        ) { change in
+            let now = clock.now()
+            lostConnection.withLock { $0.record(change, at: now) }
+            relayOfProducer.withLock { $0 }?.connectionChanged(change)
+        }
         publisher = JobPublisher(producer, store, logger)
         let policy = PublishPolicy(
             republishDelay: configuration.republishDelay, window: configuration.publishWindow)
         self.policy = policy
         let relay = Relay(
-            store, publisher, policy: policy, interval: configuration.sweepInterval, clock: clock,
-            logger: logger)
+            store, publisher, policy: policy, interval: configuration.sweepInterval,
+            lostConnection: lostConnection, clock: clock, logger: logger)
         self.relay = relay
+        relayOfProducer.withLock { $0 = relay }
         relayTask = Task { await relay.run() }
     }
 }

@@ -5,15 +5,20 @@ extension JobTransaction {
     /// The number of workers whose names are kept.
     private static let maxWorkers = 10_000
 
-    func registerWorker(_ worker: NewWorker, at now: JobTime) throws -> Int64 {
+    /// - Parameter process: the identity of the worker's process; `nil` if it is not known.
+    func registerWorker(
+        _ worker: NewWorker, process: String?, at now: JobTime
+    ) throws -> Int64 {
         try database.execute(
             sql: """
-                INSERT INTO nsq_jobs_worker (name, queues, concurrency, started_at, seen_at)
-                VALUES (?, ?, ?, ?, ?)
+                INSERT INTO nsq_jobs_worker
+                    (name, queues, concurrency, started_at, seen_at, process, process_grace)
+                VALUES (?, ?, ?, ?, ?, ?, ?)
                 """,
             arguments: [
                 worker.name, JobTags.encode(worker.queues) ?? "[]", worker.concurrency,
-                now.microseconds, now.microseconds,
+                now.microseconds, now.microseconds, process,
+                worker.gracePeriod.microsecondsRoundedUp,
             ])
         let number = database.lastInsertedRowID
         try database.execute(

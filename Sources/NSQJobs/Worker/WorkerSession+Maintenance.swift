@@ -22,8 +22,14 @@ extension WorkerSession {
             if isReport { nextReport = now + options.lease / 3 }
             endExpiredLeases(at: now)
             startRenewals(at: now, isCheck: isCheck, isReport: isReport)
+            finishHeldMessages(heldFor: options.messageHold, at: now)
             returnWaitingMessages()
         }
+    }
+
+    private func finishHeldMessages(heldFor age: Duration, at now: MonotonicInstant) {
+        let messages = state.withLock { $0.held.releaseAll(heldFor: age, at: now) }
+        for message in messages { message.finishHeld() }
     }
 
     private func endExpiredLeases(at now: MonotonicInstant) {
@@ -123,6 +129,7 @@ extension WorkerSession {
             $0.queue.active == 0 && !$0.isSettling
         }
         maintenance.cancel()
+        finishHeldMessages(heldFor: .zero, at: .now)
         await withDiscardingTaskGroup { group in
             for consumer in consumers { group.addTask { await consumer.stop() } }
         }

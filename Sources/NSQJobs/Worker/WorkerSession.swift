@@ -18,7 +18,9 @@ final class WorkerSession: Sendable {
         var unsettled: [Settlement] = []
         var isSettling = false
         var isRenewing = false
-        var maxInFlight: Int
+        var held: HeldMessages<WorkerMessage>
+        /// The maximum number of messages in flight of each consumer.
+        var maxInFlight: [Int]
         var consumers: [Consumer] = []
         var number: Int64 = 0
     }
@@ -54,12 +56,14 @@ final class WorkerSession: Sendable {
         performer = JobPerformer(
             handlers: handlers, store: store, logger: logger,
             unhandledDelay: options.unhandledDelay)
+        let sources = options.queues.count * JobPriority.allCases.count
         state = LockedValue(
             State(
                 queue: WorkerQueue(
                     concurrency: options.concurrency, order: options.priorityOrder),
                 window: ClaimWindow(concurrency: options.concurrency),
-                leases: LeaseTable(lease: options.lease), maxInFlight: options.concurrency))
+                leases: LeaseTable(lease: options.lease), held: HeldMessages(sources: sources),
+                maxInFlight: Array(repeating: options.concurrency, count: sources)))
     }
 
     func run() async throws(JobsError) {
@@ -70,15 +74,16 @@ final class WorkerSession: Sendable {
         }
         precondition(isFirst, "a worker runs once")
         let worker = NewWorker(
-            name: options.name, queues: options.queues, concurrency: options.concurrency)
+            name: options.name, queues: options.queues, concurrency: options.concurrency,
+            gracePeriod: options.gracePeriod)
         let number = try await store.registerWorker(worker, at: clock.now())
         let consumers = try makeConsumers()
         state.withLock {
             $0.number = number
             $0.consumers = consumers.map(\.consumer)
         }
-        let feeders = consumers.map { consumer in
-            Task { await self.receive(from: consumer.consumer, consumer.priority) }
+        let feeders = consumers.enumerated().map { index, consumer in
+            Task { await self.receive(from: consumer.consumer, index, consumer.priority) }
         }
         let maintenance = Task(executorPreference: executor) { await self.maintain() }
         await waitForStop()
@@ -120,6 +125,7 @@ final class WorkerSession: Sendable {
                     let consumer = try Consumer(
                         topic: JobTopic(queue: queue, priority: priority).name,
                         channel: JobTopic.channel, nsqds: nsqds, options: settings, logger: logger)
+                    consumer.keepMessagesAlive()
                     consumers.append((consumer, priority))
                 } catch {
                     throw JobsError(.brokerFailed, "cannot consume queue '\(queue)': \(error)")
@@ -131,9 +137,11 @@ final class WorkerSession: Sendable {
 
     // MARK: Messages and claims
 
-    private func receive(from consumer: Consumer, _ priority: JobPriority) async {
+    private func receive(
+        from consumer: Consumer, _ source: Int, _ priority: JobPriority
+    ) async {
         for await batch in consumer.batches {
-            let messages = WorkerMessage.messages(of: batch, from: consumer) {
+            let messages = WorkerMessage.messages(of: batch, from: consumer, source) {
                 logger.warning("message \($0.id) does not name a job; it is finished")
             }
             let refused = state.withLock { state in
@@ -156,12 +164,19 @@ final class WorkerSession: Sendable {
     }
 
     private func updateMaxInFlight(_ state: inout State) {
-        let free = options.concurrency - state.queue.active
-        let count = state.window.isAhead ? state.window.limit : max(0, free)
-        guard count != state.maxInFlight, !isStopping else { return }
-        state.maxInFlight = count
-        // Within the lock, so that the last call has the last value.
-        for consumer in state.consumers { consumer.setMaxInFlight(count) }
+        guard !isStopping else { return }
+        let free =
+            state.window.isAhead
+            ? state.window.limit : max(0, options.concurrency - state.queue.active)
+        for (index, consumer) in state.consumers.enumerated() {
+            // Held messages are in flight too. With several nsqds, some of them could send messages although
+            // no slot is free, so the number is zero then.
+            let count = free > 0 ? free + state.held.count(of: index) : 0
+            guard count != state.maxInFlight[index] else { continue }
+            state.maxInFlight[index] = count
+            // Within the lock, so that the last call has the last value.
+            consumer.setMaxInFlight(count)
+        }
     }
 
     private func claim(_ batch: [WorkerQueue<WorkerMessage>.Waiting]) async {
@@ -170,35 +185,56 @@ final class WorkerSession: Sendable {
         do throws(JobsError) {
             let results = try await store.claim(
                 batch.map(\.reference), worker: number, lease: options.lease, at: clock.now())
-            for waiting in batch { waiting.token.finish() }
-            let jobs = results.compactMap { result in
-                if case .claimed(let job) = result { job } else { nil }
-            }
-            endClaim(jobs, at: instant)
-            relay.jobsClaimed(jobs.count)
+            endClaim(batch, results, at: instant)
         } catch {
             logger.warning("cannot claim \(counted(batch.count, "job")): \(error)")
             for waiting in batch { waiting.token.requeue(after: .seconds(1)) }
-            endClaim([], at: instant)
+            state.withLock { $0.queue.endClaim([]) }
         }
         progress.signal()
         dispatch()
     }
 
-    private func endClaim(_ jobs: [JobRecord], at instant: MonotonicInstant) {
+    /// Records the claimed jobs, and finishes the messages that are not held.
+    private func endClaim(
+        _ batch: [WorkerQueue<WorkerMessage>.Waiting], _ results: [ClaimResult],
+        at instant: MonotonicInstant
+    ) {
+        var (jobs, finished): ([JobRecord], [WorkerMessage]) = ([], [])
         state.withLock { state in
-            for job in jobs {
-                if let claim = job.claim { state.leases.add(claim, at: instant) }
+            for (waiting, result) in zip(batch, results) {
+                guard case .claimed(let job) = result, let claim = job.claim else {
+                    finished.append(waiting.token)
+                    continue
+                }
+                jobs.append(job)
+                state.leases.add(claim, at: instant)
+                // Jobs that are claimed ahead take so little time that their messages are finished together.
+                guard !state.window.isAhead, options.messageHold > .zero else {
+                    finished.append(waiting.token)
+                    continue
+                }
+                state.held.hold(waiting.token, of: claim, from: waiting.token.source, at: instant)
+                waiting.token.hold()
             }
             state.queue.endClaim(jobs)
         }
+        for message in finished { message.finish() }
+        relay.jobsClaimed(jobs.count)
+        let isHeld = results.contains { if case .held = $0 { true } else { false } }
+        // The process of the holder can be ending.
+        if isHeld { relay.jobsStored(due: clock.now() + Self.takeOverDelay) }
     }
+
+    /// The time after which a process that was ending has ended.
+    private static let takeOverDelay = Duration.milliseconds(100)
 
     // MARK: Attempts
 
     private func start(_ job: JobRecord, _ state: inout State) {
         // A job that waited for a slot may have lost its lease meanwhile.
         guard let claim = job.claim, state.leases.holds(claim) else {
+            if let claim = job.claim { state.held.release(claim)?.finishHeld() }
             return state.queue.jobEnded()
         }
         let cancellation = AttemptCancellation()
@@ -219,16 +255,18 @@ final class WorkerSession: Sendable {
         }
         let outcome = await performer.perform(job, cancellation)
         timer?.cancel()
-        state.withLock { state in
+        let lost = state.withLock { state -> WorkerMessage? in
             state.attempts[claim] = nil
             state.window.attemptEnded(after: .now - begin)
             state.queue.jobEnded()
-            if let outcome {
-                state.unsettled.append(Settlement(claim, outcome))
-            } else {
+            guard let outcome else {
                 state.leases.remove(claim)
+                return state.held.release(claim)
             }
+            state.unsettled.append(Settlement(claim, outcome))
+            return nil
         }
+        lost?.finishHeld()
         settleEnded()
         dispatch()
         progress.signal()

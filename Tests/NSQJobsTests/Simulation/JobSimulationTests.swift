@@ -30,6 +30,20 @@ import Testing
         }
     }
 
+    @Test func `finds a store that takes jobs from live workers`() async throws {
+        var violations = 0
+        for seed in 1...UInt64(20) {
+            let leases = ManualLeaseClock()
+            let store = ModelJobStore(leases, takesFromLiveWorkers: true)
+            do {
+                try await JobSimulation(seed: seed, store, leases).run(steps: 120)
+            } catch is JobSimulation.Violation {
+                violations += 1
+            }
+        }
+        #expect(violations > 0)
+    }
+
     private func run(_ simulation: JobSimulation, _ seed: UInt64) async throws {
         do {
             try await simulation.run(steps: 120)

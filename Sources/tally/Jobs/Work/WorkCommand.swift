@@ -140,6 +140,8 @@ struct WorkCommand: AsyncParsableCommand {
         var options = JobWorker.Options(queues: queues, concurrency: concurrency)
         options.client = client
         options.lease = lease.duration
+        // The guards of the programs kill them when this process has ended.
+        options.gracePeriod = .seconds(1)
         options.stopTimeout = stopTimeout.duration
         let snooze = snooze.duration
         let worker = jobs.worker(options) { handlers in
