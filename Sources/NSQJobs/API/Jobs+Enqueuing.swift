@@ -131,7 +131,7 @@ extension Jobs {
         guard let sqlite = store as? SQLiteJobStore else {
             throw JobsError(.storeFailed, "the store of the jobs is not a database of SQLite")
         }
-        for job in jobs { try job.validate() }
+        let jobs = try middleware.prepared(jobs)
         let result = try sqlite.enqueue(jobs, in: database, at: now)
         let relay = broker?.relay
         database.afterNextTransaction { _ in relay?.jobsStored(result) }
@@ -141,15 +141,16 @@ extension Jobs {
     private func store(
         _ jobs: [NewJob], at now: JobTime
     ) async throws(JobsError) -> [EnqueueReceipt] {
-        for job in jobs { try job.validate() }
         var receipts: [EnqueueReceipt] = []
-        var rest = jobs[...]
+        var rest = try middleware.prepared(jobs)[...]
         while !rest.isEmpty {
             let part = Array(rest.prefix(SQLiteJobStore.maxEnqueueCount))
             rest = rest.dropFirst(part.count)
-            let result = try await store.enqueue(part, publishing: broker?.policy, at: now)
-            broker?.relay.jobsStored(result)
-            receipts += result.receipts
+            receipts += try await middleware.enqueue(part) { part throws(JobsError) in
+                let result = try await store.enqueue(part, publishing: broker?.policy, at: now)
+                broker?.relay.jobsStored(result)
+                return result.receipts
+            }
         }
         try await testing?.jobsStored(self)
         return receipts

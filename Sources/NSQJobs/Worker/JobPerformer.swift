@@ -4,6 +4,7 @@ import TallyBasics
 /// Performs one attempt of a job, and converts its end to an outcome.
 struct JobPerformer: Sendable {
     let handlers: JobHandlers
+    let middleware: MiddlewareChain
     let store: any JobStore
     let logger: Logger
     /// The time until a job is offered again for which a worker has no handler.
@@ -19,7 +20,7 @@ struct JobPerformer: Sendable {
         }
         let context = JobContext(job, store, logger)
         do {
-            try await handler(context)
+            try await middleware.perform(context, handler)
             return .complete
         } catch {
             return outcome(of: error, in: job, cancellation.reason)

@@ -49,6 +49,11 @@ public final class JobWorker: Sendable {
         public var unhandledDelay: Duration
         /// The name of the worker in the store; by default the host and the process ID.
         public var name: String
+        /// The HTTP addresses of nsqlookupds, such as `127.0.0.1:4161`; none by default. The worker also
+        /// takes jobs from all nsqds that they report for its queues.
+        public var lookupds: [String] = []
+        /// Options of the discovery by nsqlookupd.
+        public var lookup = LookupOptions()
         /// The options of the connections to the nsqds.
         public var client = ClientOptions()
 
@@ -110,7 +115,7 @@ public final class JobWorker: Sendable {
     ///   ``JobsError/Code/storeFailed`` or ``JobsError/Code/brokerFailed`` if the worker cannot start;
     ///   ``JobsError/Code/cancelled`` if the task is cancelled.
     public func run() async throws(JobsError) {
-        try await session.run()
+        try await session.runUntilShutdown()
     }
 
     /// Stops the worker: it takes no more jobs, waits for the running ones up to

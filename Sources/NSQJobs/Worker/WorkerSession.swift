@@ -44,8 +44,8 @@ final class WorkerSession: Sendable {
     let progress = WakeSignal()
 
     init(
-        _ options: JobWorker.Options, _ handlers: JobHandlers, store: any JobStore, relay: Relay,
-        nsqds: [String], clock: JobClock, logger: Logger
+        _ options: JobWorker.Options, _ handlers: JobHandlers, _ middleware: MiddlewareChain,
+        store: any JobStore, relay: Relay, nsqds: [String], clock: JobClock, logger: Logger
     ) {
         self.options = options
         self.store = store
@@ -54,7 +54,7 @@ final class WorkerSession: Sendable {
         self.clock = clock
         self.logger = logger
         performer = JobPerformer(
-            handlers: handlers, store: store, logger: logger,
+            handlers: handlers, middleware: middleware, store: store, logger: logger,
             unhandledDelay: options.unhandledDelay)
         let sources = options.queues.count * JobPriority.allCases.count
         state = LockedValue(
@@ -118,13 +118,15 @@ final class WorkerSession: Sendable {
             for priority in JobPriority.allCases {
                 var settings = Consumer.Options()
                 settings.client = options.client
+                settings.lookup = options.lookup
                 settings.maxInFlight = options.concurrency
                 // The shortest that nsqd allows: a lone message must not wait for others.
                 settings.outputBufferTimeout = .milliseconds(25)
                 do throws(NSQError) {
                     let consumer = try Consumer(
                         topic: JobTopic(queue: queue, priority: priority).name,
-                        channel: JobTopic.channel, nsqds: nsqds, options: settings, logger: logger)
+                        channel: JobTopic.channel, nsqds: nsqds, lookupds: options.lookupds,
+                        options: settings, logger: logger)
                     consumer.keepMessagesAlive()
                     consumers.append((consumer, priority))
                 } catch {

@@ -49,7 +49,7 @@ import Testing
             try await simulation.run(steps: 120)
         } catch let violation as JobSimulation.Violation {
             Issue.record(
-                "\(violation); repeat with: TALLY_SEED=\(seed) swift test --filter JobSimulationTests"
+                "\(violation); repeat with: TALLY_SEED=\(seed) swift test --filter 'simulation of jobs'"
             )
         }
     }

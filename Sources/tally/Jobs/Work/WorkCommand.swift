@@ -1,4 +1,5 @@
 import ArgumentParser
+import HTTP
 import Logging
 import NSQBroker
 import NSQClient
@@ -43,6 +44,13 @@ struct WorkCommand: AsyncParsableCommand {
         name: .customLong("nsqd-tcp-address"),
         help: "The address of an nsqd, as HOST:PORT; repeatable.")
     var nsqds: [SocketAddress] = [SocketAddress(host: "127.0.0.1", port: 4150)]
+
+    @Option(
+        name: .customLong("lookupd-http-address"),
+        help: """
+            Take jobs also from all nsqds that this nsqlookupd reports, HOST:PORT; repeatable.
+            """)
+    var lookupds: [HTTPAddress] = []
 
     @OptionGroup(title: "Connections to nsqd")
     var connection: ConnectionOptions
@@ -139,6 +147,7 @@ struct WorkCommand: AsyncParsableCommand {
     ) async throws {
         var options = JobWorker.Options(queues: queues, concurrency: concurrency)
         options.client = client
+        options.lookupds = lookupds.map(\.url.description)
         options.lease = lease.duration
         // The guards of the programs kill them when this process has ended.
         options.gracePeriod = .seconds(1)
