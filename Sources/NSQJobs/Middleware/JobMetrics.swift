@@ -8,6 +8,7 @@
     /// |---|---|
     /// | `nsq.jobs.enqueued` | counter of the stored jobs |
     /// | `nsq.jobs.completed`, `nsq.jobs.failed`, `nsq.jobs.interrupted` | counters of the ended attempts |
+    /// | `nsq.jobs.discarded` | counter of the fleeting jobs that were given up |
     /// | `nsq.jobs.perform.duration` | timer of the attempts |
     /// | `nsq.jobs.wait.duration` | timer of the waits from the due time to the first attempt |
     ///
@@ -19,7 +20,7 @@
         }
 
         private struct Instruments: Sendable {
-            let enqueued, completed, failed, interrupted: Counter
+            let enqueued, completed, failed, interrupted, discarded: Counter
             let duration, wait: Metrics.Timer
 
             init(_ key: Key) {
@@ -31,6 +32,7 @@
                 completed = counter("completed")
                 failed = counter("failed")
                 interrupted = counter("interrupted")
+                discarded = counter("discarded")
                 duration = Metrics.Timer(
                     label: "nsq.jobs.perform.duration", dimensions: dimensions)
                 wait = Metrics.Timer(label: "nsq.jobs.wait.duration", dimensions: dimensions)
@@ -78,6 +80,11 @@
                 }
                 throw error
             }
+        }
+
+        /// Counts the job.
+        public func discarded(_ job: JobRecord, reason: String) {
+            instruments(job.queue, job.name).discarded.increment()
         }
 
         private func instruments(_ queue: String, _ name: String) -> Instruments {

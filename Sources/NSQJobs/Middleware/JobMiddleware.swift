@@ -39,6 +39,13 @@ public protocol JobMiddleware: Sendable {
     func perform(
         _ context: JobContext, _ next: (JobContext) async throws -> Void
     ) async throws
+
+    /// Observes that a ``JobGrade/fleeting`` job was given up.
+    ///
+    /// - Parameters:
+    ///   - job: the job in its last attempt.
+    ///   - reason: the last error, or why the job was given up.
+    func discarded(_ job: JobRecord, reason: String)
 }
 
 extension JobMiddleware {
@@ -59,6 +66,9 @@ extension JobMiddleware {
     ) async throws {
         try await next(context)
     }
+
+    /// Does nothing.
+    public func discarded(_ job: JobRecord, reason: String) {}
 }
 
 /// The middleware of a `Jobs` object, in order.
@@ -77,6 +87,10 @@ struct MiddlewareChain: Sendable {
             try jobs[index].validate()
         }
         return jobs
+    }
+
+    func discarded(_ job: JobRecord, reason: String) {
+        for middleware in all { middleware.discarded(job, reason: reason) }
     }
 
     func enqueue(

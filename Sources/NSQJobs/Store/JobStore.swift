@@ -91,6 +91,9 @@ package protocol JobStore: Sendable {
     /// - Returns: `false` if the claim is not held any more.
     func setOutput(_ json: String, of claim: JobClaim) async throws(JobsError) -> Bool
 
+    /// Stores a job that was given up without having been stored before.
+    func insertDiscarded(_ job: NewJob, note: String, at now: JobTime) async throws(JobsError)
+
     // MARK: Reading
 
     func job(_ id: JobID) async throws(JobsError) -> JobRecord?

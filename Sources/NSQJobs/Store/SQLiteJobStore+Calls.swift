@@ -101,6 +101,12 @@ extension SQLiteJobStore {
         try await write { try $0.setOutput(json, of: claim) }
     }
 
+    package func insertDiscarded(
+        _ job: NewJob, note: String, at now: JobTime
+    ) async throws(JobsError) {
+        _ = try await write { try $0.insertDiscarded(job, note: note, at: now) }
+    }
+
     package func job(_ id: JobID) async throws(JobsError) -> JobRecord? {
         try await read { try $0.job(id) }
     }

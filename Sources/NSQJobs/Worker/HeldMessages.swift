@@ -9,7 +9,8 @@ package struct HeldMessages<Token> {
     private struct Entry {
         let token: Token
         let source: Int
-        let heldSince: MonotonicInstant
+        /// `nil` for a message that is held until its job ends.
+        let heldSince: MonotonicInstant?
     }
 
     private var entries: [JobClaim: Entry] = [:]
@@ -27,9 +28,11 @@ package struct HeldMessages<Token> {
 
     /// Adds the message of a claimed job.
     ///
-    /// - Parameter source: the index of the consumer that has received the message.
+    /// - Parameters:
+    ///   - source: the index of the consumer that has received the message.
+    ///   - now: the time; `nil` for the message of a fleeting job, which is held until the job ends.
     package mutating func hold(
-        _ token: Token, of claim: JobClaim, from source: Int, at now: MonotonicInstant
+        _ token: Token, of claim: JobClaim, from source: Int, at now: MonotonicInstant?
     ) {
         entries[claim] = Entry(token: token, source: source, heldSince: now)
         counts[source] += 1
@@ -48,7 +51,12 @@ package struct HeldMessages<Token> {
     package mutating func releaseAll(
         heldFor age: Duration, at now: MonotonicInstant
     ) -> [Token] {
-        let due = entries.filter { $0.value.heldSince + age <= now }.map(\.key)
-        return due.compactMap { release($0) }
+        let due = entries.filter { $0.value.heldSince.map { $0 + age <= now } ?? false }
+        return due.keys.compactMap { release($0) }
+    }
+
+    /// Removes all messages.
+    package mutating func releaseAll() -> [Token] {
+        entries.keys.compactMap { release($0) }
     }
 }

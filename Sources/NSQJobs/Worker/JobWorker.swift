@@ -47,6 +47,9 @@ public final class JobWorker: Sendable {
         public var cancellationInterval: Duration
         /// The time until a job is offered again for which the worker has no handler; 10 s by default.
         public var unhandledDelay: Duration
+        /// Whether ``JobGrade/fleeting`` jobs that are given up are stored in the state `discarded`; `false`
+        /// by default.
+        public var storesDiscardedFleetingJobs = false
         /// The name of the worker in the store; by default the host and the process ID.
         public var name: String
         /// The HTTP addresses of nsqlookupds, such as `127.0.0.1:4161`; none by default. The worker also

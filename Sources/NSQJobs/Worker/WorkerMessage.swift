@@ -6,14 +6,23 @@ import UVLoop
 struct WorkerMessage: Sendable {
     /// The index of the consumer that has received the message.
     let source: Int
+    /// The job that is the message itself; `nil` if the message names a stored job.
+    let fleeting: FleetingMessage?
     private let message: Message
     private let batch: PendingBatch
 
-    fileprivate init(_ message: Message, of batch: PendingBatch, from source: Int) {
+    fileprivate init(
+        _ message: Message, of batch: PendingBatch, from source: Int,
+        fleeting: FleetingMessage? = nil
+    ) {
         self.message = message
         self.batch = batch
         self.source = source
+        self.fleeting = fleeting
     }
+
+    /// The number of deliveries, including this one.
+    var attempts: Int { message.attempts }
 
     /// Finishes the message, with its batch.
     func finish() { batch.end(message) }
@@ -27,18 +36,23 @@ struct WorkerMessage: Sendable {
     /// Finishes the message after ``hold()``.
     func finishHeld() { batch.finishHeld(message) }
 
+    /// Requeues the message after ``hold()``.
+    func requeueHeld(after delay: Duration) { batch.requeueHeld(message, after: delay) }
+
     /// Returns the messages of a batch with their bodies' references. Malformed messages are finished and
     /// passed to `onMalformed`.
     static func messages(
-        of batch: MessageBatch, from consumer: Consumer, _ source: Int,
+        of batch: MessageBatch, to topic: JobTopic, from consumer: Consumer, _ source: Int,
         onMalformed: (Message) -> Void
     ) -> [(JobReference, WorkerMessage)] {
         let pending = PendingBatch(batch, consumer)
         var messages: [(JobReference, WorkerMessage)] = []
         messages.reserveCapacity(batch.count)
         for message in batch {
-            let parsed = message.withBody { JobMessage(parsing: $0) }
-            if let parsed {
+            if let job = message.withBody({ FleetingMessage(parsing: $0, of: topic) }) {
+                let token = WorkerMessage(message, of: pending, from: source, fleeting: job)
+                messages.append((JobReference(id: job.id, version: 1), token))
+            } else if let parsed = message.withBody({ JobMessage(parsing: $0) }) {
                 messages.append(
                     (parsed.reference, WorkerMessage(message, of: pending, from: source)))
             } else {
@@ -78,6 +92,10 @@ private final class PendingBatch: Sendable {
     func hold() { answer { $0.hasHeld = true } }
 
     func finishHeld(_ message: Message) { consumer.finish(message) }
+
+    func requeueHeld(_ message: Message, after delay: Duration) {
+        consumer.requeue(message, after: delay)
+    }
 
     private func answer(_ record: (inout State) -> Void) {
         let (finished, hasHeld) = state.withLock { state in

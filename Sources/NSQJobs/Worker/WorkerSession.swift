@@ -83,7 +83,7 @@ final class WorkerSession: Sendable {
             $0.consumers = consumers.map(\.consumer)
         }
         let feeders = consumers.enumerated().map { index, consumer in
-            Task { await self.receive(from: consumer.consumer, index, consumer.priority) }
+            Task { await self.receive(from: consumer.consumer, index, consumer.topic) }
         }
         let maintenance = Task(executorPreference: executor) { await self.maintain() }
         await waitForStop()
@@ -111,9 +111,8 @@ final class WorkerSession: Sendable {
         }
     }
 
-    private func makeConsumers() throws(JobsError) -> [(consumer: Consumer, priority: JobPriority)]
-    {
-        var consumers: [(Consumer, JobPriority)] = []
+    private func makeConsumers() throws(JobsError) -> [(consumer: Consumer, topic: JobTopic)] {
+        var consumers: [(Consumer, JobTopic)] = []
         for queue in options.queues {
             for priority in JobPriority.allCases {
                 var settings = Consumer.Options()
@@ -122,13 +121,14 @@ final class WorkerSession: Sendable {
                 settings.maxInFlight = options.concurrency
                 // The shortest that nsqd allows: a lone message must not wait for others.
                 settings.outputBufferTimeout = .milliseconds(25)
+                let topic = JobTopic(queue: queue, priority: priority)
                 do throws(NSQError) {
                     let consumer = try Consumer(
-                        topic: JobTopic(queue: queue, priority: priority).name,
+                        topic: topic.name,
                         channel: JobTopic.channel, nsqds: nsqds, lookupds: options.lookupds,
                         options: settings, logger: logger)
                     consumer.keepMessagesAlive()
-                    consumers.append((consumer, priority))
+                    consumers.append((consumer, topic))
                 } catch {
                     throw JobsError(.brokerFailed, "cannot consume queue '\(queue)': \(error)")
                 }
@@ -140,14 +140,14 @@ final class WorkerSession: Sendable {
     // MARK: Messages and claims
 
     private func receive(
-        from consumer: Consumer, _ source: Int, _ priority: JobPriority
+        from consumer: Consumer, _ source: Int, _ topic: JobTopic
     ) async {
         for await batch in consumer.batches {
-            let messages = WorkerMessage.messages(of: batch, from: consumer, source) {
+            let messages = WorkerMessage.messages(of: batch, to: topic, from: consumer, source) {
                 logger.warning("message \($0.id) does not name a job; it is finished")
             }
             let refused = state.withLock { state in
-                messages.filter { !state.queue.add($0.0, priority, $0.1) }
+                messages.filter { !state.queue.add($0.0, topic.priority, $0.1) }
             }
             for (_, message) in refused { message.requeue() }
             dispatch()
@@ -173,7 +173,10 @@ final class WorkerSession: Sendable {
         for (index, consumer) in state.consumers.enumerated() {
             // Held messages are in flight too. With several nsqds, some of them could send messages although
             // no slot is free, so the number is zero then.
-            let count = free > 0 ? free + state.held.count(of: index) : 0
+            let held = state.held.count(of: index)
+            // Does not follow each change of a number that changes with each short job.
+            let allowance = state.window.isAhead && held > 0 ? free : held
+            let count = free > 0 ? free + allowance : 0
             guard count != state.maxInFlight[index] else { continue }
             state.maxInFlight[index] = count
             // Within the lock, so that the last call has the last value.
@@ -185,8 +188,7 @@ final class WorkerSession: Sendable {
         let instant = MonotonicInstant.now
         let number = state.withLock { $0.number }
         do throws(JobsError) {
-            let results = try await store.claim(
-                batch.map(\.reference), worker: number, lease: options.lease, at: clock.now())
+            let results = try await claim(batch, worker: number)
             endClaim(batch, results, at: instant)
         } catch {
             logger.warning("cannot claim \(counted(batch.count, "job")): \(error)")
@@ -195,6 +197,22 @@ final class WorkerSession: Sendable {
         }
         progress.signal()
         dispatch()
+    }
+
+    /// Claims the stored jobs in the store, and fleeting jobs at once.
+    private func claim(
+        _ batch: [WorkerQueue<WorkerMessage>.Waiting], worker: Int64
+    ) async throws(JobsError) -> [ClaimResult] {
+        let references = batch.filter { $0.token.fleeting == nil }.map(\.reference)
+        var claimed: ArraySlice<ClaimResult> = []
+        if !references.isEmpty {
+            claimed = try await store.claim(
+                references, worker: worker, lease: options.lease, at: clock.now())[...]
+        }
+        return batch.map { waiting in
+            guard let job = waiting.token.fleeting else { return claimed.removeFirst() }
+            return claim(job, attempt: waiting.token.attempts)
+        }
     }
 
     /// Records the claimed jobs, and finishes the messages that are not held.
@@ -210,6 +228,11 @@ final class WorkerSession: Sendable {
                     continue
                 }
                 jobs.append(job)
+                guard !claim.id.isFleeting else {
+                    state.held.hold(waiting.token, of: claim, from: waiting.token.source, at: nil)
+                    waiting.token.hold()
+                    continue
+                }
                 state.leases.add(claim, at: instant)
                 // Jobs that are claimed ahead take so little time that their messages are finished together.
                 guard !state.window.isAhead, options.messageHold > .zero else {
@@ -222,7 +245,7 @@ final class WorkerSession: Sendable {
             state.queue.endClaim(jobs)
         }
         for message in finished { message.finish() }
-        relay.jobsClaimed(jobs.count)
+        relay.jobsClaimed(jobs.count { !$0.id.isFleeting })
         let isHeld = results.contains { if case .held = $0 { true } else { false } }
         // The process of the holder can be ending.
         if isHeld { relay.jobsStored(due: clock.now() + Self.takeOverDelay) }
@@ -235,7 +258,7 @@ final class WorkerSession: Sendable {
 
     private func start(_ job: JobRecord, _ state: inout State) {
         // A job that waited for a slot may have lost its lease meanwhile.
-        guard let claim = job.claim, state.leases.holds(claim) else {
+        guard let claim = job.claim, claim.id.isFleeting || state.leases.holds(claim) else {
             if let claim = job.claim { state.held.release(claim)?.finishHeld() }
             return state.queue.jobEnded()
         }
@@ -257,18 +280,22 @@ final class WorkerSession: Sendable {
         }
         let outcome = await performer.perform(job, cancellation)
         timer?.cancel()
-        let lost = state.withLock { state -> WorkerMessage? in
+        let message = state.withLock { state -> WorkerMessage? in
             state.attempts[claim] = nil
             state.window.attemptEnded(after: .now - begin)
             state.queue.jobEnded()
-            guard let outcome else {
+            guard let outcome, !claim.id.isFleeting else {
                 state.leases.remove(claim)
                 return state.held.release(claim)
             }
             state.unsettled.append(Settlement(claim, outcome))
             return nil
         }
-        lost?.finishHeld()
+        if let outcome, claim.id.isFleeting {
+            if let message { answer(message, of: job, outcome) }
+        } else {
+            message?.finishHeld()
+        }
         settleEnded()
         dispatch()
         progress.signal()
