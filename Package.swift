@@ -48,6 +48,7 @@ let package = Package(
         .library(name: "NSQClient", targets: ["NSQClient"]),
         .library(name: "NSQBroker", targets: ["NSQBroker"]),
         .library(name: "NSQJobs", targets: ["NSQJobs"]),
+        .library(name: "NSQJobsEmbedded", targets: ["NSQJobsEmbedded"]),
         .library(name: "NSQTesting", targets: ["NSQTesting"]),
     ],
     // All traits are off by default, so that a user of NSQClient depends on swift-log alone among
@@ -55,12 +56,17 @@ let package = Package(
     traits: [
         .trait(
             name: "ServiceLifecycleSupport",
-            description: "Producer, ConsumerService and EmbeddedBroker are services."),
+            description: """
+                Producer, ConsumerService, EmbeddedBroker, Jobs and JobWorker are services.
+                """),
         .trait(
-            name: "MetricsSupport", description: "Producers and consumers report to swift-metrics."),
+            name: "MetricsSupport",
+            description: "Producers, consumers and jobs report to swift-metrics."),
         .trait(
             name: "DistributedTracingSupport",
-            description: "Publishes and handlers are spans of swift-distributed-tracing."),
+            description: """
+                Publishes, handlers and attempts of jobs are spans of swift-distributed-tracing.
+                """),
         .trait(
             name: "ConfigurationSupport",
             description: "The clients' options are read with swift-configuration."),
@@ -140,7 +146,11 @@ let package = Package(
             ]),
         module(
             "NSQJobs",
-            ["TallyBasics", "TallyJSON", "NSQClient", "UVLoop", grdb, deque, logging]),
+            [
+                "TallyBasics", "TallyJSON", "NSQClient", "UVLoop", grdb, deque, logging, lifecycle,
+                metrics, tracing,
+            ]),
+        module("NSQJobsEmbedded", ["NSQJobs", "NSQBroker"]),
 
         // Layer 5: the web pages. Their files are embedded in the binary.
         .target(
@@ -215,8 +225,8 @@ let package = Package(
         tests(
             of: "NSQJobsTests",
             [
-                "NSQJobs", "NSQTesting", "NSQBroker", "NSQClient", "TallyBasics", "UVLoop",
-                "job-worker", grdb, logging,
+                "NSQJobs", "NSQJobsEmbedded", "NSQTesting", "NSQBroker", "NSQClient", "TallyBasics",
+                "UVLoop", "job-worker", grdb, logging,
             ]),
         tests(
             of: "TallyTests",

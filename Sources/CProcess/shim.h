@@ -29,6 +29,8 @@ struct guarded_program {
     /* The descriptors that become standard input and standard error. */
     int input;
     int error;
+    /* The descriptor that becomes standard output; -1 for that of the caller. */
+    int output;
     /* A pipe, to which the guard writes records of `program_report`. */
     int report;
 };
@@ -61,6 +63,7 @@ static inline void guard_kill_group(int number) {
 static inline void guard_set_descriptors(const struct guarded_program *start) {
     dup2(start->input, STDIN_FILENO);
     dup2(start->error, STDERR_FILENO);
+    if (start->output >= 0) dup2(start->output, STDOUT_FILENO);
     dup2(start->report, GUARD_REPORT_DESCRIPTOR);
     fcntl(GUARD_REPORT_DESCRIPTOR, F_SETFD, FD_CLOEXEC);
     if (close_range(GUARD_REPORT_DESCRIPTOR + 1, ~0u, 0) != 0) {

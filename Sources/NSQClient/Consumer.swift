@@ -221,6 +221,12 @@ public final class Consumer: Sendable {
         engine.submit { $0?.touch(batch) }
     }
 
+    /// Restarts the timeout of each message in flight until the message is finished or requeued, up to
+    /// nsqd's `--max-msg-timeout`.
+    package func keepMessagesAlive() {
+        engine.submit { $0?.keepsMessagesAlive = true }
+    }
+
     /// Advances the manual clock, and returns when the due work is done.
     package func advance(by duration: Duration) async { await engine.advance(by: duration) }
 

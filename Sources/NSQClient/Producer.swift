@@ -56,8 +56,11 @@ public final class Producer: Sendable {
     }
 
     /// Starts to connect in the background, on a clock that a test may advance.
+    ///
+    /// - Parameter onConnectionChange: runs on the thread of the connections.
     package init(
-        nsqds addresses: [String], options: Options, logger: Logger, clock: Loop.Clock
+        nsqds addresses: [String], options: Options, logger: Logger, clock: Loop.Clock = .system,
+        onConnectionChange: @escaping @Sendable (ConnectionChange) -> Void = { _ in }
     ) throws(NSQError) {
         try options.validate()
         guard let first = addresses.first else {
@@ -70,6 +73,7 @@ public final class Producer: Sendable {
         ) {
             [nsqds] loop in
             let engine = ProducerEngine(on: loop, nsqds: nsqds, options: options, logger: logger)
+            engine.onConnectionChange = onConnectionChange
             engine.start()
             return engine
         }

@@ -25,6 +25,7 @@ final class ProducerConnection {
     private let responseTimer: Timer
     private var isTimerRunning = false
     private var hasTimedOut = false
+    private var wasEstablished = false
     private var limits = PublishSizeLimits()
     /// `true` after nsqd has refused a publish, until the connection has ended. nsqd does not execute
     /// the commands after the refused one.
@@ -160,6 +161,7 @@ extension ProducerConnection: ConnectionDelegate {
     func connectionDidEstablish(_ connection: Connection) {
         let producer = producer
         reconnects.reset()
+        wasEstablished = true
         connection.logChangedSettings(to: producer.logger)
         producer.connectionDidEstablish(self)
     }
@@ -197,10 +199,13 @@ extension ProducerConnection: ConnectionDelegate {
         let lost = removeLost()
         let sendsAgain = isRefusal || options.republishesLostMessages && !hasTimedOut
         hasTimedOut = false
+        let isLost = wasEstablished && !isRefusal
+        wasEstablished = false
         producer.recordEnd(of: self, error, sendingAgain: sendsAgain ? lost : [])
         if producer.needsConnections { reconnect(after: error, isRefusal: isRefusal) }
         if !sendsAgain { for publication in lost { publication.complete(error) } }
         producer.connectionDidEnd()
+        if isLost { producer.onConnectionChange(.lost) }
     }
 
     /// Removes and returns the publishes without a response, after the connection has ended.

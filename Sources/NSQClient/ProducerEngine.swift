@@ -4,6 +4,14 @@ import NSQWire
 import TallyBasics
 import UVLoop
 
+/// A change of the connections of a producer.
+package enum ConnectionChange: Hashable, Sendable {
+    case established
+    /// An established connection has ended. A refused publish, after which the producer connects again
+    /// at once, is not reported.
+    case lost
+}
+
 /// Publishes to one or several nsqds on an existing loop, without a thread of its own.
 ///
 /// The engine sends publishes up to a window without waiting for responses; a bounded number of
@@ -15,6 +23,9 @@ package final class ProducerEngine {
     /// Runs once: with nil when nsqd has responded `OK`, with the error otherwise. If the message
     /// cannot be sent, the closure runs before `publish` returns.
     package typealias Completion = (NSQError?) -> Void
+
+    /// Runs after a connection was established or lost.
+    package var onConnectionChange: (ConnectionChange) -> Void = { _ in }
 
     let loop: Loop
     let logger: Logger
@@ -246,6 +257,7 @@ extension ProducerEngine {
         sendWaiting()
         for index in waiting.indices { waiting[index].deadlineNanoseconds = .max }
         deadlineTimer.stop()
+        onConnectionChange(.established)
     }
 
     func didReceiveResponse() {

@@ -39,6 +39,19 @@ import Testing
         #expect(schedule.delay(at: instant(0), now) == .seconds(1))
     }
 
+    @Test func `sweeps at once after failures when an nsqd can be reached again`() {
+        var schedule = newSchedule()
+        schedule.sweepFailed(at: instant(0))
+        #expect(schedule.delay(at: instant(0), now) > .zero)
+        schedule.connectionEstablished()
+        #expect(schedule.delay(at: instant(0), now) == .zero)
+        schedule.sweepEnded(SweepResult(), at: instant(0))
+        schedule.sweepStarted()
+        schedule.sweepEnded(SweepResult(), at: instant(0))
+        schedule.connectionEstablished()
+        #expect(schedule.delay(at: instant(0), now) == .seconds(1))
+    }
+
     @Test func `sweeps again at once while there is more`() {
         var schedule = newSchedule()
         var result = SweepResult()

@@ -116,6 +116,23 @@ import Testing
         }
     }
 
+    @Test func `publishes what an nsqd has lost as soon as it is reachable again`() async throws {
+        try await withJobs(configure: {
+            $0.republishDelay = .seconds(3_600)
+            $0.sweepInterval = .seconds(60)
+            $0.producer.client.maxReconnectDelay = .milliseconds(100)
+        }) { jobs, broker in
+            let id = try await jobs.enqueue(Numbered(number: 1)).id
+            _ = try await broker.published(to: "jobs.default.normal", count: 1)
+            // The broker has no data path, so it loses the message.
+            try await broker.restart()
+            _ = try await broker.published(to: "jobs.default.normal", count: 1)
+            try await withWorker(numberedWorker(of: jobs)) {
+                _ = try await jobs.wait(for: id, .completed)
+            }
+        }
+    }
+
     @Test func `publishes the other jobs of a sweep although one topic is refused`() async throws {
         let folder = try TemporaryFolder()
         let path = folder.path("jobs.sqlite")

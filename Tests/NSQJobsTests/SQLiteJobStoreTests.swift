@@ -36,7 +36,7 @@ import Testing
         let results = try await fixture.store.claim(
             [reference, reference, JobReference(id: JobID(99), version: 1)],
             worker: fixture.worker, lease: .seconds(30), at: fixture.start)
-        guard case .claimed(let job) = results[0], case .stale = results[1],
+        guard case .claimed(let job) = results[0], case .held = results[1],
             case .stale = results[2]
         else { throw StoreFixture.NotClaimed(result: results[0]) }
         #expect(job.state == .running && job.attempt == 1 && job.version == 2)

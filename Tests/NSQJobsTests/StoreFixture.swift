@@ -23,16 +23,43 @@ final class ManualLeaseClock: Sendable {
     }
 }
 
+/// Processes whose ends the test decides.
+final class ManualProcessTable: Sendable {
+    private struct State {
+        var own: String? = "p1"
+        var ended: Set<String> = []
+    }
+
+    private let state = LockedValue(State())
+
+    /// The process of the workers that are registered next; `nil` if it cannot be identified.
+    var own: String? {
+        get { state.withLock { $0.own } }
+        set { state.withLock { $0.own = newValue } }
+    }
+
+    func end(_ process: String) { state.withLock { _ = $0.ended.insert(process) } }
+
+    var table: ProcessTable {
+        ProcessTable { [state] in
+            state.withLock { $0.own }
+        } hasEnded: { [state] process in
+            state.withLock { $0.ended.contains(process) }
+        }
+    }
+}
+
 /// A store in memory with a worker.
 struct StoreFixture {
     let store: SQLiteJobStore
     let leases = ManualLeaseClock()
+    let processes = ManualProcessTable()
     let worker: Int64
     let start = JobTime(microseconds: 1_700_000_000_000_000)
     let lease = Duration.seconds(30)
 
     init() async throws {
-        store = try SQLiteJobStore(inMemory: leases.clock())
+        store = try SQLiteJobStore(inMemory: leases.clock(), processes: processes.table)
         worker = try await store.registerWorker(
             NewWorker(name: "w1", queues: ["default"], concurrency: 4), at: start)
     }

@@ -37,6 +37,34 @@ import Testing
         #expect(try await reserve(10).map(\.reference.id) == [JobID(6)])
     }
 
+    @Test func `selects what was published before a time again, however often it was published`()
+        async throws
+    {
+        let fixture = try await StoreFixture()
+        for _ in 0..<3 { _ = try await fixture.enqueue(NewJob(name: "n")) }
+        func sweep(after seconds: Int, limit: Int = 10) async throws -> [Int64] {
+            try await fixture.store.sweep(
+                limit: limit, policy: policy, at: fixture.start + .seconds(seconds)
+            ).publications.map(\.reference.id.number)
+        }
+        #expect(try await sweep(after: 0, limit: 2) == [1, 2])
+        _ = try await fixture.claim(JobID(2))
+        #expect(try await sweep(after: 5) == [3])
+        // The second publish of the first job.
+        #expect(try await sweep(after: 10) == [1])
+        func release(before seconds: Int, limit: Int = 10) async throws -> Int {
+            try await fixture.store.releasePublished(
+                before: fixture.start + .seconds(seconds), limit: limit, policy: policy,
+                at: fixture.start + .seconds(11))
+        }
+        #expect(try await release(before: 4) == 0)
+        #expect(try await release(before: 5) == 1)
+        #expect(try await sweep(after: 11) == [3])
+        #expect(try await release(before: 11, limit: 1) == 1)
+        #expect(try await release(before: 11, limit: 1) == 1)
+        #expect(try await release(before: 11, limit: 1) == 0)
+    }
+
     @Test func `repeats what nobody has claimed, at growing intervals`() async throws {
         let fixture = try await StoreFixture()
         _ = try await fixture.enqueue(NewJob(name: "n"))

@@ -14,6 +14,18 @@ final class Recorder: Sendable {
     var all: [Int] { values.withLock { $0 } }
 }
 
+/// Jobs wait at a gate until the test opens it.
+final class Gate: Sendable {
+    private let stream: AsyncStream<Void>
+    private let opener: AsyncStream<Void>.Continuation
+
+    init() { (stream, opener) = AsyncStream.makeStream() }
+
+    func wait() async { for await _ in stream {} }
+
+    func open() { opener.finish() }
+}
+
 /// A job with a number and the behaviour that the test has registered.
 struct Numbered: Job {
     static let options = JobOptions(

@@ -143,3 +143,24 @@ import Testing
         return jobs
     }
 }
+
+@Suite struct `Held messages` {
+    @Test func `are released with their job, or after a time`() {
+        var held = HeldMessages<String>(sources: 2)
+        for number in 1...3 {
+            held.hold(
+                "m\(number)", of: claim(number), from: number % 2,
+                at: MonotonicInstant.start + .seconds(number))
+        }
+        #expect(held.count(of: 0) == 1 && held.count(of: 1) == 2)
+        #expect(held.release(claim(3)) == "m3" && held.release(claim(3)) == nil)
+        let later = MonotonicInstant.start + .seconds(11)
+        #expect(held.releaseAll(heldFor: .seconds(10), at: later) == ["m1"])
+        #expect(held.count(of: 0) == 1 && held.count(of: 1) == 0)
+        #expect(held.releaseAll(heldFor: .zero, at: later) == ["m2"])
+    }
+
+    private func claim(_ number: Int) -> JobClaim {
+        JobClaim(JobID(Int64(number)), JobLifecycle.Claim(version: 2, attempt: 1))
+    }
+}

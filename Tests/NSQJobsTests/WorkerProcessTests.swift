@@ -37,6 +37,33 @@ import Testing
         }
     }
 
+    @Test func `are taken over at once from a process that was killed, by their messages`()
+        async throws
+    {
+        let folder = try TemporaryFolder()
+        try await withJobs(
+            path: folder.path("jobs.sqlite"),
+            configure: {
+                // Only the worker in the other process sweeps more often.
+                $0.sweepInterval = .seconds(60)
+                $0.republishDelay = .seconds(3_600)
+            }
+        ) { jobs, broker in
+            let killed = try startWorker(folder, broker, leaseMilliseconds: 3_600_000)
+            let spin = NewJob(name: "Spin", arguments: #"{"milliseconds":100000}"#)
+            let id = try await jobs.enqueue(spin).id
+            _ = try await jobs.wait(for: id, .running)
+            let worker = jobs.worker { $0.register(name: "Spin") { _ in } }
+            try await withWorker(worker) {
+                killed.send(SIGKILL)
+                #expect(killed.status() == -SIGKILL)
+                _ = try await jobs.wait(for: id, .completed)
+            }
+            let attempts = try await jobs.attempts(of: id)
+            #expect(attempts.map(\.result) == [.leaseExpired, .completed])
+        }
+    }
+
     @Test
     func `all run to an end, those of rolled back transactions never, and doubles are attempts`()
         async throws

@@ -1,4 +1,5 @@
 import Foundation
+import NSQBroker
 import NSQJobs
 import NSQTesting
 import TestTraits
@@ -174,6 +175,66 @@ import Testing
         }
     }
 
+    @Test
+    func `keeps its jobs when its connection breaks, although their messages are delivered again`()
+        async throws
+    {
+        try await withJobs { jobs, broker in
+            let (recorder, gate) = (Recorder(), Gate())
+            func worker() -> JobWorker {
+                jobs.worker {
+                    $0.register(Numbered.self) { job, _ in
+                        recorder.record(job.number)
+                        if job.number == 1 { await gate.wait() }
+                    }
+                }
+            }
+            try await withWorker(worker()) {
+                let held = try await jobs.enqueue(Numbered(number: 1)).id
+                _ = try await jobs.wait(for: held, .running)
+                let isInFlight = await broker.channel("workers", of: "jobs.default.normal")
+                #expect(isInFlight?.inFlightCount == 1)
+                try await withWorker(worker()) {
+                    #expect(await broker.cut(.consumers(of: "jobs.default.normal")) == 1)
+                    let other = try await jobs.enqueue(Numbered(number: 2)).id
+                    _ = try await jobs.wait(for: other, .completed)
+                    try await eventually("no message is in flight or waits") {
+                        let channel = await broker.channel(
+                            "workers", of: "jobs.default.normal")
+                        return channel?.inFlightCount == 0 && channel?.depth == 0
+                    }
+                    gate.open()
+                    #expect(try await jobs.wait(for: held, .completed).attempt == 1)
+                }
+            }
+            #expect(recorder.all == [1, 2])
+        }
+    }
+
+    @Test func `keeps the message of a running job in flight for a time`() async throws {
+        try await withJobs { jobs, broker in
+            let gate = Gate()
+            var options = JobWorker.Options()
+            options.messageHold = .milliseconds(200)
+            let worker = jobs.worker(options) {
+                $0.register(Numbered.self) { _, _ in await gate.wait() }
+            }
+            try await withWorker(worker) {
+                let id = try await jobs.enqueue(Numbered(number: 1)).id
+                _ = try await jobs.wait(for: id, .running)
+                for count in [1, 0] {
+                    try await eventually("\(count) messages are in flight") {
+                        await broker.channel("workers", of: "jobs.default.normal")?
+                            .inFlightCount == count
+                    }
+                }
+                #expect(try await jobs.status(of: id)?.state == .running)
+                gate.open()
+                _ = try await jobs.wait(for: id, .completed)
+            }
+        }
+    }
+
     @Test func `stops when its running jobs have ended, and takes no more`() async throws {
         try await withJobs { jobs, _ in
             let recorder = Recorder()
@@ -239,6 +300,8 @@ import Testing
             #expect(await code { $0.priorityOrder = .weighted(low: 0) } == .invalidOption)
             #expect(await code { $0.lease = .milliseconds(99) } == .invalidOption)
             #expect(await code { $0.cancellationInterval = .zero } == .invalidOption)
+            #expect(await code { $0.messageHold = .seconds(601) } == .invalidOption)
+            #expect(await code { $0.gracePeriod = .seconds(61) } == .invalidOption)
             #expect(await code { $0.stopTimeout = .seconds(-1) } == .invalidOption)
         }
     }

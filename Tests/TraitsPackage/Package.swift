@@ -23,6 +23,8 @@ let package = Package(
             dependencies: [
                 .product(name: "NSQBroker", package: "tally"),
                 .product(name: "NSQClient", package: "tally"),
+                .product(name: "NSQJobs", package: "tally"),
+                .product(name: "NSQJobsEmbedded", package: "tally"),
                 .product(name: "NSQTesting", package: "tally"),
                 .product(name: "Configuration", package: "swift-configuration"),
                 .product(name: "InMemoryTracing", package: "swift-distributed-tracing"),

@@ -38,7 +38,7 @@ extension Consumer {
         onGivenUp: (@Sendable (Message, any Error) async throws -> Void)? = nil,
         _ handle: @escaping @Sendable (Message) async throws -> Void
     ) async throws(NSQError) {
-        engine.submit { $0?.keepsMessagesAlive = true }
+        keepMessagesAlive()
         let handler = MessageHandler(
             consumer: self, retry: retry, handle: handle, giveUp: onGivenUp ?? logGivenUp)
         await withDiscardingTaskGroup { group in

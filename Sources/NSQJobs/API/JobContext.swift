@@ -36,7 +36,7 @@ public struct JobContext: Sendable {
     ///
     /// - Parameter value: is stored as JSON, of at most 1 MiB.
     /// - Throws: ``JobsError/Code/invalidArguments`` if the value cannot be encoded or is too large,
-    ///   ``JobsError/Code/storeFailed``, ``JobsError/Code/cancelled`` if the worker does not hold the job
+    ///   ``JobsError/Code/invalidOption`` if the job is fleeting, ``JobsError/Code/storeFailed``, ``JobsError/Code/cancelled`` if the worker does not hold the job
     ///   any more.
     public func setOutput(_ value: some Encodable & Sendable) async throws(JobsError) {
         let data: Data
@@ -55,6 +55,9 @@ public struct JobContext: Sendable {
                 .invalidArguments,
                 "the output of a job has \(json.utf8.count) bytes, and at most "
                     + "\(NewJob.maxArgumentBytes) are allowed")
+        }
+        guard !job.id.isFleeting else {
+            throw JobsError(.invalidOption, "a fleeting job has no output")
         }
         guard let claim = job.claim, try await store.setOutput(json, of: claim) else {
             throw JobsError(.cancelled, "the worker does not hold job \(job.id) any more")

@@ -11,6 +11,9 @@ extension Jobs {
     public func schedule(_ schedule: CronSchedule) async throws(JobsError) {
         try JobNames.check(name: schedule.name)
         try schedule.job.validate()
+        guard schedule.job.options.grade == .tracked else {
+            throw JobsError(.invalidOption, "the job of a schedule cannot be fleeting")
+        }
         try JobArguments.check(schedule.job.arguments, name: schedule.job.name)
         let now = clock.now()
         try await store.store(schedule, at: now)

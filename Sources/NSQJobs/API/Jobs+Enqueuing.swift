@@ -131,7 +131,11 @@ extension Jobs {
         guard let sqlite = store as? SQLiteJobStore else {
             throw JobsError(.storeFailed, "the store of the jobs is not a database of SQLite")
         }
-        for job in jobs { try job.validate() }
+        let jobs = try middleware.prepared(jobs)
+        guard jobs.allSatisfy({ $0.options.grade == .tracked }) else {
+            throw JobsError(
+                .invalidOption, "a fleeting job cannot be enqueued in a transaction")
+        }
         let result = try sqlite.enqueue(jobs, in: database, at: now)
         let relay = broker?.relay
         database.afterNextTransaction { _ in relay?.jobsStored(result) }
@@ -141,18 +145,42 @@ extension Jobs {
     private func store(
         _ jobs: [NewJob], at now: JobTime
     ) async throws(JobsError) -> [EnqueueReceipt] {
-        for job in jobs { try job.validate() }
         var receipts: [EnqueueReceipt] = []
-        var rest = jobs[...]
+        var rest = try middleware.prepared(jobs)[...]
+        if testing == nil { try checkFleeting(jobs, at: now) }
         while !rest.isEmpty {
             let part = Array(rest.prefix(SQLiteJobStore.maxEnqueueCount))
             rest = rest.dropFirst(part.count)
-            let result = try await store.enqueue(part, publishing: broker?.policy, at: now)
-            broker?.relay.jobsStored(result)
-            receipts += result.receipts
+            receipts += try await middleware.enqueue(part) { part throws(JobsError) in
+                try await storeOrPublish(part, at: now)
+            }
         }
         try await testing?.jobsStored(self)
         return receipts
+    }
+}
+
+extension Jobs {
+    /// Stores the tracked jobs, and then publishes the fleeting ones.
+    private func storeOrPublish(
+        _ jobs: [NewJob], at now: JobTime
+    ) async throws(JobsError) -> [EnqueueReceipt] {
+        let isFleeting = jobs.map { testing == nil && $0.options.grade == .fleeting }
+        guard isFleeting.contains(true) else { return try await storeTracked(jobs, at: now) }
+        let tracked = zip(jobs, isFleeting).filter { !$1 }.map(\.0)
+        let fleeting = zip(jobs, isFleeting).filter { $1 }.map(\.0)
+        var stored = try await storeTracked(tracked, at: now)[...]
+        var published = try await publishFleeting(fleeting, at: now)[...]
+        return isFleeting.map { $0 ? published.removeFirst() : stored.removeFirst() }
+    }
+
+    private func storeTracked(
+        _ jobs: [NewJob], at now: JobTime
+    ) async throws(JobsError) -> [EnqueueReceipt] {
+        guard !jobs.isEmpty else { return [] }
+        let result = try await store.enqueue(jobs, publishing: broker?.policy, at: now)
+        broker?.relay.jobsStored(result)
+        return result.receipts
     }
 }
 

@@ -17,24 +17,33 @@ enum TestMode: Sendable {
 extension Jobs {
     /// Creates jobs for a test that performs them by ``drain(_:)``, without NSQ.
     ///
-    /// - Parameter store: where the jobs are stored; in memory by default.
+    /// - Parameters:
+    ///   - store: where the jobs are stored; in memory by default.
+    ///   - middleware: code around the enqueue and the attempts; none by default.
     /// - Throws: ``JobsError/Code/storeUnusable``.
-    public static func manual(store: Store = .memory) async throws(JobsError) -> Jobs {
-        try await Jobs(store: store, testing: .manual, clock: .system)
+    public static func manual(
+        store: Store = .memory, middleware: [any JobMiddleware] = []
+    ) async throws(JobsError) -> Jobs {
+        try await Jobs(store: store, testing: .manual, middleware: middleware, clock: .system)
     }
 
     /// Creates jobs for a test. Each enqueue performs its jobs before it returns, if they are due, and also
     /// the jobs that these enqueue. Jobs of an enqueue within a transaction of the application wait for
     /// the next enqueue or ``drain(_:)``.
     ///
-    /// - Parameter store: where the jobs are stored; in memory by default.
+    /// - Parameters:
+    ///   - store: where the jobs are stored; in memory by default.
+    ///   - middleware: code around the enqueue and the attempts; none by default.
+    ///   - register: registers the types of jobs.
     /// - Throws: ``JobsError/Code/storeUnusable``.
     public static func inline(
-        store: Store = .memory, _ register: (inout JobHandlers) -> Void
+        store: Store = .memory, middleware: [any JobMiddleware] = [],
+        _ register: (inout JobHandlers) -> Void
     ) async throws(JobsError) -> Jobs {
         var handlers = JobHandlers()
         register(&handlers)
-        return try await Jobs(store: store, testing: .inline(handlers), clock: .system)
+        return try await Jobs(
+            store: store, testing: .inline(handlers), middleware: middleware, clock: .system)
     }
 
     /// Creates jobs for a test that also decides about the time.
@@ -59,7 +68,7 @@ extension Jobs {
     func drain(_ handlers: JobHandlers) async throws(JobsError) -> [JobRecord] {
         let worker = try await drainWorker()
         let performer = JobPerformer(
-            handlers: handlers, store: store, clock: clock, logger: logger,
+            handlers: handlers, middleware: middleware, store: store, clock: clock, logger: logger,
             unhandledDelay: .seconds(10))
         var performed: [JobRecord] = []
         while let job = try await nextJob(worker) {

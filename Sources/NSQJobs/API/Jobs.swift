@@ -36,11 +36,25 @@ public final class Jobs: Sendable {
         public var pruning = JobPruning()
         /// Options of the producer.
         public var producer = Producer.Options()
+        /// Code around the enqueue and the attempts of all jobs, the outermost first. By default, metrics
+        /// and spans, if the package traits `MetricsSupport` and `DistributedTracingSupport` are on.
+        public var middleware = Self.instruments
         /// Logs warnings, and when connections begin and end.
         public var logger = Logger(label: "nsq.jobs")
 
         /// Creates a configuration with the default values.
         public init() {}
+
+        private static var instruments: [any JobMiddleware] {
+            var middleware: [any JobMiddleware] = []
+            #if MetricsSupport
+                middleware.append(JobMetrics())
+            #endif
+            #if DistributedTracingSupport
+                middleware.append(JobTracing())
+            #endif
+            return middleware
+        }
 
         /// - Throws: ``JobsError/Code/invalidOption``.
         func validate() throws(JobsError) {
@@ -77,6 +91,8 @@ public final class Jobs: Sendable {
     let clock: JobClock
     let logger: Logger
     let testing: TestMode?
+    let middleware: MiddlewareChain
+    private let stopNSQD: @Sendable () async -> Void
     let drainWorkerNumber = LockedValue<Int64?>(nil)
 
     /// Opens a store, and starts to connect to an nsqd in the background.
@@ -105,7 +121,8 @@ public final class Jobs: Sendable {
     }
 
     package init(
-        store: Store, nsqds addresses: [String], configuration: Configuration, clock: JobClock
+        store: Store, nsqds addresses: [String], configuration: Configuration, clock: JobClock,
+        stopNSQD: @escaping @Sendable () async -> Void = {}
     ) async throws(JobsError) {
         try configuration.validate()
         let store = try await store.open()
@@ -113,6 +130,8 @@ public final class Jobs: Sendable {
         self.clock = clock
         logger = configuration.logger
         testing = nil
+        middleware = MiddlewareChain(configuration.middleware)
+        self.stopNSQD = stopNSQD
         do throws(NSQError) {
             broker = try Broker(addresses, store, configuration, clock)
         } catch {
@@ -129,7 +148,11 @@ public final class Jobs: Sendable {
         try await self.init(store: store, testing: nil, clock: .system)
     }
 
-    init(store: Store, testing: TestMode?, clock: JobClock) async throws(JobsError) {
+    init(
+        store: Store, testing: TestMode?, middleware: [any JobMiddleware] = [], clock: JobClock
+    ) async throws(JobsError) {
+        self.middleware = MiddlewareChain(middleware)
+        stopNSQD = {}
         self.store = try await store.open()
         self.clock = clock
         self.testing = testing
@@ -169,12 +192,13 @@ public final class Jobs: Sendable {
         register(&handlers)
         return JobWorker(
             WorkerSession(
-                options, handlers, store: store, relay: broker.relay, nsqds: broker.nsqds,
+                options, handlers, middleware, store: store, relay: broker.relay,
+                nsqds: broker.nsqds,
                 clock: clock, logger: logger))
     }
 
-    /// Publishes what was stored, closes the connections, and closes the store that this object has
-    /// opened. Stop the workers before.
+    /// Publishes what was stored, closes the connections, and closes the store and the nsqd that this
+    /// object has opened. Stop the workers before.
     public func stop() async {
         if let broker {
             broker.relayTask.cancel()
@@ -184,6 +208,7 @@ public final class Jobs: Sendable {
             await broker.publisher.flush()
             await broker.producer.stop()
         }
+        await stopNSQD()
         do {
             try await store.close()
         } catch {
@@ -199,16 +224,25 @@ extension Jobs.Broker {
     ) throws(NSQError) {
         nsqds = addresses
         let logger = configuration.logger
+        // The producer may connect before the relay exists.
+        let lostConnection = LockedValue(LostConnection())
+        let relayOfProducer = LockedValue<Relay?>(nil)
         producer = try Producer(
-            nsqds: addresses, options: configuration.producer, logger: logger)
+            nsqds: addresses, options: configuration.producer, logger: logger
+        ) { change in
+            let now = clock.now()
+            lostConnection.withLock { $0.record(change, at: now) }
+            relayOfProducer.withLock { $0 }?.connectionChanged(change)
+        }
         publisher = JobPublisher(producer, store, logger)
         let policy = PublishPolicy(
             republishDelay: configuration.republishDelay, window: configuration.publishWindow)
         self.policy = policy
         let relay = Relay(
-            store, publisher, policy: policy, interval: configuration.sweepInterval, clock: clock,
-            logger: logger)
+            store, publisher, policy: policy, interval: configuration.sweepInterval,
+            lostConnection: lostConnection, clock: clock, logger: logger)
         self.relay = relay
+        relayOfProducer.withLock { $0 = relay }
         relayTask = Task { await relay.run() }
         let pruner = JobPruner(
             store: store, pruning: configuration.pruning, clock: clock, logger: logger)

@@ -199,6 +199,12 @@ package struct JobLifecycle: Hashable, Sendable {
         return true
     }
 
+    /// Ends the lease at an earlier time, because the process of its worker has certainly ended.
+    package mutating func endLease(at end: MonotonicInstant) {
+        guard let lease else { return }
+        self.lease = Lease(worker: lease.worker, end: min(lease.end, end))
+    }
+
     /// Takes the job from a worker that did not renew its lease. The attempt counts, so that a job that
     /// kills its worker in each attempt is discarded in the end.
     ///

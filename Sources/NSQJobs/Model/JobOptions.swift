@@ -14,6 +14,8 @@ public struct JobOptions: Hashable, Sendable {
     public var timeout: Duration?
     /// The rule for jobs with a ``Job/uniqueKey``.
     public var uniqueness: JobUniqueness
+    /// How much is kept about the job; tracked by default.
+    public var grade: JobGrade
 
     /// Creates options.
     ///
@@ -21,7 +23,7 @@ public struct JobOptions: Hashable, Sendable {
     public init(
         queue: String = "default", maxAttempts: Int? = nil, priority: JobPriority = .normal,
         tags: [String] = [], retry: JobRetryPolicy = JobRetryPolicy(), timeout: Duration? = nil,
-        uniqueness: JobUniqueness = JobUniqueness()
+        uniqueness: JobUniqueness = JobUniqueness(), grade: JobGrade = .tracked
     ) {
         self.queue = queue
         self.priority = priority
@@ -30,6 +32,7 @@ public struct JobOptions: Hashable, Sendable {
         if let maxAttempts { self.retry.maxAttempts = maxAttempts }
         self.timeout = timeout
         self.uniqueness = uniqueness
+        self.grade = grade
     }
 
     /// - Throws: ``JobsError/Code/invalidName`` or ``JobsError/Code/invalidOption``.

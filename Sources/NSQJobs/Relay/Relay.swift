@@ -17,12 +17,15 @@ package final class Relay: Sendable {
     private let clock: JobClock
     private let logger: Logger
     private let schedule: LockedValue<RelaySchedule>
+    private let lostConnection: LockedValue<LostConnection>
     private let wakeUp = WakeSignal()
 
     init(
         _ store: any JobStore, _ publisher: JobPublisher, policy: PublishPolicy,
-        interval: Duration, clock: JobClock, logger: Logger
+        interval: Duration, lostConnection: LockedValue<LostConnection>, clock: JobClock,
+        logger: Logger
     ) {
+        self.lostConnection = lostConnection
         self.store = store
         self.publisher = publisher
         self.policy = policy
@@ -61,15 +64,39 @@ package final class Relay: Sendable {
         if isDue { wakeUp.signal() }
     }
 
+    /// Publishes what nsqd may have lost, and what could not be published, if a connection exists.
+    func connectionChanged(_ change: ConnectionChange) {
+        if change == .established { schedule.withLock { $0.connectionEstablished() } }
+        wakeUp.signal()
+    }
+
     /// Sweeps until the task is cancelled.
     func run() async {
         while !Task.isCancelled {
+            await publishLostAgain()
             let delay = schedule.withLock { $0.delay(at: .now, clock.now()) }
             if delay > .zero {
                 await wakeUp.wait(atMost: delay)
                 continue
             }
             await sweep()
+        }
+    }
+
+    /// Makes the jobs selectable again whose messages nsqd may have lost, and requests a sweep.
+    private func publishLostAgain() async {
+        guard let time = lostConnection.withLock({ $0.startRepair() }) else { return }
+        do throws(JobsError) {
+            var count = 0
+            repeat {
+                count = try await store.releasePublished(
+                    before: time, limit: Self.sweepLimit, policy: policy, at: clock.now())
+            } while count == Self.sweepLimit
+            schedule.withLock { $0.jobsStored(due: nil) }
+        } catch {
+            lostConnection.withLock { $0.repairFailed(time) }
+            logger.warning("cannot publish jobs again after a lost connection: \(error)")
+            try? await Task.sleep(for: .seconds(1))
         }
     }
 

@@ -54,6 +54,14 @@ package struct RelaySchedule: Sendable {
         if claimsSinceSweep >= claimsPerSweep { isRequested = true }
     }
 
+    /// Records that an nsqd can be reached again. A sweep is due at once, although others have failed.
+    package mutating func connectionEstablished() {
+        guard isRetryPending else { return }
+        isRetryPending = false
+        isRequested = true
+        backoff.reset()
+    }
+
     /// Records the start of a sweep.
     package mutating func sweepStarted() {
         isRequested = false

@@ -51,9 +51,17 @@ package protocol JobStore: Sendable {
     /// Makes jobs selectable again whose publish failed.
     func cancelReservations(_ references: [JobReference]) async throws(JobsError)
 
+    /// Makes jobs selectable again that were published before a time and are not claimed, at most `limit`
+    /// of them.
+    ///
+    /// - Returns: the number of jobs.
+    func releasePublished(
+        before time: JobTime, limit: Int, policy: PublishPolicy, at now: JobTime
+    ) async throws(JobsError) -> Int
+
     // MARK: Working
 
-    /// Registers a worker process.
+    /// Registers a worker of this process.
     ///
     /// - Returns: its number.
     func registerWorker(_ worker: NewWorker, at now: JobTime) async throws(JobsError) -> Int64
@@ -61,7 +69,8 @@ package protocol JobStore: Sendable {
     /// Records that a worker is alive, or has stopped.
     func updateWorker(_ number: Int64, isStopped: Bool, at now: JobTime) async throws(JobsError)
 
-    /// Claims the jobs that are still available in the version of the reference.
+    /// Claims the jobs that are still available in the version of the reference, and those whose worker
+    /// held them until its process ended.
     ///
     /// - Returns: one result for each reference, in order.
     func claim(
@@ -102,6 +111,9 @@ package protocol JobStore: Sendable {
 
     /// Returns the result of a step of a job as JSON; `nil` if it has not completed.
     func step(_ name: String, of id: JobID) async throws(JobsError) -> String?
+
+    /// Stores a job that was given up without having been stored before.
+    func insertDiscarded(_ job: NewJob, note: String, at now: JobTime) async throws(JobsError)
 
     // MARK: Reading
 
@@ -222,6 +234,8 @@ package enum ClaimResult: Sendable {
     case claimed(JobRecord)
     /// The job does not exist, or is not available in that version.
     case stale
+    /// Another worker holds the lease of the job.
+    case held
     /// The queue is paused. The job is published again when the queue is resumed.
     case paused
     /// The job waits for a ``JobLimit``, at least until a time if that is known.
@@ -247,16 +261,21 @@ package struct SettleResult: Hashable, Sendable {
     package let hasNewlyAvailable: Bool
 }
 
-/// A worker process that registers itself.
+/// A worker that registers itself.
 package struct NewWorker: Hashable, Sendable {
     package let name: String
     package let queues: [String]
     package let concurrency: Int
+    /// The time for which what the worker has started can outlive its process.
+    package let gracePeriod: Duration
 
-    package init(name: String, queues: [String], concurrency: Int) {
+    package init(
+        name: String, queues: [String], concurrency: Int, gracePeriod: Duration = .zero
+    ) {
         self.name = name
         self.queues = queues
         self.concurrency = concurrency
+        self.gracePeriod = gracePeriod
     }
 }
 

@@ -43,9 +43,11 @@ extension JobTransaction {
 
     /// Does the work of a relay; see ``JobStore/sweep(limit:policy:at:)``.
     func sweep(
-        limit: Int, policy: PublishPolicy, leaseNow: MonotonicInstant, at now: JobTime
+        limit: Int, policy: PublishPolicy, processes: ProcessTable, leaseNow: MonotonicInstant,
+        at now: JobTime
     ) throws -> SweepResult {
         var result = SweepResult()
+        try endLeases(ofEnded: processes, leaseNow: leaseNow, at: now)
         result.hasMore = try enqueueDueTicks(limit: limit, at: now)
         let made = try makeDueJobsAvailable(limit: limit, at: now)
         result.hasMore = result.hasMore || made == limit

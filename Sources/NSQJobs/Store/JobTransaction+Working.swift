@@ -6,16 +6,20 @@ extension JobTransaction {
     /// The number of workers whose names are kept.
     private static let maxWorkers = 10_000
 
-    func registerWorker(_ worker: NewWorker, at now: JobTime) throws -> Int64 {
+    /// - Parameter process: the identity of the worker's process; `nil` if it is not known.
+    func registerWorker(
+        _ worker: NewWorker, process: String?, at now: JobTime
+    ) throws -> Int64 {
         try database.execute(
             sql: """
                 INSERT INTO nsq_jobs_worker
-                    (name, queues, concurrency, started_at, seen_at, memory)
-                VALUES (?, ?, ?, ?, ?, ?)
+                    (name, queues, concurrency, started_at, seen_at, memory, process, process_grace)
+                VALUES (?, ?, ?, ?, ?, ?, ?, ?)
                 """,
             arguments: [
                 worker.name, JobTags.encode(worker.queues) ?? "[]", worker.concurrency,
-                now.microseconds, now.microseconds, ProcessUsage.residentBytes,
+                now.microseconds, now.microseconds, ProcessUsage.residentBytes, process,
+                worker.gracePeriod.microsecondsRoundedUp,
             ])
         let number = database.lastInsertedRowID
         try database.execute(
@@ -63,7 +67,7 @@ extension JobTransaction {
                 switch result {
                 case .claimed(let record): records.append(record)
                 case .limited: break
-                case .stale, .paused: return records
+                case .stale, .held, .paused: return records
                 }
             }
         }

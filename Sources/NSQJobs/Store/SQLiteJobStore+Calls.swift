@@ -67,9 +67,10 @@ extension SQLiteJobStore {
     package func sweep(
         limit: Int, policy: PublishPolicy, at now: JobTime
     ) async throws(JobsError) -> SweepResult {
-        let leaseNow = leaseClock.now()
+        let (leaseNow, processes) = (leaseClock.now(), processes)
         return try await write {
-            try $0.sweep(limit: limit, policy: policy, leaseNow: leaseNow, at: now)
+            try $0.sweep(
+                limit: limit, policy: policy, processes: processes, leaseNow: leaseNow, at: now)
         }
     }
 
@@ -77,10 +78,19 @@ extension SQLiteJobStore {
         try await write { try $0.cancelReservations(references) }
     }
 
+    package func releasePublished(
+        before time: JobTime, limit: Int, policy: PublishPolicy, at now: JobTime
+    ) async throws(JobsError) -> Int {
+        try await write {
+            try $0.releasePublished(before: time, limit: limit, policy: policy, at: now)
+        }
+    }
+
     package func registerWorker(
         _ worker: NewWorker, at now: JobTime
     ) async throws(JobsError) -> Int64 {
-        try await write { try $0.registerWorker(worker, at: now) }
+        let process = processes.own()
+        return try await write { try $0.registerWorker(worker, process: process, at: now) }
     }
 
     package func updateWorker(
@@ -92,9 +102,12 @@ extension SQLiteJobStore {
     package func claim(
         _ references: [JobReference], worker: Int64, lease: Duration, at now: JobTime
     ) async throws(JobsError) -> [ClaimResult] {
-        let end = leaseClock.now() + lease
+        let (start, processes) = (leaseClock.now(), processes)
         return try await write {
-            try $0.claim(references, worker: worker, leaseEnd: end, at: now)
+            let results = try $0.claim(references, worker: worker, leaseEnd: start + lease, at: now)
+            return try $0.takeOver(
+                references, results, from: processes, worker: worker,
+                lease: (now: start, end: start + lease), at: now)
         }
     }
 
@@ -144,6 +157,12 @@ extension SQLiteJobStore {
 
     package func steps(of id: JobID) async throws(JobsError) -> [JobStep] {
         try await read { try $0.steps(of: id) }
+    }
+
+    package func insertDiscarded(
+        _ job: NewJob, note: String, at now: JobTime
+    ) async throws(JobsError) {
+        _ = try await write { try $0.insertDiscarded(job, note: note, at: now) }
     }
 
     package func job(_ id: JobID) async throws(JobsError) -> JobRecord? {

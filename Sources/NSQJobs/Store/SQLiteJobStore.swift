@@ -10,6 +10,7 @@ package final class SQLiteJobStore: JobStore {
     private let writer: any DatabaseWriter
     private let commits: GroupCommit
     let leaseClock: LeaseClock
+    let processes: ProcessTable
     private let isOwner: Bool
 
     /// Opens the database at `path`, and creates it if it does not exist.
@@ -34,10 +35,13 @@ package final class SQLiteJobStore: JobStore {
     }
 
     /// Creates a store in memory, for tests. It is not durable.
-    package convenience init(inMemory leaseClock: LeaseClock = .system) throws(JobsError) {
+    package convenience init(
+        inMemory leaseClock: LeaseClock = .system, processes: ProcessTable = .system
+    ) throws(JobsError) {
         do {
             let queue = try DatabaseQueue(configuration: Self.configuration)
-            try self.init(opened: queue, isOwner: true, requiresSync: false, leaseClock)
+            try self.init(
+                opened: queue, isOwner: true, requiresSync: false, leaseClock, processes)
         } catch {
             throw JobsError(opening: ":memory:", error)
         }
@@ -62,7 +66,7 @@ package final class SQLiteJobStore: JobStore {
 
     private init(
         opened writer: any DatabaseWriter, isOwner: Bool, requiresSync: Bool, _ clock: LeaseClock,
-        maxWaiting: Int = SQLiteJobStore.maxWaiting
+        _ processes: ProcessTable = .system, maxWaiting: Int = SQLiteJobStore.maxWaiting
     ) throws {
         try writer.writeWithoutTransaction { database in
             if requiresSync { try Self.checkSync(database) }
@@ -75,6 +79,7 @@ package final class SQLiteJobStore: JobStore {
         self.writer = writer
         self.isOwner = isOwner
         leaseClock = clock
+        self.processes = processes
         commits = GroupCommit(writer, maxWaiting: maxWaiting)
     }
 

@@ -15,6 +15,7 @@ enum SQLiteSchema {
         { try addSteps($0) },
         { try addIndexesOfNamesAndEnds($0) },
         { try createInspectionTables($0) },
+        { try addProcessesOfWorkers($0) },
     ]
 
     /// Creates the tables, or brings them to the newest version. Call it within a transaction.
@@ -57,6 +58,20 @@ enum SQLiteSchema {
         try database.execute(
             sql: """
                 CREATE INDEX nsq_jobs_cron_next ON nsq_jobs_cron (next_at) WHERE next_at IS NOT NULL
+                """)
+    }
+
+    /// `process` identifies the process of a worker, and `process_grace` is in microseconds.
+    private static func addProcessesOfWorkers(_ database: Database) throws {
+        try database.execute(sql: "ALTER TABLE nsq_jobs_worker ADD COLUMN process TEXT")
+        try database.execute(
+            sql: """
+                ALTER TABLE nsq_jobs_worker ADD COLUMN process_grace INTEGER NOT NULL DEFAULT 0
+                """)
+        try database.execute(
+            sql: """
+                CREATE INDEX nsq_jobs_worker_running ON nsq_jobs_worker (seen_at)
+                WHERE process IS NOT NULL AND stopped_at IS NULL
                 """)
     }
 

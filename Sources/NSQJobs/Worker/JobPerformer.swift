@@ -4,6 +4,7 @@ import TallyBasics
 /// Performs one attempt of a job, and converts its end to an outcome.
 struct JobPerformer: Sendable {
     let handlers: JobHandlers
+    let middleware: MiddlewareChain
     let store: any JobStore
     let clock: JobClock
     let logger: Logger
@@ -20,7 +21,7 @@ struct JobPerformer: Sendable {
         }
         let context = JobContext(job, store, clock, logger)
         do {
-            try await handler(context)
+            try await middleware.perform(context, handler)
             return .complete
         } catch {
             return outcome(of: error, in: job, cancellation.reason)

@@ -11,10 +11,14 @@ import UVLoop
 /// try await worker.run()
 /// ```
 ///
-/// A message of NSQ wakes the worker. It claims the job in the store, and finishes the message right after
-/// the claim, whether the job is short or long: from then on, the lease in the store protects the job, and
-/// the limits of nsqd's `TOUCH` do not matter. The worker renews the leases of running jobs. If it cannot
-/// renew a lease before its end, it cancels the job's task, because another worker may claim the job.
+/// A message of NSQ wakes the worker, which claims the job in the store. From then on, the lease in the
+/// store protects the job. The worker renews the leases of running jobs. If it cannot renew a lease before
+/// its end, it cancels the job's task, because another worker may claim the job.
+///
+/// The worker keeps the message of a short job in flight until the job has ended, up to
+/// ``Options/messageHold``. If its process is killed, its connection breaks, and nsqd delivers the message
+/// to another worker at once. That worker takes over the jobs of the killed one, because the system shows
+/// that its process has ended. If only the connection has broken, the process lives, and the lease decides.
 public final class JobWorker: Sendable {
     /// Settings of a worker.
     public struct Options: Sendable {
@@ -24,9 +28,17 @@ public final class JobWorker: Sendable {
         public var concurrency: Int
         /// The order of jobs of several priority classes; strict by default.
         public var priorityOrder: PriorityOrder
-        /// The duration of a lease: 100 ms to 1 h, 30 s by default. A job whose worker was killed is
-        /// available again after that time.
+        /// The duration of a lease: 100 ms to 1 h, 30 s by default. A job whose worker cannot be seen to
+        /// have ended is available again after that time.
         public var lease: Duration
+        /// The maximum time for which the message of a running job is kept in flight: 0 to 10 min, 30 s by
+        /// default. The worker touches it meanwhile, up to nsqd's `--max-msg-timeout`. With 0, and for jobs
+        /// of a few milliseconds, each message is finished right after the claim.
+        public var messageHold: Duration
+        /// The time for which what the worker has started, such as child processes, can outlive its
+        /// process: 0 to 1 min, 0 by default. The jobs of a worker that was killed are available again
+        /// after that time.
+        public var gracePeriod: Duration
         /// The maximum time for which ``JobWorker/stop()`` waits for running jobs before it cancels their
         /// tasks; 30 s by default.
         public var stopTimeout: Duration
@@ -35,8 +47,16 @@ public final class JobWorker: Sendable {
         public var cancellationInterval: Duration
         /// The time until a job is offered again for which the worker has no handler; 10 s by default.
         public var unhandledDelay: Duration
+        /// Whether ``JobGrade/fleeting`` jobs that are given up are stored in the state `discarded`; `false`
+        /// by default.
+        public var storesDiscardedFleetingJobs = false
         /// The name of the worker in the store; by default the host and the process ID.
         public var name: String
+        /// The HTTP addresses of nsqlookupds, such as `127.0.0.1:4161`; none by default. The worker also
+        /// takes jobs from all nsqds that they report for its queues.
+        public var lookupds: [String] = []
+        /// Options of the discovery by nsqlookupd.
+        public var lookup = LookupOptions()
         /// The options of the connections to the nsqds.
         public var client = ClientOptions()
 
@@ -46,6 +66,8 @@ public final class JobWorker: Sendable {
             self.concurrency = concurrency
             priorityOrder = .strict
             lease = .seconds(30)
+            messageHold = .seconds(30)
+            gracePeriod = .zero
             stopTimeout = .seconds(30)
             cancellationInterval = .milliseconds(500)
             unhandledDelay = .seconds(10)
@@ -66,6 +88,12 @@ public final class JobWorker: Sendable {
             try check(
                 (.milliseconds(100)...(.seconds(3600))).contains(lease),
                 "the lease of a worker must be 100 ms to 1 h, not \(lease)")
+            try check(
+                (.zero...(.seconds(600))).contains(messageHold),
+                "the hold of messages must be 0 to 10 min, not \(messageHold)")
+            try check(
+                (.zero...(.seconds(60))).contains(gracePeriod),
+                "the grace period of a worker must be 0 to 1 min, not \(gracePeriod)")
             try check(
                 (.milliseconds(10)...(.seconds(60))).contains(cancellationInterval),
                 "the cancellation interval must be 10 ms to 1 min, not \(cancellationInterval)")
@@ -90,7 +118,7 @@ public final class JobWorker: Sendable {
     ///   ``JobsError/Code/storeFailed`` or ``JobsError/Code/brokerFailed`` if the worker cannot start;
     ///   ``JobsError/Code/cancelled`` if the task is cancelled.
     public func run() async throws(JobsError) {
-        try await session.run()
+        try await session.runUntilShutdown()
     }
 
     /// Stops the worker: it takes no more jobs, waits for the running ones up to

@@ -22,8 +22,14 @@ extension WorkerSession {
             if isReport { nextReport = now + options.lease / 3 }
             endExpiredLeases(at: now)
             startRenewals(at: now, isCheck: isCheck, isReport: isReport)
+            finishHeldMessages(heldFor: options.messageHold, at: now)
             returnWaitingMessages()
         }
+    }
+
+    private func finishHeldMessages(heldFor age: Duration, at now: MonotonicInstant) {
+        let messages = state.withLock { $0.held.releaseAll(heldFor: age, at: now) }
+        for message in messages { message.finishHeld() }
     }
 
     private func endExpiredLeases(at now: MonotonicInstant) {
@@ -123,6 +129,11 @@ extension WorkerSession {
             $0.queue.active == 0 && !$0.isSettling
         }
         maintenance.cancel()
+        finishHeldMessages(heldFor: .zero, at: .now)
+        // Those of fleeting jobs that did not end.
+        for message in state.withLock({ $0.held.releaseAll() }) {
+            message.requeueHeld(after: .zero)
+        }
         await withDiscardingTaskGroup { group in
             for consumer in consumers { group.addTask { await consumer.stop() } }
         }
@@ -133,11 +144,14 @@ extension WorkerSession {
 
     /// Releases the claimed jobs that have not started.
     private func release() {
-        state.withLock { state in
-            for job in state.queue.removeClaimed() {
-                if let claim = job.claim { state.unsettled.append(Settlement(claim, .release)) }
+        let messages = state.withLock { state in
+            state.queue.removeClaimed().compactMap(\.claim).compactMap { claim in
+                if claim.id.isFleeting { return state.held.release(claim) }
+                state.unsettled.append(Settlement(claim, .release))
+                return nil
             }
         }
+        for message in messages { message.requeueHeld(after: .zero) }
         settleEnded()
     }
 

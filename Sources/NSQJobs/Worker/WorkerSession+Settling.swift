@@ -50,9 +50,14 @@ extension WorkerSession {
     }
 
     private func settled(_ batch: [Settlement], _ isHeld: [Bool]) {
-        state.withLock { state in
-            for settlement in batch { state.leases.remove(settlement.claim) }
+        let messages = state.withLock { state in
+            batch.compactMap { settlement in
+                state.leases.remove(settlement.claim)
+                return state.held.release(settlement.claim)
+            }
         }
+        for message in messages { message.finishHeld() }
+        if !messages.isEmpty { dispatch() }
         let lost = zip(batch, isHeld).filter { !$1 }.map(\.0.claim.id)
         guard !lost.isEmpty else { return wakeRelay(after: batch) }
         logger.warning(

@@ -18,7 +18,9 @@ final class WorkerSession: Sendable {
         var unsettled: [Settlement] = []
         var isSettling = false
         var isRenewing = false
-        var maxInFlight: Int
+        var held: HeldMessages<WorkerMessage>
+        /// The maximum number of messages in flight of each consumer.
+        var maxInFlight: [Int]
         var consumers: [Consumer] = []
         var number: Int64 = 0
     }
@@ -42,8 +44,8 @@ final class WorkerSession: Sendable {
     let progress = WakeSignal()
 
     init(
-        _ options: JobWorker.Options, _ handlers: JobHandlers, store: any JobStore, relay: Relay,
-        nsqds: [String], clock: JobClock, logger: Logger
+        _ options: JobWorker.Options, _ handlers: JobHandlers, _ middleware: MiddlewareChain,
+        store: any JobStore, relay: Relay, nsqds: [String], clock: JobClock, logger: Logger
     ) {
         self.options = options
         self.store = store
@@ -52,14 +54,16 @@ final class WorkerSession: Sendable {
         self.clock = clock
         self.logger = logger
         performer = JobPerformer(
-            handlers: handlers, store: store, clock: clock, logger: logger,
+            handlers: handlers, middleware: middleware, store: store, clock: clock, logger: logger,
             unhandledDelay: options.unhandledDelay)
+        let sources = options.queues.count * JobPriority.allCases.count
         state = LockedValue(
             State(
                 queue: WorkerQueue(
                     concurrency: options.concurrency, order: options.priorityOrder),
                 window: ClaimWindow(concurrency: options.concurrency),
-                leases: LeaseTable(lease: options.lease), maxInFlight: options.concurrency))
+                leases: LeaseTable(lease: options.lease), held: HeldMessages(sources: sources),
+                maxInFlight: Array(repeating: options.concurrency, count: sources)))
     }
 
     func run() async throws(JobsError) {
@@ -70,15 +74,16 @@ final class WorkerSession: Sendable {
         }
         precondition(isFirst, "a worker runs once")
         let worker = NewWorker(
-            name: options.name, queues: options.queues, concurrency: options.concurrency)
+            name: options.name, queues: options.queues, concurrency: options.concurrency,
+            gracePeriod: options.gracePeriod)
         let number = try await store.registerWorker(worker, at: clock.now())
         let consumers = try makeConsumers()
         state.withLock {
             $0.number = number
             $0.consumers = consumers.map(\.consumer)
         }
-        let feeders = consumers.map { consumer in
-            Task { await self.receive(from: consumer.consumer, consumer.priority) }
+        let feeders = consumers.enumerated().map { index, consumer in
+            Task { await self.receive(from: consumer.consumer, index, consumer.topic) }
         }
         let maintenance = Task(executorPreference: executor) { await self.maintain() }
         await waitForStop()
@@ -106,21 +111,24 @@ final class WorkerSession: Sendable {
         }
     }
 
-    private func makeConsumers() throws(JobsError) -> [(consumer: Consumer, priority: JobPriority)]
-    {
-        var consumers: [(Consumer, JobPriority)] = []
+    private func makeConsumers() throws(JobsError) -> [(consumer: Consumer, topic: JobTopic)] {
+        var consumers: [(Consumer, JobTopic)] = []
         for queue in options.queues {
             for priority in JobPriority.allCases {
                 var settings = Consumer.Options()
                 settings.client = options.client
+                settings.lookup = options.lookup
                 settings.maxInFlight = options.concurrency
                 // The shortest that nsqd allows: a lone message must not wait for others.
                 settings.outputBufferTimeout = .milliseconds(25)
+                let topic = JobTopic(queue: queue, priority: priority)
                 do throws(NSQError) {
                     let consumer = try Consumer(
-                        topic: JobTopic(queue: queue, priority: priority).name,
-                        channel: JobTopic.channel, nsqds: nsqds, options: settings, logger: logger)
-                    consumers.append((consumer, priority))
+                        topic: topic.name,
+                        channel: JobTopic.channel, nsqds: nsqds, lookupds: options.lookupds,
+                        options: settings, logger: logger)
+                    consumer.keepMessagesAlive()
+                    consumers.append((consumer, topic))
                 } catch {
                     throw JobsError(.brokerFailed, "cannot consume queue '\(queue)': \(error)")
                 }
@@ -131,13 +139,15 @@ final class WorkerSession: Sendable {
 
     // MARK: Messages and claims
 
-    private func receive(from consumer: Consumer, _ priority: JobPriority) async {
+    private func receive(
+        from consumer: Consumer, _ source: Int, _ topic: JobTopic
+    ) async {
         for await batch in consumer.batches {
-            let messages = WorkerMessage.messages(of: batch, from: consumer) {
+            let messages = WorkerMessage.messages(of: batch, to: topic, from: consumer, source) {
                 logger.warning("message \($0.id) does not name a job; it is finished")
             }
             let refused = state.withLock { state in
-                messages.filter { !state.queue.add($0.0, priority, $0.1) }
+                messages.filter { !state.queue.add($0.0, topic.priority, $0.1) }
             }
             for (_, message) in refused { message.requeue() }
             dispatch()
@@ -156,50 +166,101 @@ final class WorkerSession: Sendable {
     }
 
     private func updateMaxInFlight(_ state: inout State) {
-        let free = options.concurrency - state.queue.active
-        let count = state.window.isAhead ? state.window.limit : max(0, free)
-        guard count != state.maxInFlight, !isStopping else { return }
-        state.maxInFlight = count
-        // Within the lock, so that the last call has the last value.
-        for consumer in state.consumers { consumer.setMaxInFlight(count) }
+        guard !isStopping else { return }
+        let free =
+            state.window.isAhead
+            ? state.window.limit : max(0, options.concurrency - state.queue.active)
+        for (index, consumer) in state.consumers.enumerated() {
+            // Held messages are in flight too. With several nsqds, some of them could send messages although
+            // no slot is free, so the number is zero then.
+            let held = state.held.count(of: index)
+            // Does not follow each change of a number that changes with each short job.
+            let allowance = state.window.isAhead && held > 0 ? free : held
+            let count = free > 0 ? free + allowance : 0
+            guard count != state.maxInFlight[index] else { continue }
+            state.maxInFlight[index] = count
+            // Within the lock, so that the last call has the last value.
+            consumer.setMaxInFlight(count)
+        }
     }
 
     private func claim(_ batch: [WorkerQueue<WorkerMessage>.Waiting]) async {
         let instant = MonotonicInstant.now
         let number = state.withLock { $0.number }
         do throws(JobsError) {
-            let results = try await store.claim(
-                batch.map(\.reference), worker: number, lease: options.lease, at: clock.now())
-            for waiting in batch { waiting.token.finish() }
-            let jobs = results.compactMap { result in
-                if case .claimed(let job) = result { job } else { nil }
-            }
+            let results = try await claim(batch, worker: number)
             relay.claimsLimited(results)
-            endClaim(jobs, at: instant)
-            relay.jobsClaimed(jobs.count)
+            endClaim(batch, results, at: instant)
         } catch {
             logger.warning("cannot claim \(counted(batch.count, "job")): \(error)")
             for waiting in batch { waiting.token.requeue(after: .seconds(1)) }
-            endClaim([], at: instant)
+            state.withLock { $0.queue.endClaim([]) }
         }
         progress.signal()
         dispatch()
     }
 
-    private func endClaim(_ jobs: [JobRecord], at instant: MonotonicInstant) {
+    /// Claims the stored jobs in the store, and fleeting jobs at once.
+    private func claim(
+        _ batch: [WorkerQueue<WorkerMessage>.Waiting], worker: Int64
+    ) async throws(JobsError) -> [ClaimResult] {
+        let references = batch.filter { $0.token.fleeting == nil }.map(\.reference)
+        var claimed: ArraySlice<ClaimResult> = []
+        if !references.isEmpty {
+            claimed = try await store.claim(
+                references, worker: worker, lease: options.lease, at: clock.now())[...]
+        }
+        return batch.map { waiting in
+            guard let job = waiting.token.fleeting else { return claimed.removeFirst() }
+            return claim(job, attempt: waiting.token.attempts)
+        }
+    }
+
+    /// Records the claimed jobs, and finishes the messages that are not held.
+    private func endClaim(
+        _ batch: [WorkerQueue<WorkerMessage>.Waiting], _ results: [ClaimResult],
+        at instant: MonotonicInstant
+    ) {
+        var (jobs, finished): ([JobRecord], [WorkerMessage]) = ([], [])
         state.withLock { state in
-            for job in jobs {
-                if let claim = job.claim { state.leases.add(claim, at: instant) }
+            for (waiting, result) in zip(batch, results) {
+                guard case .claimed(let job) = result, let claim = job.claim else {
+                    finished.append(waiting.token)
+                    continue
+                }
+                jobs.append(job)
+                guard !claim.id.isFleeting else {
+                    state.held.hold(waiting.token, of: claim, from: waiting.token.source, at: nil)
+                    waiting.token.hold()
+                    continue
+                }
+                state.leases.add(claim, at: instant)
+                // Jobs that are claimed ahead take so little time that their messages are finished together.
+                guard !state.window.isAhead, options.messageHold > .zero else {
+                    finished.append(waiting.token)
+                    continue
+                }
+                state.held.hold(waiting.token, of: claim, from: waiting.token.source, at: instant)
+                waiting.token.hold()
             }
             state.queue.endClaim(jobs)
         }
+        for message in finished { message.finish() }
+        relay.jobsClaimed(jobs.count { !$0.id.isFleeting })
+        let isHeld = results.contains { if case .held = $0 { true } else { false } }
+        // The process of the holder can be ending.
+        if isHeld { relay.jobsStored(due: clock.now() + Self.takeOverDelay) }
     }
+
+    /// The time after which a process that was ending has ended.
+    private static let takeOverDelay = Duration.milliseconds(100)
 
     // MARK: Attempts
 
     private func start(_ job: JobRecord, _ state: inout State) {
         // A job that waited for a slot may have lost its lease meanwhile.
-        guard let claim = job.claim, state.leases.holds(claim) else {
+        guard let claim = job.claim, claim.id.isFleeting || state.leases.holds(claim) else {
+            if let claim = job.claim { state.held.release(claim)?.finishHeld() }
             return state.queue.jobEnded()
         }
         let cancellation = AttemptCancellation()
@@ -220,15 +281,21 @@ final class WorkerSession: Sendable {
         }
         let outcome = await performer.perform(job, cancellation)
         timer?.cancel()
-        state.withLock { state in
+        let message = state.withLock { state -> WorkerMessage? in
             state.attempts[claim] = nil
             state.window.attemptEnded(after: .now - begin)
             state.queue.jobEnded()
-            if let outcome {
-                state.unsettled.append(Settlement(claim, outcome))
-            } else {
+            guard let outcome, !claim.id.isFleeting else {
                 state.leases.remove(claim)
+                return state.held.release(claim)
             }
+            state.unsettled.append(Settlement(claim, outcome))
+            return nil
+        }
+        if let outcome, claim.id.isFleeting {
+            if let message { answer(message, of: job, outcome) }
+        } else {
+            message?.finishHeld()
         }
         settleEnded()
         dispatch()

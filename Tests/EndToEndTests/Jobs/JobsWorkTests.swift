@@ -54,6 +54,59 @@ import Testing
         #expect(try perform(script: "wc -c").map { $0.filter(\.isNumber) } == ["1000002"])
     }
 
+    /// Answers each line with a result that depends on the name of the job.
+    private static let keptProgram = """
+        echo started >>starts
+        while read -r line; do
+            id=${line#*:}; id=${id%%,*}; name=${line#*name\\":\\"}; name=${name%%\\"*}
+            printf '%s\\n' "$line" >>lines
+            case $name in
+                die) echo why >&2; exit 3 ;;
+                hang) sleep 600 ;;
+                babble) echo hello ;;
+                bad) echo "{\\"id\\":$id,\\"result\\":\\"failed\\",\\"error\\":\\"no route\\"}" ;;
+                useless) echo "{\\"id\\":$id,\\"result\\":\\"discarded\\",\\"error\\":\\"useless\\"}" ;;
+                later) echo "{\\"id\\":$id,\\"result\\":\\"snoozed\\",\\"delay_seconds\\":3600}" ;;
+                *) echo "{\\"id\\":$id,\\"result\\":\\"completed\\"}" ;;
+            esac
+        done
+        echo ended >>starts
+        """
+
+    @Test func `with --keep passes many jobs to one program, which ends with its input`() throws {
+        for number in 1...20 { try jobs.run("enqueue", "n", "--args={\"a\":\n\(number)}") }
+        try perform("--keep", script: Self.keptProgram)
+        #expect(contents("starts") == "started\nended\n")
+        let lines = contents("lines")?.split(separator: "\n") ?? []
+        #expect(lines.count == 20)
+        let first =
+            #"{"id":1,"name":"n","queue":"default","attempt":1,"max_attempts":20,"arguments":{"a": 1}}"#
+        #expect(lines.contains { $0 == first })
+        #expect(try jobs.show(20).state == "completed")
+    }
+
+    @Test func `with --keep ends attempts as the program answers, and replaces one that ends`()
+        throws
+    {
+        for name in ["die", "hang", "babble", "bad", "useless", "later", "n"] {
+            try jobs.run("enqueue", name, "--max-attempts=1")
+        }
+        try perform(
+            "--keep", "--time-limit=1s", "--kill-delay=100ms", script: Self.keptProgram)
+        let ended = try (1...7).map { try jobs.show($0) }
+        #expect(
+            ended.map(\.state) == [
+                "discarded", "discarded", "discarded", "discarded", "discarded", "scheduled",
+                "completed",
+            ])
+        #expect(ended[0].note == "ended without an answer: exit status 3: why")
+        #expect(ended[1].note == "ran longer than 1.0 seconds and was ended")
+        #expect(
+            ended[2].note == "the program answered 'hello', and not as the protocol demands")
+        #expect(ended[3].note == "no route" && ended[4].note == "useless")
+        #expect(contents("starts")?.split(separator: "\n").count { $0 == "started" } == 4)
+    }
+
     @Test func `fails an attempt with the end of standard error, and retries`() throws {
         try jobs.run("enqueue", "bad", "--max-attempts=2", "--retry-delay=1ms")
         let script = "seq 2000 >&2; echo oops >&2; exit 3"

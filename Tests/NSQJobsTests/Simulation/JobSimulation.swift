@@ -39,6 +39,8 @@ final class JobSimulation {
     private var workers: [SimulatedWorker]
     private var lastWorker: Int64 = 2
     private var network: [Envelope] = []
+    /// The workers whose processes are ending, and the times of the ends.
+    private var endingWorkers: [(number: Int64, at: Int)] = []
     private var jobs: [JobID: SimulatedJob] = [:]
     /// The true time in milliseconds since the start.
     private var time = 0
@@ -65,6 +67,7 @@ final class JobSimulation {
     /// - Throws: ``Violation``.
     func run(steps: Int) async throws {
         try await setLimits()
+        for _ in workers { try await store.workerStarted(at: wall) }
         for _ in 0..<steps {
             try await step()
             if chance(4) { try await enqueue() }
@@ -85,6 +88,8 @@ final class JobSimulation {
         let passed = random.next(below: longest) + 1
         time += passed
         leases.advance(by: .milliseconds(passed))
+        for worker in endingWorkers where worker.at <= time { store.workerEnded(worker.number) }
+        endingWorkers.removeAll { $0.at <= time }
         for index in relays.indices { try await runRelay(index) }
         for index in workers.indices { try await runWorker(index) }
         try await recordEnds()
@@ -256,7 +261,7 @@ final class JobSimulation {
         jobs[reference.id]?.starts += 1
         let isFailing = claim.attempt <= jobs[reference.id]?.failures ?? 0
         workers[index].start(
-            held, at: instant, endsAt: time + duration,
+            held, of: reference, at: instant, time, endsAt: time + duration,
             outcome: isFailing ? failure() : .complete)
     }
 
@@ -270,10 +275,11 @@ final class JobSimulation {
     }
 
     private func runWorker(_ index: Int) async throws {
-        workers[index].restart(at: time) {
+        let isStarted = workers[index].restart(at: time) {
             lastWorker += 1
             return lastWorker
         }
+        if isStarted { try await store.workerStarted(at: wall) }
         workers[index].removeExpired(at: leases.now)
         guard workers[index].canReachStore(at: time) else { return }
         let claims = workers[index].renewals(at: leases.now)
@@ -291,9 +297,9 @@ final class JobSimulation {
     // MARK: Faults
 
     private func disturb() async throws {
-        if chance(60) {
-            workers[random.next(below: 2)].kill(until: time + random.next(below: 8_000))
-        }
+        if chance(60) { kill(random.next(below: 2)) }
+        // The worker continues without its connection to nsqd.
+        if chance(30) { redeliver(workers[random.next(below: 2)].heldMessages(at: time)) }
         if chance(40) {
             workers[random.next(below: 2)].disconnect(until: time + random.next(below: 8_000))
         }
@@ -310,6 +316,21 @@ final class JobSimulation {
             do throws(any Error) { try await store.change(id, change, at: wall) } catch { return }
             if case .retry = change { jobs[id]?.isRetried = true }
             if case .retry = change, old == .completed { jobs[id]?.completions -= 1 }
+        }
+    }
+
+    private func kill(_ index: Int) {
+        let held = workers[index].heldMessages(at: time)
+        let number = workers[index].number
+        guard workers[index].kill(until: time + random.next(below: 8_000)) else { return }
+        redeliver(held)
+        endingWorkers.append((number, time + random.next(below: 2) * random.next(below: 1_000)))
+    }
+
+    private func redeliver(_ messages: [JobReference]) {
+        for message in messages {
+            network.append(
+                Envelope(reference: message, deliverAt: time + random.next(below: 300)))
         }
     }
 

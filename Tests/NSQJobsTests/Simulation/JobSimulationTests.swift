@@ -30,12 +30,26 @@ import Testing
         }
     }
 
+    @Test func `finds a store that takes jobs from live workers`() async throws {
+        var violations = 0
+        for seed in 1...UInt64(20) {
+            let leases = ManualLeaseClock()
+            let store = ModelJobStore(leases, takesFromLiveWorkers: true)
+            do {
+                try await JobSimulation(seed: seed, store, leases).run(steps: 120)
+            } catch is JobSimulation.Violation {
+                violations += 1
+            }
+        }
+        #expect(violations > 0)
+    }
+
     private func run(_ simulation: JobSimulation, _ seed: UInt64) async throws {
         do {
             try await simulation.run(steps: 120)
         } catch let violation as JobSimulation.Violation {
             Issue.record(
-                "\(violation); repeat with: TALLY_SEED=\(seed) swift test --filter JobSimulationTests"
+                "\(violation); repeat with: TALLY_SEED=\(seed) swift test --filter 'simulation of jobs'"
             )
         }
     }

@@ -3,6 +3,10 @@ import TallyBasics
 
 /// The calls of a store that the simulation uses.
 protocol SimulatedJobStore: AnyObject {
+    /// Registers a worker, which has the next number from 1.
+    func workerStarted(at now: JobTime) async throws
+    /// Records that the process of a worker has ended.
+    func workerEnded(_ number: Int64)
     func enqueue(_ job: NewJob, at now: JobTime) async throws -> JobID
     func sweep(policy: PublishPolicy, at now: JobTime) async throws -> SweepResult
     func cancelReservations(_ references: [JobReference]) async throws
@@ -27,10 +31,20 @@ final class ModelJobStore: SimulatedJobStore {
     }
 
     private let leases: ManualLeaseClock
+    private let takesFromLiveWorkers: Bool
     private var rows: [Row] = []
     private var limits = ModelLimits()
+    private var endedWorkers: Set<Int64> = []
 
-    init(_ leases: ManualLeaseClock) { self.leases = leases }
+    /// - Parameter takesFromLiveWorkers: whether a repeated message alone ends a lease, which is wrong.
+    init(_ leases: ManualLeaseClock, takesFromLiveWorkers: Bool = false) {
+        self.leases = leases
+        self.takesFromLiveWorkers = takesFromLiveWorkers
+    }
+
+    func workerStarted(at now: JobTime) {}
+
+    func workerEnded(_ number: Int64) { endedWorkers.insert(number) }
 
     func enqueue(_ job: NewJob, at now: JobTime) -> JobID {
         var lifecycle = JobLifecycle(
@@ -72,6 +86,7 @@ final class ModelJobStore: SimulatedJobStore {
         var result = SweepResult()
         for index in rows.indices {
             changeRow(index, at: now) { _ = $0.makeAvailable(at: now) }
+            endLeaseOfEndedWorker(index)
             changeRow(index, at: now) { _ = $0.expireLease(at: leases.now, now) }
         }
         limits.wake(at: now)
@@ -114,8 +129,16 @@ final class ModelJobStore: SimulatedJobStore {
     ) -> JobLifecycle.Claim? {
         let index = Int(reference.id.number) - 1
         let lease = JobLifecycle.Lease(worker: worker, end: leases.now + lease)
+        let isRunning = rows[index].lifecycle.state == .running
+        endLeaseOfEndedWorker(index)
+        if takesFromLiveWorkers { rows[index].lifecycle.endLease(at: leases.now) }
+        var isTaken = false
+        changeRow(index, at: now) { isTaken = isRunning && $0.expireLease(at: leases.now, now) }
+        settleLimits()
+        resolveDependencies(at: now)
         var claimed = rows[index].lifecycle
-        guard claimed.claim(version: reference.version, lease: lease, at: now) else { return nil }
+        let version = isTaken ? nil : reference.version
+        guard claimed.claim(version: version, lease: lease, at: now) else { return nil }
         changeRow(index, at: now) { $0 = waiting($0, rows[index].limitKey, at: now) ?? claimed }
         settleLimits()
         return rows[index].lifecycle.claim
@@ -147,6 +170,13 @@ final class ModelJobStore: SimulatedJobStore {
         while let scope = limits.nextUnsettled() {
             try? settle(scope, limit: 100, at: limits.now)
         }
+    }
+
+    private func endLeaseOfEndedWorker(_ index: Int) {
+        guard let worker = rows[index].lifecycle.lease?.worker, endedWorkers.contains(worker) else {
+            return
+        }
+        rows[index].lifecycle.endLease(at: leases.now)
     }
 
     func renew(_ claims: [JobClaim], lease: Duration) -> [JobLifecycle.Renewal] {
@@ -239,10 +269,21 @@ extension ModelJobStore: LimitedJobs {
 /// The store in SQLite.
 final class SimulatedSQLiteStore: SimulatedJobStore {
     private let store: SQLiteJobStore
+    private let processes = ManualProcessTable()
+    private var lastWorker: Int64 = 0
 
     init(_ leases: ManualLeaseClock) throws {
-        store = try SQLiteJobStore(inMemory: leases.clock())
+        store = try SQLiteJobStore(inMemory: leases.clock(), processes: processes.table)
     }
+
+    func workerStarted(at now: JobTime) async throws {
+        lastWorker += 1
+        processes.own = "\(lastWorker)"
+        let worker = NewWorker(name: "w", queues: [], concurrency: 4)
+        _ = try await store.registerWorker(worker, at: now)
+    }
+
+    func workerEnded(_ number: Int64) { processes.end("\(number)") }
 
     func enqueue(_ job: NewJob, at now: JobTime) async throws -> JobID {
         try await store.enqueue([job], publishing: nil, at: now).receipts[0].id

@@ -5,10 +5,15 @@ import TallyBasics
 struct SimulatedWorker {
     static let lease = Duration.seconds(6)
     private static let concurrency = 4
+    /// The time for which the message of a running job is kept in flight, in milliseconds.
+    private static let messageHold = 5_000
 
     private struct Attempt {
         let claim: JobClaim
-        let endsAt: Int
+        /// The message of the job, and the time of its finish.
+        let message: JobReference
+        let heldUntil: Int
+        var endsAt: Int
         var outcome: JobOutcome
     }
 
@@ -36,10 +41,19 @@ struct SimulatedWorker {
     }
 
     mutating func start(
-        _ claim: JobClaim, at instant: MonotonicInstant, endsAt: Int, outcome: JobOutcome
+        _ claim: JobClaim, of message: JobReference, at instant: MonotonicInstant, _ time: Int,
+        endsAt: Int, outcome: JobOutcome
     ) {
         leases.add(claim, at: instant)
-        attempts.append(Attempt(claim: claim, endsAt: endsAt, outcome: outcome))
+        attempts.append(
+            Attempt(
+                claim: claim, message: message, heldUntil: time + Self.messageHold, endsAt: endsAt,
+                outcome: outcome))
+    }
+
+    /// The messages in flight, which nsqd delivers again when the connection of the worker breaks.
+    func heldMessages(at time: Int) -> [JobReference] {
+        attempts.filter { $0.heldUntil > time }.map(\.message)
     }
 
     mutating func removeExpired(at now: MonotonicInstant) {
@@ -62,7 +76,8 @@ struct SimulatedWorker {
             guard answer == .cancelRequested,
                 let index = attempts.firstIndex(where: { $0.claim == claim })
             else { continue }
-            attempts[index] = Attempt(claim: claim, endsAt: 0, outcome: .cancel(reason: "x"))
+            attempts[index].endsAt = 0
+            attempts[index].outcome = .cancel(reason: "x")
         }
     }
 
@@ -79,20 +94,26 @@ struct SimulatedWorker {
     // MARK: Faults
 
     /// Kills the worker, which loses everything that it knows.
-    mutating func kill(until time: Int) {
-        guard deadUntil == nil else { return }
+    ///
+    /// - Returns: `false` if it was killed before.
+    mutating func kill(until time: Int) -> Bool {
+        guard deadUntil == nil else { return false }
         deadUntil = time
         attempts = []
         leases = LeaseTable(lease: Self.lease)
+        return true
     }
 
     mutating func disconnect(until time: Int) { disconnectedUntil = time }
 
     /// Starts a killed worker again with a new number, when its time has come.
-    mutating func restart(at time: Int, number next: () -> Int64) {
-        guard let end = deadUntil, end <= time else { return }
+    ///
+    /// - Returns: `true` if it has started.
+    mutating func restart(at time: Int, number next: () -> Int64) -> Bool {
+        guard let end = deadUntil, end <= time else { return false }
         deadUntil = nil
         number = next()
+        return true
     }
 
     /// Ends all faults.

@@ -22,6 +22,13 @@ import Testing
         for _ in 1..<DemoJobPlan.enqueuesPerKey {
             facts.receipts += unique.map { EnqueueReceipt($0, .existing) }
         }
+        facts.scheduledAt = Self.start
+        for minute in 1...DemoJobPlan.missedMinutes {
+            let due = Self.start + .seconds(minute * 60)
+            let job = try DemoJobPlan.schedule().job
+            facts.ticks.append(record(job, JobID(id + Int64(minute)), 1, due, false))
+            facts.starts.append(.init(number: DemoJobPlan.tickNumber, attempt: 1, time: due))
+        }
         return facts
     }
 
@@ -84,8 +91,21 @@ import Testing
         let verdict = JobsVerdict(try facts())
         #expect(verdict.passes, "\(verdict.text)")
         let json = try JSONValue(parsingStrictly: verdict.json, maxDepth: 4)
-        #expect(json["verdict"] == .string("pass") && json["jobs"] == .number("20000"))
+        #expect(json["verdict"] == .string("pass") && json["jobs"] == .number("20010"))
         #expect(DemoJob.Kind.allCases.reduce(0) { $0 + DemoJobPlan.count(of: $1) } == 20_000)
+    }
+
+    @Test func `fails a schedule with a tick that is missing, doubled or did not run`() throws {
+        let rule = "a schedule has one job for each minute that has passed, and each runs once"
+        var missing = try facts()
+        missing.ticks.remove(at: 4)
+        #expect(broken(missing) == [rule])
+        var doubled = try facts()
+        doubled.ticks[4] = doubled.ticks[3]
+        #expect(broken(doubled) == [rule])
+        var late = try facts()
+        late.starts.removeLast()
+        #expect(broken(late) == [rule])
     }
 
     @Test func `fails a job that is missing or has not ended`() throws {

@@ -20,6 +20,8 @@ struct DemoJob: Job {
         case rolledBack
         /// Runs in a worker process that is killed, and then in another one.
         case killed
+        /// Is enqueued at each time of a schedule. All have the same number.
+        case tick
     }
 
     /// The number of attempts of ``Kind/failsTwice``, and the maximum of ``Kind/failsAlways``.

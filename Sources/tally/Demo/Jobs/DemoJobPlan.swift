@@ -2,7 +2,7 @@ import NSQJobs
 
 /// The jobs that the demo stores.
 struct DemoJobPlan {
-    /// The number of jobs in the store after the run.
+    /// The number of jobs in the store after the run, besides those of the schedule.
     static let total = 20_000
     /// The queues whose jobs the process itself performs from the start.
     static let queues = ["mail", "reports", "thumbnails"]
@@ -18,6 +18,20 @@ struct DemoJobPlan {
         .delayed: 2_000, .failsTwice: 500, .failsAlways: 200, .unique: 100, .transactional: 200,
         .killed: 8,
     ]
+
+    /// The minutes that the schedule has missed at its start.
+    static let missedMinutes = 10
+    /// The number in the arguments of all jobs of the schedule.
+    static let tickNumber = 1_000_000_000
+
+    /// Creates a schedule with a tick in each minute, none of which is dropped.
+    static func schedule() throws(JobsError) -> CronSchedule {
+        var options = JobOptions(queue: queues[0])
+        options.tags = ["tick"]
+        return CronSchedule(
+            name: "demo", try CronExpression("* * * * *"), missed: .all,
+            job: try NewJob(DemoJob(kind: .tick, number: tickNumber), options: options))
+    }
 
     /// The number of jobs that a transaction stores and does not commit.
     static let rolledBackCount = 200

@@ -57,6 +57,7 @@ struct DemoJobsRun {
         let begin = clock.now
         facts.receipts = try await store(jobs, database)
         facts.storing = clock.now - begin
+        facts.scheduledAt = try await schedule(in: database)
         let killed = Task { try await killWorker(jobs) }
         let worker = jobs.worker(queues: DemoJobPlan.queues, concurrency: 64) {
             $0.register(DemoJob.self, log.perform)
@@ -71,6 +72,7 @@ struct DemoJobsRun {
             $0.register(DemoJob.self, log.perform)
         }
         let workingSecond = Task { try await second.run() }
+        try await endSchedule(jobs)
         try await waitForEnd(of: jobs)
         facts.performing = clock.now - begin - facts.storing
         for worker in [worker, second] { worker.stop() }
@@ -104,6 +106,28 @@ struct DemoJobsRun {
         try storeInTransactions(jobs, database)
         progress.set("stored", DemoJobPlan.total)
         return receipts
+    }
+
+    /// Stores the schedule as a program would have done some minutes ago that has not run since.
+    ///
+    /// - Returns: that time.
+    private func schedule(in database: DatabasePool) async throws -> JobTime {
+        let time = JobTime.now + .seconds(-60 * DemoJobPlan.missedMinutes)
+        let store = try SQLiteJobStore(in: database, requiresSync: true)
+        try await store.store(DemoJobPlan.schedule(), at: time)
+        return time
+    }
+
+    /// Deletes the schedule when the jobs of the missed minutes are stored.
+    private func endSchedule(_ jobs: Jobs) async throws {
+        let end = ContinuousClock.now + maxStandstill
+        let ticks = JobQuery(tag: "tick")
+        while try await jobs.count(matching: ticks) < DemoJobPlan.missedMinutes,
+            ContinuousClock.now < end
+        {
+            try await Task.sleep(for: .milliseconds(20))
+        }
+        try await jobs.unschedule(DemoJobPlan.schedule().name)
     }
 
     private struct RollBack: Error {}
@@ -170,7 +194,7 @@ struct DemoJobsRun {
             let counts = try await jobs.counts()
             let unfinished = counts.reduce(0) { $0 + $1.unfinished }
             let now = counts.reduce(0) { $0 + $1.total } - unfinished
-            progress.set("ended", now)
+            progress.set("ended", min(now, DemoJobPlan.total))
             guard unfinished > 0 else { return }
             if now != ended { (ended, lastProgress) = (now, .now) }
             guard ContinuousClock.now - lastProgress < maxStandstill else { return }
@@ -187,6 +211,10 @@ extension JobsVerdict.Facts {
             let page = try await jobs.jobs(matching: query)
             for job in page.jobs {
                 let work = try job.decoded(as: DemoJob.self)
+                guard work.kind != .tick else {
+                    ticks.append(job)
+                    continue
+                }
                 self.jobs[work.number] = JobsVerdict.StoredJob(kind: work.kind, record: job)
                 if [.failsTwice, .failsAlways, .killed].contains(work.kind) {
                     attempts[job.id] = try await jobs.attempts(of: job.id)

@@ -30,6 +30,10 @@ struct JobsVerdict {
         var missingRows = 0
         /// The jobs by their number in the plan.
         var jobs: [Int: StoredJob] = [:]
+        /// The jobs of the schedule.
+        var ticks: [JobRecord] = []
+        /// The time from which the schedule has ticks.
+        var scheduledAt = JobTime(microseconds: 0)
         /// The ended attempts of the jobs that failed or were killed.
         var attempts: [JobID: [JobAttempt]] = [:]
         var storing = Duration.zero
@@ -66,7 +70,7 @@ struct JobsVerdict {
                     $0.member("detail", rule.detail)
                 }
             }
-            object.member("jobs", facts.jobs.count)
+            object.member("jobs", facts.jobs.count + facts.ticks.count)
             object.member("starts", facts.starts.count)
             object.member("seconds", seconds.rounded(to: 3))
             object.member("stored_per_second", rate(facts.jobs.count, facts.storing))
@@ -82,7 +86,7 @@ struct JobsVerdict {
         }
         lines.append("")
         lines.append(
-            "\(counted(facts.jobs.count, "job")) with \(counted(facts.starts.count, "start")) in "
+            "\(counted(facts.jobs.count + facts.ticks.count, "job")) with \(counted(facts.starts.count, "start")) in "
                 + "\(seconds.rounded(to: 3)) s; stored \(rate(facts.jobs.count, facts.storing)) per "
                 + "second")
         return lines.joined(separator: "\n")

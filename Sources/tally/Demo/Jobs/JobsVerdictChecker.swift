@@ -15,7 +15,8 @@ struct JobsVerdictChecker {
     var rules: [JobsVerdict.Rule] {
         [
             ends, starts(of: "each job runs once in each attempt, and never after it has ended"),
-            delays, priorities, retries, discards, uniqueness, transactions, rollback, killedWorker,
+            delays, priorities, retries, discards, uniqueness, transactions, rollback, schedule,
+            killedWorker,
         ]
     }
 
@@ -176,6 +177,28 @@ struct JobsVerdictChecker {
         return rule(
             "no job of a transaction that is rolled back is stored or runs", violation,
             "\(DemoJobPlan.rolledBackCount) jobs")
+    }
+
+    private var schedule: JobsVerdict.Rule {
+        let minute = Duration.seconds(60)
+        let times = facts.ticks.map(\.dueAt).sorted()
+        let isConsecutive = zip(times, times.dropFirst()).allSatisfy { $1 - $0 == minute }
+        let first = times.first.map { $0 - facts.scheduledAt } ?? .zero
+        let ran = starts[DemoJobPlan.tickNumber]?.count ?? 0
+        let violation: String? =
+            if times.count < DemoJobPlan.missedMinutes {
+                "\(counted(times.count, "tick")) instead of \(DemoJobPlan.missedMinutes)"
+            } else if !isConsecutive || !(.nanoseconds(1)...minute).contains(first) {
+                "the ticks are not one in each minute: \(times)"
+            } else if ran != times.count || facts.ticks.contains(where: { $0.state != .completed })
+            {
+                "\(counted(times.count, "tick")) with \(counted(ran, "start"))"
+            } else {
+                nil
+            }
+        return rule(
+            "a schedule has one job for each minute that has passed, and each runs once", violation,
+            counted(times.count, "tick"))
     }
 
     private var killedWorker: JobsVerdict.Rule {

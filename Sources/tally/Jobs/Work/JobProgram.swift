@@ -19,7 +19,7 @@ struct JobProgram: Sendable {
     let path: String
     /// The words of its command line, including the name of the program.
     let words: [String]
-    let limits: Limits
+    var limits: Limits
 
     /// Finds a program as a shell does.
     ///
@@ -60,6 +60,11 @@ struct JobProgram: Sendable {
         variables["TALLY_JOB_MAX_ATTEMPTS"] = "\(job.maxAttempts)"
         return variables.map { "\($0)=\($1)" }
     }
+}
+
+/// The failure of a program, whose text the job keeps.
+struct ProgramFailure: Error, CustomStringConvertible {
+    let description: String
 }
 
 /// How a run of a program ended.

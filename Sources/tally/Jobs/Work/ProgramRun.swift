@@ -17,6 +17,23 @@ enum ProgramRun {
     static func run(
         _ program: JobProgram, input: [UInt8], environment: [String]
     ) async -> ProgramEnd {
+        do throws(UVError) {
+            let file = try RunDescriptor.memory(input)
+            let streams = LockedValue<ProgramSupervisor.Streams?>(
+                .init(input: file, output: nil))
+            return await run(program, streams, environment: environment)
+        } catch {
+            return ProgramEnd(reason: .notStarted(errno: -error.code), errorText: "")
+        }
+    }
+
+    /// Runs a program with streams that the caller has opened.
+    ///
+    /// - Parameter streams: are removed when the program has them.
+    static func run(
+        _ program: JobProgram, _ streams: LockedValue<ProgramSupervisor.Streams?>,
+        environment: [String]
+    ) async -> ProgramEnd {
         let cancellation: RunDescriptor
         do throws(UVError) {
             cancellation = try RunDescriptor(eventfd(0, Int32(EFD_CLOEXEC)))
@@ -30,7 +47,7 @@ enum ProgramRun {
                     let end: ProgramEnd
                     do throws(UVError) {
                         let supervisor = try ProgramSupervisor(
-                            program, input: input, environment: environment, cancellation)
+                            program, streams, environment: environment, cancellation)
                         end = supervisor.supervise()
                     } catch {
                         end = ProgramEnd(reason: .notStarted(errno: -error.code), errorText: "")

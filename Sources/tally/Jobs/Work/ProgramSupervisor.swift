@@ -4,6 +4,13 @@ import UVLoop
 
 /// The supervision of one program by the thread that has started it.
 struct ProgramSupervisor {
+    /// The streams of a program besides standard error.
+    struct Streams: Sendable {
+        let input: RunDescriptor
+        /// `nil` for the standard output of this process.
+        let output: RunDescriptor?
+    }
+
     private let limits: JobProgram.Limits
     private let group: Int32
     private let report: RunDescriptor
@@ -26,24 +33,31 @@ struct ProgramSupervisor {
 
     /// Starts the program.
     ///
-    /// - Parameter cancellation: becomes readable when the program is to be ended.
+    /// - Parameters:
+    ///   - streams: are removed when the program has them, so that the last reference closes them.
+    ///   - cancellation: becomes readable when the program is to be ended.
     /// - Throws: the error of a system call.
     init(
-        _ program: JobProgram, input: [UInt8], environment: [String],
+        _ program: JobProgram, _ streams: LockedValue<Streams?>, environment: [String],
         _ cancellation: RunDescriptor
     ) throws(UVError) {
         limits = program.limits
         self.cancellation = cancellation
         let (report, error) = (try RunDescriptor.pipe(), try RunDescriptor.pipe())
         (self.report, self.error) = (report.reading, error.reading)
-        let file = try RunDescriptor.memory(input)
+        let taken = streams.withLock { streams in
+            defer { streams = nil }
+            return streams
+        }
+        guard let taken else { preconditionFailure("a program starts once") }
         group = try Self.start(
-            program, environment, input: file.number, error: error.writing.number,
+            program, environment, taken, error: error.writing.number,
             report: report.writing.number)
     }
 
     private static func start(
-        _ program: JobProgram, _ environment: [String], input: Int32, error: Int32, report: Int32
+        _ program: JobProgram, _ environment: [String], _ streams: Streams, error: Int32,
+        report: Int32
     ) throws(UVError) -> Int32 {
         let words = (program.words.map { strdup($0) } + [nil])
         let variables = (environment.map { strdup($0) } + [nil])
@@ -53,8 +67,8 @@ struct ProgramSupervisor {
                 variables.withUnsafeBufferPointer { variables in
                     var start = guarded_program(
                         path: path, arguments: words.baseAddress,
-                        environment: variables.baseAddress, input: input, error: error,
-                        report: report)
+                        environment: variables.baseAddress, input: streams.input.number,
+                        error: error, output: streams.output?.number ?? -1, report: report)
                     return guarded_program_start(&start)
                 }
             }

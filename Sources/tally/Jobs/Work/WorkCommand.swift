@@ -1,4 +1,5 @@
 import ArgumentParser
+import HTTP
 import Logging
 import NSQBroker
 import NSQClient
@@ -19,6 +20,14 @@ struct WorkCommand: AsyncParsableCommand {
             an attempt. Any other end fails the attempt, with the end of standard error as the \
             error. A job can run twice if this process or its machine fails between the end of \
             the program and the commit, so the program must be idempotent.
+
+            With --keep, a program is started once for each slot of --concurrency. It reads one \
+            line of JSON for each job, {"id":7,"name":"greet","queue":"mail","attempt":1,\
+            "max_attempts":20,"arguments":{}}, and answers with one line on standard output, \
+            {"id":7,"result":"completed"}. The other results are failed and discarded with \
+            "error", and snoozed with "delay_seconds". A program that ends, exceeds a limit or \
+            answers otherwise fails its job, and is replaced. It ends when its standard input \
+            ends.
 
             The first SIGINT or SIGTERM takes no more jobs and waits up to --stop-timeout for the \
             running ones. The second one ends this process and all programs at once.
@@ -43,6 +52,13 @@ struct WorkCommand: AsyncParsableCommand {
         name: .customLong("nsqd-tcp-address"),
         help: "The address of an nsqd, as HOST:PORT; repeatable.")
     var nsqds: [SocketAddress] = [SocketAddress(host: "127.0.0.1", port: 4150)]
+
+    @Option(
+        name: .customLong("lookupd-http-address"),
+        help: """
+            Take jobs also from all nsqds that this nsqlookupd reports, HOST:PORT; repeatable.
+            """)
+    var lookupds: [HTTPAddress] = []
 
     @OptionGroup(title: "Connections to nsqd")
     var connection: ConnectionOptions
@@ -76,6 +92,9 @@ struct WorkCommand: AsyncParsableCommand {
     var killDelay = GoDuration(argument: "2s")!
 
     @OptionGroup var relay: RelayOptions
+
+    @Flag(help: "Start the program once for each slot, and pass jobs to it as lines.")
+    var keep = false
 
     @Flag(help: "Stop when no job of the queues is available or running.")
     var untilEmpty = false
@@ -141,11 +160,18 @@ struct WorkCommand: AsyncParsableCommand {
     ) async throws {
         var options = JobWorker.Options(queues: queues, concurrency: concurrency)
         options.client = client
+        options.lookupds = lookupds.map(\.url.description)
         options.lease = lease.duration
+        // The guards of the programs kill them when this process has ended.
+        options.gracePeriod = .seconds(1)
         options.stopTimeout = stopTimeout.duration
         let snooze = snooze.duration
+        let kept = keep ? KeptPrograms(program, snooze: snooze) : nil
         let worker = jobs.worker(options) { handlers in
-            handlers.registerFallback { try await program.perform($0, snooze: snooze) }
+            handlers.registerFallback { context in
+                guard let kept else { return try await program.perform(context, snooze: snooze) }
+                try await kept.perform(context)
+            }
         }
         let watches = [
             Task {
@@ -160,7 +186,13 @@ struct WorkCommand: AsyncParsableCommand {
         ]
         defer { for watch in watches { watch.cancel() } }
         logger.info("performing jobs of \(queues.joined(separator: ", ")) in \(store)")
-        try await worker.run()
+        do {
+            try await worker.run()
+        } catch {
+            await kept?.close()
+            throw error
+        }
+        await kept?.close()
     }
 
     /// Waits until no job of the queues is available or running.
@@ -194,9 +226,4 @@ extension JobProgram {
         default: throw ProgramFailure(description: end.failure)
         }
     }
-}
-
-/// The failure of a program, whose text the job keeps.
-private struct ProgramFailure: Error, CustomStringConvertible {
-    let description: String
 }

@@ -6,14 +6,11 @@ import NSQTesting
 import Testing
 import Tracing
 
-/// The metrics and the spans of one exchange. The systems are global, so one test uses them.
+/// The metrics and the spans of one exchange.
 @Suite(.timeLimit(.minutes(5))) struct `An exchange of messages` {
     @Test func `is counted by swift-metrics and traced by swift-distributed-tracing`() async throws
     {
-        let metrics = TestMetrics()
-        MetricsSystem.bootstrap(metrics)
-        let tracer = InMemoryTracer()
-        InstrumentationSystem.bootstrap(tracer)
+        let (metrics, tracer) = (Systems.metrics, Systems.tracer)
 
         try await withBroker { broker in
             let producer = try broker.producer()

@@ -1,0 +1,19 @@
+import GRDB
+
+extension JobTransaction {
+    /// Stores a fleeting job that was given up.
+    ///
+    /// - Returns: the job's ID in the store.
+    func insertDiscarded(_ job: NewJob, note: String, at now: JobTime) throws -> JobID {
+        var job = job
+        // A job that waits is not published within this transaction.
+        job.dueAt = now + .seconds(1)
+        let id = try enqueue([job], publishing: nil, at: now).receipts[0].id
+        guard var row = try row(id) else { throw JobsError.unknownJob(id) }
+        let state = row.lifecycle.state
+        try row.lifecycle.discard(at: now)
+        row.note = note
+        try write(row, from: state)
+        return id
+    }
+}
