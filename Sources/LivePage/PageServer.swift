@@ -112,6 +112,7 @@ final class PageServer {
 
     /// Serves the page of the background jobs too, and shows the link to it.
     func addJobs(_ page: JobsPage) {
+        guard !isStopping else { return }
         jobs = JobsRoutes(page, isBesideVideos: true, on: loop)
         events.sendState()
     }

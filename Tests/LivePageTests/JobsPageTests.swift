@@ -80,6 +80,8 @@ private struct JobsStateJSON: Decodable {
         var changed: Int
     }
     var settings: Settings?
+    var totals: [String: Int]
+    var queue_count: Int
     var queues: [Queue]
     var operations: [Operation]
     var actions: [Action]
@@ -259,6 +261,24 @@ private struct JobsStateJSON: Decodable {
         let response = try fixture.post("/api/jobs/bulk", body)
         #expect(response.status == 400)
         #expect(response.body.contains(reason))
+        await fixture.stop()
+    }
+
+    @Test func `names a bounded number of queues, and counts the jobs of all`() async throws {
+        let fixture = try await JobsPageFixture()
+        let count = JobsHistory.maxQueues + 50
+        let jobs = (0..<count).map { NewJob(name: "n", options: JobOptions(queue: "q\($0)")) }
+        try await fixture.jobs.enqueue(contentsOf: jobs)
+        await fixture.page.read()
+        let events = try EventReader(at: fixture.address, path: "/jobs/events")
+        var state = try events.next("state").json(as: JobsStateJSON.self)
+        if state.queue_count == 0 {
+            state = try events.next("update") { $0.data.contains("q0") }
+                .json(as: JobsStateJSON.self)
+        }
+        #expect(state.queue_count == count)
+        #expect(state.queues.count == JobsHistory.maxQueues)
+        #expect(state.totals["available"] == count)
         await fixture.stop()
     }
 

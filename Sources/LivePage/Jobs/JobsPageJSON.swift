@@ -48,11 +48,18 @@ enum JobsPageJSON {
 
     /// Returns the members that change, without the time.
     static func body(of state: JobsPageState, allSeconds: Bool) -> [UInt8] {
+        let queues = state.snapshot.queues
+        func total(_ state: JobState) -> Int { queues.reduce(0) { $0 + $1.counts[state] } }
         let object = JSONWriter.object { json in
             json.name("problem")
             json.add(optional: state.problem)
+            json.name("totals")
+            json.object { json in
+                for state in JobState.allCases { json.member("\(state)", total(state)) }
+            }
+            json.member("queue_count", queues.count)
             json.name("queues")
-            json.array(state.snapshot.queues) { write($1, state, to: &$0) }
+            json.array(queues.prefix(JobsHistory.maxQueues)) { write($1, state, to: &$0) }
             json.name("workers")
             let running = Dictionary(grouping: state.snapshot.running, by: \.worker)
             json.array(state.snapshot.workers) { write($1, running[$1.number] ?? [], to: &$0) }

@@ -55,8 +55,8 @@ let isReading = false;
 let isOld = false;
 
 // Reads the shown page again if the numbers of jobs have changed.
-export function listChanged({ queues }) {
-  const state = JSON.stringify(queues.map(({ queue, counts, paused }) => [queue, counts, paused]));
+export function listChanged({ totals, queues }) {
+  const state = JSON.stringify([totals, queues.map(({ queue, counts }) => [queue, counts])]);
   if (state === lastState) return;
   lastState = state;
   isOld = true;

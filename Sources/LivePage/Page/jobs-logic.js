@@ -52,13 +52,6 @@ export function prettyJSON(value) {
   return typeof value === "string" ? value : JSON.stringify(value, null, 2);
 }
 
-// MARK: Totals
-
-// The number of jobs in each state.
-export function totals(queues) {
-  return Object.fromEntries(STATES.map((state) => [state, queues.reduce((sum, queue) => sum + queue.counts[state], 0)]));
-}
-
 // MARK: Filter
 
 // The filter in a query string; names without a value are left out.

@@ -3,7 +3,7 @@
 import { act, bulk } from "./jobs-actions.js";
 import { showJob } from "./jobs-detail.js";
 import { filterBy, filteredState } from "./jobs-list.js";
-import { STATES, memoryText, rateText, spanText, timeText, totals } from "./jobs-logic.js";
+import { STATES, memoryText, rateText, spanText, timeText } from "./jobs-logic.js";
 import { grouped } from "./logic.js";
 import { $, button, cell, element, reuse, setText } from "./page.js";
 
@@ -13,7 +13,7 @@ const SILENT_MS = 90_000;
 const MAX_SHOWN_JOBS = 5;
 
 export function drawOverview(state, now) {
-  const all = totals(state.queues);
+  const all = state.totals;
   const total = STATES.reduce((sum, name) => sum + all[name], 0);
   const isEmpty = total === 0 && state.workers.length === 0;
   $("start").hidden = total > 0;
@@ -21,6 +21,8 @@ export function drawOverview(state, now) {
   $("workers").hidden = isEmpty;
   drawStates(all);
   drawQueues(state.queues, now);
+  const rest = state.queue_count - state.queues.length;
+  setText("more-queues", rest > 0 ? `and ${grouped(rest)} more` : "");
   drawWorkers(state.workers, now);
   drawErrors(state.errors, now);
 }

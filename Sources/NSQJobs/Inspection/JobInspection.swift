@@ -41,7 +41,8 @@ package struct JobSnapshot: Sendable {
 package struct QueueSnapshot: Sendable {
     /// The name, the numbers of jobs, and whether the queue is paused.
     package var counts: QueueCounts
-    /// The earliest due time of the available jobs with the lowest IDs; `nil` if none is available.
+    /// The earliest due time of the available jobs with the lowest IDs; `nil` if none is available, and for
+    /// queues after the first 200.
     package var oldestDue: JobTime?
     /// The attempts since the store exists, by kind.
     package var timings: [JobTiming.Kind: JobTiming]
@@ -77,22 +78,6 @@ package struct RunningJob: Sendable {
     package let attempt: Int
     package let startedAt: JobTime
     package let isCancelRequested: Bool
-}
-
-/// The jobs of one name that are retryable or discarded because of similar errors.
-package struct JobErrorGroup: Sendable {
-    /// The number by which ``JobQuery/errorGroup`` selects the jobs.
-    package let number: Int64
-    /// The name of the jobs.
-    package let name: String
-    /// The first line of the errors, with `#` for numbers.
-    package let error: String
-    /// The number of jobs.
-    package let count: Int
-    /// The job that failed last.
-    package let latestJob: JobID
-    /// The time of that failure, or the start of that attempt if the job is retryable.
-    package let latestAt: JobTime
 }
 
 /// The number of jobs that a query selects.
@@ -137,12 +122,4 @@ package struct JobAction: Hashable, Sendable {
     package let number: Int64
     package let at: JobTime
     package let action: NewJobAction
-}
-
-extension Jobs {
-    /// The inspection of the store; `nil` if the store has none.
-    package var inspection: (any JobInspection)? { store as? any JobInspection }
-
-    /// The time by the clock of the jobs.
-    package func now() -> JobTime { clock.now() }
 }

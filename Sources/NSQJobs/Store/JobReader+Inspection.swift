@@ -4,6 +4,8 @@ import TallyBasics
 extension JobReader {
     /// The maximum number of rows of each kind in a snapshot.
     private static let (maxWorkers, maxRunning, maxErrors) = (200, 5_000, 50)
+    /// The maximum number of queues of which the earliest due time is read.
+    private static let maxSampledQueues = 200
     /// The number of available jobs of a queue of which the earliest due time is read.
     private static let sampledJobs = 20
 
@@ -20,10 +22,11 @@ extension JobReader {
         let numbers = try Row.fetchAll(database, sql: "SELECT name, id FROM nsq_jobs_queue")
             .reduce(into: [String: Int64]()) { $0[$1[0]] = $1[1] }
         let timings = try self.timings()
-        return try counts().map { counts in
+        return try counts().enumerated().map { index, counts in
             let number = numbers[counts.queue] ?? 0
+            let isSampled = counts[.available] > 0 && index < Self.maxSampledQueues
             return QueueSnapshot(
-                counts, oldestDue: counts[.available] > 0 ? try oldestDue(queue: number) : nil,
+                counts, oldestDue: isSampled ? try oldestDue(queue: number) : nil,
                 timings: timings[number] ?? [:])
         }
     }
