@@ -1,5 +1,4 @@
-import Foundation
-import UVLoop
+import TestKit
 
 @testable import LivePage
 
@@ -11,7 +10,7 @@ final class EventReader {
         var data = ""
 
         func json<Value: Decodable>(as type: Value.Type) throws -> Value {
-            try JSONDecoder().decode(type, from: Data(data.utf8))
+            try Value(json: data.utf8)
         }
     }
 
@@ -25,7 +24,7 @@ final class EventReader {
 
     /// Connects with HTTP/1.0, so that the events are not in chunks.
     init(_ page: LivePage, after lastID: String? = nil, bufferBytes: Int32? = nil) throws {
-        socket = try BlockingSocket(to: page.address, bufferBytes: bufferBytes)
+        socket = try BlockingSocket(to: page.address, receiveBufferBytes: bufferBytes)
         socket.send(
             "GET /events HTTP/1.0\r\nHost: localhost\r\n"
                 + (lastID.map { "Last-Event-ID: \($0)\r\n" } ?? "") + "\r\n")
@@ -66,7 +65,7 @@ final class EventReader {
                 return String(decoding: bytes[..<found.lowerBound], as: UTF8.self)
             }
             searched = bytes.count
-            let more = socket.read()
+            let more = socket.receive(atMost: 65_536)
             guard !more.isEmpty else { throw NoEvent() }
             bytes += more
         }
