@@ -1,5 +1,4 @@
-import Foundation
-import UVLoop
+import TestKit
 
 @testable import LivePage
 
@@ -11,7 +10,7 @@ final class EventReader {
         var data = ""
 
         func json<Value: Decodable>(as type: Value.Type) throws -> Value {
-            try JSONDecoder().decode(type, from: Data(data.utf8))
+            try Value(json: data.utf8)
         }
     }
 
@@ -35,7 +34,7 @@ final class EventReader {
         at address: SocketAddress, path: String, after lastID: String? = nil,
         bufferBytes: Int32? = nil
     ) throws {
-        socket = try BlockingSocket(to: address, bufferBytes: bufferBytes)
+        socket = try BlockingSocket(to: address, receiveBufferBytes: bufferBytes)
         socket.send(
             "GET \(path) HTTP/1.0\r\nHost: localhost\r\n"
                 + (lastID.map { "Last-Event-ID: \($0)\r\n" } ?? "") + "\r\n")
@@ -76,7 +75,7 @@ final class EventReader {
                 return String(decoding: bytes[..<found.lowerBound], as: UTF8.self)
             }
             searched = bytes.count
-            let more = socket.read()
+            let more = socket.receive(atMost: 65_536)
             guard !more.isEmpty else { throw NoEvent() }
             bytes += more
         }

@@ -161,7 +161,7 @@ private struct ReceivedState {
         socket.send("GET /events HTTP/1.0\r\nHost: localhost\r\n\r\n")
         var text = ""
         while !text.contains("event: alive\ndata: {}\n\n") {
-            let bytes = socket.read()
+            let bytes = socket.receive(atMost: 65_536)
             guard !bytes.isEmpty else { break }
             text += String(decoding: bytes, as: UTF8.self)
         }
@@ -240,7 +240,7 @@ private struct ReceivedState {
         isHeld.wait()
         body()
         mayContinue.signal()
-        _ = socket.readAll()
+        _ = socket.receiveAll()
     }
 
     @Test func `receive all updates and delay no call`() async throws {

@@ -1,4 +1,5 @@
 import TallyBasics
+import TestKit
 import TestTraits
 import Testing
 import UVLoop

@@ -2,6 +2,7 @@ import Foundation
 import HTTP
 import PlayCounts
 import TallyBasics
+import TestKit
 import Testing
 import UVLoop
 
@@ -71,38 +72,15 @@ final class TestPage {
         }
     }
 
-    func send(_ text: String) throws -> Response {
+    func send(_ text: String) throws -> ReceivedResponse {
         let socket = try BlockingSocket(to: page.address)
         socket.send(text)
-        return Response(socket.readAll())
+        return ReceivedResponse(parsing: socket.receiveAll())
     }
 
-    func get(_ target: String) throws -> Response {
-        try send("GET \(target) HTTP/1.0\r\nHost: localhost\r\n\r\n")
-    }
-}
-
-/// A complete HTTP response.
-struct Response {
-    let status: Int
-    let headers: [String: String]
-    let body: String
-
-    init(_ text: String) {
-        let parts = text.split(separator: "\r\n\r\n", maxSplits: 1)
-        let lines = parts[0].split(separator: "\r\n")
-        status = Int(lines[0].split(separator: " ")[1])!
-        headers = Dictionary(
-            lines.dropFirst().map { line in
-                let sides = line.split(separator: ": ", maxSplits: 1)
-                return (sides[0].lowercased(), String(sides.last!))
-            }
-        ) { $1 }
-        body = parts.count > 1 ? String(parts[1]) : ""
-    }
-
-    func json<Value: Decodable>(as type: Value.Type) throws -> Value {
-        try JSONDecoder().decode(type, from: Data(body.utf8))
+    func get(_ target: String) throws -> ReceivedResponse {
+        try ReceivedResponse(
+            to: "GET", target, at: page.address, headers: "Host: localhost\r\n")
     }
 }
 

@@ -1,3 +1,4 @@
+import TestKit
 import TestTraits
 import Testing
 import UVLoop
@@ -17,9 +18,9 @@ import UVLoop
             "broadcast_tcp_port": "\(nsqd.tcpAddress.port)",
         ]
         for (name, value) in values {
-            let answer = try nsqd.get("/config/\(name)")
-            #expect(answer.body == value, "\(name)")
-            #expect(answer.headers["content-type"] == "application/json; charset=utf-8")
+            let response = try nsqd.get("/config/\(name)")
+            #expect(response.body == value, "\(name)")
+            #expect(response.headers["content-type"] == "application/json; charset=utf-8")
         }
         let address = try nsqd.get("/config/tcp_address")
         // The bound address; nsqd returns the value of its flag.
@@ -27,7 +28,7 @@ import UVLoop
             address.body == (HTTPProbe.isForeign ? "127.0.0.1:0" : "\(nsqd.tcpAddress)"))
         #expect(address.headers["content-type"] == "text/plain; charset=utf-8")
         for name in ["nope", "LOG_LEVEL", "config", "version"] {
-            #expect(try nsqd.get("/config/\(name)").failure == Self.invalidOption)
+            #expect(try nsqd.get("/config/\(name)").summary == Self.invalidOption)
         }
         await nsqd.stop()
     }
@@ -36,14 +37,14 @@ import UVLoop
         let nsqd = try await HTTPProbe.start()
         let levels = ["debug": "1", "INFO": "2", "Warn": "3", "error": "4", "fatal": "5"]
         for (name, number) in levels {
-            #expect(try nsqd.ask("PUT", "/config/log_level", Array(name.utf8)).body == number)
+            #expect(try nsqd.request("PUT", "/config/log_level", Array(name.utf8)).body == number)
             #expect(try nsqd.get("/config/log_level").body == number)
         }
         for bad in ["2", "verbose", "info\n"] {
-            let answer = try nsqd.ask("PUT", "/config/log_level", Array(bad.utf8))
-            #expect(answer.failure == Self.invalidValue)
+            let response = try nsqd.request("PUT", "/config/log_level", Array(bad.utf8))
+            #expect(response.summary == Self.invalidValue)
         }
-        _ = try nsqd.ask("PUT", "/config/log_level", Array("info".utf8))
+        _ = try nsqd.request("PUT", "/config/log_level", Array("info".utf8))
         await nsqd.stop()
     }
 
@@ -51,12 +52,12 @@ import UVLoop
         let nsqd = try await HTTPProbe.start()
         let path = "/config/nsqlookupd_tcp_addresses"
         let addresses = #"["127.0.0.1:1","127.0.0.1:2"]"#
-        #expect(try nsqd.ask("PUT", path, Array(addresses.utf8)).body == addresses)
+        #expect(try nsqd.request("PUT", path, Array(addresses.utf8)).body == addresses)
         #expect(try nsqd.get(path).body == addresses)
         for bad in ["x", "{}", "[1]", "\"a\""] {
-            #expect(try nsqd.ask("PUT", path, Array(bad.utf8)).failure == Self.invalidValue)
+            #expect(try nsqd.request("PUT", path, Array(bad.utf8)).summary == Self.invalidValue)
         }
-        #expect(try nsqd.ask("PUT", path, Array("[]".utf8)).body == "[]")
+        #expect(try nsqd.request("PUT", path, Array("[]".utf8)).body == "[]")
         await nsqd.stop()
     }
 
@@ -65,12 +66,12 @@ import UVLoop
         let tooBig = #"413 {"message":"INVALID_VALUE"}"#
         for name in ["max_msg_size", "nope"] {
             #expect(
-                try nsqd.ask("PUT", "/config/\(name)", Array("5".utf8)).failure
+                try nsqd.request("PUT", "/config/\(name)", Array("5".utf8)).summary
                     == Self.invalidOption)
             // An empty value is refused before the name is checked.
-            #expect(try nsqd.ask("PUT", "/config/\(name)").failure == tooBig)
+            #expect(try nsqd.request("PUT", "/config/\(name)").summary == tooBig)
             let long = Array(repeating: UInt8(ascii: "5"), count: 1_048_577)
-            #expect(try nsqd.ask("PUT", "/config/\(name)", long).failure == tooBig)
+            #expect(try nsqd.request("PUT", "/config/\(name)", long).summary == tooBig)
         }
         await nsqd.stop()
     }

@@ -1,6 +1,4 @@
 import BrokerCore
-import Foundation
-import Glibc
 import Logging
 import NSQWire
 import TestKit
@@ -89,55 +87,16 @@ struct HTTPProbe {
 
     // MARK: Requests
 
-    struct Answer: Equatable {
-        var status: Int
-        var headers: [String: String]
-        var body: String
+    func get(_ target: String) throws -> ReceivedResponse { try request("GET", target) }
 
-        /// The body as JSON.
-        func json() throws -> [String: Any] {
-            try JSONSerialization.jsonObject(with: Data(body.utf8)) as? [String: Any] ?? [:]
-        }
-
-        /// The status and the body of an error response.
-        var failure: String { "\(status) \(body)" }
+    func post(_ target: String, _ body: String = "") throws -> ReceivedResponse {
+        try request("POST", target, Array(body.utf8))
     }
 
-    func get(_ target: String) throws -> Answer { try ask("GET", target) }
-
-    func post(_ target: String, _ body: String = "") throws -> Answer {
-        try ask("POST", target, Array(body.utf8))
-    }
-
-    /// Sends an HTTP/1.0 request, whose response ends with the connection and is not chunked.
-    func ask(_ method: String, _ target: String, _ body: [UInt8] = []) throws -> Answer {
-        try Self.ask(httpAddress, method, target, body)
-    }
-
-    static func ask(
-        _ address: SocketAddress, _ method: String, _ target: String, _ body: [UInt8] = []
-    ) throws -> Answer {
-        let socket = try BlockingSocket(to: address)
-        let head =
-            "\(method) \(target) HTTP/1.0\r\nContent-Length: \(body.count)\r\n\r\n"
-        socket.send(Array(head.utf8) + body)
-        return parse(socket.receiveAll())
-    }
-
-    private static func parse(_ bytes: [UInt8]) -> Answer {
-        let text = String(decoding: bytes, as: UTF8.self)
-        guard let end = text.firstRange(of: "\r\n\r\n") else {
-            return Answer(status: 0, headers: [:], body: text)
-        }
-        let lines = text[..<end.lowerBound].split(separator: "\r\n")
-        var headers: [String: String] = [:]
-        for line in lines.dropFirst() {
-            let sides = line.split(separator: ": ", maxSplits: 1)
-            headers[sides[0].lowercased()] = sides.count > 1 ? String(sides[1]) : ""
-        }
-        let status = lines[0].split(separator: " ").dropFirst().first.flatMap { Int($0) }
-        return Answer(
-            status: status ?? 0, headers: headers, body: String(text[end.upperBound...]))
+    func request(
+        _ method: String, _ target: String, _ body: [UInt8] = []
+    ) throws -> ReceivedResponse {
+        try ReceivedResponse(to: method, target, at: httpAddress, body: body)
     }
 
     // MARK: Statistics
@@ -155,78 +114,19 @@ struct HTTPProbe {
     }
 }
 
-/// A TCP socket with blocking calls.
-final class BlockingSocket {
-    let descriptor: Int32
-
-    init(to address: SocketAddress) throws {
-        descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-        var numeric = sockaddr_in()
-        numeric.sin_family = sa_family_t(AF_INET)
-        numeric.sin_port = in_port_t(address.port).bigEndian
-        inet_pton(AF_INET, address.host, &numeric.sin_addr)
-        limitReads(of: descriptor)
-        let status = withUnsafePointer(to: numeric) { numeric in
-            // SAFETY: the address of an AF_INET socket has the layout of sockaddr_in.
-            numeric.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
-            }
-        }
-        guard status == 0 else { throw UVError(code: -errno) }
-    }
-
-    /// Wraps a connected socket.
-    init(_ descriptor: Int32) {
-        self.descriptor = descriptor
-        limitReads(of: descriptor)
-    }
-
-    deinit { close(descriptor) }
-
-    /// Shuts down the write side.
-    func end() { shutdown(descriptor, Int32(SHUT_WR)) }
-
-    /// Sends bytes until the peer stops reading.
-    func send(_ bytes: [UInt8]) {
-        var rest = bytes[...]
-        while !rest.isEmpty {
-            let count = rest.withUnsafeBytes {
-                Glibc.send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL))
-            }
-            guard count > 0 else { return }
-            rest = rest.dropFirst(count)
-        }
-    }
-
-    /// Receives `count` bytes, or fewer if the peer closes its side.
-    func receive(_ count: Int) -> [UInt8] {
-        var bytes: [UInt8] = []
-        var piece = [UInt8](repeating: 0, count: 64 << 10)
-        while bytes.count < count {
-            let size = min(piece.count, count - bytes.count)
-            let got = repeatingInterrupted { recv(descriptor, &piece, size, 0) }
-            guard got > 0 else { break }
-            bytes += piece[..<got]
-        }
-        return bytes
-    }
-
-    func receiveAll() -> [UInt8] { receive(.max) }
-}
-
 /// A client that sends raw commands of NSQ's protocol.
 struct RawClient {
     let socket: BlockingSocket
 
     init(to address: SocketAddress) throws {
         socket = try BlockingSocket(to: address)
-        socket.send(Array("  V2".utf8))
+        socket.send("  V2")
     }
 
     /// Sends a command and waits for its `OK`.
     func ask(_ line: String, body: String? = nil) {
         tell(line, body: body)
-        _ = answer()
+        _ = response()
     }
 
     /// Sends a command without waiting for a response.
@@ -240,7 +140,7 @@ struct RawClient {
     }
 
     /// Receives the text of the next response that is no heartbeat.
-    func answer() -> String {
+    func response() -> String {
         String(decoding: frame().dropFirst(4), as: UTF8.self)
     }
 

@@ -1,6 +1,7 @@
 import BrokerCore
 import NSQBroker
 import NSQWire
+import TestKit
 import TestTraits
 import Testing
 
@@ -16,11 +17,11 @@ import Testing
         let consumer = try RawClient(to: nsqd.tcpAddress)
         consumer.ask("SUB \(topic) c")
         consumer.tell("RDY 1")
-        let answer = try nsqd.post("/pub?topic=\(topic)", "hello\r\n")
-        #expect(answer.status == 200)
-        #expect(answer.body == "OK")
-        #expect(answer.headers["x-nsq-content-type"] == "nsq; version=1.0")
-        #expect(answer.headers["content-type"] == "text/plain; charset=utf-8")
+        let response = try nsqd.post("/pub?topic=\(topic)", "hello\r\n")
+        #expect(response.status == 200)
+        #expect(response.body == "OK")
+        #expect(response.headers["x-nsq-content-type"] == "nsq; version=1.0")
+        #expect(response.headers["content-type"] == "text/plain; charset=utf-8")
         #expect(consumer.message().body == "hello\r\n")
         await nsqd.stop()
     }
@@ -59,7 +60,7 @@ import Testing
             ("/pub?topic=\(topic)&defer=3600001", "x", Self.failure(400, "INVALID_DEFER")),
         ]
         for (target, body, failure) in cases {
-            #expect(try nsqd.post(target, body).failure == failure, "\(target)")
+            #expect(try nsqd.post(target, body).summary == failure, "\(target)")
         }
         // The request with an invalid deferral has created the topic.
         #expect(try nsqd.topic(topic)?["message_count"] as? Int == 0)
@@ -86,8 +87,8 @@ import Testing
         let topic = HTTPProbe.freshName()
         let batch = Self.batch(["one", "two\nthree"])
         for binary in ["true", "1", "yes", ""] {
-            let answer = try nsqd.ask("POST", "/mpub?topic=\(topic)&binary=\(binary)", batch)
-            #expect(answer.body == "OK", "binary=\(binary)")
+            let response = try nsqd.request("POST", "/mpub?topic=\(topic)&binary=\(binary)", batch)
+            #expect(response.body == "OK", "binary=\(binary)")
         }
         #expect(try nsqd.topic(topic)?["message_count"] as? Int == 8)
         for binary in ["false", "0"] {
@@ -121,7 +122,7 @@ import Testing
             ),
         ]
         for (target, body, failure) in cases {
-            #expect(try nsqd.ask("POST", target, body).failure == failure, "\(target)")
+            #expect(try nsqd.request("POST", target, body).summary == failure, "\(target)")
         }
         #expect(try nsqd.topic(topic)?["message_count"] as? Int == 0)
         await nsqd.stop()
@@ -141,8 +142,8 @@ import Testing
         let nsqd = try await HTTPProbe.startOwn { $0.core.maxMemoryBytes = 1 << 20 }
         let body = String(repeating: "x", count: 600_000)
         #expect(try nsqd.post("/pub?topic=t", body).body == "OK")
-        #expect(try nsqd.post("/pub?topic=t", body).failure == Self.failure(503, "MEMORY_FULL"))
-        #expect(try nsqd.post("/mpub?topic=t", body).failure == Self.failure(503, "MEMORY_FULL"))
+        #expect(try nsqd.post("/pub?topic=t", body).summary == Self.failure(503, "MEMORY_FULL"))
+        #expect(try nsqd.post("/mpub?topic=t", body).summary == Self.failure(503, "MEMORY_FULL"))
         #expect(try nsqd.topic("t")?["message_count"] as? Int == 1)
         await nsqd.stop()
     }

@@ -1,4 +1,5 @@
 import TallyBasics
+import TestKit
 import TestTraits
 import Testing
 import UVLoop
@@ -8,11 +9,11 @@ import UVLoop
     @Test func `responds to a ping with OK and without NSQ's header`() async throws {
         let nsqd = try await HTTPProbe.start()
         for target in ["/ping", "/ping?", "/ping?a=%zz"] {
-            let answer = try nsqd.get(target)
-            #expect(answer.status == 200)
-            #expect(answer.body == "OK")
-            #expect(answer.headers["x-nsq-content-type"] == nil)
-            #expect(answer.headers["content-type"] == "text/plain; charset=utf-8")
+            let response = try nsqd.get(target)
+            #expect(response.status == 200)
+            #expect(response.body == "OK")
+            #expect(response.headers["x-nsq-content-type"] == nil)
+            #expect(response.headers["content-type"] == "text/plain; charset=utf-8")
         }
         await nsqd.stop()
     }
@@ -25,14 +26,14 @@ import UVLoop
             "/channel/unpause": "OPTIONS, POST", "/config/log_level": "GET, OPTIONS, PUT",
         ]
         for (path, allow) in allowed {
-            let options = try nsqd.ask("OPTIONS", path)
+            let options = try nsqd.request("OPTIONS", path)
             #expect(options.status == 200)
             #expect(options.headers["allow"] == allow)
             #expect(options.body.isEmpty)
-            let refusal = try nsqd.ask("DELETE", path)
-            #expect(refusal.failure == #"405 {"message":"METHOD_NOT_ALLOWED"}"#)
+            let refusal = try nsqd.request("DELETE", path)
+            #expect(refusal.summary == #"405 {"message":"METHOD_NOT_ALLOWED"}"#)
             #expect(refusal.headers["allow"] == allow)
-            let head = try nsqd.ask("HEAD", path)
+            let head = try nsqd.request("HEAD", path)
             #expect(head.status == 405)
             #expect(head.body.isEmpty)
         }
@@ -43,10 +44,10 @@ import UVLoop
     func `responds 404 to an unknown path`(path: String) async throws {
         let nsqd = try await HTTPProbe.start()
         for method in ["GET", "POST", "OPTIONS"] {
-            let answer = try nsqd.ask(method, path)
-            #expect(answer.failure == #"404 {"message":"NOT_FOUND"}"#)
-            #expect(answer.headers["content-type"] == "application/json; charset=utf-8")
-            #expect(answer.headers["x-nsq-content-type"] == "nsq; version=1.0")
+            let response = try nsqd.request(method, path)
+            #expect(response.summary == #"404 {"message":"NOT_FOUND"}"#)
+            #expect(response.headers["content-type"] == "application/json; charset=utf-8")
+            #expect(response.headers["x-nsq-content-type"] == "nsq; version=1.0")
         }
         await nsqd.stop()
     }
@@ -61,10 +62,10 @@ import UVLoop
         method: String, path: String, location: String
     ) async throws {
         let nsqd = try await HTTPProbe.start()
-        let answer = try nsqd.ask(method, path)
-        #expect(answer.status == (method == "GET" ? 301 : 307))
-        #expect(answer.headers["location"] == location)
-        #expect(answer.body.contains(location) == (method == "GET"))
+        let response = try nsqd.request(method, path)
+        #expect(response.status == (method == "GET" ? 301 : 307))
+        #expect(response.headers["location"] == location)
+        #expect(response.body.contains(location) == (method == "GET"))
         await nsqd.stop()
     }
 

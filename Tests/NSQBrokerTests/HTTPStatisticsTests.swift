@@ -1,4 +1,5 @@
 import TallyBasics
+import TestKit
 import TestTraits
 import Testing
 
@@ -132,7 +133,7 @@ import Testing
         #expect(without.contains(#""client_count":1,"clients":null"#))
         #expect(without.contains(#""producers":null"#))
         #expect(
-            try nsqd.get("/stats?topic=%zz").failure == #"400 {"message":"INVALID_REQUEST"}"#)
+            try nsqd.get("/stats?topic=%zz").summary == #"400 {"message":"INVALID_REQUEST"}"#)
         withExtendedLifetime((consumer, producer)) {}
         await nsqd.stop()
     }
@@ -145,17 +146,17 @@ import Testing
         _ = try nsqd.post("/channel/pause?topic=\(topic)&channel=c")
         _ = try nsqd.post("/pub?topic=\(topic)", "x")
         for query in ["", "&format=text", "&format=JSON"] {
-            let answer = try nsqd.get("/stats?topic=\(topic)\(query)")
-            #expect(answer.headers["content-type"] == "text/plain; charset=utf-8")
-            let lines = answer.body.split(separator: "\n", omittingEmptySubsequences: false)
+            let response = try nsqd.get("/stats?topic=\(topic)\(query)")
+            #expect(response.headers["content-type"] == "text/plain; charset=utf-8")
+            let lines = response.body.split(separator: "\n", omittingEmptySubsequences: false)
             #expect(lines[0].hasPrefix("nsqd v1.3.0 (built w/"))
             #expect(lines[1].hasPrefix("start_time 2"))
             #expect(lines[2].hasPrefix("uptime "))
             #expect(Array(lines[3...6]) == ["", "Health: OK", "", "Memory:"])
             #expect(lines[7].hasPrefix("   heap_objects             \t"))
-            #expect(answer.body.contains("\nTopics:\n   [\(topic)"))
+            #expect(response.body.contains("\nTopics:\n   [\(topic)"))
             #expect(
-                answer.body.contains(
+                response.body.contains(
                     "\n   *P [c                        ] depth: 1     be-depth: 0     inflt: 0    "
                         + "def: 0    re-q: 0     timeout: 0     msgs: 1        e2e%: \n"))
         }
@@ -174,8 +175,8 @@ import Testing
     @Test func `are available in Prometheus' format`() async throws {
         let nsqd = try await HTTPProbe.startOwn()
         let (consumer, producer) = try Self.talk(with: nsqd, "t")
-        let answer = try nsqd.get("/metrics")
-        #expect(answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8")
+        let response = try nsqd.get("/metrics")
+        #expect(response.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8")
         for line in [
             #"nsqd_info{version="1.3.0"} 1"#,
             #"tally_build_info{version="\#(TallyVersion.current)",nsqd_version="1.3.0"} 1"#,
@@ -186,7 +187,7 @@ import Testing
             #"nsqd_channel_clients{topic="t",channel="c"} 1"#,
             "# TYPE nsqd_channel_requeues_total counter",
         ] {
-            #expect(answer.body.contains(line + "\n"), "\(line)")
+            #expect(response.body.contains(line + "\n"), "\(line)")
         }
         #expect(try nsqd.get("/healthz").body == "OK")
         withExtendedLifetime((consumer, producer)) {}

@@ -1,3 +1,4 @@
+import TestKit
 import TestTraits
 import Testing
 
@@ -14,11 +15,11 @@ import Testing
             let target =
                 channel.map { "/channel/\(action)?topic=\(topic)&channel=\($0)" }
                 ?? "/topic/\(action)?topic=\(topic)"
-            let answer = try nsqd.post(target)
-            return answer.status == 200 && answer.body.isEmpty
-                && answer.headers["content-length"] == "0"
-                && answer.headers["x-nsq-content-type"] == "nsq; version=1.0"
-                && answer.headers["content-type"] == nil
+            let response = try nsqd.post(target)
+            return response.status == 200 && response.body.isEmpty
+                && response.headers["content-length"] == "0"
+                && response.headers["x-nsq-content-type"] == "nsq; version=1.0"
+                && response.headers["content-type"] == nil
         }
         // Repeated requests to create and pause have no effect.
         for _ in 1...2 {
@@ -82,14 +83,14 @@ import Testing
             ("/topic/empty?topic=\(unknown)", Self.failure(404, "TOPIC_NOT_FOUND")),
         ]
         for (path, failure) in cases {
-            #expect(try nsqd.post(path).failure == failure, "\(path)")
+            #expect(try nsqd.post(path).summary == failure, "\(path)")
         }
         for action in ["delete", "pause", "unpause"] {
             let path = "/topic/\(action)"
-            #expect(try nsqd.post(path).failure == Self.failure(400, "MISSING_ARG_TOPIC"))
+            #expect(try nsqd.post(path).summary == Self.failure(400, "MISSING_ARG_TOPIC"))
             for name in ["", "a%20b", unknown] {
                 #expect(
-                    try nsqd.post("\(path)?topic=\(name)").failure
+                    try nsqd.post("\(path)?topic=\(name)").summary
                         == Self.failure(404, "TOPIC_NOT_FOUND"))
             }
         }
@@ -112,13 +113,13 @@ import Testing
             ("?topic=\(unknown)&channel=c", Self.failure(404, "TOPIC_NOT_FOUND")),
         ]
         for (query, failure) in cases {
-            #expect(try nsqd.post("/channel/\(action)\(query)").failure == failure, "\(query)")
+            #expect(try nsqd.post("/channel/\(action)\(query)").summary == failure, "\(query)")
         }
-        let answer = try nsqd.post("/channel/\(action)?topic=\(topic)&channel=c")
+        let response = try nsqd.post("/channel/\(action)?topic=\(topic)&channel=c")
         if action == "create" {
-            #expect(answer.status == 200)
+            #expect(response.status == 200)
         } else {
-            #expect(answer.failure == Self.failure(404, "CHANNEL_NOT_FOUND"))
+            #expect(response.summary == Self.failure(404, "CHANNEL_NOT_FOUND"))
         }
         await nsqd.stop()
     }

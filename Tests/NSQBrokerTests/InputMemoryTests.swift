@@ -1,5 +1,4 @@
 import BrokerCore
-import Glibc
 import NSQWire
 import TestKit
 import TestTraits
@@ -43,22 +42,22 @@ import UVLoop
                 let one = (Self.body.count - 8).bigEndianBytes
                 client.socket.send(Array("MPUB plays\n".utf8) + size + 1.bigEndianBytes + one)
             }
-            client.socket.send(Array(Self.body.prefix(3 << 20)))
+            client.socket.send(Self.body.prefix(3 << 20))
             clients.append(client)
             // The first body leaves too little memory for another one.
-            while try inputBytes(of: nsqd) < 3 << 20 {}
+            #expect(try eventually { try inputBytes(of: nsqd) >= 3 << 20 })
         }
         #expect(try inputBytes(of: nsqd) <= Self.limit + Self.body.count)
         #expect(
-            clients.last!.answer().hasPrefix("E_MPUB_FAILED MPUB failed queue memory is full"))
+            clients.last!.response().hasPrefix("E_MPUB_FAILED MPUB failed queue memory is full"))
         // Small commands of other clients are still executed.
         let consumer = try RawClient(to: nsqd.tcpAddress)
         consumer.tell("SUB plays a")
-        #expect(consumer.answer() == "OK")
+        #expect(consumer.response() == "OK")
         clients = []
-        while try inputBytes(of: nsqd) > 0 {}
+        #expect(try eventually { try inputBytes(of: nsqd) == 0 })
         consumer.tell("PUB plays", body: "play")
-        #expect(consumer.answer() == "OK")
+        #expect(consumer.response() == "OK")
         await nsqd.stop()
     }
 
@@ -69,29 +68,22 @@ import UVLoop
         for _ in 0..<4 {
             let client = try BlockingSocket(to: nsqd.httpAddress)
             client.send(
-                Array("POST /mpub?topic=plays HTTP/1.1\r\nHost: localhost\r\n".utf8)
-                    + Array("Content-Length: \(Self.body.count)\r\n\r\n".utf8))
+                "POST /mpub?topic=plays HTTP/1.1\r\nHost: localhost\r\n"
+                    + "Content-Length: \(Self.body.count)\r\n\r\n")
             clients.append(client)
         }
-        for client in clients { client.send(Array(Self.body.prefix(2_200_000))) }
+        for client in clients { client.send(Self.body.prefix(2_200_000)) }
         // The order in which the parts are read decides which of the requests is refused.
-        let refused = try #require(firstReadable(of: clients))
+        let refused = try #require(BlockingSocket.firstReadableSocket(of: clients))
         let refusal = String(decoding: refused.receive(1_000), as: UTF8.self)
         #expect(refusal.hasPrefix("HTTP/1.1 503 ") || refusal.isEmpty)
         #expect(try inputBytes(of: nsqd) <= Self.limit)
         clients = []
-        while try inputBytes(of: nsqd) > 0 {}
+        #expect(try eventually { try inputBytes(of: nsqd) == 0 })
         let published = try nsqd.post("/pub?topic=plays", "play")
         #expect(published.status == 200)
         await nsqd.stop()
     }
-}
-
-/// Waits until one of the sockets has input, and returns it; `nil` after five minutes.
-private func firstReadable(of sockets: [BlockingSocket]) -> BlockingSocket? {
-    var states = sockets.map { pollfd(fd: $0.descriptor, events: Int16(POLLIN), revents: 0) }
-    _ = repeatingInterrupted { poll(&states, nfds_t(states.count), 300_000) }
-    return states.firstIndex { $0.revents != 0 }.map { sockets[$0] }
 }
 
 extension Int {

@@ -1,4 +1,5 @@
 import NSQWire
+import TestKit
 import TestTraits
 import Testing
 import UVLoop

@@ -1,47 +1,23 @@
 import BrokerCore
-import Foundation
 import NSQWire
 import TestKit
 import Testing
 import Transport
-import UVLoop
 
 /// A client with a blocking socket and transport layers.
 final class LayeredClient {
-    private var descriptor: Int32
+    private let socket: BlockingSocket
     private var layers = LayeredStream(tls: nil)
 
     struct Closed: Error {}
 
+    /// - Parameter receiveBufferBytes: the size of the kernel's receive buffer; by default the system's.
     init(_ address: String, receiveBufferBytes: Int32? = nil) throws {
-        let place = try SocketAddress(parsing: address)
-        descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-        limitReads(of: descriptor)
-        if var bytes = receiveBufferBytes {
-            setsockopt(descriptor, SOL_SOCKET, SO_RCVBUF, &bytes, socklen_t(4))
-        }
-        // Without delay, the bytes are sent when `send` returns.
-        var on: Int32 = 1
-        setsockopt(descriptor, Int32(IPPROTO_TCP), TCP_NODELAY, &on, socklen_t(4))
-        var target = sockaddr_in()
-        target.sin_family = sa_family_t(AF_INET)
-        target.sin_port = in_port_t(place.port).bigEndian
-        target.sin_addr.s_addr = inet_addr(place.host)
-        let status = withUnsafePointer(to: &target) { pointer in
-            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
-            }
-        }
-        try #require(status == 0)
+        socket = try BlockingSocket(to: address, receiveBufferBytes: receiveBufferBytes)
     }
-
-    deinit { disconnect() }
 
     /// Closes the connection.
-    func disconnect() {
-        if descriptor >= 0 { close(descriptor) }
-        descriptor = -1
-    }
+    func disconnect() { socket.close() }
 
     // MARK: Layers
 
@@ -118,31 +94,15 @@ final class LayeredClient {
     func end() throws {
         layers.finish()
         try sendWire()
-        shutdown(descriptor, Int32(SHUT_WR))
+        socket.end()
     }
 
     /// Resets the connection, so that later writes of the broker fail.
-    func breakOff() {
-        // A reset can overtake earlier bytes on a busy machine, so they must arrive first.
-        var onItsWay: Int32 = 0
-        repeat {
-            guard ioctl(descriptor, UInt(TIOCOUTQ), &onItsWay) == 0 else { break }
-        } while onItsWay > 0
-        var atOnce = linger(l_onoff: 1, l_linger: 0)
-        setsockopt(
-            descriptor, SOL_SOCKET, SO_LINGER, &atOnce, socklen_t(MemoryLayout<linger>.size))
-        close(descriptor)
-        descriptor = -1
-    }
+    func reset() { socket.reset() }
 
     private func sendWire() throws {
-        while !layers.wire.isEmpty {
-            let bytes = layers.wire.bytes
-            let sent = Foundation.send(
-                descriptor, bytes.baseAddress, bytes.count, Int32(MSG_NOSIGNAL))
-            guard sent > 0 else { throw Closed() }
-            layers.wire.consume(sent)
-        }
+        guard socket.send(layers.wire.bytes) else { throw Closed() }
+        layers.wire.clear()
     }
 
     // MARK: Receiving
@@ -184,11 +144,7 @@ final class LayeredClient {
     }
 
     /// `true` if the peer has neither closed the connection nor sent more bytes.
-    var isOpen: Bool {
-        var byte: UInt8 = 0
-        let count = recv(descriptor, &byte, 1, Int32(MSG_PEEK) | Int32(MSG_DONTWAIT))
-        return count == -1 && errno == EAGAIN
-    }
+    var isOpen: Bool { !socket.isReadable() }
 
     /// Receives all decoded bytes until the connection ends.
     func isClosed() -> Bool {
@@ -202,12 +158,8 @@ final class LayeredClient {
     }
 
     private func receive() throws {
-        try withUnsafeTemporaryAllocation(byteCount: 65_536, alignment: 16) { buffer in
-            let count = repeatingInterrupted {
-                recv(descriptor, buffer.baseAddress, buffer.count, 0)
-            }
-            guard count > 0 else { throw Closed() }
-            try layers.receive(UnsafeRawBufferPointer(rebasing: buffer[..<count]))
-        }
+        let bytes = socket.receive(atMost: 65_536)
+        guard !bytes.isEmpty else { throw Closed() }
+        try bytes.withUnsafeBytes { try layers.receive($0) }
     }
 }

@@ -1,3 +1,4 @@
+import TestKit
 import TestTraits
 import Testing
 import UVLoop
@@ -10,17 +11,17 @@ import UVLoop
         let patient = try RawClient(to: nsqd.tcpAddress)
         for interval in [1000, -1] {
             patient.tell("IDENTIFY", body: #"{"heartbeat_interval":\#(interval)}"#)
-            #expect(patient.answer() == "OK")
+            #expect(patient.response() == "OK")
         }
         let other = try RawClient(to: nsqd.tcpAddress)
         other.tell("IDENTIFY", body: #"{"heartbeat_interval":1000}"#)
-        #expect(other.answer() == "OK")
+        #expect(other.response() == "OK")
         // The first heartbeat is due after one second, and its answer after another.
         for _ in 1...3 { try await nsqd.advance(by: .seconds(1)) }
-        let heartbeats = String(decoding: other.socket.receiveAll(), as: UTF8.self)
+        let heartbeats = other.socket.receiveText()
         #expect(heartbeats.contains("_heartbeat_"))
         patient.tell("PUB plays", body: "play")
-        #expect(patient.answer() == "OK")
+        #expect(patient.response() == "OK")
         await nsqd.stop()
     }
 }

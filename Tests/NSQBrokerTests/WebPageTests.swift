@@ -8,11 +8,8 @@ import Testing
 struct `The HTTP API and web pages` {
     private func status(_ probe: HTTPProbe, _ request: String, _ headers: String) throws -> String {
         let socket = try BlockingSocket(to: probe.httpAddress)
-        socket.send(
-            Array("\(request) HTTP/1.1\r\n\(headers)Connection: close\r\n\r\n".utf8))
-        let text = String(decoding: socket.receiveAll(), as: UTF8.self)
-        let body = text.split(separator: "\r\n\r\n").dropFirst().first ?? ""
-        return "\(text.split(separator: " ").dropFirst().first ?? "") \(body)"
+        socket.send("\(request) HTTP/1.1\r\n\(headers)Connection: close\r\n\r\n")
+        return ReceivedResponse(parsing: socket.receiveAll()).summary
     }
 
     private static let foreignOrigin = #"403 {"message":"FOREIGN_ORIGIN"}"#

@@ -77,7 +77,7 @@ private func unknownFinishes(_ count: Int) -> [UInt8] {
         let ended = try RawClient(to: broker.address)
         ended.socket.send(unknownFinishes(10))
         let incomplete = try RawClient(to: broker.address)
-        incomplete.socket.send(Array("PUB plays\n\0\0\u{10}\0half".utf8))
+        incomplete.socket.send("PUB plays\n\0\0\u{10}\0half")
         clients += [closing, ended, incomplete]
 
         var iteration = broker.loop.iteration
@@ -102,12 +102,12 @@ private func unknownFinishes(_ count: Int) -> [UInt8] {
         let before = broker.loop.iteration
         broker.run { broker.server.broker.unfinishedCount == 1 }
         #expect(broker.loop.iteration - before >= 70)
-        #expect(client.answer() == "OK")
+        #expect(client.response() == "OK")
         for number in 0..<1_000 {
             let id = MessageID(UInt64(number) | 1 << 63)
-            #expect(client.answer() == "E_FIN_FAILED FIN \(id) failed ID not in flight")
+            #expect(client.response() == "E_FIN_FAILED FIN \(id) failed ID not in flight")
         }
-        #expect(client.answer() == "OK")
+        #expect(client.response() == "OK")
         broker.close()
     }
 
@@ -118,11 +118,11 @@ private func unknownFinishes(_ count: Int) -> [UInt8] {
         }
         let client = try RawClient(to: nsqd.tcpAddress)
         client.tell("SUB plays a")
-        #expect(client.answer() == "OK")
+        #expect(client.response() == "OK")
         for _ in 1...5 { client.socket.send(unknownFinishes(1_000)) }
         client.tell("PUB plays", body: "last")
-        for _ in 1...5_000 { #expect(client.answer().hasPrefix("E_FIN_FAILED")) }
-        #expect(client.answer() == "OK")
+        for _ in 1...5_000 { #expect(client.response().hasPrefix("E_FIN_FAILED")) }
+        #expect(client.response() == "OK")
         await nsqd.stop()
     }
 
@@ -156,7 +156,7 @@ private func unknownFinishes(_ count: Int) -> [UInt8] {
         let client = try RawClient(to: broker.address)
         client.tell("SUB plays a")
         client.socket.send(unknownFinishes(500))
-        client.socket.send(Array("TOUCH 0123456789abcdef\n".utf8))
+        client.socket.send("TOUCH 0123456789abcdef\n")
         let other = try RawClient(to: broker.address)
         other.tell("SUB plays a")
         other.socket.send(unknownFinishes(1))

@@ -10,10 +10,10 @@ import UVLoop
 @Suite(.blocking) struct `The HTTP API of nsqlookupd` {
     @Test func `responds to a ping with OK`() async throws {
         let lookupd = try await LookupProbe.start()
-        let answer = try lookupd.get("/ping")
-        #expect(answer.summary == "200 OK")
-        #expect(answer.headers["content-type"] == "text/plain; charset=utf-8")
-        #expect(answer.headers["x-nsq-content-type"] == nil)
+        let response = try lookupd.get("/ping")
+        #expect(response.summary == "200 OK")
+        #expect(response.headers["content-type"] == "text/plain; charset=utf-8")
+        #expect(response.headers["x-nsq-content-type"] == nil)
         let info = try lookupd.get("/info")
         #expect(info.summary.hasPrefix(#"200 {"version":"1.3.0""#))
         #expect(info.headers["content-type"] == "application/json; charset=utf-8")
@@ -55,7 +55,8 @@ import UVLoop
         method: String, target: String, response: String
     ) async throws {
         let lookupd = try await LookupProbe.start()
-        #expect(try HTTPAnswer.ask(lookupd.httpAddress, method, target).summary == response)
+        #expect(
+            try ReceivedResponse(to: method, target, at: lookupd.httpAddress).summary == response)
         await lookupd.stop()
     }
 
@@ -98,8 +99,10 @@ import UVLoop
         #expect(nsqd.ask("REGISTER plays counts") == "OK")
         #expect(try lookupd.post("/topic/create?topic=empty").status == 200)
         let body = try lookupd.get("/debug").body
-        let object = try JSONSerialization.jsonObject(with: Data(body.utf8)) as? [String: Any]
-        #expect(object?.keys.sorted() == ["channel:plays:counts", "client::", "topic:plays:"])
+        #expect(
+            try jsonObject(in: body.utf8).keys.sorted() == [
+                "channel:plays:counts", "client::", "topic:plays:",
+            ])
         let parts = body.split(separator: "[{").dropFirst()
         #expect(parts.count == 3)
         for part in parts {
@@ -169,14 +172,14 @@ struct `The additional HTTP API of nsqlookupd` {
         let lookupd = try await LookupProbe.startOwn()
         let nsqd = try lookupd.nsqd()
         #expect(nsqd.ask("REGISTER plays counts") == "OK")
-        let answer = try lookupd.get("/metrics")
-        #expect(answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8")
+        let response = try lookupd.get("/metrics")
+        #expect(response.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8")
         for line in [
             "nsqlookupd_topics 1", "nsqlookupd_channels 1", "nsqlookupd_registrations 4",
             #"nsqlookupd_producers{state="active"} 1"#,
             #"nsqlookupd_connections{protocol="tcp"} 1"#,
         ] {
-            #expect(answer.body.contains("\n\(line)\n"), "\(line)")
+            #expect(response.body.contains("\n\(line)\n"), "\(line)")
         }
         #expect(try lookupd.get("/healthz").summary == "200 OK")
         await lookupd.stop()
@@ -189,9 +192,9 @@ struct `The additional HTTP API of nsqlookupd` {
             "/topic/create?topic=a", "/topic/delete?topic=*", "/channel/create?topic=a&channel=x",
             "/topic/tombstone?topic=a&node=b:1",
         ] {
-            let answer = try HTTPAnswer.ask(
-                lookupd.httpAddress, "POST", target, headers: "\(header)\r\n")
-            #expect(answer.summary == #"403 {"message":"FOREIGN_ORIGIN"}"#)
+            let response = try ReceivedResponse(
+                to: "POST", target, at: lookupd.httpAddress, headers: "\(header)\r\n")
+            #expect(response.summary == #"403 {"message":"FOREIGN_ORIGIN"}"#)
         }
         #expect(try lookupd.get("/topics").body == #"{"topics":[]}"#)
         await lookupd.stop()
@@ -205,8 +208,10 @@ struct `The additional HTTP API of nsqlookupd` {
             $0.broadcastAddress = "worker7"
         }
         func status(_ host: String) throws -> Int {
-            try HTTPAnswer.ask(lookupd.httpAddress, "GET", "/ping", headers: "Host: \(host)\r\n")
-                .status
+            try ReceivedResponse(
+                to: "GET", "/ping", at: lookupd.httpAddress, headers: "Host: \(host)\r\n"
+            )
+            .status
         }
         for host in ["127.0.0.1:4161", "localhost", "lookup.example:80", "worker7"] {
             #expect(try status(host) == 200)

@@ -73,24 +73,22 @@ struct LookupProbe {
 
     // MARK: Requests
 
-    func get(_ target: String) throws -> HTTPAnswer {
-        try HTTPAnswer.ask(httpAddress, "GET", target)
+    func get(_ target: String) throws -> ReceivedResponse {
+        try ReceivedResponse(to: "GET", target, at: httpAddress)
     }
 
-    func post(_ target: String) throws -> HTTPAnswer {
-        try HTTPAnswer.ask(httpAddress, "POST", target)
+    func post(_ target: String) throws -> ReceivedResponse {
+        try ReceivedResponse(to: "POST", target, at: httpAddress)
     }
 
     /// Returns an array of the object that a `GET` returns, sorted.
     func names(_ member: String, _ target: String) throws -> [String] {
-        let object = try JSONSerialization.jsonObject(with: Data(try get(target).body.utf8))
-        return ((object as? [String: Any])?[member] as? [String] ?? []).sorted()
+        (try get(target).json()[member] as? [String] ?? []).sorted()
     }
 
     /// Returns the producers that a `GET` returns.
     func producers(_ target: String) throws -> [[String: Any]] {
-        let object = try JSONSerialization.jsonObject(with: Data(try get(target).body.utf8))
-        return (object as? [String: Any])?["producers"] as? [[String: Any]] ?? []
+        try get(target).json()["producers"] as? [[String: Any]] ?? []
     }
 
     /// Connects a client that has sent the magic.
@@ -102,26 +100,26 @@ struct LookupProbe {
         client.identify(
             #"{"version":"1.3.0","tcp_port":4150,"http_port":\#(http),"hostname":"h","#
                 + #""broadcast_address":"\#(host)"}"#)
-        #expect(client.answer()?.contains("tcp_port") == true)
+        #expect(client.response()?.contains("tcp_port") == true)
         return client
     }
 }
 
 /// A client of nsqlookupd's TCP protocol.
 struct LookupClient {
-    let socket: TCPClient
+    let socket: BlockingSocket
 
     init(to address: String, magic: String = "  V1") throws {
-        socket = try TCPClient(to: address)
-        socket.send(magic.utf8)
+        socket = try BlockingSocket(to: address)
+        socket.send(magic)
     }
 
     var address: String { "127.0.0.1:\(socket.port)" }
 
     /// Sends a line and waits for the response.
     func ask(_ line: String) -> String? {
-        socket.send("\(line)\n".utf8)
-        return answer()
+        socket.send("\(line)\n")
+        return response()
     }
 
     func identify(_ body: String) { identify(length: Int32(body.utf8.count), body) }
@@ -133,11 +131,11 @@ struct LookupClient {
     }
 
     /// Receives the next response; `nil` if the connection is closed.
-    func answer() -> String? {
-        answerBytes().map { String(decoding: $0, as: UTF8.self) }
+    func response() -> String? {
+        responseBytes().map { String(decoding: $0, as: UTF8.self) }
     }
 
-    func answerBytes() -> [UInt8]? {
+    func responseBytes() -> [UInt8]? {
         let size = socket.receive(4)
         guard size.count == 4 else { return nil }
         return socket.receive(size.reduce(0) { $0 << 8 | Int($1) })

@@ -14,13 +14,13 @@ import UVLoop
         let client = try lookupd.client()
         client.identify(
             #"{"version":"1","tcp_port":1,"http_port":2,"broadcast_address":"b","other":[1]}"#)
-        let answer = try #require(client.answer())
+        let response = try #require(client.response())
         let port = { (address: String) in address.split(separator: ":").last! }
         let start =
             #"{"broadcast_address":"lookup.example","hostname":""#
-        #expect(answer.hasPrefix(start))
+        #expect(response.hasPrefix(start))
         #expect(
-            answer.hasSuffix(
+            response.hasSuffix(
                 #"","http_port":\#(port(lookupd.httpAddress)),"#
                     + #""tcp_port":\#(port(lookupd.tcpAddress)),"version":"1.3.0"}"#))
         await lookupd.stop()
@@ -29,8 +29,8 @@ import UVLoop
     @Test func `refuses another protocol and closes the connection`() async throws {
         let lookupd = try await LookupProbe.start()
         let client = try LookupClient(to: lookupd.tcpAddress, magic: "  V2")
-        #expect(client.answer() == "E_BAD_PROTOCOL")
-        #expect(client.answer() == nil)
+        #expect(client.response() == "E_BAD_PROTOCOL")
+        #expect(client.response() == nil)
         await lookupd.stop()
     }
 
@@ -47,7 +47,7 @@ import UVLoop
         let lookupd = try await LookupProbe.start()
         let client = try lookupd.client()
         #expect(client.ask(line) == error)
-        #expect(client.answer() == nil)
+        #expect(client.response() == nil)
         await lookupd.stop()
     }
 
@@ -66,7 +66,7 @@ import UVLoop
         let lookupd = try await LookupProbe.start()
         let nsqd = try lookupd.nsqd()
         #expect(nsqd.ask(line) == error)
-        #expect(nsqd.answer() == nil)
+        #expect(nsqd.response() == nil)
         await lookupd.stop()
     }
 
@@ -75,7 +75,7 @@ import UVLoop
         let nsqd = try lookupd.nsqd()
         nsqd.socket.send(Array("REGISTER a".utf8) + [0xff, 0x0a])
         let start = Array("E_BAD_TOPIC REGISTER topic name 'a".utf8)
-        #expect(nsqd.answerBytes() == start + [0xff] + Array("' is not valid".utf8))
+        #expect(nsqd.responseBytes() == start + [0xff] + Array("' is not valid".utf8))
         await lookupd.stop()
     }
 
@@ -95,8 +95,8 @@ import UVLoop
         let lookupd = try await LookupProbe.start()
         let client = try lookupd.client()
         client.identify(body)
-        #expect(client.answer() == error)
-        #expect(client.answer() == nil)
+        #expect(client.response() == error)
+        #expect(client.response() == nil)
         await lookupd.stop()
     }
 
@@ -105,11 +105,11 @@ import UVLoop
         let short = try lookupd.client()
         short.identify(length: 10, "{}")
         short.socket.end()
-        #expect(short.answer() == "E_BAD_BODY IDENTIFY failed to read body")
+        #expect(short.response() == "E_BAD_BODY IDENTIFY failed to read body")
         let missing = try lookupd.client()
         missing.socket.send("IDENTIFY\n".utf8)
         missing.socket.end()
-        #expect(missing.answer() == "E_BAD_BODY IDENTIFY failed to read body size")
+        #expect(missing.response() == "E_BAD_BODY IDENTIFY failed to read body size")
         await lookupd.stop()
     }
 
@@ -151,7 +151,7 @@ import UVLoop
         #expect(nsqd?.ask("REGISTER plays counts") == "OK")
         #expect(try lookupd.producers("/nodes").count == 1)
         nsqd = nil
-        while try !lookupd.producers("/nodes").isEmpty {}
+        #expect(try eventually { try lookupd.producers("/nodes").isEmpty })
         #expect(try lookupd.producers("/lookup?topic=plays").isEmpty)
         #expect(try lookupd.names("channels", "/channels?topic=plays") == ["counts"])
         await lookupd.stop()
@@ -168,8 +168,8 @@ import UVLoop
         let lookupd = try await LookupProbe.startOwn()
         let client = try lookupd.client()
         client.identify(length: length, "")
-        #expect(client.answer() == error)
-        #expect(client.answer() == nil)
+        #expect(client.response() == error)
+        #expect(client.response() == nil)
         await lookupd.stop()
     }
 
@@ -179,7 +179,7 @@ import UVLoop
         let body =
             #"{"version":"1","tcp_port":1,"http_port":2,"broadcast_address":"b"}"#
         client.identify(body + String(repeating: " ", count: 65_536 - body.utf8.count))
-        #expect(client.answer()?.hasPrefix("{") == true)
+        #expect(client.response()?.hasPrefix("{") == true)
         await lookupd.stop()
     }
 
@@ -187,8 +187,8 @@ import UVLoop
         let lookupd = try await LookupProbe.startOwn()
         let client = try lookupd.client()
         client.socket.send(String(repeating: "x", count: Limits.lineBytes).utf8)
-        #expect(client.answer() == "E_INVALID command line longer than 16384 bytes")
-        #expect(client.answer() == nil)
+        #expect(client.response() == "E_INVALID command line longer than 16384 bytes")
+        #expect(client.response() == nil)
         await lookupd.stop()
     }
 
@@ -212,7 +212,7 @@ import UVLoop
         let first = try lookupd.client()
         #expect(first.ask("PING") == "OK")
         let second = try lookupd.client()
-        #expect(second.answer() == nil)
+        #expect(second.response() == nil)
         #expect(first.ask("PING") == "OK")
         await lookupd.stop()
     }
@@ -226,8 +226,8 @@ import UVLoop
         try await lookupd.advance(by: .seconds(59))
         #expect(pinging.ask("PING") == "OK")
         for _ in 0..<2 { try await lookupd.advance(by: .seconds(1)) }
-        #expect(silent.answer() == nil)
-        #expect(pinging.answer() == nil)
+        #expect(silent.response() == nil)
+        #expect(pinging.response() == nil)
         #expect(nsqd.ask("PING") == "OK")
         await lookupd.stop()
     }
@@ -244,7 +244,7 @@ import UVLoop
         #expect(nsqd.ask("PING") == "OK")
         #expect(try lookupd.producers("/lookup?topic=plays").count == 1)
         for _ in 0..<2 { try await lookupd.advance(by: .seconds(41)) }
-        #expect(nsqd.answer() == nil)
+        #expect(nsqd.response() == nil)
         await lookupd.stop()
     }
 }

@@ -3,6 +3,7 @@ import NSQBroker
 import NSQClient
 import NSQWire
 import PlayCounts
+import TestKit
 import TestTraits
 import Testing
 import UVLoop
@@ -212,7 +213,7 @@ private struct RejectedJSON: Decodable {
     var is_cut: Bool?
 
     init(_ bytes: [UInt8]) {
-        self = try! JSONDecoder().decode(RejectedJSON.self, from: Data(bytes))
+        try! self.init(json: bytes)
     }
 
     /// Creates the rejected message of a body, which must fit into nsqd's default message size.

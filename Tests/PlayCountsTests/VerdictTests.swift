@@ -1,6 +1,7 @@
 import Foundation
 import PlayCounts
 import TallyBasics
+import TestKit
 import TestTraits
 import Testing
 
@@ -10,8 +11,7 @@ import Testing
         let verdict = run.verdict()
         #expect(verdict.passes, "\(verdict.rules.filter { !$0.holds })")
 
-        let json = try JSONSerialization.jsonObject(with: JSONEncoder().encode(verdict))
-        let fields = try #require(json as? [String: Any])
+        let fields = try jsonObject(in: JSONEncoder().encode(verdict))
         #expect(
             fields.keys.sorted() == [
                 "batched_plays", "broker", "calls", "calls_ratio", "empty_slots", "immediate_plays",

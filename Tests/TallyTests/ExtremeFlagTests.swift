@@ -2,6 +2,7 @@ import ArgumentParser
 import Foundation
 import GoFlags
 import NSQBroker
+import TestKit
 import Testing
 
 @testable import tally
@@ -44,8 +45,7 @@ enum ExtremeValue {
             var kind: String
             var names: [Name]?
         }
-        guard let tool = try? JSONDecoder().decode(Tool.self, from: Data(Tally._dumpHelp().utf8))
-        else { return [] }
+        guard let tool = try? Tool(json: Tally._dumpHelp().utf8) else { return [] }
         return (tool.command.subcommands ?? []).flatMap { command in
             (command.arguments ?? []).filter { $0.kind == "option" }.compactMap { argument in
                 argument.names?.last.map { (command.commandName, $0.name) }

@@ -4,18 +4,27 @@ import Foundation
 /// slow machine waits as long.
 package let longestWait: TimeInterval = 300
 
-/// Sets the time after which a read from a socket fails to ``longestWait``.
-package func limitReads(of descriptor: Int32) {
-    var limit = timeval(tv_sec: Int(longestWait), tv_usec: 0)
-    setsockopt(
-        descriptor, SOL_SOCKET, SO_RCVTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
+/// Polls a condition that nothing announces, such as the contents of a file or of a table.
+///
+/// - Returns: `false` if the condition is still false after ``longestWait``.
+package func eventually(_ condition: () throws -> Bool) rethrows -> Bool {
+    let deadline = ContinuousClock.now + .seconds(longestWait)
+    while try !condition() {
+        guard ContinuousClock.now < deadline else { return false }
+        Thread.sleep(forTimeInterval: 0.02)
+    }
+    return true
 }
 
-/// Repeats a system call that fails with `EINTR`. A read with a time limit does so when the process
-/// was stopped and continues, even without a signal handler (signal(7)).
-package func repeatingInterrupted<Result: SignedInteger>(_ call: () -> Result) -> Result {
-    while true {
-        let result = call()
-        if result != -1 || errno != EINTR { return result }
+/// Polls an asynchronous condition that nothing announces, without blocking the thread.
+///
+/// - Returns: `false` if the condition is still false after ``longestWait``, or when the task is
+///   cancelled.
+package func eventually(_ condition: () async throws -> Bool) async rethrows -> Bool {
+    let deadline = ContinuousClock.now + .seconds(longestWait)
+    while try await !condition() {
+        guard ContinuousClock.now < deadline else { return false }
+        guard (try? await Task.sleep(for: .milliseconds(20))) != nil else { return false }
     }
+    return true
 }

@@ -95,7 +95,7 @@ import UVLoop
                 stream.send("hello")
             }
             #expect(listener.endpoint == .unix(path: path))
-            let client = try LocalClient(path)
+            let client = try BlockingSocket(to: path)
             client.send("play")
             collector.onBytes = { stream in
                 stream.close()
@@ -104,7 +104,7 @@ import UVLoop
             loop.run()
             #expect(collector.bytes == Array("play".utf8))
             #expect(name == "@")
-            #expect(client.receive() == "hello")
+            #expect(client.receive(5) == Array("hello".utf8))
         }
     }
 

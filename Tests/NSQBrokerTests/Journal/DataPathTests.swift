@@ -28,8 +28,8 @@ import UVLoop
         try RawClient(to: try SocketAddress(parsing: broker.tcpAddress))
     }
 
-    private func ask(_ broker: EmbeddedBroker, _ target: String) throws -> HTTPProbe.Answer {
-        try HTTPProbe.ask(try SocketAddress(parsing: broker.httpAddress!), "GET", target)
+    private func get(_ broker: EmbeddedBroker, _ target: String) throws -> ReceivedResponse {
+        try ReceivedResponse(to: "GET", target, at: broker.httpAddress!)
     }
 
     private var journal: URL { folder.url.appending(component: "journal.000001.log") }
@@ -77,16 +77,16 @@ import UVLoop
             $0.syncTimeout = .milliseconds(20)
         }
         let body = String(repeating: "x", count: 100_000)
-        #expect(try ask(broker, "/ping").failure == "200 OK")
+        #expect(try get(broker, "/ping").summary == "200 OK")
         let consumer = try client(of: broker)
         // Concurrent tests can delay this test for a long time.
         consumer.ask("IDENTIFY", body: #"{"heartbeat_interval":60000}"#)
         consumer.ask("SUB plays count")
         for _ in 1...20 { try client(of: broker).ask("PUB plays", body: body) }
         let reason = "NOK - the journal is full at \(bound) bytes"
-        #expect(try ask(broker, "/ping").failure == "500 \(reason)")
-        #expect(try ask(broker, "/stats?format=json").json()["health"] as? String == reason)
-        #expect(try ask(broker, "/stats").body.contains("Health: \(reason)"))
+        #expect(try get(broker, "/ping").summary == "500 \(reason)")
+        #expect(try get(broker, "/stats?format=json").json()["health"] as? String == reason)
+        #expect(try get(broker, "/stats").body.contains("Health: \(reason)"))
         #expect(
             log.lines(with: "DATA-PATH")
                 == ["error DATA-PATH: the journal is full at \(bound) bytes"])
@@ -96,7 +96,7 @@ import UVLoop
         consumer.tell("RDY 1")
         for _ in 1...depth { consumer.tell("FIN \(consumer.message().id)") }
         #expect(log.waits(for: "info DATA-PATH: the journal is writable again"))
-        #expect(try ask(broker, "/ping").failure == "200 OK")
+        #expect(try get(broker, "/ping").summary == "200 OK")
         try client(of: broker).ask("PUB plays", body: body)
         #expect(consumer.message().body == body)
         await broker.stop()
@@ -104,12 +104,13 @@ import UVLoop
 
     @Test func `that is full makes publishing over HTTP fail`() async throws {
         let broker = try await start { $0.journal.maxDiskBytes = 1_000 }
-        let address = try SocketAddress(parsing: broker.httpAddress!)
+        let address = try #require(broker.httpAddress)
         let body = [UInt8](repeating: 1, count: 2_000)
-        let refusal = try HTTPProbe.ask(address, "POST", "/pub?topic=plays", body)
-        #expect(refusal.failure == #"503 {"message":"NOT_STORED"}"#)
-        let small = try HTTPProbe.ask(address, "POST", "/pub?topic=plays", [1])
-        #expect(small.failure == "200 OK")
+        let refusal = try ReceivedResponse(
+            to: "POST", "/pub?topic=plays", at: address, body: body)
+        #expect(refusal.summary == #"503 {"message":"NOT_STORED"}"#)
+        let small = try ReceivedResponse(to: "POST", "/pub?topic=plays", at: address, body: [1])
+        #expect(small.summary == "200 OK")
         await broker.stop()
     }
 }

@@ -18,7 +18,7 @@ import UVLoop
 
     private func start(trusting authority: String) async throws -> HTTPProbe {
         var options = ServerOptions()
-        options.auth.httpAddresses = [server.address.description]
+        options.auth.httpAddresses = [server.address]
         options.tls.rootCAFile = authority
         return try await HTTPProbe.start { $0 = options }
     }
@@ -29,36 +29,36 @@ import UVLoop
     private func refuse(_ answer: String? = nil) throws -> String? {
         let call = try server.accept()
         let request = call.receiveRequest()
-        call.answer(answer ?? notice(of: secureServer), status: 403)
+        call.respond(answer ?? notice(of: secureServer), status: 403)
         return request.head.first
     }
 
     /// nsqd's own response if it requires TLS.
     private func notice(of server: BlockingListener) -> String {
-        #"{"message": "TLS_REQUIRED", "https_port": \#(server.address.port)}"#
+        #"{"message": "TLS_REQUIRED", "https_port": \#(server.port)}"#
     }
 
     @Test func `receives the same request over TLS at the port of its response`() async throws {
         let nsqd = try await start(trusting: certificates.authority)
         let client = try RawClient(to: nsqd.tcpAddress)
         client.tell("AUTH", body: "a secret&more")
-        let question = try refuse()
+        let plainRequest = try refuse()
         let call = try SecuredCall(on: secureServer.accept(), as: certificates.server)
         let request = try call.receiveRequest()
         #expect(
             request.first
                 == "GET /auth?common_name=&remote_ip=127.0.0.1&secret=a+secret%26more&tls=false HTTP/1.1"
         )
-        #expect(request.first == question)
+        #expect(request.first == plainRequest)
         #expect(request.contains("Host: \(secureServer.address)"))
         #expect(request.contains("Accept: application/vnd.nsq; version=1.0"))
-        call.answer(
+        call.respond(
             #"{"ttl":60,"identity":"amy","authorizations":[{"topic":"plays","channels":[".*"],"#
                 + #""permissions":["publish"]}]}"#)
         #expect(
-            client.answer() == #"{"identity":"amy","identity_url":"","permission_count":1}"#)
+            client.response() == #"{"identity":"amy","identity_url":"","permission_count":1}"#)
         client.tell("PUB plays", body: "play")
-        #expect(client.answer() == "OK")
+        #expect(client.response() == "OK")
         await nsqd.stop()
     }
 
@@ -73,7 +73,7 @@ import UVLoop
         #expect(throws: (any Error).self) {
             try SecuredCall(on: socket, as: certificates.server).receiveRequest()
         }
-        #expect(client.answer() == "E_AUTH_FAILED AUTH failed")
+        #expect(client.response() == "E_AUTH_FAILED AUTH failed")
         #expect(client.socket.receiveAll() == [])
         await nsqd.stop()
     }
@@ -85,9 +85,11 @@ import UVLoop
         _ = try refuse()
         let call = try SecuredCall(on: secureServer.accept(), as: certificates.server)
         _ = try call.receiveRequest()
-        call.answer(notice(of: secureServer), status: 403)
-        #expect(client.answer() == "E_AUTH_FAILED AUTH failed")
-        #expect(!server.isCalled && !secureServer.isCalled, "the broker sends no third request")
+        call.respond(notice(of: secureServer), status: 403)
+        #expect(client.response() == "E_AUTH_FAILED AUTH failed")
+        #expect(
+            !server.hasConnection && !secureServer.hasConnection,
+            "the broker sends no third request")
         await nsqd.stop()
     }
 
@@ -101,10 +103,10 @@ import UVLoop
         let nsqd = try await start(trusting: certificates.authority)
         let client = try RawClient(to: nsqd.tcpAddress)
         client.tell("AUTH", body: "secret")
-        _ = try refuse(answer.replacing("PORT", with: "\(secureServer.address.port)"))
-        #expect(client.answer() == "E_AUTH_FAILED AUTH failed")
+        _ = try refuse(answer.replacing("PORT", with: "\(secureServer.port)"))
+        #expect(client.response() == "E_AUTH_FAILED AUTH failed")
         #expect(client.socket.receiveAll() == [])
-        #expect(!secureServer.isCalled)
+        #expect(!secureServer.hasConnection)
         await nsqd.stop()
     }
 }

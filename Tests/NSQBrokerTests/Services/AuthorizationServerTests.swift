@@ -24,7 +24,7 @@ import UVLoop
         _ change: (inout ServerOptions) -> Void = { _ in }
     ) async throws -> HTTPProbe {
         var services = ServerOptions()
-        services.auth.httpAddresses = addresses ?? [server.address.description]
+        services.auth.httpAddresses = addresses ?? [server.address]
         change(&services)
         return try await HTTPProbe.start(clock: clock) { $0 = services }
     }
@@ -42,12 +42,12 @@ import UVLoop
                 == "GET /auth?common_name=&remote_ip=127.0.0.1&secret=a+secret%26more&tls=false HTTP/1.1"
         )
         #expect(request.head.contains("Accept: application/vnd.nsq; version=1.0"))
-        call.answer(Self.grant)
+        call.respond(Self.grant)
         #expect(
-            client.answer()
+            client.response()
                 == #"{"identity":"amy","identity_url":"http://amy","permission_count":1}"#)
-        #expect(client.answer() == "OK")
-        #expect(client.answer() == "OK")
+        #expect(client.response() == "OK")
+        #expect(client.response() == "OK")
         let stats = try #require(
             (try nsqd.channel("plays", "count")?["clients"] as? [[String: Any]])?.first)
         #expect(stats["authed"] as? Bool == true)
@@ -64,17 +64,17 @@ import UVLoop
         client.tell("AUTH", body: "secret")
         let call = try server.accept()
         _ = call.receiveRequest()
-        call.answer(Self.grant.replacingOccurrences(of: #""ttl":60"#, with: #""ttl":1"#))
-        #expect(client.answer().contains("amy"))
+        call.respond(Self.grant.replacingOccurrences(of: #""ttl":60"#, with: #""ttl":1"#))
+        #expect(client.response().contains("amy"))
         client.tell("PUB plays", body: "play")
-        #expect(client.answer() == "OK")
+        #expect(client.response() == "OK")
         // The permissions expire after one second.
         try await nsqd.advance(by: .milliseconds(1100))
         client.tell("PUB plays", body: "play")
         let second = try server.accept()
         _ = second.receiveRequest()
-        second.answer(Self.grant.replacingOccurrences(of: "publish", with: "subscribe"))
-        #expect(client.answer() == #"E_UNAUTHORIZED AUTH failed for PUB on "plays" """#)
+        second.respond(Self.grant.replacingOccurrences(of: "publish", with: "subscribe"))
+        #expect(client.response() == #"E_UNAUTHORIZED AUTH failed for PUB on "plays" """#)
         #expect(client.socket.receiveAll() == [])
         // The close timeout of the connection runs on the manual clock, too.
         try await nsqd.advance(by: .seconds(1))
@@ -88,8 +88,8 @@ import UVLoop
         client.tell("AUTH", body: "secret")
         let call = try server.accept()
         _ = call.receiveRequest()
-        call.answer(Self.grant.replacing(#""ttl":60"#, with: #""ttl":1"#))
-        #expect(client.answer().contains("amy"))
+        call.respond(Self.grant.replacing(#""ttl":60"#, with: #""ttl":1"#))
+        #expect(client.response().contains("amy"))
         client.ask("SUB plays count")
         // The permissions expire after one second.
         try await nsqd.advance(by: .milliseconds(1100))
@@ -117,19 +117,19 @@ import UVLoop
             request.body
                 == #"{"common_name":[""],"remote_ip":["127.0.0.1"],"secret":["secret"],"tls":["false"]}"#
         )
-        call.answer(Self.grant)
-        #expect(client.answer().contains("amy"))
+        call.respond(Self.grant)
+        #expect(client.response().contains("amy"))
         await nsqd.stop()
     }
 
     @Test func `is used when other authorization servers fail`() async throws {
-        let nsqd = try await start(["127.0.0.1:1", server.address.description, "ftp://x"])
+        let nsqd = try await start(["127.0.0.1:1", server.address, "ftp://x"])
         let client = try RawClient(to: nsqd.tcpAddress)
         client.tell("AUTH", body: "secret")
         let call = try server.accept()
         _ = call.receiveRequest()
-        call.answer(Self.grant)
-        #expect(client.answer().contains("amy"))
+        call.respond(Self.grant)
+        #expect(client.response().contains("amy"))
         await nsqd.stop()
     }
 
@@ -180,8 +180,8 @@ import UVLoop
         client.tell("AUTH", body: "secret")
         let call = try server.accept()
         _ = call.receiveRequest()
-        call.answer(body, status: status)
-        #expect(client.answer() == "E_AUTH_FAILED AUTH failed")
+        call.respond(body, status: status)
+        #expect(client.response() == "E_AUTH_FAILED AUTH failed")
         #expect(client.socket.receiveAll() == [])
         await nsqd.stop()
     }
@@ -195,7 +195,7 @@ import UVLoop
         _ = call.receiveRequest()
         #expect(try nsqd.get("/ping").body == "OK")
         try await nsqd.advance(by: timeout)
-        #expect(waiting.answer() == "E_AUTH_FAILED AUTH failed", "the time for it is up")
+        #expect(waiting.response() == "E_AUTH_FAILED AUTH failed", "the time for it is up")
         // The close timeout of the connection runs on the manual clock, too.
         try await nsqd.advance(by: .seconds(1))
         await nsqd.stop()
@@ -225,7 +225,7 @@ import UVLoop
         let query = try #require(call.receiveRequest().head.first)
         #expect(query.contains("common_name=client&"))
         #expect(query.contains("tls=true"))
-        call.answer(Self.grant)
+        call.respond(Self.grant)
         #expect(try client.text().contains("amy"))
         #expect(try client.text() == "OK")
         await nsqd.stop()

@@ -1,11 +1,12 @@
-import Foundation
 import NSQWire
-import UVLoop
+import TestKit
 
 /// An nsqlookupd whose responses a test controls.
 final class FakeLookupd {
     let tcp: BlockingListener
     let http: BlockingListener
+
+    struct UnexpectedCommand: Error {}
 
     init() throws {
         tcp = try BlockingListener()
@@ -21,24 +22,24 @@ final class FakeLookupd {
         let connection = LookupConnection(socket: try tcp.accept())
         guard connection.socket.receive(4) == Array("  V1".utf8),
             connection.socket.receiveLine() == "IDENTIFY"
-        else { throw BlockingListener.NobodyCame() }
+        else { throw UnexpectedCommand() }
         let size = connection.socket.receive(4).reduce(0) { $0 << 8 | Int($1) }
-        let json = try JSONSerialization.jsonObject(with: Data(connection.socket.receive(size)))
-        let httpPort = hasHTTP ? http.address.port : 1
-        connection.answer(
-            #"{"tcp_port":\#(tcp.address.port),"http_port":\#(httpPort),"#
+        let identity = try jsonObject(in: connection.socket.receive(size))
+        let httpPort = hasHTTP ? http.port : 1
+        connection.respond(
+            #"{"tcp_port":\#(tcp.port),"http_port":\#(httpPort),"#
                 + #""version":"1.3.0","broadcast_address":"127.0.0.1","hostname":"h"}"#)
-        return (connection, json as? [String: Any] ?? [:])
+        return (connection, identity)
     }
 
     /// Accepts the request for the channels of `topic`. Requests for other topics get 404; whether
     /// they are sent depends on when the broker reads the response to IDENTIFY.
-    func question(about topic: String) throws -> BlockingSocket {
+    func request(forChannelsOf topic: String) throws -> BlockingSocket {
         while true {
-            let question = try http.accept()
-            let line = question.receiveRequest().head.first
-            if line == "GET /channels?topic=\(topic) HTTP/1.1" { return question }
-            question.answer(#"{"message":"TOPIC_NOT_FOUND"}"#, status: 404)
+            let request = try http.accept()
+            let line = request.receiveRequest().head.first
+            if line == "GET /channels?topic=\(topic) HTTP/1.1" { return request }
+            request.respond(#"{"message":"TOPIC_NOT_FOUND"}"#, status: 404)
         }
     }
 }
@@ -46,7 +47,7 @@ final class FakeLookupd {
 struct LookupConnection {
     let socket: BlockingSocket
 
-    func answer(_ text: String) {
+    func respond(_ text: String) {
         var bytes: [UInt8] = []
         bytes.append(bigEndian: Int32(text.utf8.count))
         socket.send(bytes + Array(text.utf8))
@@ -55,7 +56,7 @@ struct LookupConnection {
     /// Receives the next command and responds `OK`.
     func command() -> String {
         let line = socket.receiveLine()
-        answer("OK")
+        respond("OK")
         return line
     }
 

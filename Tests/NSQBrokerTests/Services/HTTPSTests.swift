@@ -116,7 +116,7 @@ import UVLoop
         #expect(try nsqd.post("/pub?topic=plays", "play").body == "OK")
         let client = try RawClient(to: nsqd.tcpAddress)
         client.tell("PUB plays", body: "play")
-        let error = String(decoding: client.socket.receiveAll().dropFirst(8), as: UTF8.self)
+        let error = client.response()
         #expect(error == "E_INVALID cannot PUB in current state (TLS required)")
         #expect(try nsqd.topic("plays")?["message_count"] as? Int == 1)
         await nsqd.stop()
@@ -144,9 +144,8 @@ import UVLoop
     func `closes connections that do not use TLS`() async throws {
         let nsqd = try await start()
         let socket = try BlockingSocket(to: try #require(nsqd.httpsAddress))
-        socket.send(Array("GET /ping HTTP/1.0\r\n\r\n".utf8))
-        let answer = String(decoding: socket.receiveAll(), as: UTF8.self)
-        #expect(!answer.contains("HTTP"))
+        socket.send("GET /ping HTTP/1.0\r\n\r\n")
+        #expect(!socket.receiveText().contains("HTTP"))
         #expect(try nsqd.get("/ping").body == "OK")
         await nsqd.stop()
     }
@@ -155,11 +154,11 @@ import UVLoop
         let nsqd = try await start { $0.tls.requirement = .everywhere }
         let port = try #require(nsqd.httpsAddress).port
         for target in ["/ping", "/nowhere", "/stats"] {
-            let answer = try nsqd.get(target)
-            #expect(answer.status == 403)
-            #expect(answer.body == #"{"message": "TLS_REQUIRED", "https_port": \#(port)}"#)
-            #expect(answer.headers["content-type"] == "application/json; charset=utf-8")
-            #expect(answer.headers["x-nsq-content-type"] == "nsq; version=1.0")
+            let response = try nsqd.get(target)
+            #expect(response.status == 403)
+            #expect(response.body == #"{"message": "TLS_REQUIRED", "https_port": \#(port)}"#)
+            #expect(response.headers["content-type"] == "application/json; charset=utf-8")
+            #expect(response.headers["x-nsq-content-type"] == "nsq; version=1.0")
         }
         #expect(try nsqd.post("/pub?topic=plays", "play").status == 403)
         let client = try connect(to: nsqd)

@@ -1,6 +1,7 @@
 import BrokerCore
 import NSQBroker
 import NSQWire
+import TestKit
 import TestTraits
 import Testing
 

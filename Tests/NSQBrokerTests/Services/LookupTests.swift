@@ -18,7 +18,7 @@ import UVLoop
         var services = ServerOptions()
         // A busy machine may delay the test itself.
         services.lookup.timeout = .seconds(300)
-        services.lookup.tcpAddresses = [lookupd.tcp.address.description]
+        services.lookup.tcpAddresses = [lookupd.tcp.address]
         change(&services)
         return try await HTTPProbe.start(clock: clock) { $0 = services }
     }
@@ -53,19 +53,19 @@ import UVLoop
         _ = try nsqd.post("/topic/create?topic=first")
         _ = connection.command()
         for number in 1...20 { _ = try nsqd.post("/topic/create?topic=t\(number)") }
-        var questions: [BlockingSocket] = []
-        while questions.count < LookupRegistrar.maxLookups {
-            questions.append(try lookupd.http.accept())
+        var requests: [BlockingSocket] = []
+        while requests.count < LookupRegistrar.maxLookups {
+            requests.append(try lookupd.http.accept())
         }
         #expect(try nsqd.get("/ping").body == "OK")
-        #expect(!lookupd.http.isCalled)
+        #expect(!lookupd.http.hasConnection)
         for _ in 1...4 {
-            questions.removeFirst().answer(#"{"channels":[]}"#)
-            questions.append(try lookupd.http.accept())
+            requests.removeFirst().respond(#"{"channels":[]}"#)
+            requests.append(try lookupd.http.accept())
         }
         #expect(try nsqd.get("/ping").body == "OK")
-        #expect(!lookupd.http.isCalled)
-        for question in questions { question.answer(#"{"channels":[]}"#) }
+        #expect(!lookupd.http.hasConnection)
+        for request in requests { request.respond(#"{"channels":[]}"#) }
         await nsqd.stop()
     }
 
@@ -73,7 +73,7 @@ import UVLoop
         let nsqd = try await start(clock: .manual)
         let connection = try lookupd.greet().connection
         var elapsedSeconds = 0
-        while connection.socket.hasNothing {
+        while !connection.socket.isReadable() {
             try await nsqd.advance(by: .seconds(1))
             elapsedSeconds += 1
         }
@@ -135,15 +135,15 @@ import UVLoop
         let producer = try RawClient(to: nsqd.tcpAddress)
         for number in 1...20 {
             producer.tell("PUB topic\(number)", body: "play")
-            #expect(producer.answer() == "OK")
+            #expect(producer.response() == "OK")
         }
         let consumer = try RawClient(to: nsqd.tcpAddress)
         consumer.tell("SUB topic1 count")
-        #expect(consumer.answer() == "OK")
+        #expect(consumer.response() == "OK")
         // The broker sends no second command before the response to the first.
         #expect(connection.socket.receiveLine() == "REGISTER topic1")
-        #expect(connection.socket.hasNothing)
-        connection.answer("OK")
+        #expect(!connection.socket.isReadable())
+        connection.respond("OK")
         #expect(connection.command().hasPrefix("REGISTER topic"))
         await nsqd.stop()
     }
@@ -166,11 +166,11 @@ import UVLoop
         // The broker has read the end of its connection when it answers this request.
         _ = try nsqd.get("/ping")
         var elapsed = Duration.zero
-        while !lookupd.tcp.isCalled, elapsed < limit {
+        while !lookupd.tcp.hasConnection, elapsed < limit {
             try await nsqd.advance(by: .milliseconds(10))
             elapsed += .milliseconds(10)
         }
-        #expect(lookupd.tcp.isCalled)
+        #expect(lookupd.tcp.hasConnection)
     }
 
     @Test(.ours("nsqd has a timeout of 1 s and retries every 15 s"))
@@ -203,8 +203,8 @@ import UVLoop
         consumer.ask("SUB plays own")
         #expect(try nsqd.topic("plays")?["depth"] as? Int == 1)
         #expect(try nsqd.channel("plays", "own")?["message_count"] as? Int == 0)
-        let question = try lookupd.question(about: "plays")
-        question.answer(#"{"channels":["elsewhere","brief#ephemeral","no name"]}"#)
+        let request = try lookupd.request(forChannelsOf: "plays")
+        request.respond(#"{"channels":["elsewhere","brief#ephemeral","no name"]}"#)
         consumer.tell("RDY 1")
         #expect(consumer.message().body == "play")
         #expect(try nsqd.channel("plays", "elsewhere")?["depth"] as? Int == 1)
@@ -222,8 +222,8 @@ import UVLoop
         let client = try RawClient(to: nsqd.tcpAddress)
         client.tell("SUB plays own")
         client.tell("PUB plays", body: "play")
-        let question = try lookupd.question(about: "plays")
-        question.answer(#"{"channels":["elsewhere"]}"#)
+        let request = try lookupd.request(forChannelsOf: "plays")
+        request.respond(#"{"channels":["elsewhere"]}"#)
         #expect(client.socket.receive(20).count == 20, "OK twice")
         client.tell("RDY 1")
         #expect(client.message().body == "play")
@@ -252,9 +252,9 @@ import UVLoop
         let nsqd = try await start { $0.lookup.tcpAddresses = [] }
         let path = "/config/nsqlookupd_tcp_addresses"
         let addresses = #"["\#(lookupd.tcp.address)","127.0.0.1:1","nonsense"]"#
-        #expect(try nsqd.ask("PUT", path, Array(addresses.utf8)).body == addresses)
+        #expect(try nsqd.request("PUT", path, Array(addresses.utf8)).body == addresses)
         let connection = try lookupd.greet().connection
-        #expect(try nsqd.ask("PUT", path, Array("[]".utf8)).body == "[]")
+        #expect(try nsqd.request("PUT", path, Array("[]".utf8)).body == "[]")
         #expect(connection.socket.receiveAll() == [])
         await nsqd.stop()
     }
@@ -276,9 +276,8 @@ import UVLoop
         _ = try nsqd.post("/topic/create?topic=plays")
         _ = try nsqd.post("/channel/create?topic=plays&channel=count")
         try #require(process.line(containing: "subkey:count") != nil)
-        let producer = try JSONSerialization.jsonObject(
-            with: Data(HTTPProbe.ask(http, "GET", "/lookup?topic=plays").body.utf8))
-        let producers = (producer as? [String: Any])?["producers"] as? [[String: Any]]
+        let found = try ReceivedResponse(to: "GET", "/lookup?topic=plays", at: http).json()
+        let producers = found["producers"] as? [[String: Any]]
         #expect(producers?.first?["tcp_port"] as? Int == nsqd.tcpAddress.port)
         #expect(producers?.first?["http_port"] as? Int == nsqd.httpAddress.port)
         await nsqd.stop()

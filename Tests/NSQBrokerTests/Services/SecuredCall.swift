@@ -1,4 +1,3 @@
-import Glibc
 import TestKit
 import Transport
 
@@ -26,9 +25,9 @@ final class SecuredCall {
         return text.split(separator: "\r\n").map(String.init)
     }
 
-    func answer(_ body: String, status: Int = 200) {
-        let head = "HTTP/1.1 \(status) Whatever\r\nContent-Length: \(body.utf8.count)\r\n"
-        Array((head + "Connection: close\r\n\r\n" + body).utf8).withUnsafeBytes { layers.send($0) }
+    func respond(_ body: String, status: Int = 200) {
+        let response = BlockingSocket.response(body, status: status)
+        Array(response.utf8).withUnsafeBytes { layers.send($0) }
         layers.flush()
         sendWire()
     }
@@ -36,15 +35,14 @@ final class SecuredCall {
     private var text: String { String(decoding: layers.plain.bytes, as: UTF8.self) }
 
     private func receive() throws {
-        var bytes = [UInt8](repeating: 0, count: 16 << 10)
-        let count = repeatingInterrupted { recv(socket.descriptor, &bytes, bytes.count, 0) }
-        guard count > 0 else { throw Ended() }
-        try bytes[..<count].withUnsafeBytes { try layers.receive($0) }
+        let bytes = socket.receive(atMost: 16 << 10)
+        guard !bytes.isEmpty else { throw Ended() }
+        try bytes.withUnsafeBytes { try layers.receive($0) }
         sendWire()
     }
 
     private func sendWire() {
-        socket.send(Array(layers.wire.bytes))
+        socket.send(layers.wire.bytes)
         layers.wire.clear()
     }
 }

@@ -1,4 +1,5 @@
 import NSQBroker
+import TestKit
 import TestTraits
 import Testing
 import UVLoop
@@ -17,7 +18,7 @@ import UVLoop
         var options = ServerOptions()
         // A busy machine may delay the test itself.
         options.lookup.timeout = .seconds(300)
-        options.lookup.tcpAddresses = [first, second].map(\.tcp.address.description)
+        options.lookup.tcpAddresses = [first, second].map(\.tcp.address)
         return try await HTTPProbe.start { $0 = options }
     }
 
@@ -84,11 +85,11 @@ import UVLoop
         let nsqd = try await start()
         let connections = try greetBoth(nsqd, haveHTTP: true)
         let client = try use("plays", of: nsqd)
-        let questions = try [first, second].map { try $0.question(about: "plays") }
-        questions[1].answer(#"{"channels":["b","both"]}"#)
-        questions[0].answer(#"{"channels":["both","brief#ephemeral","a"]}"#)
-        #expect(client.answer() == "OK")
-        #expect(client.answer() == "OK")
+        let requests = try [first, second].map { try $0.request(forChannelsOf: "plays") }
+        requests[1].respond(#"{"channels":["b","both"]}"#)
+        requests[0].respond(#"{"channels":["both","brief#ephemeral","a"]}"#)
+        #expect(client.response() == "OK")
+        #expect(client.response() == "OK")
         client.tell("RDY 1")
         #expect(client.message().body == "play")
         try expect(["a", "b", "both", "own"], of: "plays", in: nsqd)
@@ -101,10 +102,10 @@ import UVLoop
         let nsqd = try await start()
         let connections = try greetBoth(nsqd, haveHTTP: true)
         let client = try use("plays", of: nsqd)
-        try first.question(about: "plays").answer(#"{"message":"NO"}"#, status: status)
-        try second.question(about: "plays").answer(#"{"channels":["elsewhere"]}"#)
-        #expect(client.answer() == "OK")
-        #expect(client.answer() == "OK")
+        try first.request(forChannelsOf: "plays").respond(#"{"message":"NO"}"#, status: status)
+        try second.request(forChannelsOf: "plays").respond(#"{"channels":["elsewhere"]}"#)
+        #expect(client.response() == "OK")
+        #expect(client.response() == "OK")
         client.tell("RDY 1")
         #expect(client.message().body == "play")
         try expect(["elsewhere", "own"], of: "plays", in: nsqd)

@@ -88,7 +88,7 @@ import UVLoop
         #expect(try !mayPublish(on: nsqd, trust()))
         let client = try RawClient(to: nsqd.tcpAddress)
         client.tell("PUB plays", body: "play")
-        let error = String(decoding: client.socket.receiveAll().dropFirst(8), as: UTF8.self)
+        let error = client.response()
         #expect(error == "E_INVALID cannot PUB in current state (TLS required)")
         #expect(try nsqd.get("/ping").status == 403)
         await nsqd.stop()

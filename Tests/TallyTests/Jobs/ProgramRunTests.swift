@@ -1,4 +1,5 @@
 import Foundation
+import TestKit
 import Testing
 
 @testable import tally
@@ -26,10 +27,9 @@ import Testing
     }
 
     @Test func `reports that a file is no program`() async throws {
-        let path = FileManager.default.temporaryDirectory
-            .appending(component: "no-program-\(UUID())").path
+        let folder = try TemporaryFolder()
+        let path = folder.path("no-program")
         #expect(FileManager.default.createFile(atPath: path, contents: Data([0, 1])))
-        defer { try? FileManager.default.removeItem(atPath: path) }
         chmod(path, 0o700)
         let end = try await run([path])
         #expect(end.reason == .notStarted(errno: ENOEXEC))
