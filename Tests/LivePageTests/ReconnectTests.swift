@@ -117,7 +117,7 @@ import UVLoop
 
     @Test func `is at most a quarter of a second old`() throws {
         #expect(try state().statistics.queue == nil)
-        server.setQueueState(QueueState(depth: 1, inFlight: 0, deferred: 0))
+        server.setQueueState(ChannelDepth(depth: 1, inFlight: 0, deferred: 0))
         fixture.loop.advance(by: .milliseconds(249))
         #expect(try state().statistics.queue == nil)
         fixture.loop.advance(by: .milliseconds(1))

@@ -91,7 +91,7 @@ import Testing
     }
 
     @Test func `serves other connections after each rotation`() {
-        var budget = ReadyBudget(maxInFlight: 2)
+        var budget = ReadyDistribution(maxInFlight: 2)
         var levels = Levels()
         for connection in 0..<5 { levels.apply(budget.add(connection, maxReady: 100), within: 2) }
         var served: [[Int]] = []
@@ -134,7 +134,7 @@ import Testing
     }
 
     @Test func `counts a connection that may receive nothing as not busy`() {
-        var budget = ReadyBudget(maxInFlight: 100)
+        var budget = ReadyDistribution(maxInFlight: 100)
         var levels = Levels()
         for connection in 1...3 {
             levels.apply(budget.add(connection, maxReady: 2500), within: 100)

@@ -197,7 +197,8 @@ package final class PlayProducer {
         // All batches in flight fail together when the connection is lost, so only the first counts as
         // a failure, and increases the delay.
         let isFirst = failedBatches.isEmpty
-        guard canRetry(batch, after: error), !isFirst || backoff.failures < settings.maxRetries else {
+        guard canRetry(batch, after: error), !isFirst || backoff.failures < settings.maxRetries
+        else {
             return failure = error
         }
         failedBatches.append(batch)

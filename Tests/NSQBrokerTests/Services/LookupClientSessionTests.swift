@@ -92,10 +92,10 @@ import Testing
 
     @Test mutating func `queues changes up to the maximum`() throws {
         try identify()
-        for _ in 1...LookupConversation.maxQueuedChanges {
+        for _ in 1...LookupClientSession.maxQueuedChanges {
             try conversation.enqueue(.register(plays))
         }
-        #expect(throws: LookupConversation.Failure.self) {
+        #expect(throws: LookupClientSession.Failure.self) {
             try conversation.enqueue(.register(plays))
         }
     }

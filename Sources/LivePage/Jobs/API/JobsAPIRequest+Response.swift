@@ -40,10 +40,12 @@ extension JobsAPIRequest {
                 of: id, limit: Self.maxAttempts)
             return .json(
                 JobJSON.job(
-                    job, attempts: attempts ?? [], dependencies: try await jobs.dependencies(of: id),
+                    job, attempts: attempts ?? [],
+                    dependencies: try await jobs.dependencies(of: id),
                     steps: try await jobs.steps(of: id)))
         case .names(let prefix):
-            return .json(JobSummaryJSON.names(try await jobs.names(withPrefix: prefix, limit: 1_000)))
+            return .json(
+                JobSummaryJSON.names(try await jobs.names(withPrefix: prefix, limit: 1_000)))
         case .showBatch(let id):
             guard let batch = try await jobs.batch(id) else {
                 throw JobsError(.unknownBatch, "unknown batch '\(id)'")
