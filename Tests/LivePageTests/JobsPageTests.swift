@@ -23,17 +23,17 @@ private struct JobsPageFixture {
             at: SocketAddress(host: "127.0.0.1", port: 0), names: ["jobs.example"])
     }
 
-    func send(_ text: String) throws -> Response {
+    func send(_ text: String) throws -> ReceivedResponse {
         let socket = try BlockingSocket(to: address)
         socket.send(text)
-        return Response(socket.readAll())
+        return ReceivedResponse(parsing: socket.receiveAll())
     }
 
-    func get(_ target: String) throws -> Response {
+    func get(_ target: String) throws -> ReceivedResponse {
         try send("GET \(target) HTTP/1.0\r\nHost: localhost\r\n\r\n")
     }
 
-    func post(_ target: String, _ body: String = "", _ headers: String = "") throws -> Response {
+    func post(_ target: String, _ body: String = "", _ headers: String = "") throws -> ReceivedResponse {
         try send(
             "POST \(target) HTTP/1.0\r\nHost: localhost\r\n\(headers)"
                 + "Content-Length: \(body.utf8.count)\r\n\r\n\(body)")

@@ -10,10 +10,11 @@ extension JobTransaction {
         job.dueAt = now + .seconds(1)
         let id = try enqueue([job], publishing: nil, at: now).receipts[0].id
         guard var row = try row(id) else { throw JobsError.unknownJob(id) }
-        let state = row.lifecycle.state
+        let before = row.lifecycle
         try row.lifecycle.discard(at: now)
         row.note = note
-        try write(row, from: state)
+        try write(row, from: before, at: now)
+        try settleConsequences()
         return id
     }
 }
