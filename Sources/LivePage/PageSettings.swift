@@ -25,7 +25,7 @@ package struct PageSettings: Sendable {
 
     /// The maximum number of connections; further ones get status 503. The default is derived from the
     /// limit of file descriptors, so that idle connections to the page leave enough for the processor.
-    package var maxConnections = max(1, FileLimit.forConnections / 8)
+    package var maxConnections = max(1, DescriptorLimit.forConnections / 8)
     /// The maximum number of connected browsers; further browsers get status 503.
     package var maxSubscribers = 4096
     /// The maximum number of browsers that show the background jobs.

@@ -24,7 +24,7 @@ import UVLoop
     }
 
     @Test func `are limited by the file descriptors of the process`() {
-        #expect(PageSettings().maxConnections == max(1, FileLimit.forConnections / 8))
+        #expect(PageSettings().maxConnections == max(1, DescriptorLimit.forConnections / 8))
     }
 
     @Test func `of a client that sends HEAD to the events add no browser`() async throws {
