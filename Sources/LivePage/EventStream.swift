@@ -122,7 +122,7 @@ final class EventStream {
     }
 
     /// - Parameter lastEventID: the last event that the browser received before it reconnected.
-    private func addSubscriber(after lastEventID: String?) -> EventSubscriber {
+    func addSubscriber(after lastEventID: String?) -> EventSubscriber {
         let id = lastEventID.flatMap(EventID.init)
         let cursor = id.flatMap { $0.runID == runID ? $0.number : nil }
         let subscriber = EventSubscriber(of: self, at: cursor)

@@ -1,4 +1,5 @@
 import TestKit
+import UVLoop
 
 @testable import LivePage
 

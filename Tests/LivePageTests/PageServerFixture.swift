@@ -72,7 +72,7 @@ final class PageServerFixture {
     func read(_ browser: EventSubscriber, atMost limit: Int = 20) -> [EventReader.Event] {
         var text = ""
         for _ in 0..<limit {
-            guard let piece = server.nextPiece(for: browser) else { break }
+            guard let piece = server.events.nextPiece(for: browser) else { break }
             text += String(decoding: piece.bytes, as: UTF8.self)
         }
         return text.split(separator: "\n\n").map { EventReader.event(String($0)) }

@@ -1,6 +1,7 @@
 import HTTP
 import PlayCounts
 import TallyBasics
+import TestKit
 import TestTraits
 import Testing
 import UVLoop
@@ -17,12 +18,12 @@ import UVLoop
     ///
     /// - Returns: the ID of the last event that it received.
     private func lastIDOfDisconnected() throws -> String {
-        let browser = server.addSubscriber(after: nil)
+        let browser = server.events.addSubscriber(after: nil)
         #expect(fixture.read(browser).map(\.name) == ["state"])
         fixture.play([1])
         let events = fixture.read(browser)
         #expect(events.first?.name == "call")
-        server.remove(browser)
+        server.events.remove(browser)
         return try #require(events.last?.id)
     }
 
@@ -31,7 +32,7 @@ import UVLoop
         fixture.loop.advance(by: .milliseconds(29_999))
         fixture.play([2])
         fixture.play([3])
-        let events = fixture.read(server.addSubscriber(after: lastID))
+        let events = fixture.read(server.events.addSubscriber(after: lastID))
         #expect(events.filter { $0.name == "call" }.count == 2)
         #expect(!events.contains { $0.name == "state" })
     }
@@ -40,7 +41,7 @@ import UVLoop
         let lastID = try lastIDOfDisconnected()
         fixture.loop.advance(by: .seconds(30))
         fixture.play([2])
-        let browser = server.addSubscriber(after: lastID)
+        let browser = server.events.addSubscriber(after: lastID)
         let events = fixture.read(browser)
         try #require(events.map(\.name) == ["state"])
         let state = try events[0].json(as: StateJSON.self)
@@ -53,25 +54,25 @@ import UVLoop
     @Test func `receives nothing if nothing happened meanwhile, however long it was away`() throws {
         let lastID = try lastIDOfDisconnected()
         fixture.loop.advance(by: .seconds(3600))
-        #expect(fixture.read(server.addSubscriber(after: lastID)).isEmpty)
+        #expect(fixture.read(server.events.addSubscriber(after: lastID)).isEmpty)
     }
 
     @Test func `with the ID of an event of another run receives the state`() throws {
         let lastID = try lastIDOfDisconnected()
         fixture.play([2])
         let number = lastID.split(separator: "-")[1]
-        #expect(fixture.read(server.addSubscriber(after: "other-\(number)")).first?.name == "state")
-        #expect(fixture.read(server.addSubscriber(after: lastID)).first?.name == "call")
+        #expect(fixture.read(server.events.addSubscriber(after: "other-\(number)")).first?.name == "state")
+        #expect(fixture.read(server.events.addSubscriber(after: lastID)).first?.name == "call")
     }
 
     @Test func `receives the state if the events behind its last one were removed`() throws {
         let small = try PageServerFixture { $0.maxEventLogBytes = 1 }
-        let browser = small.server.addSubscriber(after: nil)
+        let browser = small.server.events.addSubscriber(after: nil)
         _ = small.read(browser)
         small.play([1])
         let lastID = try #require(small.read(browser).last?.id)
         for number in 2...3 { small.play([number]) }
-        let events = small.read(small.server.addSubscriber(after: lastID))
+        let events = small.read(small.server.events.addSubscriber(after: lastID))
         try #require(events.map(\.name) == ["state"])
         #expect(try events[0].json(as: StateJSON.self).videos.count == 3)
     }
@@ -80,7 +81,7 @@ import UVLoop
 @Suite(.blocking) struct `An update with more calls than it holds` {
     @Test func `sends the state to connected browsers, with all totals and their times`() throws {
         let fixture = try PageServerFixture(videosPerCall: 1) { $0.videosInState = 10_000 }
-        let browser = fixture.server.addSubscriber(after: nil)
+        let browser = fixture.server.events.addSubscriber(after: nil)
         _ = fixture.read(browser)
         let count = PageUpdate.maxCalls + 1
         fixture.loop.advance(by: .seconds(100))
@@ -108,9 +109,9 @@ import UVLoop
     init() throws { fixture = try PageServerFixture { $0.eventRetention = .zero } }
 
     private func state() throws -> StateJSON {
-        let browser = server.addSubscriber(after: nil)
+        let browser = server.events.addSubscriber(after: nil)
         let events = fixture.read(browser)
-        server.remove(browser)
+        server.events.remove(browser)
         try #require(events.map(\.name) == ["state"])
         return try events[0].json(as: StateJSON.self)
     }
@@ -160,7 +161,7 @@ import UVLoop
     }
 
     @Test func `repeat the second that was incomplete, and none before it`() throws {
-        let browser = server.addSubscriber(after: nil)
+        let browser = server.events.addSubscriber(after: nil)
         _ = fixture.read(browser)
         beginSecond()
         fixture.play([1])
@@ -178,13 +179,13 @@ import UVLoop
     }
 
     @Test func `are not sent to a browser after the page has stopped`() {
-        #expect(server.acceptsSubscribers)
+        #expect(server.events.acceptsSubscribers)
         server.stop {}
-        #expect(!server.acceptsSubscribers)
+        #expect(!server.events.acceptsSubscribers)
     }
 
     @Test func `count the plays since the start once`() throws {
-        let browser = server.addSubscriber(after: nil)
+        let browser = server.events.addSubscriber(after: nil)
         _ = fixture.read(browser)
         let change = CountChange(
             videoID: video(1), count: 1, arrival: fixture.loop.instant, isImmediate: false)
