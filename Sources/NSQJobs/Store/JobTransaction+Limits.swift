@@ -30,6 +30,7 @@ extension JobTransaction {
     /// Records what a transition means for the limits of the job's queue.
     func recordLimits(of row: JobRow, from old: JobLifecycle, at now: JobTime) throws {
         let new = row.lifecycle
+        // Costs nothing for a queue without limits.
         guard try limits(ofQueue: row.queue) != nil || old.hold != nil || new.hold != nil else {
             return
         }
@@ -56,6 +57,7 @@ extension JobTransaction {
 
     /// Returns the limits of a queue; `nil` if it has none.
     func limits(ofQueue queue: Int64) throws -> LimitMemory.QueueLimits? {
+        if limits.areNone { return nil }
         if let queues = limits.queues { return queues[queue] }
         var queues: [Int64: LimitMemory.QueueLimits] = [:]
         for stored in try JobReader(database: database).limits() {
@@ -66,6 +68,7 @@ extension JobTransaction {
             }
         }
         limits.queues = queues
+        limits.areNone = queues.isEmpty
         return queues[queue]
     }
 

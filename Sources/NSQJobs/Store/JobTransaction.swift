@@ -12,15 +12,20 @@ final class JobTransaction {
         var queues: [String: Int64] = [:]
         var queueNames: [Int64: String] = [:]
         var pausedQueues: Set<Int64>?
-        var freeReservations: [AvailableTopic: Int] = [:]
-        var limits = LimitMemory()
-        var ends = EndMemory()
-        var inspection = InspectionChanges()
-        var hasNewlyAvailable = false
     }
 
     let database: Database
     private var memory = Memory()
+    /// How many new jobs of a topic can be reserved in this transaction.
+    var freeReservations: [AvailableTopic: Int] = [:]
+    /// What the transaction knows about limits.
+    var limits = LimitMemory()
+    /// What the transaction knows about jobs that have ended.
+    var ends = EndMemory()
+    /// What this transaction adds to the statistics of attempts.
+    var inspection = InspectionChanges()
+    /// `true` if jobs became available as a consequence of a change of others.
+    var hasNewlyAvailable = false
     private var statements: [SQL: Statement] = [:]
 
     private struct CountKey: Hashable {
@@ -50,47 +55,17 @@ final class JobTransaction {
 
     /// Runs one change of several. If it throws, nothing of it is left, in the database and in memory.
     func isolated(_ change: () throws -> Void) throws {
-        let before = memory
+        let before = (memory, freeReservations, limits, ends, inspection)
         try statement(.savepoint, "SAVEPOINT nsq_jobs_change").execute()
         do {
             try change()
         } catch let error as JobsError {
             try statement(.rollback, "ROLLBACK TO SAVEPOINT nsq_jobs_change").execute()
             try statement(.release, "RELEASE SAVEPOINT nsq_jobs_change").execute()
-            memory = before
+            (memory, freeReservations, limits, ends, inspection) = before
             throw error
         }
         try statement(.release, "RELEASE SAVEPOINT nsq_jobs_change").execute()
-    }
-
-    /// `true` if jobs became available as a consequence of a change of others.
-    var hasNewlyAvailable: Bool {
-        get { memory.hasNewlyAvailable }
-        set { memory.hasNewlyAvailable = newValue }
-    }
-
-    /// How many new jobs of a topic can be reserved in this transaction.
-    var freeReservations: [AvailableTopic: Int] {
-        get { memory.freeReservations }
-        _modify { yield &memory.freeReservations }
-    }
-
-    /// What the transaction knows about limits.
-    var limits: LimitMemory {
-        get { memory.limits }
-        _modify { yield &memory.limits }
-    }
-
-    /// What the transaction knows about jobs that have ended.
-    var ends: EndMemory {
-        get { memory.ends }
-        _modify { yield &memory.ends }
-    }
-
-    /// What this transaction adds to the statistics of attempts.
-    var inspection: InspectionChanges {
-        get { memory.inspection }
-        _modify { yield &memory.inspection }
     }
 
     /// Does what follows for other jobs from the changes so far: gives free slots to waiting jobs, releases
@@ -111,7 +86,7 @@ final class JobTransaction {
 
     /// Writes the counters. Call it right before the commit.
     func writeCounts() throws {
-        try memory.inspection.write(to: database)
+        try inspection.write(to: database)
         let changes = memory.countChanges.filter { $0.value != 0 }
         memory.countChanges = [:]
         guard !changes.isEmpty else { return }

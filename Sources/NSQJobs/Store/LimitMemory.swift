@@ -10,6 +10,8 @@ struct LimitMemory {
 
     /// The queues with a limit; `nil` before they are read.
     var queues: [Int64: QueueLimits]?
+    /// `true` if it is known that no queue has a limit.
+    var areNone = false
     /// The use of the scopes that were read.
     var uses: [LimitScope: LimitUse] = [:]
     /// The scopes whose free slots are to be given to waiting jobs, without repetition. Those of keys come
