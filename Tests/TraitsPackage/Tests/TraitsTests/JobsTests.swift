@@ -35,8 +35,9 @@ import Tracing
         let done = try await jobs.enqueue(Greet(name: "Ada")).id
         let discarded = try await jobs.enqueue(Greet(name: "")).id
         let failed = try await jobs.enqueue(Fail(), options: JobOptions(maxAttempts: 1)).id
-        for (id, state) in [(done, JobState.completed), (discarded, .discarded), (failed, .discarded)]
-        {
+        for (id, state) in [
+            (done, JobState.completed), (discarded, .discarded), (failed, .discarded),
+        ] {
             while try await jobs.status(of: id)?.state != state {
                 try await Task.sleep(for: .milliseconds(5))
             }
