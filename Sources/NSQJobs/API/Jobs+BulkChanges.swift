@@ -65,7 +65,9 @@ extension Jobs {
 
     /// Returns the number of jobs that a query selects, for a preview of a change.
     ///
-    /// - Parameter limit: the number at which the counting ends.
+    /// - Parameters:
+    ///   - query: its ``JobQuery/before`` and ``JobQuery/limit`` are ignored.
+    ///   - limit: the number at which the counting ends.
     /// - Throws: ``JobsError/Code/storeFailed``.
     public func count(
         matching query: JobQuery, upTo limit: Int = 1_000_000

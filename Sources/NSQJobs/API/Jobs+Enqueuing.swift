@@ -100,7 +100,11 @@ extension Jobs {
     /// }
     /// ```
     ///
-    /// - Parameter database: the database of the store, which must be ``Store/sqlite(in:requiresSync:)``.
+    /// - Parameters:
+    ///   - job: the job.
+    ///   - database: the database of the store, which must be ``Store/sqlite(in:requiresSync:)``.
+    ///   - delay: the time before the job runs; `nil` (the default) for at once.
+    ///   - options: replaces the options of the type; `nil` (the default) for those.
     /// - Throws: the same errors as ``enqueue(_:after:options:)``.
     @discardableResult
     public func enqueue(

@@ -112,7 +112,7 @@ public final class Jobs: Sendable {
     /// Opens a store, and starts to connect to several nsqds in the background. Jobs are published to the
     /// first of them that is connected, and workers consume from all of them.
     ///
-    /// - Throws: the same errors as ``init(store:nsqd:configuration:)``.
+    /// - Throws: the same errors as with a single nsqd.
     public convenience init(
         store: Store, nsqds addresses: [String], configuration: Configuration = Configuration()
     ) async throws(JobsError) {

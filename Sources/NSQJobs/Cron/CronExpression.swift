@@ -36,7 +36,9 @@ public struct CronExpression: Hashable, Sendable {
 
     /// Parses an expression.
     ///
-    /// - Parameter timeZone: the time zone of its hours and days; UTC by default.
+    /// - Parameters:
+    ///   - text: five fields, or a name such as `@daily`.
+    ///   - timeZone: the time zone of its hours and days; UTC by default.
     /// - Throws: ``JobsError/Code/invalidOption``, also for an expression that never fires, such as
     ///   February 30.
     public init(_ text: String, timeZone: TimeZone = .gmt) throws(JobsError) {

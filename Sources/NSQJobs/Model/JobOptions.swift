@@ -17,9 +17,7 @@ public struct JobOptions: Hashable, Sendable {
     /// How much is kept about the job; tracked by default.
     public var grade: JobGrade
 
-    /// Creates options.
-    ///
-    /// - Parameter maxAttempts: replaces the maximum of `retry` if it is not `nil`.
+    /// Creates options. `maxAttempts` replaces the maximum of `retry` if it is not `nil`.
     public init(
         queue: String = "default", maxAttempts: Int? = nil, priority: JobPriority = .normal,
         tags: [String] = [], retry: JobRetryPolicy = JobRetryPolicy(), timeout: Duration? = nil,
