@@ -23,8 +23,9 @@ package struct PageSettings: Sendable {
     /// is not a loopback address also answers under all numeric addresses.
     package var hosts: [String] = []
 
-    /// The maximum number of connections; further ones get status 503. The default is derived from the
-    /// limit of file descriptors, so that idle connections to the page leave enough for the processor.
+    /// The maximum number of connections; further ones get status 503. The default is derived from
+    /// the limit of file descriptors, so that idle connections to the page leave enough for the
+    /// processor.
     package var maxConnections = max(1, FileLimit.forConnections / 8)
     /// The maximum number of connected browsers; further browsers get status 503.
     package var maxSubscribers = 4096
