@@ -115,7 +115,8 @@ import Testing
         broker.pass(.milliseconds(2_100))
         #expect(broker.channel()?.timeoutCount == 1_000)
         #expect(broker.channel()?.depth == 1_000)
-        #expect(broker.iterationCount - before >= 10)
+        // One timer has an eighth of the steps, and at least 16.
+        #expect(broker.iterationCount - before >= 1_000 / 16)
         #expect(other.take() == [.heartbeat])
     }
 

@@ -1,3 +1,4 @@
+import Glibc
 import HTTP
 import TestKit
 import TestTraits
@@ -199,5 +200,70 @@ private final class Listening: StreamReader {
     func stream(_ stream: Stream, didEnd error: UVError?) {
         stream.close()
         whenEnded(Conversation.withoutDates(received))
+    }
+}
+
+/// Provides chunks of one size, and records how many bytes have arrived at the client before each.
+private final class MeasuringSource: HTTPBodySource {
+    private let chunk: HTTPChunk
+    private var rest = 200
+    private let arrivedBytes: () -> Int
+    private(set) var arrived: [Int] = []
+
+    init(chunkBytes: Int, arrivedBytes: @escaping () -> Int) {
+        chunk = HTTPChunk([UInt8](repeating: 0x78, count: chunkBytes))
+        self.arrivedBytes = arrivedBytes
+    }
+
+    func bodyDidStart(_ body: HTTPBodyStream) {}
+
+    func nextChunk() -> HTTPChunk? {
+        guard rest > 0 else { return nil }
+        rest -= 1
+        arrived.append(arrivedBytes())
+        return chunk
+    }
+
+    func bodyDidEnd() {}
+}
+
+@Suite(.blocking) struct `A write of a streamed response` {
+    /// A write ends with the chunk that reaches 64 KiB, and after 64 chunks.
+    @Test(arguments: [(10, 64), (10_000, 7), (65_536, 1)])
+    func `gathers a bounded number of chunks and bytes`(chunkBytes: Int, count: Int) throws {
+        let service = TestService()
+        let client = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        defer { close(client) }
+        let source = MeasuringSource(chunkBytes: chunkBytes) {
+            var bytes: Int32 = 0
+            _ = ioctl(client, UInt(FIONREAD), &bytes)
+            return Int(bytes)
+        }
+        service.plan = { _ in .stream(HTTPResponse(status: 200), source) }
+        try onLoop { loop in
+            let server = HTTPServer(serving: service, on: loop)
+            let address = try server.listen(at: SocketAddress(host: "127.0.0.1", port: 0))
+            var name = sockaddr_in()
+            name.sin_family = sa_family_t(AF_INET)
+            name.sin_port = UInt16(address.port).bigEndian
+            name.sin_addr.s_addr = inet_addr(address.host)
+            let status = withUnsafePointer(to: &name) {
+                $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                    connect(client, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
+                }
+            }
+            #expect(status == 0)
+            let request = Array("GET / HTTP/1.0\r\n\r\n".utf8)
+            #expect(send(client, request, request.count, 0) == request.count)
+            loop.onIterationEnd = { [weak loop] in
+                guard source.arrived.count > count + 1 else { return }
+                loop?.onIterationEnd = nil
+                shutdown(client, Int32(SHUT_RDWR))
+                server.stop { withExtendedLifetime(server) { loop?.stop() } }
+            }
+        }
+        // The head was sent before, and the first write follows the last of its chunks.
+        let first = source.arrived.firstIndex { $0 > source.arrived[0] }
+        #expect(first == count)
     }
 }

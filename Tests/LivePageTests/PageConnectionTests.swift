@@ -47,6 +47,7 @@ import UVLoop
     ) throws -> Bool {
         let fixture = try PageServerFixture { $0.hosts = hosts }
         let routes = PageRoutes(of: fixture.server)
+        defer { withExtendedLifetime(fixture) {} }
         routes.setAddress(SocketAddress(host: address, port: 4180))
         var headers = HTTPHeaders()
         headers.startField()

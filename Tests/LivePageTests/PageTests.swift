@@ -99,6 +99,19 @@ import UVLoop
         await test.page.stop()
     }
 
+    @Test(arguments: [
+        ("plays", [3, 2, 1]), ("recent", [1, 2, 3]), ("video", [1, 2, 3]),
+        ("video&order=descending", [3, 2, 1]),
+    ])
+    func `returns videos by ID in ascending order, and otherwise the greatest first`(
+        sort: String, expected: [Int]
+    ) async throws {
+        let test = try await TestPage.start((1...3).map { total($0, $0) })
+        let found = try test.get("/api/videos?sort=\(sort)").json(as: VideosJSON.self)
+        #expect(found.videos.map(\.play_count) == expected)
+        await test.page.stop()
+    }
+
     @Test(arguments: ["top=0", "top=1001", "top=x", "sort=size", "order=up", "search=%zz", "a;b"])
     func `answers 400 with the error for an invalid query`(query: String) async throws {
         let test = try await TestPage.start()

@@ -196,3 +196,40 @@ import UVLoop
         #expect(server.statistics.seconds.map(\.plays) == [5])
     }
 }
+
+@Suite(.blocking) struct `The alive events of the page` {
+    @Test func `are sent after five seconds without another event`() throws {
+        let fixture = try PageServerFixture()
+        _ = try fixture.server.listen(at: SocketAddress(host: "127.0.0.1", port: 0))
+        let browser = fixture.server.addSubscriber(after: nil)
+        _ = fixture.read(browser)
+        fixture.loop.advance(by: .seconds(3))
+        fixture.play([1])
+        _ = fixture.read(browser)
+        fixture.loop.advance(by: .seconds(2))
+        #expect(!fixture.read(browser).contains { $0.name == "alive" })
+        fixture.loop.advance(by: .seconds(5))
+        #expect(fixture.read(browser).last?.name == "alive")
+        #expect(fixture.read(browser).isEmpty)
+    }
+}
+
+@Suite(.blocking) struct `The reads of the processor's metrics` {
+    @Test func `are shared by the requests that arrive meanwhile`() throws {
+        let loop = try Loop(clock: .manual)
+        let monitor = ProcessorMonitor(on: loop, readTimeout: .seconds(5))
+        let reads = LockedValue(0)
+        monitor.source = { _ in reads.withLock { $0 += 1 } }
+        var failures = 0
+        for _ in 1...3 { monitor.read { if case .failure(.timedOut) = $0 { failures += 1 } } }
+        #expect(reads.withLock { $0 } == 1)
+        loop.advance(by: .milliseconds(4_999))
+        #expect(failures == 0)
+        loop.advance(by: .milliseconds(1))
+        #expect(failures == 3)
+        monitor.read { _ in }
+        #expect(reads.withLock { $0 } == 2)
+        monitor.close()
+        loop.close()
+    }
+}

@@ -23,6 +23,24 @@ import Testing
                 == [])
     }
 
+    /// The jobs are in different queues, so that no topic has as many as the limit.
+    @Test(arguments: [(2, true), (3, true), (4, false)])
+    func `is continued if as many jobs were due as one sweep changes`(
+        limit: Int, hasMore: Bool
+    ) async throws {
+        let fixture = try await StoreFixture()
+        for queue in ["a", "b", "c"] {
+            _ = try await fixture.enqueue(
+                NewJob(
+                    name: "n", options: JobOptions(queue: queue),
+                    dueAt: fixture.start + .seconds(1)))
+        }
+        let sweep = try await fixture.store.sweep(
+            limit: limit, policy: policy, at: fixture.start + .seconds(1))
+        #expect(sweep.publications.count == min(limit, 3))
+        #expect(sweep.hasMore == hasMore)
+    }
+
     @Test func `keeps the number of published jobs below the window`() async throws {
         let fixture = try await StoreFixture()
         for _ in 0..<8 { _ = try await fixture.enqueue(NewJob(name: "n")) }

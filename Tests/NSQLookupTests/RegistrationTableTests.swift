@@ -158,6 +158,23 @@ private struct Fixture {
         #expect(fixture.table.deleteTopics(TopicSelection("*")).count == 4)
     }
 
+    /// A registration with a channel adds up to four entries, one for a topic alone up to two.
+    @Test(arguments: [(5, false), (6, true)])
+    func `accepts a registration if the entries that it may add are within the limit`(
+        maxEntries: Int, isAccepted: Bool
+    ) throws {
+        var fixture = Fixture { $0.maxEntries = maxEntries }
+        try fixture.register("a")
+        #expect(fixture.table.entryCount == 2)
+        do {
+            try fixture.register("b", "x")
+            #expect(isAccepted)
+        } catch {
+            #expect(!isAccepted)
+        }
+        #expect(fixture.table.entryCount == (isAccepted ? 6 : 2))
+    }
+
     @Test func `refuses registrations beyond its limit, and accepts repeated ones`() throws {
         var fixture = Fixture { $0.maxEntries = 5 }
         try fixture.register("a", "x")

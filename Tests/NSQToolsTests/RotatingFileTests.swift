@@ -122,6 +122,16 @@ private func gunzip(_ bytes: [UInt8]) -> [UInt8] {
             ])
     }
 
+    @Test func `are not rotated when they have exactly the size`() throws {
+        let fixture = try Fixture(in: folder) { $0.rotateSize = 8 }
+        for text in ["one", "two", "three", "four"] { try fixture.append(text) }
+        try fixture.file.close()
+        #expect(
+            try fixture.contents() == [
+                "plays-000000.day.log": "one\ntwo\nthree\n", "plays-000001.day.log": "four\n",
+            ])
+    }
+
     @Test func `are rotated when they are older than the interval`() throws {
         let fixture = try Fixture(in: folder) { $0.rotateInterval = .seconds(10) }
         try fixture.append("one", at: 0)

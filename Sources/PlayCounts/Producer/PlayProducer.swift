@@ -194,8 +194,8 @@ package final class PlayProducer {
 
     private func publishFailed(_ batch: Batch, _ error: NSQError) {
         guard failure == nil else { return }
-        // All batches in flight fail together when the connection is lost, so only the first counts as
-        // a failure, and increases the delay.
+        // All batches in flight fail together when the connection is lost, so only the first counts
+        // as a failure, and increases the delay.
         let isFirst = failedBatches.isEmpty
         guard canRetry(batch, after: error), !isFirst || backoff.failures < settings.maxRetries
         else {
