@@ -201,7 +201,7 @@ import UVLoop
     @Test func `are sent after five seconds without another event`() throws {
         let fixture = try PageServerFixture()
         _ = try fixture.server.listen(at: SocketAddress(host: "127.0.0.1", port: 0))
-        let browser = fixture.server.addSubscriber(after: nil)
+        let browser = fixture.server.events.addSubscriber(after: nil)
         _ = fixture.read(browser)
         fixture.loop.advance(by: .seconds(3))
         fixture.play([1])
