@@ -103,6 +103,6 @@ import Testing
         #expect(
             bench.status() == 0, "\(bench.lines(of: .standardError).joined(separator: "\n"))")
         let text = bench.lines(of: .standardOutput).joined(separator: "\n")
-        return try JSONDecoder().decode([String: [String: Double]].self, from: Data(text.utf8))
+        return try [String: [String: Double]](json: text.utf8)
     }
 }

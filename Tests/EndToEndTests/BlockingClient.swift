@@ -15,41 +15,21 @@ final class BlockingClient {
         var body: String
     }
 
-    private let descriptor: Int32
+    private let socket: BlockingSocket
     private var input: [UInt8] = []
     private var taken = 0
     private var messages: [Message] = []
 
     init(connectingTo address: String) throws {
-        let port = UInt16(address.split(separator: ":").last!)!
-        descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-        var name = sockaddr_in()
-        name.sin_family = sa_family_t(AF_INET)
-        name.sin_port = port.bigEndian
-        name.sin_addr.s_addr = inet_addr("127.0.0.1")
-        let status = withUnsafePointer(to: &name) {
-            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
-            }
-        }
-        guard status == 0 else { throw Closed() }
+        socket = try BlockingSocket(to: address)
         try send(Array("  V2".utf8))
     }
 
-    deinit { close(descriptor) }
-
     func send(_ bytes: [UInt8]) throws {
-        var sent = 0
-        while sent < bytes.count {
-            let count = bytes[sent...].withUnsafeBytes {
-                Glibc.send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL))
-            }
-            guard count > 0 else { throw Closed() }
-            sent += count
-        }
+        guard socket.send(bytes) else { throw Closed() }
     }
 
-    /// Sends a command with its body, and waits for the answer. Messages that arrive before it are
+    /// Sends a command with its body, and waits for the response. Messages that arrive before it are
     /// stored.
     func ask(_ line: String, _ body: [UInt8]? = nil) throws -> String {
         try send(Array((line + "\n").utf8) + (body.map { Self.sized($0) } ?? []))
@@ -117,14 +97,10 @@ final class BlockingClient {
         while input.count - taken < count {
             input.removeFirst(taken)
             taken = 0
-            var poll = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
-            let wait = Int32(max(0, timeout) * 1000)
-            let ready = repeatingInterrupted { Glibc.poll(&poll, 1, wait) }
-            guard ready == 1 else { throw TimedOut() }
-            var chunk = [UInt8](repeating: 0, count: 65_536)
-            let count = recv(descriptor, &chunk, chunk.count, 0)
-            guard count > 0 else { throw Closed() }
-            input += chunk[..<count]
+            guard socket.isReadable(within: timeout) else { throw TimedOut() }
+            let more = socket.receive(atMost: 65_536)
+            guard !more.isEmpty else { throw Closed() }
+            input += more
         }
     }
 }
@@ -141,7 +117,7 @@ func consumeAll(
         messages.append(message)
         try client.tell("FIN", message)
     }
-    // Another message would arrive before this answer.
+    // Another message would arrive before this response.
     #expect(try client.ask("PUB fence#ephemeral", [1]) == "OK")
     #expect(try client.message(timeout: 0) == nil)
     return messages

@@ -252,6 +252,7 @@ private final class Publisher: @unchecked Sendable {
         Thread.detachNewThread { [self] in
             defer { done.signal() }
             guard let client = try? BlockingClient(connectingTo: address) else { return }
+            // The pause is the rate of publishing; see `Files.pause`.
             while (try? publish(by: client)) != nil { usleep(files.pause) }
         }
     }

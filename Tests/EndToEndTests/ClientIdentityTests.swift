@@ -4,7 +4,7 @@ import TestTraits
 import Testing
 
 @Suite(.blocking) struct `The connections of tally's commands` {
-    /// The answer of `/stats`, as far as it describes clients.
+    /// The response of `/stats`, as far as it describes clients.
     private struct Statistics: Decodable {
         struct Client: Decodable, Equatable {
             var client_id: String
@@ -21,9 +21,8 @@ import Testing
     private func producer(_ clientID: String, _ nsqd: RunningNSQD) throws -> Statistics.Client? {
         var found: Statistics.Client?
         _ = try eventually {
-            let answer = try TestDaemon(nsqd).ask("GET", "/stats?format=json")
-            let body = answer.split(separator: "\r\n\r\n", maxSplits: 1).last ?? ""
-            let statistics = try JSONDecoder().decode(Statistics.self, from: Data(body.utf8))
+            let response = try TestDaemon(nsqd).request("GET", "/stats?format=json")
+            let statistics = try response.json(as: Statistics.self)
             found = statistics.producers?.first { $0.client_id == clientID }
             return found != nil
         }

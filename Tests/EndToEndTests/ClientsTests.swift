@@ -189,7 +189,7 @@ import UVLoop
 
     @Test func `that answers 500 is retried until it accepts the newest totals`() throws {
         let client = try client()
-        client.answer(with: 500)
+        client.respond(with: 500)
         let processor = try processor(
             for: client, ["--publish-root-ca-file=\(certificates.authority)"])
         try play()
@@ -197,7 +197,7 @@ import UVLoop
         try play()
         #expect(try eventually { try counted(in: store).plays == 202 && client.refused > 1 })
         #expect(client.bodies == [])
-        client.answer(with: 204)
+        client.respond(with: 204)
         #expect(try eventually { try counted(in: store).published.values.reduce(0, +) == 202 })
         end(processor)
         #expect(totals(client.bodies) == (try counted(in: store).counts))
@@ -247,7 +247,7 @@ private func totals(_ calls: [String]) -> [String: Int] {
     }
     var totals: [String: Int] = [:]
     for line in calls {
-        guard let call = try? JSONDecoder().decode(CallJSON.self, from: Data(line.utf8)) else {
+        guard let call = try? CallJSON(json: line.utf8) else {
             Issue.record("no call: \(line)")
             continue
         }

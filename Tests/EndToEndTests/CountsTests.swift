@@ -36,7 +36,7 @@ import Testing
         #expect(process.status() == 0)
         let lines = process.lines(of: .standardOutput)
         #expect(lines.count == 1)
-        return try JSONDecoder().decode(Counts.self, from: Data(lines.joined().utf8))
+        return try Counts(json: lines.joined().utf8)
     }
 
     @Test func `prints the totals of the whole store as text and as JSON`() throws {
@@ -89,8 +89,7 @@ import Testing
             #expect(process.status() == 0)
             let lines = process.lines(of: .standardOutput)
             #expect(lines.count == 1)
-            let outcome = try JSONDecoder().decode(
-                Outcome.self, from: Data(lines.joined().utf8))
+            let outcome = try Outcome(json: lines.joined().utf8)
             #expect(outcome.published == published && outcome.run_id == runID)
             #expect(outcome.topic == "likes" && outcome.seconds >= 0)
         }

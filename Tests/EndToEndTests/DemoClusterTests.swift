@@ -35,7 +35,7 @@ import UVLoop
         brokers[1] = try start(1)
         #expect(demo.status() == 0, "\(demo.lines(of: .standardError).suffix(20))")
         let line = try #require(demo.lines(of: .standardOutput).first)
-        let verdict = try JSONDecoder().decode(VerdictJSON.self, from: Data(line.utf8))
+        let verdict = try VerdictJSON(json: line.utf8)
         #expect(verdict.rules.filter { !$0.holds }.isEmpty)
         #expect(verdict.plays_counted == 6_000)
         #expect(verdict.broker == brokers.map(\.address).joined(separator: ", "))

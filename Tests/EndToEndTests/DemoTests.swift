@@ -9,7 +9,7 @@ import Testing
         let status = demo.status()
         let lines = demo.lines(of: .standardOutput)
         try #require(lines.count == 1, "\(lines) \(demo.lines(of: .standardError))")
-        let verdict = try JSONDecoder().decode(VerdictJSON.self, from: Data(lines[0].utf8))
+        let verdict = try VerdictJSON(json: lines[0].utf8)
         #expect(verdict.rules.filter { !$0.holds }.isEmpty)
         #expect(verdict.plays_produced == 100_000)
         #expect(verdict.plays_counted == 100_000)
@@ -46,7 +46,7 @@ import Testing
             ])
             _ = demo.status()
             let line = try #require(demo.lines(of: .standardOutput).first)
-            let verdict = try JSONDecoder().decode(VerdictJSON.self, from: Data(line.utf8))
+            let verdict = try VerdictJSON(json: line.utf8)
             #expect(verdict.plays_counted == 3_000, "run \(run)")
         }
     }
@@ -66,7 +66,7 @@ import Testing
         ])
         _ = demo.status()
         let line = try #require(demo.lines(of: .standardOutput).first)
-        let verdict = try JSONDecoder().decode(VerdictJSON.self, from: Data(line.utf8))
+        let verdict = try VerdictJSON(json: line.utf8)
         #expect(verdict.plays_counted == 5_000)
         #expect(verdict.broker == address)
         broker.send(SIGTERM)
@@ -99,7 +99,7 @@ import Testing
         ])
         #expect(demo.status() == 1)
         let line = try #require(demo.lines(of: .standardOutput).first)
-        let verdict = try JSONDecoder().decode(VerdictJSON.self, from: Data(line.utf8))
+        let verdict = try VerdictJSON(json: line.utf8)
         #expect(verdict.verdict == "fail")
         #expect(verdict.rules.last?.holds == false)
         let reason = verdict.rules.last?.detail ?? ""

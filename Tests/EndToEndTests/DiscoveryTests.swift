@@ -6,7 +6,7 @@ import Testing
 @Suite(.blocking) struct `A command with an nsqlookupd` {
     /// Two brokers, and an nsqlookupd that reports both.
     private let brokers: [(process: BuiltProcess, address: String)]
-    private let lookupd: AnsweringServer
+    private let lookupd: FixedResponseServer
 
     init() throws {
         brokers = try (0..<2).map { _ in try BuiltProcess.broker() }
@@ -14,7 +14,7 @@ import Testing
             let port = broker.address.split(separator: ":").last!
             return #"{"broadcast_address":"127.0.0.1","tcp_port":\#(port)}"#
         }
-        lookupd = try AnsweringServer(
+        lookupd = try FixedResponseServer(
             #"{"channels":[],"producers":[\#(producers.joined(separator: ","))]}"#)
     }
 
@@ -70,7 +70,7 @@ import Testing
         #expect(brokers.allSatisfy { printed.contains($0.address) })
         #expect(demo.status() == 0, "\(demo.lines(of: .standardError).suffix(20))")
         let line = try #require(demo.lines(of: .standardOutput).first)
-        let verdict = try JSONDecoder().decode(VerdictJSON.self, from: Data(line.utf8))
+        let verdict = try VerdictJSON(json: line.utf8)
         #expect(verdict.plays_counted == 3_000)
         stopBrokers()
     }
@@ -79,7 +79,7 @@ import Testing
     func `reports that no nsqd is registered, and that no nsqlookupd responds`(
         _ command: String
     ) throws {
-        let empty = try AnsweringServer(#"{"producers":[]}"#)
+        let empty = try FixedResponseServer(#"{"producers":[]}"#)
         let words = command.split(separator: " ").map(String.init)
         for (address, reason) in [
             (empty.address, "no nsqd is registered at nsqlookupd"),

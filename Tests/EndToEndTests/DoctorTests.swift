@@ -46,11 +46,9 @@ import Testing
         #expect(lines.status == 0)
         #expect(lines.output == ["one", "two", "three"])
         let json = try doctor(dataPath, "--json")
-        let answer =
-            try JSONSerialization.jsonObject(with: Data(json.output.joined().utf8))
-            as? [String: Any]
-        #expect(answer?["healthy"] as? Bool == true)
-        #expect(answer?["messages"] as? Int == 3)
+        let report = try jsonObject(in: json.output.joined().utf8)
+        #expect(report["healthy"] as? Bool == true)
+        #expect(report["messages"] as? Int == 3)
     }
 
     @Test func `prints messages with newlines only in the frames format`() throws {
@@ -146,7 +144,7 @@ import Testing
         #expect(again?.timestampNanoseconds == first.timestampNanoseconds)
         let lonely = try consumeAll(nsqd.tcpAddress, "lonely", "new", 3)
         #expect(Set(lonely.map(\.body)) == ["one", "two\nlines", big])
-        RunningNSQD.waitUntilItHearsSignals()
+        RunningNSQD.waitUntilSignalsAreHandled()
         #expect(nsqd.stop())
     }
 

@@ -45,23 +45,11 @@ import Testing
     @Test func `a second signal ends a shutdown that waits`() throws {
         let folder = try TemporaryFolder()
         // The kernel accepts connections, and no program answers them.
-        let listener = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-        defer { close(listener) }
-        var name = sockaddr_in()
-        name.sin_family = sa_family_t(AF_INET)
-        name.sin_addr.s_addr = inet_addr("127.0.0.1")
-        var length = socklen_t(MemoryLayout<sockaddr_in>.size)
-        withUnsafeMutablePointer(to: &name) {
-            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                _ = bind(listener, $0, length)
-                _ = listen(listener, 8)
-                _ = getsockname(listener, $0, &length)
-            }
-        }
+        let listener = try BlockingListener()
         let (tally, address) = try BuiltProcess.listening([
             "serve", "--tcp-address=127.0.0.1:0", "--http-address=", "--page-address=none",
             "--store=\(folder.url.appending(component: "counts.sqlite").path)",
-            "--publish-to=http://127.0.0.1:\(UInt16(bigEndian: name.sin_port))/counts",
+            "--publish-to=http://\(listener.address)/counts",
         ])
         let producer = try BuiltProcess(
             ["produce", "--nsqd-tcp-address=\(address)", "--plays=300"])

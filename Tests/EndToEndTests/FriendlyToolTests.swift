@@ -17,12 +17,12 @@ import Testing
     private var http: String { "--nsqd-http-address=\(nsqd.httpAddress)" }
 
     @Test func `publish, print and count messages`() throws {
-        let created = try HTTPAnswer.ask(
-            nsqd.httpAddress, "POST", "/topic/create?topic=plays")
+        let created = try ReceivedResponse(
+            to: "POST", "/topic/create?topic=plays", at: nsqd.httpAddress)
         #expect(created.status == 200)
         #expect(
-            try HTTPAnswer.ask(
-                nsqd.httpAddress, "POST", "/channel/create?topic=plays&channel=c"
+            try ReceivedResponse(
+                to: "POST", "/channel/create?topic=plays&channel=c", at: nsqd.httpAddress
             ).status == 200)
         #expect(try run("pub", "plays", "one", "two words", tcp).status == 0)
         let stat = try run("stat", http)
@@ -43,8 +43,7 @@ import Testing
         #expect(try run("pub", "plays", "one\u{1b}", tcp).status == 0)
         let tail = try run("tail", "plays", "-n", "1", "--channel=c", "--json", tcp)
         #expect(tail.status == 0)
-        let json = try JSONSerialization.jsonObject(with: Data(tail.output.joined().utf8))
-        let message = try #require(json as? [String: Any])
+        let message = try jsonObject(in: tail.output.joined().utf8)
         #expect(message["body"] as? String == "one\u{1b}")
         #expect(message["topic"] as? String == "plays")
         #expect(message["attempts"] as? Int == 1)

@@ -56,8 +56,8 @@ final class HTTPCounter: Sendable {
     /// The number of refused calls.
     var refused: Int { memory.withLock { $0.refused } }
 
-    /// Sets the status of all later answers; 204 accepts a call.
-    func answer(with status: Int) { memory.withLock { $0.status = status } }
+    /// Sets the status of all later responses; 204 accepts a call.
+    func respond(with status: Int) { memory.withLock { $0.status = status } }
 
     func stop() {
         thread.mailbox.submit { [server] loop in _ = server.removeValue(on: loop) }

@@ -83,13 +83,30 @@ private enum OwnNetwork {
         fail() { echo "FAILED with $1: $2" >&2; }
         trap 'fail $? "$BASH_COMMAND"' ERR
         set -o pipefail -o errtrace
-        # On a busy machine a process may need longer to start: waits for a listener (state 0A).
+        # Waits for what the next command needs, because a busy machine may need longer than the
+        # example sleeps: the listeners of a server, or a consumer that has processed all messages.
         sleep() {
-            for _ in {1..600}; do
-                grep -q ' 0A ' /proc/net/tcp /proc/net/tcp6 && break
+            local listeners=0
+            case "$(jobs %+)" in
+            *"tally nsqd"* | *"tally nsqlookupd"* | *"tally jobs serve"*) listeners=2 ;;
+            *"tally serve"*) listeners=3 ;;
+            esac
+            for _ in {1..3000}; do
+                if [ $listeners -gt 0 ]; then
+                    [ "$(listening | wc -l)" -ge $listeners ] && return
+                else
+                    consumed && return
+                fi
                 command sleep 0.1
             done
-            command sleep 5
+            fail timeout "$(jobs %+)"
+        }
+        # The network of the example is new: all its listeners (state 0A) belong to the example.
+        listening() { awk '$4 == "0A"' /proc/net/tcp /proc/net/tcp6; }
+        consumed() {
+            curl --silent 'http://127.0.0.1:4151/stats?format=json' | jq --exit-status >/dev/null '
+                [.topics[].channels[]] | length > 0
+                    and all(.client_count > 0 and .depth + .in_flight_count == 0)'
         }
         """#
 

@@ -97,7 +97,7 @@ private struct PlayLog {
         struct PlayJSON: Decodable {
             var video_id: String
         }
-        let play = try JSONDecoder().decode(PlayJSON.self, from: Data(body))
+        let play = try PlayJSON(json: body)
         times[play.video_id, default: []].append(time)
         places[play.video_id, default: []].append(count)
         count += 1
@@ -114,7 +114,7 @@ private struct CallJSON: Decodable {
 
 /// The last totals in the calls.
 private func lastTotals(_ lines: [String]) -> [String: Int] {
-    lines.compactMap { try? JSONDecoder().decode(CallJSON.self, from: Data($0.utf8)) }
+    lines.compactMap { try? CallJSON(json: $0.utf8) }
         .flatMap(\.videos).reduce(into: [:]) { $0[$1.video_id] = $1.play_count }
 }
 
@@ -142,7 +142,7 @@ private struct Judge {
 
     mutating func hear(_ line: String, at now: Double) {
         calls += 1
-        guard let call = try? JSONDecoder().decode(CallJSON.self, from: Data(line.utf8)) else {
+        guard let call = try? CallJSON(json: line.utf8) else {
             return complaints.append("no call: \(line)")
         }
         let videos = call.videos

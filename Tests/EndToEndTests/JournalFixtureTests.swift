@@ -40,10 +40,8 @@ import Testing
     private func examine() throws -> Report {
         let doctor = try BuiltProcess(["doctor", dataPath, "--json"])
         #expect(doctor.status() == 0)
-        let decoder = JSONDecoder()
-        decoder.keyDecodingStrategy = .convertFromSnakeCase
         let text = doctor.lines(of: .standardOutput).joined()
-        return try decoder.decode(Report.self, from: Data(text.utf8))
+        return try Report(json: text.utf8, keys: .convertFromSnakeCase)
     }
 
     @Test func `is healthy and complete according to tally doctor`() throws {

@@ -93,6 +93,7 @@ import UVLoop
                 "produce", "--nsqd-tcp-address=\(address)", "--file=\(file)", "--rate=3000",
             ]
             producers.append((arguments, try BuiltProcess(arguments)))
+            // The failures of the store and the kills hit any step of counting.
             Thread.sleep(forTimeInterval: .random(in: 0...0.8, using: &generator))
             let sickness = SickStore.Sickness.allCases.randomElement(using: &generator)
             let cure = try sickness.flatMap { try sick?.begin($0) }
@@ -226,7 +227,7 @@ private struct SuspiciousClient {
         var told: Set<String> = []
         for line in lines {
             calls += 1
-            guard let call = try? JSONDecoder().decode(CallJSON.self, from: Data(line.utf8)) else {
+            guard let call = try? CallJSON(json: line.utf8) else {
                 complaints.append("no call: \(line)")
                 continue
             }
@@ -284,7 +285,7 @@ func counted(in store: String, on disk: SmallDisk? = nil) throws -> StoredCounts
     guard look.status() == 0, let line = look.lines(of: .standardOutput).first else {
         return .init()
     }
-    let videos = try JSONDecoder().decode(VideosJSON.self, from: Data(line.utf8)).videos
+    let videos = try VideosJSON(json: line.utf8).videos
     return StoredCounts(
         counts: Dictionary(uniqueKeysWithValues: videos.map { ($0.video_id, $0.play_count) }),
         published: Dictionary(

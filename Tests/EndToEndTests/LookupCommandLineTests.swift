@@ -60,7 +60,7 @@ import Testing
 
     @Test func `logs in the words of the original and ends after SIGTERM with 0`() throws {
         let (process, http) = try listening()
-        #expect(try HTTPAnswer.ask(http, "GET", "/topics").status == 200)
+        #expect(try ReceivedResponse(to: "GET", "/topics", at: http).status == 200)
         let request = #/\[nsqlookupd\] [0-9/]+ [0-9:.]+ INFO: 200 GET /topics \(127.*\) .*s/#
         let line = try #require(process.line(containing: "GET /topics"))
         #expect(line.wholeMatch(of: request) != nil, "\(line)")
@@ -104,11 +104,13 @@ import Testing
         let folder = try TemporaryFolder()
         let flags = ["--data-path=\(folder.url.path)"]
         let (first, http) = try listening(flags)
-        #expect(try HTTPAnswer.ask(http, "POST", "/topic/create?topic=plays").status == 200)
+        #expect(
+            try ReceivedResponse(to: "POST", "/topic/create?topic=plays", at: http).status == 200)
         first.send(SIGKILL)
         #expect(first.status() == -SIGKILL)
         let (second, again) = try listening(flags)
-        #expect(try HTTPAnswer.ask(again, "GET", "/topics").body == #"{"topics":["plays"]}"#)
+        #expect(
+            try ReceivedResponse(to: "GET", "/topics", at: again).body == #"{"topics":["plays"]}"#)
         second.send(SIGTERM)
         #expect(second.status() == 0)
     }

@@ -1,18 +1,16 @@
 import Foundation
-import FoundationNetworking
 import TestKit
 import TestTraits
 import Testing
 
 @Suite(.blocking) struct `Monitoring` {
-    @Test func `has the numbers that the store has, in valid text at both addresses`() async throws
-    {
+    @Test func `has the numbers that the store has, in valid text at both addresses`() throws {
         let serve = try RunningServe()
         try serve.produce("--plays=3000", "--videos=30")
-        var page = try await serve.metrics()
+        var page = try serve.metrics()
         #expect(
-            try await eventually {
-                page = try await serve.metrics()
+            try eventually {
+                page = try serve.metrics()
                 return page.value("tally_plays_counted_total") == 3_000
             })
         #expect(try counted(in: serve.store).plays == 3_000)
@@ -24,25 +22,24 @@ import Testing
         // Each video had 99 immediate counts, which share calls.
         let latencies = page.value(#"tally_immediate_latency_seconds_count{client="stdout"}"#)
         #expect(try #require(latencies) >= 30)
-        for metrics in [page, try await serve.brokerMetrics()] {
+        for metrics in [page, try serve.brokerMetrics()] {
             #expect(metrics.defects == [])
             #expect(metrics.value("process_cpu_seconds_total") != nil)
         }
         try serve.stop()
     }
 
-    @Test func `has a dashboard and a guide that name exactly the metrics that exist`() async throws
-    {
+    @Test func `has a dashboard and a guide that name exactly the metrics that exist`() throws {
         let serve = try RunningServe()
         try serve.produce("--plays=100", "--videos=30")
         // The depth of the queue is known after the first poll.
-        var page = try await serve.metrics()
-        let isComplete = try await eventually {
-            page = try await serve.metrics()
+        var page = try serve.metrics()
+        let isComplete = try eventually {
+            page = try serve.metrics()
             return page.families.keys.contains("tally_queue_messages")
         }
         #expect(isComplete)
-        let broker = try await serve.brokerMetrics()
+        let broker = try serve.brokerMetrics()
         let names = page.names.union(broker.names)
         let panels = try Dashboard.panels()
         #expect(panels.count > 8)
@@ -61,25 +58,25 @@ import Testing
         try serve.stop()
     }
 
-    @Test func `answers 503 with the reason while the store is locked`() async throws {
+    @Test func `answers 503 with the reason while the store is locked`() throws {
         let serve = try RunningServe()
-        #expect(try await eventually { try await serve.health().status == 200 })
+        #expect(try eventually { try serve.health().status == 200 })
         var lock: ForeignLock?
-        let isLocked = EndToEndTests.eventually {
+        let isLocked = eventually {
             lock = ForeignLock.ofWriters(serve.store)
             return lock != nil
         }
         #expect(isLocked)
         let reason = "it is in use by another process"
-        #expect(try await eventually { try await serve.health().body.contains(reason) })
-        #expect(try await serve.health().status == 503)
-        #expect(try await serve.metrics().value("tally_store_healthy") == 0)
+        #expect(try eventually { try serve.health().body.contains(reason) })
+        #expect(try serve.health().status == 503)
+        #expect(try serve.metrics().value("tally_store_healthy") == 0)
         lock?.release()
-        #expect(try await eventually { try await serve.health().status == 200 })
+        #expect(try eventually { try serve.health().status == 200 })
         try serve.stop()
     }
 
-    @Test func `of a processor has the depth of the queue at an nsqd`() async throws {
+    @Test func `of a processor has the depth of the queue at an nsqd`() throws {
         let folder = try TemporaryFolder()
         let (broker, address) = try BuiltProcess.broker()
         let mark = "HTTP: listening on "
@@ -90,19 +87,16 @@ import Testing
             "--page-address=127.0.0.1:0", "--store=\(folder.path("counts.sqlite"))",
         ])
         let page = try Page(of: process)
-        let pause = "http://\(http)/channel/pause?topic=plays&channel=counts"
-        var request = URLRequest(url: try #require(URL(string: pause)))
-        request.httpMethod = "POST"
         // The channel exists when the processor has subscribed.
-        let isPaused = try await eventually {
-            let (_, response) = try await URLSession.shared.data(for: request)
-            return (response as? HTTPURLResponse)?.statusCode == 200
+        let isPaused = try eventually {
+            let pause = "/channel/pause?topic=plays&channel=counts"
+            return try ReceivedResponse(to: "POST", pause, at: http).status == 200
         }
         #expect(isPaused)
         let produce = try BuiltProcess(["produce", "--nsqd-tcp-address=\(address)", "--plays=150"])
         #expect(produce.status() == 0)
-        let hasDepth = try await eventually {
-            let metrics = Metrics(try await page.get("metrics").body)
+        let hasDepth = try eventually {
+            let metrics = Metrics(try page.get("metrics").body)
             return metrics.value(#"tally_queue_messages{state="queued"}"#) == 150
         }
         #expect(hasDepth)
@@ -112,7 +106,7 @@ import Testing
         }
     }
 
-    @Test func `answers 503 while there is no connection to an nsqd`() async throws {
+    @Test func `answers 503 while there is no connection to an nsqd`() throws {
         let folder = try TemporaryFolder()
         let (broker, address) = try BuiltProcess.broker()
         let process = try BuiltProcess([
@@ -120,12 +114,12 @@ import Testing
             "--store=\(folder.path("counts.sqlite"))",
         ])
         let page = try Page(of: process)
-        #expect(try await eventually { try await page.get("healthz").body == "ok\n" })
+        #expect(try eventually { try page.get("healthz").body == "ok\n" })
         broker.send(SIGTERM)
         #expect(broker.status() == 0)
         let problem = "no connection to an nsqd\n"
-        #expect(try await eventually { try await page.get("healthz").body == problem })
-        let metrics = Metrics(try await page.get("metrics").body)
+        #expect(try eventually { try page.get("healthz").body == problem })
+        let metrics = Metrics(try page.get("metrics").body)
         #expect(metrics.value("tally_nsqd_connections") == 0)
         #expect(metrics.defects == [])
         process.send(SIGTERM)
@@ -163,13 +157,13 @@ private struct RunningServe {
         #expect(producer.status() == 0)
     }
 
-    func metrics() async throws -> Metrics { Metrics(try await page.get("metrics").body) }
+    func metrics() throws -> Metrics { Metrics(try page.get("metrics").body) }
 
-    func brokerMetrics() async throws -> Metrics {
-        Metrics(try await get(#require(URL(string: "http://\(api)/metrics"))).body)
+    func brokerMetrics() throws -> Metrics {
+        Metrics(try ReceivedResponse(to: "GET", "/metrics", at: api).body)
     }
 
-    func health() async throws -> (status: Int, body: String) { try await page.get("healthz") }
+    func health() throws -> ReceivedResponse { try page.get("healthz") }
 
     func stop() throws {
         process.send(SIGTERM)
@@ -179,32 +173,16 @@ private struct RunningServe {
 
 /// The HTTP server of the page of a process.
 private struct Page {
-    private let base: URL
+    private let address: String
 
     init(of process: BuiltProcess) throws {
         let line = try #require(process.line(containing: "the counts are shown at "))
-        let url = try #require(URL(string: String(line.split(separator: " ").last!)))
-        base = url.deletingLastPathComponent()
+        address = try pageAddress(in: line)
     }
 
-    func get(_ path: String) async throws -> (status: Int, body: String) {
-        try await EndToEndTests.get(base.appending(path: path))
+    func get(_ path: String) throws -> ReceivedResponse {
+        try ReceivedResponse(to: "GET", "/\(path)", at: address, headers: "Host: localhost\r\n")
     }
-}
-
-private func get(_ url: URL) async throws -> (status: Int, body: String) {
-    let (data, response) = try await URLSession.shared.data(from: url)
-    let status = try #require(response as? HTTPURLResponse).statusCode
-    return (status, String(decoding: data, as: UTF8.self))
-}
-
-private func eventually(_ condition: () async throws -> Bool) async rethrows -> Bool {
-    let deadline = Date(timeIntervalSinceNow: longestWait)
-    while deadline > Date() {
-        if try await condition() { return true }
-        try? await Task.sleep(for: .milliseconds(50))
-    }
-    return false
 }
 
 /// A parsed text of Prometheus.
@@ -268,7 +246,7 @@ private struct Dashboard: Decodable {
 
     static func panels() throws -> [Panel] {
         let text = try Repository.text("Fixtures/grafana/tally.json")
-        return try JSONDecoder().decode(Dashboard.self, from: Data(text.utf8)).panels
+        return try Dashboard(json: text.utf8).panels
     }
 }
 

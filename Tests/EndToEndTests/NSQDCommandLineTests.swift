@@ -107,7 +107,7 @@ import Testing
             ("max_rdy_count", "9"), ("msg_timeout", "9000000000"), ("id", "7"),
             ("max_msg_timeout", "900000000000"),
         ] {
-            #expect(try daemon.ask("GET", "/config/\(option)").hasSuffix("\r\n\r\n\(value)"))
+            #expect(try daemon.request("GET", "/config/\(option)").body == value)
         }
         #expect(nsqd.stop())
     }
@@ -115,7 +115,7 @@ import Testing
     @Test func `can disable HTTP`() throws {
         let process = try nsqd(Self.free + ["-http-address="])
         #expect(process.line(containing: "TCP: listening on ") != nil)
-        RunningNSQD.waitUntilItHearsSignals()
+        RunningNSQD.waitUntilSignalsAreHandled()
         process.send(SIGTERM)
         #expect(process.status() == 0)
         #expect(!process.lines(of: .standardError).contains { $0.contains(" HTTP: listening") })
@@ -233,9 +233,8 @@ import Testing
                 "--max-msg-size=7", "--log-level=info",
             ], directory: folder.url)
         try #require(process.line(containing: "HTTP: listening on \(path)") != nil)
-        let client = try LocalClient(path)
-        client.send("GET /config/max_msg_size HTTP/1.0\r\n\r\n")
-        #expect(client.receiveAll().hasSuffix("\r\n\r\n7"))
+        let size = try ReceivedResponse(to: "GET", "/config/max_msg_size", at: path)
+        #expect(size.body == "7")
         process.send(SIGTERM)
         #expect(process.status() == 0)
     }

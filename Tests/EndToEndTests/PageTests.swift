@@ -1,5 +1,4 @@
 import Foundation
-import FoundationNetworking
 import TestKit
 import TestTraits
 import Testing
@@ -12,21 +11,23 @@ import Testing
             "--store=\(folder.path("counts.sqlite"))",
         ])
         let line = try #require(serve.line(containing: "the counts are shown at http://127.0.0.1:"))
-        let page = try #require(URL(string: String(line.split(separator: " ").last!)))
+        let page = try pageAddress(in: line)
         let producer = try BuiltProcess([
             "produce", "--nsqd-tcp-address=\(address)", "--plays=2000", "--videos=60",
         ])
         #expect(producer.status() == 0)
-        let videos = page.deletingLastPathComponent().appending(path: "api/videos")
-        #expect(try eventually { try total(of: videos) == 60 })
-        #expect(try Data(contentsOf: page).starts(with: Data("<!doctype html>".utf8)))
+        #expect(try eventually { try videoCount(at: page) == 60 })
+        #expect(try get("/videos", at: page).body.hasPrefix("<!doctype html>"))
         serve.send(SIGTERM)
         #expect(serve.status() == 0)
     }
 
-    private func total(of videos: URL) throws -> Int {
-        struct Videos: Decodable { var total: Int }
-        return try JSONDecoder().decode(Videos.self, from: Data(contentsOf: videos)).total
+    private func get(_ target: String, at page: String) throws -> ReceivedResponse {
+        try ReceivedResponse(to: "GET", target, at: page, headers: "Host: localhost\r\n")
+    }
+
+    private func videoCount(at page: String) throws -> Int? {
+        try get("/api/videos", at: page).json()["total"] as? Int
     }
 
     @Test(arguments: ["serve", "process"])
@@ -70,7 +71,7 @@ import Testing
         ])
         #expect(demo.line(containing: "the page stays at http://127.0.0.1:") != nil)
         let line = try #require(demo.line(containing: "verdict", of: .standardOutput))
-        let verdict = try JSONDecoder().decode(VerdictJSON.self, from: Data(line.utf8))
+        let verdict = try VerdictJSON(json: line.utf8)
         #expect(verdict.plays_counted == 3_000)
         // The plays are spread over the time.
         #expect(verdict.seconds > 2.5)
@@ -78,4 +79,10 @@ import Testing
         demo.send(SIGINT)
         #expect(demo.status() == 0)
     }
+}
+
+/// Returns the address in a line that ends with the URL of the page.
+func pageAddress(in line: String) throws -> String {
+    let url = try #require(line.split(separator: " ").last.flatMap { URL(string: "\($0)") })
+    return "\(try #require(url.host())):\(try #require(url.port))"
 }

@@ -6,11 +6,11 @@ import Testing
 @Suite(.blocking) struct `The commands over TLS with AUTH` {
     private let certificates: TestCertificates
     /// Grants everything to every secret.
-    private let authorization: AnsweringServer
+    private let authorization: FixedResponseServer
 
     init() throws {
         certificates = try TestCertificates()
-        authorization = try AnsweringServer(
+        authorization = try FixedResponseServer(
             #"{"ttl":60,"authorizations":[{"topic":".*","channels":[".*"],"#
                 + #""permissions":["publish","subscribe"]}]}"#)
     }

@@ -79,16 +79,6 @@ import Testing
     }
 }
 
-/// Polls until the condition is true. Returns `false` if it stays false.
-func eventually(_ condition: () throws -> Bool) rethrows -> Bool {
-    let deadline = Date(timeIntervalSinceNow: longestWait)
-    while deadline > Date() {
-        if try condition() { return true }
-        Thread.sleep(forTimeInterval: 0.05)
-    }
-    return false
-}
-
 @Suite(.blocking) struct `tally counts` {
     @Test func `prints a table with the most played videos first`() throws {
         let folder = try TemporaryFolder()

@@ -2,7 +2,7 @@ import Foundation
 import TestKit
 import Testing
 
-/// Plays the clients of a conversation over sockets, and compares the answers with the recording.
+/// Plays the clients of a conversation over sockets, and compares the frames with the recording.
 final class WirePlayer {
     private let conversation: WireConversation
     private let address: String
@@ -17,7 +17,8 @@ final class WirePlayer {
     /// - Returns: the differences from the recording.
     func play() throws -> [String] {
         for step in conversation.steps {
-            // The conversation needs this time, for example for a heartbeat or a timeout.
+            // In this time the broker must do nothing, or something that no frame shows, such as a
+            // timeout, so there is nothing to wait for.
             if case .wait(let duration) = step.action {
                 Thread.sleep(forTimeInterval: duration / .seconds(1))
                 continue
@@ -77,32 +78,18 @@ final class WireClient {
         case nothing
     }
 
-    private let descriptor: Int32
+    private let socket: BlockingSocket
     private var input: [UInt8] = []
     private var isClosed = false
 
     init(_ address: String) throws {
-        descriptor = try connectedSocket(to: address)
-        var on: Int32 = 1
-        setsockopt(
-            descriptor, Int32(IPPROTO_TCP), TCP_NODELAY, &on, socklen_t(MemoryLayout<Int32>.size))
+        socket = try BlockingSocket(to: address)
     }
 
-    deinit { close(descriptor) }
+    /// Ignores errors: the next frame shows a closed connection.
+    func send(_ bytes: [UInt8]) { socket.send(bytes) }
 
-    /// Ignores errors: a closed connection shows in the answers.
-    func send(_ bytes: [UInt8]) {
-        var rest = bytes[...]
-        while !rest.isEmpty {
-            let count = rest.withUnsafeBytes {
-                Glibc.send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL))
-            }
-            guard count > 0 else { return }
-            rest = rest.dropFirst(count)
-        }
-    }
-
-    func end() { shutdown(descriptor, Int32(SHUT_WR)) }
+    func end() { socket.end() }
 
     /// Waits at most `timeout` seconds for the next frame.
     func next(timeout: TimeInterval) -> Seen {
@@ -134,31 +121,9 @@ final class WireClient {
 
     /// - Returns: `true` if bytes arrived in time.
     private func read(until deadline: Date) -> Bool {
-        var poll = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
-        let wait = max(0, deadline.timeIntervalSinceNow)
-        guard Glibc.poll(&poll, 1, Int32((wait * 1000).rounded(.up))) == 1 else { return false }
-        var chunk = [UInt8](repeating: 0, count: 65_536)
-        let count = recv(descriptor, &chunk, chunk.count, 0)
-        if count > 0 { input += chunk[..<count] } else { isClosed = true }
+        guard socket.isReadable(within: deadline.timeIntervalSinceNow) else { return false }
+        let more = socket.receive(atMost: 65_536)
+        if more.isEmpty { isClosed = true } else { input += more }
         return true
     }
-}
-
-/// Connects a socket to `host:port` on this machine.
-func connectedSocket(to address: String) throws -> Int32 {
-    let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-    var name = sockaddr_in()
-    name.sin_family = sa_family_t(AF_INET)
-    name.sin_port = UInt16(address.split(separator: ":").last!)!.bigEndian
-    name.sin_addr.s_addr = inet_addr("127.0.0.1")
-    let status = withUnsafePointer(to: &name) {
-        $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-            connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
-        }
-    }
-    guard status == 0 else {
-        close(descriptor)
-        throw POSIXError(POSIXErrorCode(rawValue: errno) ?? .ECONNREFUSED)
-    }
-    return descriptor
 }

@@ -8,7 +8,7 @@ import Testing
 @Suite(.blocking, .timeLimit(.minutes(15))) struct `A conversation recorded with nsqd` {
     @Test(arguments: try Recording.all)
     func `is repeated by the daemon byte for byte`(recording: WireConversation) throws {
-        let server = try recording.authServerAnswer.map { try AnsweringServer($0) }
+        let server = try recording.authServerAnswer.map { try FixedResponseServer($0) }
         let nsqd = try Recording.start(recording, auth: server)
         // A machine that stops meanwhile can change a conversation in which time passes. The tests of
         // the broker core repeat it with another clock.
@@ -41,7 +41,7 @@ private enum Recording {
     }
 
     static func start(
-        _ recording: WireConversation, auth: AnsweringServer?
+        _ recording: WireConversation, auth: FixedResponseServer?
     ) throws -> RunningNSQD {
         var flags: [String] = []
         for flag in recording.flags {

@@ -36,7 +36,7 @@ package struct RunningNSQD: Sendable {
 
     /// Waits until nsqd handles signals. The real nsqd installs its handlers some time after it
     /// listens, and nothing observable shows when. The built binary installs them before.
-    package static func waitUntilItHearsSignals() {
+    package static func waitUntilSignalsAreHandled() {
         if isForeign { Thread.sleep(forTimeInterval: 0.5) }
     }
 

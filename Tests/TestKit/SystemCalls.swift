@@ -2,7 +2,7 @@ import Foundation
 
 /// Repeats a system call that fails with `EINTR`. A read with a time limit does so when the process
 /// was stopped and continues, even without a signal handler (signal(7)).
-package func repeatingInterrupted<Result: SignedInteger>(_ call: () -> Result) -> Result {
+func repeatingInterrupted<Result: SignedInteger>(_ call: () -> Result) -> Result {
     while true {
         let result = call()
         if result != -1 || errno != EINTR { return result }
@@ -23,7 +23,7 @@ func firstReadable(of descriptors: [Int32], within seconds: TimeInterval) -> Int
 }
 
 /// Sets the time after which a read or an accept of a socket fails to ``longestWait``.
-package func limitReads(of descriptor: Int32) {
+func limitReads(of descriptor: Int32) {
     setOption(
         SO_RCVTIMEO, at: SOL_SOCKET, to: timeval(tv_sec: Int(longestWait), tv_usec: 0),
         of: descriptor)

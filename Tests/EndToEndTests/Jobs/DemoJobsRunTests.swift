@@ -21,7 +21,7 @@ import Testing
         let status = demo.status()
         let lines = demo.lines(of: .standardOutput)
         try #require(lines.count == 1, "\(lines) \(demo.lines(of: .standardError))")
-        let verdict = try JSONDecoder().decode(Verdict.self, from: Data(lines[0].utf8))
+        let verdict = try Verdict(json: lines[0].utf8)
         #expect(verdict.rules.filter { !$0.holds }.map { "\($0.rule): \($0.detail)" } == [])
         // The schedule has another tick if a minute ends at the start.
         let ticks = verdict.jobs - 20_000

@@ -90,7 +90,7 @@ struct JobsFolder {
         #expect(process.status() == 0)
         let lines = process.lines(of: .standardOutput)
         #expect(lines.count == 1)
-        return try JSONDecoder().decode(type, from: Data(lines.joined().utf8))
+        return try Value(json: lines.joined().utf8)
     }
 
     func list(_ words: String...) throws -> Page { try json(Page.self, ["list"] + words) }

@@ -119,7 +119,7 @@ import Testing
         #expect(try jobs.statistics().queues.map(\.paused) == [true])
         #expect(try server.request("POST", "/api/queues/default/resume").status == 200)
         #expect(try server.request("HEAD", "/api/jobs").status == 200)
-        #expect(try server.request("GET", "/healthz").body == "ok")
+        #expect(try server.request("GET", "/healthz").body == "ok\n")
         server.stop()
     }
 
@@ -167,17 +167,16 @@ import Testing
             "POST", "/api/jobs", body: job,
             headers: ["Origin: http://\(server.api)", "Sec-Fetch-Site: same-origin"])
         #expect(same.status == 201)
-        let headers = same.headers as? [String: String]
-        #expect(headers?["X-Content-Type-Options"] == "nosniff")
-        #expect(headers?["Content-Security-Policy"]?.contains("default-src 'none'") == true)
+        #expect(same.headers["x-content-type-options"] == "nosniff")
+        let policy = same.headers["content-security-policy"]
+        #expect(policy?.contains("default-src 'none'") == true)
         #expect(try jobs.list().jobs.count == 1)
         server.stop()
     }
 
     @Test func `refuses a body that is too large`() throws {
-        let path = jobs.folder.path("body")
-        try Data(count: 5 << 20).write(to: URL(filePath: path))
-        let response = try server.request("POST", "/api/jobs", body: "@\(path)")
+        let body = String(repeating: "x", count: 5 << 20)
+        let response = try server.request("POST", "/api/jobs", body: body)
         #expect(response.status == 413 && response.body.contains("has more than 4194304 bytes"))
         server.stop()
     }

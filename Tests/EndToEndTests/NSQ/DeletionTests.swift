@@ -38,10 +38,10 @@ import Testing
         let publisher = try HTTPConnection(to: daemon)
         while !deletions.areDone {
             publisher.send(request)
-            let answer = try publisher.answer()
-            guard answer.status != 200 else { continue }
-            #expect(RunningNSQD.isForeign && answer.status == 503)
-            #expect(answer.body == #"{"message":"EXITING"}"#)
+            let response = try publisher.response()
+            guard response.status != 200 else { continue }
+            #expect(RunningNSQD.isForeign && response.status == 503)
+            #expect(response.body == #"{"message":"EXITING"}"#)
         }
         #expect(daemon.nsqd.stop())
     }
@@ -72,7 +72,7 @@ private final class Deletions: @unchecked Sendable {
 
     init(on daemon: TestDaemon) {
         Thread.detachNewThread { [self] in
-            for _ in 0..<300 { _ = try? daemon.ask("POST", "/topic/delete?topic=plays") }
+            for _ in 0..<300 { _ = try? daemon.request("POST", "/topic/delete?topic=plays") }
             lock.withLock { isDone = true }
         }
     }

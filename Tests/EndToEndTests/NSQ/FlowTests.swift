@@ -48,13 +48,13 @@ import Testing
             #expect(try producer.ask("MPUB plays", BlockingClient.batch(bodies)) == "OK")
         }
         #expect(
-            try daemon.becomes {
+            try eventually {
                 let channel = try daemon.channel()
                 return channel?.depth == 0 && channel?.inFlightCount == 200
             })
         var ids: [[UInt8]] = []
         #expect(
-            try daemon.becomes {
+            try eventually {
                 ids += try consumers.flatMap { try $0.settleAndDrain() }.map(\.id)
                 return ids.count >= 200
             })
@@ -70,7 +70,7 @@ import Testing
         let bodies = (0..<1000).map { "\($0)" }
         #expect(try producer.ask("MPUB plays", BlockingClient.batch(bodies)) == "OK")
         #expect(
-            try daemon.becomes {
+            try eventually {
                 let channel = try daemon.channel()
                 return channel?.depth == 0 && channel?.messageCount == 1000
             })
@@ -127,7 +127,7 @@ import Testing
             let batch = BlockingClient.batch(Array(repeating: body, count: 4))
             #expect(try producer.ask("MPUB plays", batch) == "OK")
         }
-        let isGone = try daemon.becomes {
+        let isGone = try eventually {
             if !RunningNSQD.isForeign { try? deaf.send(Array("NOP\n".utf8)) }
             return try daemon.channel()?.clientCount == 0
         }

@@ -1,81 +1,49 @@
-import Foundation
 import TestKit
-import Testing
 
-/// A raw connection to a broker's HTTP address.
+/// A connection to a broker's HTTP address for several requests.
 final class HTTPConnection {
-    struct Answer {
-        var status: Int
-        /// The header lines, in lower case.
-        var headers: [String]
-        var body: String
-    }
+    /// The connection ended, or the time limit passed, within a response.
+    struct NoResponse: Error { var received: String }
 
-    struct NoAnswer: Error { var received: String }
-
-    private let descriptor: Int32
+    private let socket: BlockingSocket
     private var input: [UInt8] = []
-    private var isClosed = false
 
     init(to daemon: TestDaemon) throws {
-        descriptor = try connectedSocket(to: daemon.nsqd.httpAddress)
+        socket = try BlockingSocket(to: daemon.nsqd.httpAddress)
     }
-
-    deinit { close(descriptor) }
 
     /// Sends bytes; stops if the peer has closed the connection.
-    func send(_ text: String) {
-        var rest = Array(text.utf8)[...]
-        while !rest.isEmpty {
-            let count = rest.withUnsafeBytes {
-                Glibc.send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL))
-            }
-            guard count > 0 else { return }
-            rest = rest.dropFirst(count)
-        }
-    }
+    func send(_ text: String) { socket.send(text) }
 
-    /// Reads a response. Without Content-Length, its body ends with the connection.
-    func answer() throws -> Answer {
+    /// Receives a response. Without Content-Length, its body ends with the connection.
+    func response() throws -> ReceivedResponse {
         let separator = Array("\r\n\r\n".utf8)
         while input.firstRange(of: separator) == nil {
-            guard read() else {
-                throw NoAnswer(received: String(decoding: input, as: UTF8.self))
+            guard receive() else {
+                throw NoResponse(received: String(decoding: input, as: UTF8.self))
             }
         }
-        let end = try #require(input.firstRange(of: separator))
-        let lines = String(decoding: input[..<end.lowerBound], as: UTF8.self).components(
-            separatedBy: "\r\n")
-        input.removeFirst(end.upperBound)
-        let headers = lines.dropFirst().map { $0.lowercased() }
-        let status = Int(lines[0].split(separator: " ")[1]) ?? 0
-        let mark = "content-length: "
-        let length = headers.first { $0.hasPrefix(mark) }.flatMap { Int($0.dropFirst(mark.count)) }
-        let wanted = status == 100 ? 0 : length ?? .max
-        while input.count < wanted, read() {}
+        let end = input.firstRange(of: separator)!.upperBound
+        var response = ReceivedResponse(parsing: input[..<end])
+        input.removeFirst(end)
+        let length = response.headers["content-length"].flatMap { Int($0) }
+        let wanted = response.status == 100 ? 0 : length ?? .max
+        while input.count < wanted, receive() {}
         let body = input.prefix(wanted)
         input.removeFirst(body.count)
-        return Answer(
-            status: status, headers: headers, body: String(decoding: body, as: UTF8.self))
+        response.body = String(decoding: body, as: UTF8.self)
+        return response
     }
 
     /// Returns `true` if the connection ends without further bytes.
     func ends() -> Bool {
-        while read() {}
-        return isClosed && input.isEmpty
+        socket.isReadable(within: longestWait) && socket.receive(1).isEmpty && input.isEmpty
     }
 
-    /// - Returns: `true` if bytes arrived.
-    private func read() -> Bool {
-        var state = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
-        guard !isClosed, poll(&state, 1, Int32(longestWait * 1000)) == 1 else { return false }
-        var chunk = [UInt8](repeating: 0, count: 65_536)
-        let count = recv(descriptor, &chunk, chunk.count, 0)
-        guard count > 0 else {
-            isClosed = true
-            return false
-        }
-        input += chunk[..<count]
-        return true
+    /// - Returns: `true` if bytes arrived before the connection ended.
+    private func receive() -> Bool {
+        let more = socket.receive(atMost: 65_536)
+        input += more
+        return !more.isEmpty
     }
 }

@@ -17,9 +17,9 @@ import Testing
         client.send(Self.ping + Self.publish("a") + "GET /nope HTTP/1.1\r\nHost: localhost\r\n\r\n")
         client.send(
             "GET /config/max_rdy_count HTTP/1.1\r\nHost: localhost\r\n\r\n" + Self.publish("b"))
-        let answers = try (0..<5).map { _ in try client.answer() }
-        #expect(answers.map(\.status) == [200, 200, 404, 200, 200])
-        #expect(answers.map(\.body) == ["OK", "OK", #"{"message":"NOT_FOUND"}"#, "2500", "OK"])
+        let responses = try (0..<5).map { _ in try client.response() }
+        #expect(responses.map(\.status) == [200, 200, 404, 200, 200])
+        #expect(responses.map(\.body) == ["OK", "OK", #"{"message":"NOT_FOUND"}"#, "2500", "OK"])
         #expect(try daemon.topic()?.messageCount == 2)
         #expect(daemon.nsqd.stop())
     }
@@ -29,7 +29,7 @@ import Testing
         let client = try HTTPConnection(to: daemon)
         let bodies = (0..<200).map { "\($0)" }
         client.send(bodies.map { Self.publish($0) }.joined())
-        for _ in bodies { #expect(try client.answer().body == "OK") }
+        for _ in bodies { #expect(try client.response().body == "OK") }
         #expect(try daemon.consumer(ready: 500).next(200).map(\.body) == bodies)
         #expect(daemon.nsqd.stop())
     }
@@ -43,13 +43,13 @@ import Testing
         ] {
             let client = try HTTPConnection(to: daemon)
             client.send(head + "\r\n")
-            #expect(try client.answer().body == "OK")
+            #expect(try client.response().body == "OK")
             guard isKept else {
                 #expect(client.ends())
                 continue
             }
             client.send(head + "\r\n")
-            #expect(try client.answer().body == "OK")
+            #expect(try client.response().body == "OK")
         }
         #expect(daemon.nsqd.stop())
     }
@@ -60,10 +60,10 @@ import Testing
             "POST /pub?topic=plays HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
         let client = try HTTPConnection(to: daemon)
         client.send(head + "3\r\nabc\r\n2;x=y\r\nde\r\n0\r\n\r\n" + Self.ping)
-        #expect(try [client.answer(), client.answer()].map(\.body) == ["OK", "OK"])
+        #expect(try [client.response(), client.response()].map(\.body) == ["OK", "OK"])
         client.send(head + "6\r\nabcdef\r\n5\r\nghijk\r\n0\r\n\r\n")
-        let answer = try client.answer()
-        #expect(answer.status == 413 && answer.body == #"{"message":"MSG_TOO_BIG"}"#)
+        let response = try client.response()
+        #expect(response.status == 413 && response.body == #"{"message":"MSG_TOO_BIG"}"#)
         #expect(try daemon.topic()?.messageBytes == 5)
         #expect(daemon.nsqd.stop())
     }
@@ -74,15 +74,15 @@ import Testing
         wanted.send(
             "POST /pub?topic=plays HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\n"
                 + "Content-Length: 4\r\n\r\n")
-        #expect(try wanted.answer().status == 100)
+        #expect(try wanted.response().status == 100)
         wanted.send("play")
-        #expect(try wanted.answer().body == "OK")
+        #expect(try wanted.response().body == "OK")
         let refused = try HTTPConnection(to: daemon)
         refused.send(
             "POST /pub?topic=plays HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\n"
                 + "Content-Length: 11\r\n\r\n")
-        let answer = try refused.answer()
-        #expect(answer.status == 413 && answer.body == #"{"message":"MSG_TOO_BIG"}"#)
+        let response = try refused.response()
+        #expect(response.status == 413 && response.body == #"{"message":"MSG_TOO_BIG"}"#)
         #expect(daemon.nsqd.stop())
     }
 
@@ -94,8 +94,8 @@ import Testing
             client.send(
                 "POST \(path) HTTP/1.1\r\nHost: localhost\r\nContent-Length: \(request.utf8.count)\r\n\r\n"
                     + request + Self.ping)
-            #expect((400..<500).contains(try client.answer().status))
-            #expect(try client.answer().body == "OK", "behind \(path)")
+            #expect((400..<500).contains(try client.response().status))
+            #expect(try client.response().body == "OK", "behind \(path)")
         }
         #expect(daemon.nsqd.stop())
     }
@@ -106,7 +106,7 @@ import Testing
         client.send(
             "POST http://nsqd:4151/pub?topic=plays HTTP/1.1\r\nhOST: localhost\r\ncontent-LENGTH: 4\r\n\r\n"
                 + "play")
-        #expect(try client.answer().body == "OK")
+        #expect(try client.response().body == "OK")
         #expect(try daemon.topic()?.messageBytes == 4)
         #expect(daemon.nsqd.stop())
     }
@@ -120,7 +120,7 @@ import Testing
         let daemon = try TestDaemon()
         let client = try HTTPConnection(to: daemon)
         client.send(request)
-        #expect(try client.answer().status == 400)
+        #expect(try client.response().status == 400)
         #expect(client.ends())
         #expect(try daemon.topic()?.messageCount ?? 0 == 0)
         #expect(daemon.nsqd.stop())
@@ -132,7 +132,7 @@ import Testing
         let line = "X-Long: " + String(repeating: "x", count: 10_000) + "\r\n"
         client.send("GET /ping HTTP/1.1\r\nHost: localhost\r\n")
         for _ in 0..<110 { client.send(line) }
-        #expect(try client.answer().status == 431)
+        #expect(try client.response().status == 431)
         #expect(daemon.nsqd.stop())
     }
 
@@ -144,11 +144,11 @@ import Testing
         client.send(
             "POST /topic/create HTTP/1.1\r\nHost: localhost\r\n\(form)Content-Length: 11\r\n\r\ntopic=plays"
         )
-        #expect(try client.answer().body == #"{"message":"MISSING_ARG_TOPIC"}"#)
+        #expect(try client.response().body == #"{"message":"MISSING_ARG_TOPIC"}"#)
         client.send(
             "POST /topic/create?topic=first&topic=second HTTP/1.1\r\nHost: localhost\r\n"
                 + "Content-Length: 0\r\n\r\n")
-        #expect(try client.answer().status == 200)
+        #expect(try client.response().status == 200)
         #expect(try daemon.topic("first") != nil)
         #expect(try daemon.topic("second") == nil)
         #expect(daemon.nsqd.stop())

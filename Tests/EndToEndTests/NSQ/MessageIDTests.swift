@@ -75,7 +75,7 @@ import Testing
             try consumer.tell("FIN", message)
             try consumer.settle()
             ids.append(String(decoding: message.id, as: UTF8.self))
-            RunningNSQD.waitUntilItHearsSignals()
+            RunningNSQD.waitUntilSignalsAreHandled()
             daemon.nsqd.process.send(signal)
             #expect(daemon.nsqd.process.status() == (signal == SIGKILL ? -SIGKILL : 0))
         }

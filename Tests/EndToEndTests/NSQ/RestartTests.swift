@@ -12,7 +12,7 @@ import Testing
     private func start() throws -> TestDaemon { try TestDaemon(dataPath: folder.url.path) }
 
     private func stop(_ daemon: TestDaemon, _ signal: Int32 = SIGTERM) throws {
-        RunningNSQD.waitUntilItHearsSignals()
+        RunningNSQD.waitUntilSignalsAreHandled()
         daemon.nsqd.process.send(signal)
         #expect(daemon.nsqd.process.status() == 0)
     }

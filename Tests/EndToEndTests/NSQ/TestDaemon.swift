@@ -42,21 +42,11 @@ struct TestDaemon {
     func act(_ path: String, topic: String = "plays", channel: String? = nil) throws {
         let query = "topic=\(topic)" + (channel.map { "&channel=\($0)" } ?? "")
         let escaped = query.replacingOccurrences(of: "#", with: "%23")
-        let answer = try ask("POST", "\(path)?\(escaped)")
-        #expect(answer.hasPrefix("HTTP/1.0 200 "), "\(path)?\(query)")
+        #expect(try request("POST", "\(path)?\(escaped)").status == 200, "\(path)?\(query)")
     }
 
-    func ask(_ method: String, _ target: String) throws -> String {
-        let descriptor = try connectedSocket(to: nsqd.httpAddress)
-        defer { close(descriptor) }
-        let request = Array("\(method) \(target) HTTP/1.0\r\nContent-Length: 0\r\n\r\n".utf8)
-        _ = Glibc.send(descriptor, request, request.count, Int32(MSG_NOSIGNAL))
-        var answer: [UInt8] = []
-        var chunk = [UInt8](repeating: 0, count: 65_536)
-        while case let count = recv(descriptor, &chunk, chunk.count, 0), count > 0 {
-            answer += chunk[..<count]
-        }
-        return String(decoding: answer, as: UTF8.self)
+    func request(_ method: String, _ target: String) throws -> ReceivedResponse {
+        try ReceivedResponse(to: method, target, at: nsqd.httpAddress)
     }
 
     func topic(_ name: String = "plays") throws -> TopicNumbers? {
@@ -64,25 +54,12 @@ struct TestDaemon {
     }
 
     func topics() throws -> [TopicNumbers] {
-        let answer = try ask("GET", "/stats?format=json&include_mem=false")
-        let body = try #require(answer.range(of: "\r\n\r\n")).upperBound
-        let decoder = JSONDecoder()
-        decoder.keyDecodingStrategy = .convertFromSnakeCase
-        return try decoder.decode(Statistics.self, from: Data(answer[body...].utf8)).topics ?? []
+        let response = try request("GET", "/stats?format=json&include_mem=false")
+        return try Statistics(json: response.body.utf8, keys: .convertFromSnakeCase).topics ?? []
     }
 
     func channel(_ name: String = "counts", of topic: String = "plays") throws -> ChannelNumbers? {
         try self.topic(topic)?.channels.first { $0.channelName == name }
-    }
-
-    /// Polls the statistics until they match, because nsqd updates them with a delay.
-    func becomes(_ isAsItShould: () throws -> Bool) throws -> Bool {
-        let deadline = Date(timeIntervalSinceNow: longestWait)
-        while try !isAsItShould() {
-            guard deadline.timeIntervalSinceNow > 0 else { return false }
-            Thread.sleep(forTimeInterval: 0.02)
-        }
-        return true
     }
 }
 

@@ -30,7 +30,7 @@ import Testing
         let slow = try daemon.consumer(ready: 1)
         let message = try slow.next()
         try slow.send(Array("RDY 0\n".utf8))
-        #expect(try daemon.becomes { try daemon.channel()?.depth == 1 })
+        #expect(try eventually { try daemon.channel()?.depth == 1 })
         for (verb, rest) in [("FIN", ""), ("REQ", " 0"), ("TOUCH", "")] {
             let complaint = try slow.complaint(verb, message, rest)
             #expect(complaint.hasPrefix("E_\(verb)_FAILED \(verb) "))
@@ -126,10 +126,12 @@ import Testing
     /// In nsqd the delay starts when the channel is created, in our broker when the message is published.
     @Test func `is deferred from publishing even if the channel is created later`() throws {
         let daemon = try TestDaemon()
+        let other = try daemon.consumer(of: "other", ready: 1)
         #expect(try daemon.client().ask("DPUB plays 1000", Array("play".utf8)) == "OK")
         #expect(try daemon.topic()?.depth == 1 && daemon.topic()?.messageCount == 1)
-        // There is nothing to observe during this time.
-        Thread.sleep(forTimeInterval: 1.1)
+        // The delay has passed when a later message with the same delay arrives.
+        #expect(try other.ask("DPUB other 1000", Array("later".utf8)) == "OK")
+        #expect(try other.next().body == "later")
         let start = Date()
         #expect(try daemon.consumer(ready: 1).next().body == "play")
         #expect(-start.timeIntervalSinceNow >= 0.99 || !RunningNSQD.isForeign)

@@ -33,7 +33,7 @@ import Testing
         for target in [
             "/topic/create?topic=plays", "/channel/create?topic=plays&channel=nsq_to_file",
         ] {
-            #expect(try HTTPAnswer.ask(nsqd.httpAddress, "POST", target).status == 200)
+            #expect(try ReceivedResponse(to: "POST", target, at: nsqd.httpAddress).status == 200)
         }
     }
 
@@ -59,8 +59,8 @@ import Testing
 
     /// Returns `true` if `count` messages of the topic are in flight.
     private func hasInFlight(_ count: Int) throws -> Bool {
-        let stats = try HTTPAnswer.ask(
-            nsqd.httpAddress, "GET", "/stats?format=json&topic=plays")
+        let stats = try ReceivedResponse(
+            to: "GET", "/stats?format=json&topic=plays", at: nsqd.httpAddress)
         return stats.body.contains("\"in_flight_count\":\(count),")
     }
 
@@ -177,10 +177,11 @@ import Testing
                 "topic/create?topic=\(topic)", "channel/create?topic=\(topic)&channel=c",
             ] {
                 #expect(
-                    try HTTPAnswer.ask(registered.httpAddress, "POST", "/\(action)").status == 200)
+                    try ReceivedResponse(to: "POST", "/\(action)", at: registered.httpAddress)
+                        .status == 200)
             }
-            let published = try HTTPAnswer.ask(
-                registered.httpAddress, "POST", "/pub?topic=\(topic)", body: topic)
+            let published = try ReceivedResponse(
+                to: "POST", "/pub?topic=\(topic)", at: registered.httpAddress, body: topic.utf8)
             #expect(published.status == 200)
         }
         let process = try Tool.start(

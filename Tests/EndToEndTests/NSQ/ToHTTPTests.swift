@@ -12,7 +12,8 @@ import Testing
         for action in [
             "topic/create?topic=plays", "channel/create?topic=plays&channel=nsq_to_http",
         ] {
-            #expect(try HTTPAnswer.ask(nsqd.httpAddress, "POST", "/\(action)").status == 200)
+            #expect(
+                try ReceivedResponse(to: "POST", "/\(action)", at: nsqd.httpAddress).status == 200)
         }
     }
 
@@ -69,13 +70,13 @@ import Testing
 
     @Test func `sends a message again until it is accepted`() throws {
         let endpoint = try HTTPCounter()
-        endpoint.answer(with: 503)
+        endpoint.respond(with: 503)
         try publish("echo one")
         let process = try send(
             "--post=http://\(endpoint.address)/", "--consumer-opt=default_requeue_delay,10ms",
             "--consumer-opt=max_backoff_duration,0", "--consumer-opt=max_attempts,0")
         #expect(eventually { endpoint.refused >= 7 })
-        endpoint.answer(with: 204)
+        endpoint.respond(with: 204)
         #expect(eventually { endpoint.bodies == ["one"] })
         stop(process)
         endpoint.stop()
@@ -87,8 +88,8 @@ import Testing
         let process = try send("--post=http://\(endpoint.address)/", "--sample=0")
         #expect(
             try eventually {
-                let stats = try HTTPAnswer.ask(
-                    nsqd.httpAddress, "GET", "/stats?format=json&topic=plays"
+                let stats = try ReceivedResponse(
+                    to: "GET", "/stats?format=json&topic=plays", at: nsqd.httpAddress
                 ).body
                 return stats.contains(#""depth":0,"backend_depth":0,"in_flight_count":0"#)
             })

@@ -13,7 +13,7 @@ import Testing
         destinations = try [RunningNSQD(), RunningNSQD()]
         for action in ["topic/create?topic=plays", "channel/create?topic=plays&channel=nsq_to_nsq"]
         {
-            let answer = try HTTPAnswer.ask(source.httpAddress, "POST", "/\(action)")
+            let answer = try ReceivedResponse(to: "POST", "/\(action)", at: source.httpAddress)
             #expect(answer.status == 200)
         }
     }
@@ -51,7 +51,7 @@ import Testing
         let process = try forward("--mode=round-robin", "--destination-topic=copies")
         #expect(try copies(200, of: "copies") == (1000...1199).map(String.init))
         for nsqd in destinations {
-            let stats = try HTTPAnswer.ask(nsqd.httpAddress, "GET", "/stats?format=json")
+            let stats = try ReceivedResponse(to: "GET", "/stats?format=json", at: nsqd.httpAddress)
             #expect(stats.body.contains(#""topic_name":"copies""#))
         }
         stop(process)

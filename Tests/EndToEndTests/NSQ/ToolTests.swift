@@ -45,7 +45,7 @@ extension RunningNSQD {
         for target in [
             "/topic/create?topic=\(topic)", "/channel/create?topic=\(topic)&channel=\(channel)",
         ] {
-            #expect(try HTTPAnswer.ask(httpAddress, "POST", target).status == 200)
+            #expect(try ReceivedResponse(to: "POST", target, at: httpAddress).status == 200)
         }
     }
 

@@ -29,7 +29,7 @@ import Testing
         try daemon.publish("a")
         try daemon.act("/channel/delete", channel: "counts")
         try daemon.publish("b")
-        #expect(try daemon.becomes { try daemon.topic()?.depth == 1 })
+        #expect(try eventually { try daemon.topic()?.depth == 1 })
         #expect(try daemon.consumer(ready: 2).next().body == "b", "a went with its channel")
         #expect(daemon.nsqd.stop())
     }
@@ -41,7 +41,7 @@ import Testing
         let message = try consumer.next()
         try daemon.act("/channel/pause", channel: "counts")
         try daemon.publish("b")
-        #expect(try daemon.becomes { try daemon.channel()?.depth == 2 }, "a has timed out, too")
+        #expect(try eventually { try daemon.channel()?.depth == 2 }, "a has timed out, too")
         // On a machine that stops meanwhile, it times out before the pause, too.
         let attempts = try consumer.settleAndDrain().last?.attempts ?? 1
         #expect(try daemon.channel()?.timeoutCount == attempts)
@@ -77,7 +77,7 @@ import Testing
         try consumer.settle()
         try daemon.act("/channel/empty", channel: "counts")
         #expect(
-            try daemon.becomes { try daemon.channel()?.inFlightCount == 0 }, "and nothing is left")
+            try eventually { try daemon.channel()?.inFlightCount == 0 }, "and nothing is left")
         let channel = try #require(try daemon.channel())
         #expect(channel.depth == 0 && channel.deferredCount == 0)
         #expect(channel.messageCount == 3 && channel.requeueCount == 1)
@@ -116,18 +116,18 @@ import Testing
         }
         clients.removeLast()
         #expect(
-            try daemon.becomes {
+            try eventually {
                 try daemon.channel("c#ephemeral", of: "brief#ephemeral")?.clientCount == 1
             })
         clients.removeLast()
-        #expect(try daemon.becomes { try daemon.topic("brief#ephemeral") == nil })
+        #expect(try eventually { try daemon.topic("brief#ephemeral") == nil })
         _ = try daemon.consumer(of: "kept#ephemeral", "counts", ready: 1)
         #expect(
-            try daemon.becomes {
+            try eventually {
                 try daemon.channel("counts", of: "kept#ephemeral")?.clientCount == 0
             }, "a channel that stays keeps its topic")
         try daemon.act("/channel/delete", topic: "kept#ephemeral", channel: "counts")
-        #expect(try daemon.becomes { try daemon.topic("kept#ephemeral") == nil })
+        #expect(try eventually { try daemon.topic("kept#ephemeral") == nil })
         #expect(daemon.nsqd.stop())
     }
 
@@ -140,8 +140,8 @@ import Testing
         for number in 0..<50 {
             #expect(try producer.ask("PUB plays", Array("\(number)".utf8)) == "OK")
         }
-        #expect(try daemon.becomes { try daemon.channel()?.messageCount == 50 })
-        #expect(try daemon.becomes { try daemon.channel("brief#ephemeral")?.messageCount == 50 })
+        #expect(try eventually { try daemon.channel()?.messageCount == 50 })
+        #expect(try eventually { try daemon.channel("brief#ephemeral")?.messageCount == 50 })
         #expect(try daemon.channel("brief#ephemeral")?.depth == 10)
         #expect(try daemon.channel()?.depth == 50)
         #expect(daemon.nsqd.stop())
@@ -155,7 +155,7 @@ import Testing
         let bodies = (0..<500).map { "\($0)" }
         let producer = try daemon.client()
         #expect(try producer.ask("MPUB plays", BlockingClient.batch(bodies)) == "OK")
-        #expect(try daemon.becomes { try daemon.channel()?.depth == 500 })
+        #expect(try eventually { try daemon.channel()?.depth == 500 })
         #expect(try daemon.topic()?.messageBytes == bodies.joined().utf8.count)
         let messages = try daemon.consumer(ready: 500).next(500)
         #expect(Set(messages.map(\.body)) == Set(bodies))
