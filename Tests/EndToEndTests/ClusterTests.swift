@@ -55,7 +55,7 @@ import Testing
 
     /// Returns the HTTP addresses of the nsqds that an nsqlookupd knows.
     private func registered(at lookupd: Node) throws -> Set<String> {
-        let body = try HTTPAnswer.ask(lookupd.http_address, "GET", "/nodes").body
+        let body = try ReceivedResponse(to: "GET", "/nodes", at: lookupd.http_address).body
         let json = try JSONSerialization.jsonObject(with: Data(body.utf8)) as? [String: Any]
         let producers = json?["producers"] as? [[String: Any]] ?? []
         return Set(producers.map { "\($0["broadcast_address"]!):\($0["http_port"]!)" })
@@ -72,7 +72,9 @@ import Testing
             #expect(try eventually { try registered(at: lookupd) == nsqds })
         }
         cluster.stop()
-        #expect(throws: (any Error).self) { try TCPClient(to: cluster.nodes("nsqd-1").tcp_address) }
+        #expect(throws: (any Error).self) {
+            try BlockingSocket(to: cluster.nodes("nsqd-1").tcp_address)
+        }
     }
 
     @Test func `stops and starts one node at its addresses, with its messages`() throws {
@@ -81,19 +83,20 @@ import Testing
         let cluster = try Cluster(["--nsqd=2", "--lookupd=1", "--data-path=\(data)"])
         let node = cluster.nodes("nsqd-2")
         #expect(
-            try HTTPAnswer.ask(node.http_address, "POST", "/pub?topic=plays", body: "one").status
+            try ReceivedResponse(to: "POST", "/pub?topic=plays", at: node.http_address, body: "one")
+                .status
                 == 200)
         let stopped = try cluster.run("stop", "nsqd-2")
         #expect(stopped.status == 0)
         #expect(try Nodes(stopped.output)("nsqd-2").state == "stopped")
-        #expect(throws: (any Error).self) { try TCPClient(to: node.tcp_address) }
+        #expect(throws: (any Error).self) { try BlockingSocket(to: node.tcp_address) }
         #expect(try eventually { try registered(at: cluster.nodes("lookupd-1")).count == 1 })
         #expect(try Nodes(cluster.run("list").output)("nsqd-1").state == "running")
 
         let started = try cluster.run("start", "nsqd-2")
         #expect(try Nodes(started.output)("nsqd-2") == node)
         #expect(
-            try HTTPAnswer.ask(node.http_address, "GET", "/stats?topic=plays").body
+            try ReceivedResponse(to: "GET", "/stats?topic=plays", at: node.http_address).body
                 .contains("depth: 1"))
         #expect(try eventually { try registered(at: cluster.nodes("lookupd-1")).count == 2 })
 
@@ -110,8 +113,9 @@ import Testing
         #expect(try cluster.run("start", "nsqd-1").error == "Error: nsqd-1 is running")
         let control = "http://\(cluster.control)"
         #expect(
-            try HTTPAnswer.ask(
-                cluster.control, "POST", "/nodes/nsqd-1/stop", headers: "Host: example.com\r\n"
+            try ReceivedResponse(
+                to: "POST", "/nodes/nsqd-1/stop", at: cluster.control,
+                headers: "Host: example.com\r\n"
             ).status == 421)
         #expect(
             try HTTPAnswer.ask(
