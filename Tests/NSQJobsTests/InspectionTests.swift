@@ -61,7 +61,7 @@ import Testing
         _ = try await fixture.store.change(other.id, .discard, at: fixture.start)
         _ = try await fixture.store.change(first.id, .cancel, at: fixture.start)
         _ = try await fixture.store.prune(
-            rule, from: nil, limit: 100, at: fixture.start + .seconds(9))
+            rule, limit: 100, at: fixture.start + .seconds(9))
         #expect(try await fixture.store.snapshot().errors.isEmpty)
     }
 
@@ -90,18 +90,6 @@ import Testing
         #expect(snapshot.running[0].worker == fixture.worker)
         try await fixture.store.updateWorker(fixture.worker, isStopped: true, at: fixture.start)
         #expect(try await fixture.store.snapshot().workers.isEmpty)
-    }
-
-    @Test func `completes names, up to a limit`() async throws {
-        let fixture = try await StoreFixture()
-        for start in [0, 600] {
-            let jobs = (start..<start + 600).map { NewJob(name: "n\($0)") }
-            _ = try await fixture.store.enqueue(jobs, publishing: nil, at: fixture.start)
-        }
-        #expect(try await fixture.store.jobNames().count <= 1_100)
-        _ = try await fixture.enqueue(NewJob(name: "late"))
-        let names = try await fixture.store.jobNames()
-        #expect(names.count == 1_000 && !names.contains("late"))
     }
 
     @Test func `finds a text in name, arguments, tags, key and error`() async throws {
@@ -193,7 +181,7 @@ import Testing
         let groups = try await store.snapshot().errors
         #expect(groups.map(\.error) == before)
         #expect(groups.map(\.error) == ["error #", "error #"])
-        #expect(try await store.jobNames() == ["n0", "n1"])
+        #expect(try await store.names(prefix: "", limit: 100) == ["n0", "n1"])
         let query = JobQuery(errorGroup: groups[0].number)
         #expect(try await store.jobs(matching: query).jobs.count == 1)
     }

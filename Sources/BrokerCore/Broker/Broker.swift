@@ -290,7 +290,11 @@ package final class Broker {
         sendPublishReports()
         topics[topic.name] = nil
         topic.delete()
-        for channel in topic.channels { closeConsumers(of: channel) }
+        for channel in topic.channels {
+            closeConsumers(of: channel)
+            // If the record of the topic's deletion is lost, these delete the messages.
+            if channel.isDurable { context.log.append(.channelDeleted(topic.name, channel.name)) }
+        }
         if topic.isDurable { context.log.append(.topicDeleted(topic.name)) }
         context.events.append(
             .topicDeleted(topic.name, channels: topic.channels.map(\.name)))
