@@ -75,7 +75,8 @@ private enum OwnNetwork {
             esac
             case "$1 $2" in
             # The process must be the one that `kill $!` ends.
-            serve*|nsqd*|nsqlookupd*|process*|nsq_to_file*|nsq_to_nsq*|nsq_to_http*|"jobs serve")
+            serve*|nsqd*|nsqlookupd*|process*|nsq_to_file*|nsq_to_nsq*|nsq_to_http*|"jobs serve"|\
+            "cluster run"|"cluster --"*)
                 exec "$TALLY" "$@" ;;
             esac
             timeout "${words[@]}" || { status=$?; [ $status = 124 ] || fail $status "$*"; }
@@ -90,6 +91,9 @@ private enum OwnNetwork {
             case "$(jobs %+)" in
             *"tally nsqd"* | *"tally nsqlookupd"* | *"tally jobs serve"*) listeners=2 ;;
             *"tally serve"*) listeners=3 ;;
+            # Two for each node, and one for the other commands.
+            *"tally cluster"*--nsqd=3*--lookupd=2*) listeners=11 ;;
+            *"tally cluster"*--nsqd=2*--lookupd=1*) listeners=7 ;;
             esac
             for _ in {1..3000}; do
                 if [ $listeners -gt 0 ]; then

@@ -33,7 +33,9 @@ private struct JobsPageFixture {
         try send("GET \(target) HTTP/1.0\r\nHost: localhost\r\n\r\n")
     }
 
-    func post(_ target: String, _ body: String = "", _ headers: String = "") throws -> ReceivedResponse {
+    func post(_ target: String, _ body: String = "", _ headers: String = "") throws
+        -> ReceivedResponse
+    {
         try send(
             "POST \(target) HTTP/1.0\r\nHost: localhost\r\n\(headers)"
                 + "Content-Length: \(body.utf8.count)\r\n\r\n\(body)")

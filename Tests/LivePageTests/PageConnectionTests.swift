@@ -32,7 +32,9 @@ import UVLoop
         let test = try await TestPage.start { $0.maxSubscribers = 1 }
         let socket = try BlockingSocket(to: test.page.address)
         socket.send("HEAD /events HTTP/1.1\r\nHost: localhost\r\n\r\n")
-        #expect(String(decoding: socket.receive(atMost: 4096), as: UTF8.self).hasPrefix("HTTP/1.1 200 "))
+        #expect(
+            String(decoding: socket.receive(atMost: 4096), as: UTF8.self).hasPrefix("HTTP/1.1 200 ")
+        )
         let browser = try EventReader(test.page)
         #expect(browser.head.contains(" 200 "))
         withExtendedLifetime(socket) {}

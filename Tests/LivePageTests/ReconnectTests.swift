@@ -61,7 +61,9 @@ import UVLoop
         let lastID = try lastIDOfDisconnected()
         fixture.play([2])
         let number = lastID.split(separator: "-")[1]
-        #expect(fixture.read(server.events.addSubscriber(after: "other-\(number)")).first?.name == "state")
+        #expect(
+            fixture.read(server.events.addSubscriber(after: "other-\(number)")).first?.name
+                == "state")
         #expect(fixture.read(server.events.addSubscriber(after: lastID)).first?.name == "call")
     }
 

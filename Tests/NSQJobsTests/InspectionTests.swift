@@ -169,7 +169,7 @@ import Testing
         try await queue.write { database in
             for statement in [
                 "DROP INDEX nsq_jobs_worker_live",
-                "ALTER TABLE nsq_jobs_worker DROP COLUMN memory", "DROP TABLE nsq_jobs_name",
+                "ALTER TABLE nsq_jobs_worker DROP COLUMN memory",
                 "DROP TABLE nsq_jobs_timing", "DROP TABLE nsq_jobs_error",
                 "DROP TRIGGER nsq_jobs_failure_deleted", "DROP TABLE nsq_jobs_failure",
                 "DROP TABLE nsq_jobs_action",

@@ -98,6 +98,10 @@ struct JobsVerdictChecker {
                 + "\((latest / .seconds(1)).rounded(to: 3)) s after its time")
     }
 
+    /// The duration of a run from which priorities are not judged. Jobs take some seconds; on a machine
+    /// that is busy with other work, messages arrive so late that hardly any job waits for another.
+    private static let longestJudgedRun = Duration.seconds(60)
+
     private var priorities: JobsVerdict.Rule {
         var times: [JobPriority: [JobTime]] = [:]
         for (number, job) in jobs(of: .plain) {
@@ -110,10 +114,14 @@ struct JobsVerdictChecker {
         }
         // Between neighbouring priorities the order depends on when their messages arrive.
         let isOrdered = medians.count == 3 && medians[0] < medians[2]
+        let starts = times.values.joined()
+        let isSlow =
+            (starts.max() ?? JobTime(microseconds: 0)) - (starts.min() ?? JobTime(microseconds: 0))
+            > Self.longestJudgedRun
         let waits = medians.map { "\((($0 - medians[0]) / .seconds(1)).rounded(to: 3)) s" }
         return rule(
             "waiting jobs of high priority run before those of low priority",
-            isOrdered ? nil : "the medians of high, normal and low are \(waits)",
+            isOrdered || isSlow ? nil : "the medians of high, normal and low are \(waits)",
             "the medians of the starts of high, normal and low: \(waits.joined(separator: ", "))")
     }
 
