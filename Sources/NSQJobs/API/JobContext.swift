@@ -31,8 +31,8 @@ public struct JobContext: Sendable {
     /// `true` if a failure of this attempt discards the job.
     public var isLastAttempt: Bool { job.attempt >= job.maxAttempts }
 
-    /// Stores the progress or the result of the job, which replaces the former one and is visible at once
-    /// in ``JobRecord/output``.
+    /// Stores a value as the job's progress or result. It replaces the value stored before, and is visible
+    /// at once in ``JobRecord/output``.
     ///
     /// - Parameter value: is stored as JSON, of at most 1 MiB.
     /// - Throws: ``JobsError/Code/invalidArguments`` if the value cannot be encoded or is too large,

@@ -122,7 +122,7 @@ extension Jobs {
     /// ```
     ///
     /// - Parameters:
-    ///   - limit: replaces the former limit; `nil` for none.
+    ///   - limit: replaces the present limit; `nil` for none.
     ///   - queue: the name of the queue, which need not have jobs yet.
     ///   - isPerKey: whether the limit applies to the jobs of each ``NewJob/limitKey``, and not to all jobs
     ///     of the queue together. A queue can have both limits. Jobs without a key have none of this kind.

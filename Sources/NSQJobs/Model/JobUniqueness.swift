@@ -13,7 +13,7 @@ public struct JobUniqueness: Hashable, Sendable {
     }
 
     /// The states in which a job excludes others. By default all that are not final, so that a new job
-    /// can be enqueued as soon as the former one has ended.
+    /// can be enqueued as soon as the earlier one has ended.
     public var states: Set<JobState>
     /// If not `nil`, a job excludes only those that were enqueued in the same window. The windows begin
     /// at 1970-01-01 00:00 UTC and have this length.

@@ -1,7 +1,7 @@
 import GRDB
 
 extension JobTransaction {
-    /// Moves a job to the group of its error, and out of its former group.
+    /// Moves a job to the group of its error, and out of its previous group.
     ///
     /// A trigger would do this for every change of a row. Its condition alone made an update of a row a
     /// quarter slower; compare with: 60,000 updates of `state` in one transaction, with and without a

@@ -75,6 +75,8 @@ enum SQLiteSchema {
                 """)
     }
 
+    // MARK: Tables of version 1. Do not edit them; append a migration.
+
     /// `next_id` is the next job's ID. SQLite would assign the ID of a deleted job again, and a late
     /// message could then name another job.
     private static let meta = """

@@ -95,7 +95,8 @@ extension WorkerSession {
         cancel(lost, .leaseLost)
     }
 
-    /// Requeues messages that wait although all slots are busy, so that other workers receive them.
+    /// If all slots are busy, requeues the messages that wait for one, so that other workers receive them.
+    /// A worker that claims ahead keeps them.
     private func returnWaitingMessages() {
         let returned = state.withLock { state -> [WorkerQueue<WorkerMessage>.Waiting] in
             state.window.check(active: state.queue.active, interval: tick)

@@ -136,7 +136,7 @@ struct EditJobCommand: AsyncParsableCommand {
     @Option(help: "The new priority.")
     var priority: JobPriority?
 
-    @Option(name: .customLong("tag"), help: "A label instead of the former ones; repeatable.")
+    @Option(name: .customLong("tag"), help: "A label that replaces the present labels; repeatable.")
     var tags: [String] = []
 
     @Option(help: "The new maximum number of attempts.")
