@@ -100,6 +100,7 @@ package struct HTTPResponse: Sendable {
         switch status {
         case 200: "OK"
         case 201: "Created"
+        case 202: "Accepted"
         case 301: "Moved Permanently"
         case 307: "Temporary Redirect"
         case 400: "Bad Request"

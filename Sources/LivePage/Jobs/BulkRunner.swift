@@ -47,7 +47,9 @@ final class BulkRunner: Sendable {
     ///
     /// - Returns: `false` if no operation with this number runs.
     func cancel(_ number: Int) -> Bool {
-        let task = state.withLock { $0.tasks[number] }
+        let task = state.withLock { state in
+            state.list[number]?.state == .running ? state.tasks[number] : nil
+        }
         task?.cancel()
         return task != nil
     }
@@ -81,9 +83,12 @@ final class BulkRunner: Sendable {
                     $0.end(isCancelled ? .cancelled : .finished, at: now)
                 }
             }
-            state.tasks[number] = nil
             return state.list[number]?.logEntry
         }
-        if let entry { try? await jobs.inspection?.record(entry, at: now) }
+        if let entry {
+            // This task may be cancelled, and the entry is stored nevertheless.
+            await Task { [jobs] in try? await jobs.inspection?.record(entry, at: now) }.value
+        }
+        state.withLock { $0.tasks[number] = nil }
     }
 }
