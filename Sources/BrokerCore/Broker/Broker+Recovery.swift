@@ -13,9 +13,7 @@ extension Broker {
         context.setTime(now)
         switch record {
         case .topicCreated(let name): _ = topic(name)
-        case .topicDeleted(let name):
-            topics[name].map { delete($0) }
-            releaseAllDeletedTopics()
+        case .topicDeleted(let name): topics[name].map { delete($0) }
         case .topicPaused(let name, let isPaused):
             topics[name]?.pause(isPaused)
             topics[name]?.dispatch()

@@ -20,7 +20,6 @@ package final class Broker {
     private var sessions: [SessionID: Session] = [:]
     private var lastSessionID: SessionID = 0
     private var maintenance = MaintenanceSchedule()
-    private var memoryRelease = MemoryRelease()
 
     /// `true` once the broker is stopping and accepts no more messages.
     package private(set) var isStopping = false
@@ -147,15 +146,13 @@ package final class Broker {
     private func runMaintenance() {
         let now = context.now.monotonic
         maintenance.begin()
-        if memoryRelease.isDone, maintenance.shouldReleaseMemory(at: now) {
-            memoryRelease = MemoryRelease(of: Array(topics.values))
+        if maintenance.shouldReleaseMemory(at: now) {
+            for topic in topics.values { topic.releaseUnusedMemory() }
         }
-        memoryRelease.run(context)
         if maintenance.shouldMarkIdle(at: now) { context.slabs.markIdle() }
         let hasMoreIdleSlabs = context.slabs.releaseIdle()
         let hasMoreSegments = relocateSegment()
-        scheduleMaintenance(
-            isUrgent: !memoryRelease.isDone || hasMoreIdleSlabs || hasMoreSegments)
+        scheduleMaintenance(isUrgent: hasMoreIdleSlabs || hasMoreSegments)
     }
 
     /// Schedules maintenance, unless the broker has no message log and no memory to release.
@@ -181,7 +178,6 @@ package final class Broker {
         dispatchPending()
         deliverPending()
         flushLog()
-        releaseDeletedTopics()
         scheduleMaintenance()
         let sessions = context.pending.drainSessions()
         if sessions.isEmpty { context.budget.beginIteration() }
@@ -277,55 +273,22 @@ package final class Broker {
     private func remove(_ channel: Channel, of topic: Topic) {
         topic.removeChannel(channel)
         channelsByNumber[channel.number] = nil
-        closeConsumers(of: channel)
+        for session in channel.consumers.sessions {
+            closeConnection(of: session, reason: .channelDeleted)
+        }
         if channel.isDurable { context.log.append(.channelDeleted(topic.name, channel.name)) }
         context.events.append(.channelDeleted(topic.name, channel.name))
     }
 
-    /// Deletes a topic with its channels, and closes the connections of their consumers. The memory of
-    /// the channels is released within the budgets of the next iterations.
+    /// Deletes a topic with its channels.
     func delete(_ topic: Topic) {
         guard topics[topic.name] != nil else { return }
         flushLog(ifUnflushed: topic)
         sendPublishReports()
         topics[topic.name] = nil
+        for channel in topic.sortedChannels { remove(channel, of: topic) }
         topic.delete()
-        for channel in topic.channels {
-            closeConsumers(of: channel)
-            // If the record of the topic's deletion is lost, these delete the messages.
-            if channel.isDurable { context.log.append(.channelDeleted(topic.name, channel.name)) }
-        }
         if topic.isDurable { context.log.append(.topicDeleted(topic.name)) }
-        context.events.append(
-            .topicDeleted(topic.name, channels: topic.channels.map(\.name)))
-        context.pending.addDeleted(topic)
-    }
-
-    private func closeConsumers(of channel: Channel) {
-        guard channel.consumers.count > 0 else { return }
-        for session in channel.consumers.sessions {
-            closeConnection(of: session, reason: .channelDeleted)
-        }
-    }
-
-    /// Releases the memory of deleted topics' channels within the iteration's budget.
-    private func releaseDeletedTopics() {
-        while context.budget.releases.hasSteps, let topic = context.pending.firstDeletedTopic {
-            context.budget.releases.charge(WorkCost.release)
-            releaseNextChannel(of: topic)
-        }
-    }
-
-    /// Releases the memory of all deleted topics' channels. Recovery has no iterations.
-    func releaseAllDeletedTopics() {
-        while let topic = context.pending.firstDeletedTopic { releaseNextChannel(of: topic) }
-    }
-
-    private func releaseNextChannel(of topic: Topic) {
-        if let channel = topic.releaseDeletedChannel() {
-            channelsByNumber[channel.number] = nil
-        } else {
-            context.pending.removeFirstDeletedTopic()
-        }
+        context.events.append(.topicDeleted(topic.name))
     }
 }

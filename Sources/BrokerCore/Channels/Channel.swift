@@ -101,9 +101,9 @@ package final class Channel: PendingItem {
         }
     }
 
-    /// Settles `count` deferred messages of a segment that the channel does not receive.
-    func discardDeferred(_ count: Int, in segment: Segment) {
-        segments.number(serial: segment.serial).map { settle(count, in: $0) }
+    /// Settles one deferred message that the channel does not receive.
+    func discardDeferred(in segment: Segment) {
+        segments.number(serial: segment.serial).map { settle(1, in: $0) }
     }
 
     /// Resets ``messageCount``, which must not count recovered messages.
@@ -194,17 +194,9 @@ package final class Channel: PendingItem {
     }
 
     func delete() {
-        markDeleted()
+        isDeleted = true
         for segment in segments.removeAll() { topic.release(segment) }
-        releaseMemory()
-    }
-
-    /// Ends all deliveries, timers and log records of the channel.
-    func markDeleted() { isDeleted = true }
-
-    /// Releases the memory of the deleted channel, which a session can retain.
-    func releaseMemory() {
-        _ = segments.removeAll()
+        // A producer's session can retain the topic. The memory is released now.
         deliveries.removeAll()
     }
 
@@ -214,7 +206,6 @@ package final class Channel: PendingItem {
     /// share of the iteration's budget. ``scheduleTimer()`` schedules the rest.
     func timerFired() {
         timers.removeFired()
-        guard !isDeleted else { return }
         let now = context.now.monotonic
         let limit = context.budget.timers.share(ofMembers: Self.timersPerIteration)
         var left = limit

@@ -11,8 +11,6 @@ struct WorkBudget {
     var dispatches: StepBudget
     var deliveries: StepBudget
     var timers: StepBudget
-    /// The release of the memory of deleted topics.
-    var releases: StepBudget
     /// The number of the current iteration.
     private(set) var iteration = 0
 
@@ -24,7 +22,6 @@ struct WorkBudget {
         dispatches = StepBudget(perIteration: steps)
         deliveries = StepBudget(perIteration: steps)
         timers = StepBudget(perIteration: steps)
-        releases = StepBudget(perIteration: steps)
     }
 
     mutating func beginIteration() {
@@ -33,7 +30,6 @@ struct WorkBudget {
         dispatches.beginIteration()
         deliveries.beginIteration()
         timers.beginIteration()
-        releases.beginIteration()
     }
 }
 
@@ -91,12 +87,8 @@ enum WorkCost {
     /// The steps of creating a topic or channel.
     static let creation = 50
 
-    /// The steps of adding a deferred message to a channel, whose memory is rarely in a processor cache
-    /// and sometimes has to grow.
-    static let deferredCopy = 20
-
-    /// The steps of releasing the memory of a channel.
-    static let release = 20
+    /// The steps of adding a deferred message to a channel, whose memory is rarely in a processor cache.
+    static let deferredCopy = 4
 
     /// Returns the steps of copying or sending `count` bytes, which take 256 bytes each.
     @inline(__always)

@@ -1,17 +1,11 @@
 /// Release of the memory of segments in which few messages are still needed.
 extension Topic {
-    /// Closes the tail segments that contain few needed messages, and adapts the size of the next ones.
-    func closeUnneededTails() {
-        let recentBytes = segments.adaptSlabSize(storedBytes: storedBytes)
-        for tail in segments.tails { closeIfUnneeded(tail, recentBytes: recentBytes) }
-    }
-
     /// Closes a tail segment that contains few needed messages and is larger than the next segment
     /// would be.
     ///
     /// - Parameter recentBytes: the size of the messages published since the last maintenance, in
     ///   bytes.
-    private func closeIfUnneeded(_ tail: Segment, recentBytes: Int) {
+    func closeIfUnneeded(_ tail: Segment, recentBytes: Int) {
         guard recentBytes == 0 || tail.slabBytes > segments.nextSlabBytes,
             fewNeededIndexes(of: tail) != nil
         else { return }
@@ -21,7 +15,7 @@ extension Topic {
 
     /// Copies the needed messages of a segment to a smaller slab if they are few.
     func compact(_ segment: Segment) {
-        guard segment.isSealed, segment.isResident, segment.slabBytes > SlabPool.sizes[0],
+        guard segment.isResident, segment.slabBytes > SlabPool.sizes[0],
             let needed = fewNeededIndexes(of: segment),
             segment.compact(to: needed, pool: context.slabs)
         else { return }
@@ -41,9 +35,8 @@ extension Topic {
                 return nil
             }
             needed.formUnion(unfinished)
-            guard needed.count <= limit else { return nil }
         }
         // Lost messages are settled later, when they are redelivered.
-        return needed.filter(segment.contains).sorted()
+        return needed.count <= limit ? needed.filter(segment.contains).sorted() : nil
     }
 }

@@ -56,7 +56,7 @@ package final class Topic: PendingItem {
     var depth: Int { undispatched.count }
 
     /// The slab size of all messages published since the broker's start, in bytes.
-    var storedBytes: Int {
+    private var storedBytes: Int {
         counts.bytes + counts.messages * Segment.byteCount(bodyBytes: 0)
     }
 
@@ -205,6 +205,14 @@ package final class Topic: PendingItem {
         }
     }
 
+    /// Releases the unused memory of the topic and its channels.
+    func releaseUnusedMemory() {
+        let recentBytes = segments.adaptSlabSize(storedBytes: storedBytes)
+        for tail in segments.tails { closeIfUnneeded(tail, recentBytes: recentBytes) }
+        for segment in segments.all where segment.isSealed { compact(segment) }
+        for channel in channels { channel.deliveries.releaseUnusedMemory() }
+    }
+
     /// Returns the indexes of the segment's messages that no test was told of yet, and marks them as
     /// reported.
     func advanceReports(past segment: Segment) -> Range<Int> {
@@ -307,32 +315,17 @@ package final class Topic: PendingItem {
     }
 
     private func discard(_ messages: [UndispatchedMessages.DeferredMessage]) {
-        // A channel may take as long for one segment as for one message.
-        let segments = Dictionary(grouping: messages) { ObjectIdentifier($0.segment) }
-        for messages in segments.values {
-            for channel in channels {
-                channel.discardDeferred(messages.count, in: messages[0].segment)
-            }
+        for message in messages {
+            for channel in channels { channel.discardDeferred(in: message.segment) }
         }
     }
 
-    /// Deletes the topic and its channels. The memory of the channels is released later, by
-    /// ``releaseDeletedChannel()``.
     func delete() {
         isDeleted = true
-        for channel in channels { channel.markDeleted() }
+        for channel in channels { removeChannel(channel) }
         // A producer's session can retain the topic. The segments' memory is released now.
         for segment in segments.all { log?.release(segment) }
         segments.removeAll()
         undispatched.removeAllDeferred()
-    }
-
-    /// Removes one channel of the deleted topic, and releases its memory.
-    ///
-    /// - Returns: `nil` if no channel is left.
-    func releaseDeletedChannel() -> Channel? {
-        guard let channel = channelTable.removeLast() else { return nil }
-        channel.releaseMemory()
-        return channel
     }
 }

@@ -107,8 +107,7 @@ final class LookupRegistrar {
         case .topicCreated(let topic):
             enqueue(.register(topic))
             requestChannels(of: topic)
-        case .topicDeleted(let topic, let channels):
-            for channel in channels { enqueue(.unregister(topic, channel)) }
+        case .topicDeleted(let topic):
             enqueue(.unregister(topic))
             waiting.remove(topic)
             lookups.removeValue(forKey: topic)?.cancel()

@@ -1,4 +1,3 @@
-import TallyBasics
 import BrokerCore
 import Logging
 import NSQWire
@@ -51,8 +50,7 @@ final class BrokerEventLogger {
         case .messagesUnreadable(let topic, let error):
             logger.error("TOPIC(\(topic)): \(error)")
         case .topicCreated(let topic): logger.info("TOPIC(\(topic)): created")
-        case .topicDeleted(let topic, let channels):
-            logger.info("TOPIC(\(topic)): deleted with \(counted(channels.count, "channel"))")
+        case .topicDeleted(let topic): logger.info("TOPIC(\(topic)): deleted")
         case .channelCreated(let topic, let channel):
             logger.info("TOPIC(\(topic)): new channel(\(channel))")
         case .channelDeleted(let topic, let channel):
