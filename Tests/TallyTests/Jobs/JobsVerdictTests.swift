@@ -133,32 +133,6 @@ import Testing
         #expect(broken(facts) == ["a delayed job does not run before its time"])
     }
 
-    /// Moves the starts of the jobs of high priority behind those of the others, except the first ones.
-    private func delayHigh(_ facts: inout JobsVerdict.Facts, exceptFirst kept: Int) {
-        var left = kept
-        facts.starts = facts.starts.map { start in
-            guard facts.jobs[start.number]?.record.priority == .high,
-                facts.jobs[start.number]?.kind == .plain
-            else { return start }
-            left -= 1
-            guard left < 0 else { return start }
-            return .init(
-                number: start.number, attempt: start.attempt, time: Self.start + .seconds(9))
-        }
-    }
-
-    @Test func `fails jobs of low priority that run first`() throws {
-        var facts = try facts()
-        delayHigh(&facts, exceptFirst: 1)
-        #expect(broken(facts) == ["waiting jobs of high priority run before those of low priority"])
-    }
-
-    @Test func `does not judge priorities before a job of high priority has started`() throws {
-        var facts = try facts()
-        delayHigh(&facts, exceptFirst: 0)
-        #expect(broken(facts) == [])
-    }
-
     @Test func `fails lost errors, and a lease that did not expire`() throws {
         for (kind, rule) in [
             (DemoJob.Kind.failsTwice, "a failed job is retried until it succeeds"),

@@ -15,7 +15,7 @@ struct JobsVerdictChecker {
     var rules: [JobsVerdict.Rule] {
         [
             ends, starts(of: "each job runs once in each attempt, and never after it has ended"),
-            delays, priorities, retries, discards, uniqueness, transactions, rollback, schedule,
+            delays, retries, discards, uniqueness, transactions, rollback, schedule,
             killedWorker,
         ]
     }
@@ -96,30 +96,6 @@ struct JobsVerdictChecker {
             "a delayed job does not run before its time", violation,
             "\(DemoJobPlan.count(of: .delayed)) jobs, the last one "
                 + "\((latest / .seconds(1)).rounded(to: 3)) s after its time")
-    }
-
-    /// Priorities are judged from the first start of a job of high priority: on a busy machine, the worker
-    /// can receive the messages of another priority seconds before.
-    private var priorities: JobsVerdict.Rule {
-        var times: [JobPriority: [JobTime]] = [:]
-        for (number, job) in jobs(of: .plain) {
-            if let start = starts[number]?.first {
-                times[job.record.priority, default: []].append(start.time)
-            }
-        }
-        let begin = times[.high]?.min() ?? JobTime(microseconds: 0)
-        let medians = [JobPriority.high, .normal, .low].map { priority in
-            let later = (times[priority] ?? []).filter { $0 >= begin }.sorted()
-            return later.isEmpty ? begin : later[later.count / 2]
-        }
-        // Between neighbouring priorities the order depends on when their messages arrive.
-        let isJudged = times[.low]?.contains { $0 >= begin } == true
-        let isOrdered = !isJudged || medians[0] < medians[2]
-        let waits = medians.map { "\((($0 - medians[0]) / .seconds(1)).rounded(to: 3)) s" }
-        return rule(
-            "waiting jobs of high priority run before those of low priority",
-            isOrdered ? nil : "the medians of high, normal and low are \(waits)",
-            "the medians of the starts of high, normal and low: \(waits.joined(separator: ", "))")
     }
 
     private var retries: JobsVerdict.Rule {
