@@ -152,6 +152,8 @@ private struct JobsStateJSON: Decodable {
         videos.page.add(fixture.page)
         #expect(try videos.get("/jobs").status == 200)
         #expect(try videos.get("/api/jobs").status == 200)
+        let id = try await fixture.jobs.enqueueBatch([NewJob(name: "n")]).id
+        #expect(try videos.get("/api/batches/\(id)").status == 200)
         let foreign = try videos.send("GET /api/jobs HTTP/1.0\r\nHost: evil.example\r\n\r\n")
         #expect(foreign.status == 421)
         let cross = try videos.send(

@@ -47,7 +47,7 @@ final class JobsRoutes: HTTPService {
 
     /// Returns `true` for the paths of these routes.
     static func includes(_ path: String) -> Bool {
-        path == "/jobs" || ["/jobs/", "/api/jobs", "/api/queues"].contains { path.hasPrefix($0) }
+        path == "/jobs" || path.hasPrefix("/jobs/") || JobsAPIRequest.includes(path)
     }
 
     // MARK: Events
@@ -92,24 +92,11 @@ final class JobsRoutes: HTTPService {
                 return respond(PageFiles.jobs)
             }
             let operation = try JobsAPIRequest(request, at: page.jobs.now())
-            let waiting = LoopBound(WaitingResponse(respond: respond), on: loop)
-            let (page, mailbox) = (page, loop.mailbox)
-            Task {
-                let response = await operation.response(from: page)
-                mailbox.submit { waiting.removeValue(on: $0)?.respond(response) }
-            }
+            self.respond(on: loop, respond) { [page] in await operation.response(from: page) }
         } catch {
             var response = HTTPResponse.failure(error.status, error.reason)
             if let allowed = error.allowed { response.headers.append(("Allow", allowed)) }
             respond(response)
         }
-    }
-}
-
-private final class WaitingResponse {
-    let respond: (HTTPResponse) -> Void
-
-    init(respond: @escaping (HTTPResponse) -> Void) {
-        self.respond = respond
     }
 }

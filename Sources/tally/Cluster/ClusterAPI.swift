@@ -47,11 +47,8 @@ final class ClusterAPI: HTTPService {
     func respond(to request: HTTPRequest, _ respond: @escaping (HTTPResponse) -> Void) {
         do throws(ClusterRequest.Refusal) {
             let operation = try ClusterRequest(method: request.method, path: request.target.path)
-            let waiting = LoopBound(WaitingClient(respond: respond), on: loop)
-            let (cluster, mailbox) = (cluster, loop.mailbox)
-            Task {
-                let response = await operation.response(from: cluster)
-                mailbox.submit { waiting.removeValue(on: $0)?.respond(response) }
+            self.respond(on: loop, respond) { [cluster] in
+                await operation.response(from: cluster)
             }
         } catch {
             respond(.error(error.status, error.reason))
@@ -62,12 +59,6 @@ final class ClusterAPI: HTTPService {
 extension ClusterAPI: LoopHosted {
     /// Responds to the requests in progress, and closes the connections.
     func stop(_ done: @escaping () -> Void) { http.stop(done) }
-}
-
-private final class WaitingClient {
-    let respond: (HTTPResponse) -> Void
-
-    init(respond: @escaping (HTTPResponse) -> Void) { self.respond = respond }
 }
 
 extension ClusterRequest {

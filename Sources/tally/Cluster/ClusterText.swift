@@ -7,15 +7,7 @@ enum ClusterText {
         let rows =
             [["NODE", "STATE", "TCP ADDRESS", "HTTP ADDRESS"]]
             + nodes.map { [$0.name, $0.state.rawValue, $0.tcpAddress, $0.httpAddress] }
-        let widths = rows[0].indices.map { column in rows.map { $0[column].count }.max()! }
-        return rows.map { row in
-            var line = ""
-            for (column, text) in row.enumerated() {
-                let padding = String(repeating: " ", count: widths[column] - text.count + 2)
-                line += column == row.count - 1 ? text : text + padding
-            }
-            return line
-        }.joined(separator: "\n")
+        return TextTable.lines(rows).joined(separator: "\n")
     }
 
     /// An object with the member `nodes`.

@@ -24,7 +24,7 @@ enum JobText {
                 LogText.sanitized(firstLine(of: job.note ?? "")),
             ])
         }
-        var lines = table(rows)
+        var lines = TextTable.lines(rows)
         if page.jobs.isEmpty { lines = ["no jobs"] }
         if let next = page.next { lines.append("more jobs: --before=\(next)") }
         return lines.joined(separator: "\n")
@@ -79,7 +79,7 @@ enum JobText {
             rows.append(
                 [queue.queue] + JobState.allCases.map { "\(queue[$0])" } + [notes(of: queue)])
         }
-        var lines = queues.isEmpty ? ["no jobs"] : table(rows)
+        var lines = queues.isEmpty ? ["no jobs"] : TextTable.lines(rows)
         for worker in workers where worker.stoppedAt == nil {
             lines.append(
                 "worker \(worker.name): \(counted(worker.runningJobs.count, "job")) of "
@@ -129,27 +129,11 @@ enum JobText {
                 schedule.job.options.queue, schedule.job.name,
             ])
         }
-        return schedules.isEmpty ? "no schedules" : table(rows).joined(separator: "\n")
+        return schedules.isEmpty ? "no schedules" : TextTable.lines(rows).joined(separator: "\n")
     }
 
     private static func firstLine(of text: String) -> String {
         String(text.prefix { !$0.isNewline })
-    }
-
-    /// Aligns the columns of a table.
-    private static func table(_ rows: [[String]]) -> [String] {
-        var widths: [Int] = []
-        for row in rows {
-            for (index, cell) in row.enumerated() {
-                if index == widths.count { widths.append(0) }
-                widths[index] = max(widths[index], cell.count)
-            }
-        }
-        return rows.map { row in
-            let cells = zip(row, widths).map { padded($0, $1) }
-            let line = cells.joined(separator: "  ")
-            return String(line.reversed().drop { $0 == " " }.reversed())
-        }
     }
 
     private static func padded(_ text: String, _ width: Int) -> String {

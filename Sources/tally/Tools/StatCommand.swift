@@ -84,21 +84,7 @@ struct StatCommand: AsyncParsableCommand {
                 ])
             }
         }
-        return Self.table(rows)
-    }
-
-    /// Returns rows as columns: the first two to the left, the numbers to the right.
-    private static func table(_ rows: [[String]]) -> String {
-        let widths = rows[0].indices.map { column in rows.map { $0[column].count }.max()! }
-        return rows.map { row in
-            var line = ""
-            for (column, text) in row.enumerated() {
-                let padding = String(repeating: " ", count: widths[column] - text.count)
-                line += (column == 0 ? "" : "  ") + (column < 2 ? text + padding : padding + text)
-            }
-            while line.last == " " { line.removeLast() }
-            return line
-        }.joined(separator: "\n")
+        return TextTable.lines(rows, leadingColumns: 2).joined(separator: "\n")
     }
 
     private static func object(_ statistics: ClusterStatistics) -> [UInt8] {

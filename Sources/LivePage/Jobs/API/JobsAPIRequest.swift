@@ -42,12 +42,18 @@ enum JobsAPIRequest: Equatable {
         }
     }
 
+    /// The paths of the API begin with one of these.
+    private static let roots = ["/api/jobs", "/api/queues", "/api/batches"]
+
+    /// Returns `true` for the paths of the API.
+    static func includes(_ path: String) -> Bool { roots.contains { path.hasPrefix($0) } }
+
     /// Parses a request.
     ///
     /// - Parameter now: the time from which delays count.
     init(_ request: HTTPRequest, at now: JobTime) throws(Refusal) {
         let parts = request.target.path.split(separator: "/", omittingEmptySubsequences: true)
-        guard parts.count >= 2, parts[0] == "api" else { throw .notFound }
+        guard parts.count >= 2, Self.includes(request.target.path) else { throw .notFound }
         switch (parts[1], parts.count) {
         case ("jobs", 2): self = try Self.jobs(request, now)
         case ("jobs", 3) where parts[2] == "bulk":
