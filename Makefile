@@ -1,5 +1,5 @@
-# The tasks of this repository. A newcomer needs `make demo` and `make test`; both install what is
-# missing, build, and run.
+# The tasks of this repository. A newcomer needs only `make demo` and `make test`. Both install the
+# missing packages, build, and run.
 
 SHELL := /bin/bash
 BINARY := .build/release/tally
@@ -12,8 +12,9 @@ RELEASE := swift build $(STATIC) --product tally
 WIDTH := --experimental-maximum-parallelization-width
 AT_MOST_8 = $(shell swift test --help-hidden | grep -q -e $(WIDTH) && echo $(WIDTH) 8)
 
-# `make -C FOLDER` prints the name of the folder on standard output, where only the output of a program
-# belongs. It does not print it around recipes that synchronize their output and are recursive (+).
+# `make -C FOLDER` prints the name of the folder to standard output, which must contain only the output
+# of the program that is run. make omits the name for recipes that are recursive (+) if it synchronizes
+# their output.
 FLAGS := $(firstword -$(MAKEFLAGS))
 ifneq ($(findstring w,$(FLAGS)),)
 ifeq ($(findstring n,$(FLAGS)),)
@@ -45,7 +46,7 @@ build-simulation: packages
 	swift build $(STATIC) --product simulate
 
 build: packages ## build the release binary, .build/release/tally
-	@# Standard output is only for the program that is run.
+	@# Build output goes to standard error: standard output is only for the program that is run.
 	$(DIRECT)@echo "$(RELEASE)" >&2
 	$(DIRECT)@$(RELEASE) >&2
 
@@ -61,7 +62,8 @@ fuzz: packages ## fuzz the parsers: make fuzz SECONDS=60
 sanitize: packages ## run the tests of all modules with the address and the thread sanitizer
 	.ci/sanitize address test NSQWireTests BrokerCoreTests UVLoopTests HTTPTests TransportTests \
 		NSQBrokerTests NSQClientTests PlayCountsTests
-	.ci/sanitize thread test UVLoopTests NSQClientTests NSQTestingTests NSQBrokerTests PlayCountsTests
+	.ci/sanitize thread test UVLoopTests NSQClientTests NSQTestingTests NSQBrokerTests PlayCountsTests \
+		NSQJobsTests
 
 flags: build ## start every command with every flag at extreme values
 	@.ci/flags $(BINARY)
@@ -89,7 +91,7 @@ ZSH_COMPLETION := $(SHARE)/zsh/site-functions/_tally
 FISH_COMPLETION := $(SHARE)/fish/vendor_completions.d/tally.fish
 MANUAL := $(SHARE)/man/man1/tally.1
 INSTALLED := $(DESTDIR)$(PREFIX)/bin/tally
-# A binary that the command line names exists already.
+# If the command line names BINARY, the binary exists already and is not built.
 install: $(if $(filter command,$(firstword $(origin BINARY))),,build) ## install: make install PREFIX=/usr/local DESTDIR=
 	@install -D -s -m 755 $(BINARY) $(INSTALLED)
 	@install -d $(dir $(BASH_COMPLETION) $(ZSH_COMPLETION) $(FISH_COMPLETION) $(MANUAL))
@@ -102,6 +104,14 @@ install: $(if $(filter command,$(firstword $(origin BINARY))),,build) ## install
 
 uninstall: ## remove what make install has installed with the same PREFIX and DESTDIR
 	rm -f $(INSTALLED) $(BASH_COMPLETION) $(ZSH_COMPLETION) $(FISH_COMPLETION) $(MANUAL)
+
+# The folder of the package. If the command line names BINARY, the binary exists already and is not
+# built.
+PACKAGES ?= .build/packages
+.PHONY: package
+package: $(if $(filter command,$(firstword $(origin BINARY))),,build) ## make a Debian package with systemd units
+	@mkdir -p $(PACKAGES)
+	@Packaging/debian/build $(BINARY) $(PACKAGES)
 
 .PHONY: packages
 packages:

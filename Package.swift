@@ -38,6 +38,7 @@ let lifecycle = product(
 let metrics = product("Metrics", of: "swift-metrics", when: "MetricsSupport")
 let tracing = product(
     "Tracing", of: "swift-distributed-tracing", when: "DistributedTracingSupport")
+let crypto = product("Crypto", of: "swift-crypto", when: "EncryptionSupport")
 let configuration = product(
     "Configuration", of: "swift-configuration", when: "ConfigurationSupport")
 
@@ -68,6 +69,9 @@ let package = Package(
                 Publishes, handlers and attempts of jobs are spans of swift-distributed-tracing.
                 """),
         .trait(
+            name: "EncryptionSupport",
+            description: "The arguments of jobs can be encrypted, with swift-crypto."),
+        .trait(
             name: "ConfigurationSupport",
             description: "The clients' options are read with swift-configuration."),
     ],
@@ -75,6 +79,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
         .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
         .package(url: "https://github.com/apple/swift-configuration", from: "1.4.0", traits: []),
+        .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
         .package(url: "https://github.com/apple/swift-distributed-tracing", from: "1.7.3"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
         .package(url: "https://github.com/apple/swift-metrics", from: "2.13.0"),
@@ -100,13 +105,13 @@ let package = Package(
 
         // Layer 1: the broker's rules without I/O, Go's flags, socket I/O with libuv, and TLS and
         // compression.
-        module("BrokerCore", ["NSQWire", "TallyBasics", "TallyJSON", deque, heap]),
+        module("BrokerCore", ["NSQWire", "TallyBasics", "TallyJSON", "CMemory", deque, heap]),
         module("GoFlags", ["TallyBasics", "TallyJSON"]),
         module("UVLoop", ["TallyBasics", "CLibuv"]),
         module("Transport", ["COpenSSL", "CZlib", "CSnappy"]),
 
         // Layer 2: HTTP over the event loop.
-        module("HTTP", ["UVLoop", "Transport", "CHTTPParser"]),
+        module("HTTP", ["TallyJSON", "UVLoop", "Transport", "CHTTPParser"]),
 
         // Layer 3: the client and the broker.
         module(
@@ -138,6 +143,12 @@ let package = Package(
                 "UVLoop", "CZlib", logging,
             ]),
         module(
+            "NSQAdmin",
+            [
+                "NSQBroker", "NSQWire", "GoFlags", "TallyBasics", "TallyJSON", "HTTP", "Transport",
+                "UVLoop", logging,
+            ]),
+        module(
             "PlayCounts",
             [
                 "NSQWire", "TallyBasics", "TallyJSON", "NSQClient", "HTTP", "Transport", "UVLoop",
@@ -148,7 +159,7 @@ let package = Package(
             "NSQJobs",
             [
                 "TallyBasics", "TallyJSON", "NSQClient", "UVLoop", grdb, deque, logging, lifecycle,
-                metrics, tracing,
+                metrics, tracing, crypto,
             ]),
         module("NSQJobsEmbedded", ["NSQJobs", "NSQBroker"]),
 
@@ -156,7 +167,8 @@ let package = Package(
         .target(
             name: "LivePage",
             dependencies: [
-                "TallyBasics", "TallyJSON", "HTTP", "UVLoop", "PlayCounts", "NSQJobs", deque,
+                "NSQAdmin", "NSQWire", "TallyBasics", "TallyJSON", "HTTP", "UVLoop", "PlayCounts",
+                "NSQJobs", deque, logging,
             ],
             resources: [.embedInCode("Page")], swiftSettings: settings),
 
@@ -166,8 +178,8 @@ let package = Package(
             dependencies: [
                 "NSQWire", "TallyBasics", "TallyJSON", "BrokerCore", "GoFlags", "UVLoop",
                 "Transport", "HTTP", "NSQClient", "NSQBroker", "NSQLookup", "NSQTools",
-                "NSQJobs", "PlayCounts", "LivePage", "CMemory", "CProcess", arguments, grdb,
-                histogram, logging, toml,
+                "NSQAdmin", "NSQJobs", "NSQJobsEmbedded", "PlayCounts", "LivePage", "CMemory",
+                "CProcess", arguments, grdb, histogram, logging, toml,
             ],
             swiftSettings: settings),
 
@@ -214,6 +226,12 @@ let package = Package(
             [
                 "NSQTools", "NSQClient", "GoFlags", "TallyBasics", "TallyJSON", "CZlib", logging,
             ]),
+        tests(
+            of: "NSQAdminTests",
+            [
+                "NSQAdmin", "LivePage", "NSQTesting", "NSQBroker", "NSQClient", "HTTP", "TallyJSON",
+                "UVLoop", logging,
+            ]),
         tests(of: "NSQTestingTests", ["NSQTesting", "NSQBroker", "NSQClient", logging]),
         tests(
             of: "PlayCountsTests",
@@ -236,7 +254,10 @@ let package = Package(
             ]),
         tests(
             of: "LivePageTests",
-            ["LivePage", "PlayCounts", "NSQJobs", "TallyBasics", "HTTP", "UVLoop"]),
+            [
+                "LivePage", "PlayCounts", "NSQJobs", "NSQClient", "NSQWire", "TallyBasics", "HTTP",
+                "UVLoop", logging,
+            ]),
         tests(
             of: "EndToEndTests",
             ["tally", "NSQWire", "NSQClient", "HTTP", "Transport", "UVLoop"]),
@@ -250,8 +271,8 @@ if Context.environment["TALLY_FUZZ"] != nil {
         .executableTarget(
             name: "fuzz",
             dependencies: [
-                "BrokerCore", "HTTP", "NSQBroker", "NSQClient", "NSQLookup", "NSQWire",
-                "TallyBasics", "Transport",
+                "BrokerCore", "HTTP", "NSQAdmin", "NSQBroker", "NSQClient", "NSQLookup", "NSQWire",
+                "TallyBasics", "TallyJSON", "Transport",
             ],
             path: "Tests/Fuzz", swiftSettings: settings))
 }

@@ -41,7 +41,7 @@ def run(browser, children, folder, tally):
 
 
 def run_that_fails(browser, children, folder, tally):
-    """A demo whose plays do not arrive ends with a verdict of fail, and the page has the reason."""
+    """A demo whose plays do not arrive ends with the verdict "fail", and the page shows the reason."""
     nsqd = Serve(children, folder, tally, "--page-address=none")
     for action in ["create", "pause"]:
         nsqd.control(f"topic/{action}?topic=paused")

@@ -11,12 +11,23 @@ return import("/jobs-logic.js").then((logic) => {
     ["0 µs", "0 µs", "8 µs", "1.2 ms", "45 ms", "1.5 s", "45 s", "3 min", "2.5 h", "3.8 d"]);
   equal("memory", [null, 40 << 20, 3 * 2 ** 30].map(logic.memoryText), ["–", "40 MiB", "3.0 GiB"]);
   equal("rates", [0, 0.25, 3, 1234.5].map(logic.rateText), ["0", "0.3", "3.0", "1,235"]);
+  const limits = { limit: null, key_limit: null, waiting_for_limit: 0 };
+  const limit = { concurrency: 2000, rate_starts: 1, rate_seconds: 60 };
+  equal("limits", [limits, { ...limits, limit, waiting_for_limit: 1 }, {
+    limit: { concurrency: null, rate_starts: 100, rate_seconds: 0.5 }, key_limit: { concurrency: 1, rate_starts: null, rate_seconds: null },
+    waiting_for_limit: 1234,
+  }].map(logic.limitText), [
+    "", "limit 2,000 at once, 1 start per 1 min · 1 waits for it",
+    "limit 100 starts per 500 ms · limit per key 1 at once · 1,234 wait for it"]);
   const job = (state) => logic.timeOf({ state, created: 1, due: 2, started: 3, finished: 4 });
   equal("times", ["scheduled", "available", "running", "completed"].map(job),
     [["due", 2], ["enqueued", 1], ["started", 3], ["ended", 4]]);
   const noon = new Date(2026, 4, 3, 12, 30, 15).getTime();
   equal("times of day and dates", [0, 86_400_000].map((later) => logic.timeText(noon, noon + later)), ["12:30:15", "3 May, 12:30"]);
   equal("JSON", [logic.prettyJSON({ a: 1 }), logic.prettyJSON("not JSON")], ['{\n  "a": 1\n}', "not JSON"]);
+
+  equal("arguments", [logic.argumentsText({ a: [1] }), logic.argumentsText({ $encrypted: { key: "k", text: "eA==" } }), logic.argumentsText(null)],
+    ['{\n  "a": [\n    1\n  ]\n}', "encrypted with key 'k'", "null"]);
 
   equal("a filter", logic.filterFrom("?state=discarded&name=%3Cb%3E&other=1&tag="), { state: "discarded", name: "<b>" });
   equal("its query", logic.queryOf({ name: "<b>&", error: "3" }), "name=%3Cb%3E%26&error=3");

@@ -10,7 +10,7 @@ from browser.audit import expect_good_layout
 from browser.processes import TIMEOUT_SECONDS, Child, Serve, eventually, expect
 
 ENTER, TAB, ESCAPE = "\ue007", "\ue004", "\ue00c"
-# Texts that are harmful wherever a page inserts them as markup or runs them.
+# Texts that do harm if a page inserts them as markup or runs them.
 HOSTILE = {
     "name": "<img src=x onerror=\"window.hacked=1\">",
     "tag": "<b onclick='window.hacked=1'>x</b>",
@@ -233,7 +233,7 @@ def check_one_job(browser):
 
 
 def check_keyboard(browser):
-    # Otherwise the next stop is the one after the last click.
+    # Without this, Tab would continue after the element that was clicked last.
     browser.run("document.body.tabIndex = -1; document.body.focus(); window.scrollTo(0, 0)")
     browser.press(TAB)
     focus = "return document.activeElement.className || document.activeElement.id"
@@ -275,6 +275,9 @@ def check_queue(browser, serve):
     eventually("the queue is paused", lambda: browser.is_shown("#queue-rows tr:nth-child(2) .badge"))
     request(serve, "/api/queues/mail/resume", {})
     eventually("the queue is resumed", lambda: not browser.is_shown("#queue-rows tr:nth-child(2) .badge"))
+    request(serve, "/api/queues/mail/limit", {"concurrency": 3, "rate_starts": 100, "rate_seconds": 60})
+    limits = "return document.querySelector('#queue-rows tr:nth-child(2) .limits').textContent"
+    eventually("the limit is shown", lambda: browser.run(limits) == "limit 3 at once, 100 starts per 1 min")
 
 
 def check_problem(browser, store):
@@ -293,7 +296,7 @@ def check_disconnection(browser, serve):
     expect("as of" in browser.text("as-of"), "the figures have no time")
     expect_good_layout(browser, "disconnected")
     browser.click("#queue-rows .actions button")
-    eventually("the failed change is shown", lambda: "was not made" in browser.text("refusal"))
+    eventually("the failed change is shown", lambda: "not known whether" in browser.text("refusal"))
     serve.start()
     eventually("the page is live again", lambda: browser.text("connection") == "Live")
     serve.child.stop()

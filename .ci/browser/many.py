@@ -8,7 +8,7 @@ from browser.audit import expect_good_layout
 from browser.processes import Serve, eventually, expect
 
 VIDEOS = 100_000
-# A task of this length would be a frozen page on any machine.
+# A task of this length would freeze the page on any machine.
 LONGEST_TASK_MS = 3000
 
 RECORD_TASKS = """

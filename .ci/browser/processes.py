@@ -8,7 +8,7 @@ import time
 import urllib.request
 from pathlib import Path
 
-# Generous, because continuous integration may share its processors.
+# The timeout is generous, because continuous integration may share its processors.
 TIMEOUT_SECONDS = 45
 
 

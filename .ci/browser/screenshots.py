@@ -3,7 +3,7 @@
 import subprocess
 from pathlib import Path
 
-from browser import jobpictures
+from browser import jobpictures, topics
 from browser.processes import Child, eventually, expect
 
 README = Path("Fixtures/page")
@@ -11,7 +11,7 @@ GUIDE = Path("Sources/tally/tally.docc")
 # Some videos have more than 100 plays before the pictured run, so that its calls are of all kinds.
 EARLIER_PLAYS = 4_500
 PLAYS, OVER_SECONDS = 450, 45
-# The largest picture, so that a clone stays small.
+# The maximum size of a picture, so that a clone of the repository stays small.
 MAX_BYTES = 150_000
 
 
@@ -40,6 +40,7 @@ def take(browser, children, folder, tally, pictures):
     take_both(browser, root, GUIDE / "live-page-verdict{}.png", 820, 760)
     demo.stop()
     jobpictures.take(browser, children, folder, tally, take_both, root, GUIDE)
+    topics.picture(browser, children, folder, tally, take_both, root, GUIDE)
 
 
 def take_both(browser, root, name, width, height):

@@ -78,7 +78,7 @@ def calls(browser):
 
 
 def check_calls(browser, serve):
-    """Each kind of call is counted as such, and videos with equal totals keep their order."""
+    """The page counts each kind of call separately, and videos with equal totals keep their order."""
     before = calls(browser)
     for video in VIDEOS[:3]:
         serve.publish([video])
@@ -173,7 +173,7 @@ def check_backlog(browser, serve):
 
 
 def check_flood(browser, serve, tally):
-    """At hundreds of calls per second the view aggregates, and neither flickers nor talks."""
+    """At hundreds of calls per second the page shows averages, does not flicker, and announces only summaries."""
     browser.run(RECORD_ANNOUNCEMENTS)
     browser.run("highlighted.most = 0")
     subprocess.run(
@@ -207,7 +207,7 @@ def check_problem(browser, serve):
 
 
 def check_disconnection(browser, serve):
-    """After a loss of the connection the figures are old, and a new run is announced."""
+    """After a loss of the connection the page marks its figures as old, and announces a new run."""
     plays = browser.number("plays")
     color = "return getComputedStyle(document.getElementById('plays')).color"
     fresh = browser.run(color)

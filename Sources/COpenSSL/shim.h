@@ -5,7 +5,7 @@
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
 
-/* What OpenSSL has only as macros that Swift cannot see. */
+/* OpenSSL declares these operations only as macros, which Swift cannot import. */
 
 static inline int ssl_context_set_min_version(SSL_CTX *context, int version) {
     return (int)SSL_CTX_set_min_proto_version(context, version);

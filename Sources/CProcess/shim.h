@@ -13,11 +13,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* Starts a program with a guard process, which ends the program with the process that started it.
+/* Starts a program with a guard process, which ends the program when the starting process ends.
  *
  * The guard is a fork of the caller and the leader of a new process group, to which the program and its
  * children belong. The kernel sends the guard a signal when the thread that started it ends, and the
- * guard then kills the whole group. So nothing of the program outlives a caller that is killed.
+ * guard then kills the whole group. No process of the program outlives a caller that is killed.
  *
  * Only async-signal-safe functions are called after the fork, because the caller has several threads.
  */
@@ -29,7 +29,7 @@ struct guarded_program {
     /* The descriptors that become standard input and standard error. */
     int input;
     int error;
-    /* The descriptor that becomes standard output; -1 for that of the caller. */
+    /* The descriptor that becomes standard output; -1 keeps the caller's standard output. */
     int output;
     /* A pipe, to which the guard writes records of `program_report`. */
     int report;
@@ -38,7 +38,7 @@ struct guarded_program {
 enum program_report_kind {
     /* `value` is the status of waitpid. */
     PROGRAM_ENDED = 0,
-    /* `value` is the errno of the start. */
+    /* `value` is the errno of the failed start. */
     PROGRAM_NOT_STARTED = 1,
 };
 
@@ -98,13 +98,13 @@ static inline void guard_run(const struct guarded_program *start, pid_t caller) 
         guard_report(PROGRAM_NOT_STARTED, errno);
         _exit(0);
     }
-    /* A signal to the group is for the program. */
+    /* The guard ignores signals to the group, which are meant for the program. */
     static const int ignored[] = {SIGTERM, SIGINT,  SIGHUP,  SIGQUIT, SIGUSR1, SIGUSR2,
                                   SIGALRM, SIGPIPE, SIGTSTP, SIGTTIN, SIGTTOU};
     for (unsigned index = 0; index < sizeof ignored / sizeof *ignored; index++) {
         signal(ignored[index], SIG_IGN);
     }
-    /* The end of the program must be the end of its output. */
+    /* Closes the guard's copies of the streams, so that the output ends with the program. */
     for (int stream = 0; stream < GUARD_REPORT_DESCRIPTOR; stream++) close(stream);
     sigset_t none;
     sigemptyset(&none);
@@ -113,13 +113,14 @@ static inline void guard_run(const struct guarded_program *start, pid_t caller) 
     while (waitpid(program, &status, 0) < 0 && errno == EINTR) {
     }
     guard_report(PROGRAM_ENDED, status);
-    /* Processes that the program has left behind, and the guard. */
+    /* Ends the processes that the program has left behind, and the guard. */
     kill(0, SIGKILL);
     _exit(0);
 }
 
-/* Returns the process ID of the guard, which is that of the group; -1 with errno if the fork failed. The
- * thread that calls it must live until the guard has ended. The descriptors must be greater than 2. */
+/* Returns the process ID of the guard, which is also the ID of the group; -1 with errno if the fork
+ * failed. The calling thread must live until the guard has ended. The descriptors must be greater
+ * than 2. */
 static inline pid_t guarded_program_start(const struct guarded_program *start) {
     sigset_t all, old;
     sigfillset(&all);
@@ -128,7 +129,7 @@ static inline pid_t guarded_program_start(const struct guarded_program *start) {
     pid_t guard = fork();
     if (guard == 0) guard_run(start, caller);
     int error = errno;
-    /* Here too, so that a signal to the group cannot precede its creation. */
+    /* The guard does the same. Whichever is first, the group exists when this function returns. */
     if (guard > 0) setpgid(guard, guard);
     pthread_sigmask(SIG_SETMASK, &old, NULL);
     errno = error;

@@ -3,7 +3,7 @@
 #include <stdint.h>
 #include <string.h>
 
-/* The processor's own CRC-32C, the checksum of snappy's frames: Swift has no name for it. */
+/* The processor's instruction for CRC-32C, the checksum of snappy's frames. Swift cannot call it. */
 
 #if defined(__x86_64__)
 
@@ -23,8 +23,8 @@ __attribute__((target("sse4.2"))) static inline uint32_t processor_crc32c(
     return crc;
 }
 
-/* Three stretches, one behind the other, at once: the instruction takes three cycles, and one can
-   begin in each. `stretch` is a multiple of eight. */
+/* Processes three consecutive stretches in parallel: the instruction takes three cycles, and another
+   one can begin in each cycle. `stretch` is the length of each in bytes, a multiple of eight. */
 __attribute__((target("sse4.2"))) static inline void processor_crc32c_thrice(
     uint32_t *first, uint32_t *second, uint32_t *third, const void *bytes, size_t stretch) {
     const unsigned char *next = (const unsigned char *)bytes;

@@ -1,4 +1,4 @@
-/// What a help, a manual page or a completion script shows of an option.
+/// The properties of an option that the help, a manual page or a completion script shows.
 package struct FlagDescription: Sendable {
     /// The name on the command line, without dashes.
     package let flag: String
@@ -17,7 +17,7 @@ package struct FlagDescription: Sendable {
 extension FlagOption {
     /// Describes the option.
     ///
-    /// - Parameter defaults: the options whose value is the default.
+    /// - Parameter defaults: the options with the default values.
     package func description(_ defaults: Options) -> FlagDescription {
         FlagDescription(
             flag: flag, usage: usage, isBoolean: isBoolean, isRepeating: isRepeating,

@@ -41,7 +41,7 @@ package struct FlagOption<Options>: Sendable {
     ///
     /// - Parameters:
     ///   - flag: the name on the command line, without dashes.
-    ///   - path: the value in the options.
+    ///   - path: the key path of the value in the options.
     ///   - usage: the description in the help.
     ///   - key: the name in the configuration file.
     ///   - isOwn: `true` if the original program does not have the option.

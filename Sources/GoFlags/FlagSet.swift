@@ -107,7 +107,7 @@ package enum FlagError: Error, Equatable {
 
 extension FlagSet {
     /// Returns the list of all flags in Go's format: first the flags of the original program, then
-    /// the additional ones.
+    /// the additional flags.
     package func usage(_ defaults: Options) -> String {
         func list(_ options: [FlagOption<Options>]) -> String {
             options.map { "\(Self.entry($0, defaults))\n" }.joined()

@@ -106,7 +106,7 @@ extension Bool: OptionValue {
         self = value
     }
 
-    /// Accepts the number 1 as true. nsqd treats it as false here, which is an error.
+    /// Accepts the number 1 as `true`. nsqd treats it as `false` here, which is an error in nsqd.
     package mutating func set(native value: ConfigValue) -> Bool {
         switch value {
         case .boolean(let value): self = value

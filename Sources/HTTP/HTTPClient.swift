@@ -30,13 +30,15 @@ package final class HTTPClient {
 
     let loop: Loop
     private var idle: (connection: HTTPClientConnection, url: HTTPURL)?
+    private var pending: [ObjectIdentifier: HTTPClientRequest] = [:]
+    private(set) var isClosed = false
 
     /// Creates a client whose callbacks run on `loop`.
     package init(on loop: Loop) { self.loop = loop }
 
     /// Sends a GET request.
     ///
-    /// - Returns: the pending request, which can be canceled.
+    /// - Returns: the pending request, which can be cancelled.
     @discardableResult
     package func get(
         _ url: HTTPURL, headers: [(name: String, value: String)] = [],
@@ -47,7 +49,7 @@ package final class HTTPClient {
 
     /// Sends a POST request.
     ///
-    /// - Returns: the pending request, which can be canceled.
+    /// - Returns: the pending request, which can be cancelled.
     @discardableResult
     package func post(
         _ url: HTTPURL, headers: [(name: String, value: String)] = [], body: [UInt8],
@@ -56,10 +58,14 @@ package final class HTTPClient {
         start("POST", url, headers, body: body, done)
     }
 
-    /// Closes the kept connection, if there is one.
+    /// Closes all connections. Pending requests fail with ``HTTPClientError/connectionFailed(_:)``
+    /// before the method returns. Later requests fail in the next loop iteration.
     package func close() {
-        idle?.connection.close()
-        idle = nil
+        isClosed = true
+        closeIdleConnection()
+        let requests = pending.values
+        pending = [:]
+        for request in requests { request.finish(.failure(.connectionFailed(.canceled))) }
     }
 
     private func start(
@@ -72,8 +78,14 @@ package final class HTTPClient {
         if !keepsConnection { head += "Connection: close\r\n" }
         let call = HTTPClientRequest(
             Array((head + "\r\n").utf8) + (body ?? []), to: url, by: self, done)
+        pending[ObjectIdentifier(call)] = call
         call.start()
         return call
+    }
+
+    /// Removes a request that has a result or is cancelled from the pending requests.
+    func removePending(_ request: HTTPClientRequest) {
+        pending[ObjectIdentifier(request)] = nil
     }
 
     // MARK: Kept connections
@@ -88,15 +100,21 @@ package final class HTTPClient {
         return idle.connection
     }
 
-    /// Keeps a connection open for the next request, and closes the one kept before.
+    /// Keeps a connection open for the next request, and closes the previously kept connection.
     func setIdleConnection(_ connection: HTTPClientConnection, to url: HTTPURL) {
-        close()
+        guard !isClosed else { return connection.close() }
+        closeIdleConnection()
         idle = (connection, url)
         connection.onEvent = { [weak self, unowned connection] event in
-            // An idle connection has no other event than `failed`.
+            // The only event of an idle connection is `failed`.
             guard case .failed = event, self?.idle?.connection === connection else { return }
             self?.idle = nil
         }
+    }
+
+    private func closeIdleConnection() {
+        idle?.connection.close()
+        idle = nil
     }
 }
 

@@ -131,19 +131,19 @@ final class HTTPClientConnection {
     private func parse() {
         let plain = layers.plain
         guard case .ready = state, !plain.isEmpty else { return }
-        // Bytes without a request are not the response to the next one.
+        // Bytes that arrive without a request are not the response to the next request.
         guard progress != .idle else { return fail(.malformedResponse) }
         progress = .receiving
         do throws(HTTPParserError) {
             let parsed = try parser.parse(plain.bytes)
-            // Bytes behind the response are not the response to the next request either.
+            // Bytes that follow the response are not the response to the next request.
             if parsed < plain.bytes.count { isReusable = false }
             plain.clear()
         } catch {
             return fail(.malformedResponse)
         }
         deliverIfComplete()
-        // TLS may have to answer what it received.
+        // TLS may have written a reply to a received record.
         if case .ready(let output) = state { flush(output) }
     }
 

@@ -3,6 +3,9 @@ import UVLoop
 
 /// The reason why a client's request has no response.
 package enum HTTPClientError: Error, Equatable, CustomStringConvertible {
+    /// The host or the target of the URL contains a blank or a control character, which would change the
+    /// request.
+    case invalidURL
     /// The connection could not be established, or it broke.
     case connectionFailed(UVError)
     /// The connection was not established within the connect timeout.
@@ -20,6 +23,7 @@ package enum HTTPClientError: Error, Equatable, CustomStringConvertible {
     /// A message for logs and users.
     package var description: String {
         switch self {
+        case .invalidURL: "the URL contains a blank or a control character"
         case .connectionFailed(let error): "\(error)"
         case .connectTimedOut: "connection timed out"
         case .tlsFailed(let error): "\(error)"

@@ -26,17 +26,24 @@ package final class HTTPClientRequest {
     /// Closes the connection without calling the completion.
     package func cancel() {
         done = nil
+        client.removePending(self)
         timer.close()
         connection?.close()
         connection = nil
     }
 
-    // Starts the request. The timer's closures retain the call until it is finished.
+    // Starts the request. The timer's closures retain the request until it is finished.
     func start() {
+        guard !client.isClosed else { return failLater(.connectionFailed(.canceled)) }
+        guard url.isSendable else { return failLater(.invalidURL) }
         guard let kept = client.removeIdleConnection(to: url) else { return connect() }
         isRetriable = true
         attach(kept)
         send(on: kept)
+    }
+
+    private func failLater(_ error: HTTPClientError) {
+        client.loop.runInNextIteration { self.finish(.failure(error)) }
     }
 
     private func connect() {
@@ -44,7 +51,7 @@ package final class HTTPClientRequest {
         if url.scheme == .https {
             guard let context = client.tls() else {
                 let error = TransportError.tls("no trusted certificate authorities")
-                return client.loop.runInNextIteration { self.finish(.failure(.tlsFailed(error))) }
+                return failLater(.tlsFailed(error))
             }
             session = TLSSession(context, serverName: url.address.host)
         }
@@ -90,7 +97,9 @@ package final class HTTPClientRequest {
         }
     }
 
-    private func finish(_ result: Result<HTTPClientResponse, HTTPClientError>) {
+    /// Ends the request with a result. A request that is already finished or cancelled reports no
+    /// further result.
+    func finish(_ result: Result<HTTPClientResponse, HTTPClientError>) {
         let done = done
         cancel()
         done?(result)

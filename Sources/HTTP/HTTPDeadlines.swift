@@ -14,15 +14,16 @@ struct HTTPDeadlines {
         case body(since: Int64)
     }
 
-    /// Begins the time between two requests.
+    /// Starts the deadline of the pause between two requests.
     mutating func beginIdle(at now: Int64) { phase = .idle(since: now) }
 
-    /// Begins the time of a head with its first bytes; further bytes do not extend it.
+    /// Starts the deadline of a head when its first bytes arrive; further bytes do not extend the
+    /// deadline.
     mutating func beginHead(at now: Int64) {
         if case .idle = phase { phase = .head(since: now) }
     }
 
-    /// Begins the time of a body.
+    /// Starts the deadline of a body.
     mutating func beginBody(at now: Int64) { phase = .body(since: now) }
 
     func isIdleTooLong(at now: Int64, _ timeouts: HTTPTimeouts) -> Bool {

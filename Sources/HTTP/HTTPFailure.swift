@@ -32,6 +32,8 @@ package struct HTTPFailure: Error, Equatable {
     package static let badBody = HTTPFailure(413, "BAD_BODY")
     package static let badMessage = HTTPFailure(413, "BAD_MESSAGE")
     package static let exiting = HTTPFailure(503, "EXITING")
+    /// A publish to a broker that is being drained. nsqd has no such state.
+    package static let draining = HTTPFailure(503, "DRAINING")
     /// A change that a browser requests for a page of another site. nsqd executes it.
     package static let foreignOrigin = HTTPFailure(403, "FOREIGN_ORIGIN")
     /// A `Host` that is neither a loopback name nor one of `--http-host`. nsqd does not check it.
@@ -43,6 +45,35 @@ package struct HTTPFailure: Error, Equatable {
     /// The limit of the memory for messages is reached. nsqd writes excess messages to disk
     /// instead.
     package static let memoryIsFull = HTTPFailure(503, "MEMORY_FULL")
+    // nsqd cannot read or change messages of a queue.
+    package static let messageNotFound = HTTPFailure(404, "MESSAGE_NOT_FOUND")
+    package static let operationNotFound = HTTPFailure(404, "OPERATION_NOT_FOUND")
+    /// The message was delivered since the client has seen it.
+    package static let attemptsDiffer = HTTPFailure(409, "ATTEMPTS_DIFFER")
+    package static let sameTopic = HTTPFailure(400, "SAME_TOPIC")
+    package static let destinationIsFull = HTTPFailure(503, "DESTINATION_FULL")
+    package static let tooManyOperations = HTTPFailure(503, "TOO_MANY_OPERATIONS")
+    /// Messages could not be read from disk.
+    package static let unreadable = HTTPFailure(503, "UNREADABLE")
+
+    /// The argument `name` is missing.
+    package static func missingArgument(_ name: String) -> HTTPFailure {
+        HTTPFailure(400, "MISSING_ARG_\(name.uppercased())")
+    }
+
+    /// The argument `name` has an invalid value.
+    package static func invalidArgument(_ name: String) -> HTTPFailure {
+        HTTPFailure(400, "INVALID_ARG_\(name.uppercased())")
+    }
+
+    /// A message for single channels of a topic that is paused, or that waits for its channels at
+    /// nsqlookupd.
+    package static let topicHeld = HTTPFailure(503, "TOPIC_HELD")
+    /// A retry of failed messages for a channel that does not exist or whose topic is paused, or by a
+    /// broker that accepts no messages.
+    package static let channelUnavailable = HTTPFailure(409, "CHANNEL_UNAVAILABLE")
+    /// The address of another broker is invalid.
+    package static let invalidAddress = HTTPFailure(400, "INVALID_ADDRESS")
     /// The change could not be written to disk. nsqd has no such error.
     package static let notStored = HTTPFailure(503, "NOT_STORED")
 }

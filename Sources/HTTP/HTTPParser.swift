@@ -26,8 +26,8 @@ final class HTTPParser {
     static let maxRequestLineBytes = 16 << 10
     /// The maximum size of all header fields in bytes, each with its colon and line end.
     static let maxHeaderBytes = 64 << 10
-    /// The maximum size of a head, and of a chunked body's trailer, in bytes, with white space that
-    /// belongs to no field.
+    /// The maximum size of a head, and of a chunked body's trailer, in bytes, including white space
+    /// that belongs to no field.
     private static let maxHeadBytes = maxRequestLineBytes + maxHeaderBytes + 4_096
     /// The maximum number of header fields. The limit exists because each field occupies memory in
     /// addition to its bytes.
@@ -123,10 +123,10 @@ final class HTTPParser {
 
     /// Validates the complete head, and passes it to the delegate.
     ///
-    /// - Returns: what the library does next: 0 to read the body, 1 to skip it, -1 to fail.
+    /// - Returns: the next action of the library: 0 reads the body, 1 skips it, -1 fails.
     private func finishHead() -> Int32 {
-        // The library accepts blanks in the name of a field. nsqd does not: `Content-Length : 1`
-        // could mean two lengths to two readers.
+        // The library accepts blanks in the name of a field. nsqd does not, because two readers could
+        // interpret a field such as `Content-Length : 1` differently.
         guard headers.hasValidNames else {
             failure = .invalidHeaderName
             return -1
@@ -150,8 +150,8 @@ final class HTTPParser {
                 major: Int(parser.pointee.http_major), minor: Int(parser.pointee.http_minor)),
             headers: headers,
             bodyLength: isBodyless ? .bytes(0) : bodyLength,
-            // A response with `Content-Length` and chunks may come from a server that has lost track
-            // of its connection (RFC 9112, section 6.1).
+            // A server that sends both `Content-Length` and chunks may have lost track of its
+            // connection, so the connection is not reused (RFC 9112, section 6.1).
             keepsAlive: http_should_keep_alive(parser) != 0
                 && (lengths.isEmpty || !isChunked || kind == .requests))
         target = []

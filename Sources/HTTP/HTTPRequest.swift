@@ -1,4 +1,4 @@
-/// A received request. Its body is present only if the service's plan is
+/// A received request. The body is present only if the service's plan is
 /// ``HTTPBodyPlan/collect(limit:tooLarge:)``.
 package struct HTTPRequest: Sendable {
     /// The method in upper case: `GET`.
@@ -21,8 +21,8 @@ package struct HTTPRequest: Sendable {
 
 /// A service's plan for a request's body, made before the body is read.
 package enum HTTPBodyPlan {
-    /// Collect the body, up to `limit` bytes. A longer body gets the response `tooLarge`, before
-    /// the body is read if the head announces its length.
+    /// Collect the body, up to `limit` bytes. A longer body is refused with the response `tooLarge`.
+    /// If the head announces the length, it is refused before it is read.
     case collect(limit: Int, tooLarge: HTTPResponse)
     /// Process the request and ignore its body.
     case skip
@@ -30,7 +30,7 @@ package enum HTTPBodyPlan {
     case refuse(HTTPResponse)
     /// Send the head of this response and then the chunks of the source, until the client
     /// disconnects or the server stops. The connection accepts no further request.
-    case stream(HTTPResponse, any HTTPBodySource)
+    case stream(HTTPResponse, any HTTPResponseSource)
 }
 
 /// A server's response.
@@ -96,7 +96,8 @@ package struct HTTPResponse: Sendable {
         if withBody { output += body }
     }
 
-    private static func reason(of status: Int) -> String {
+    /// The reason phrase of a status, as Go spells it.
+    package static func reason(of status: Int) -> String {
         switch status {
         case 200: "OK"
         case 201: "Created"
@@ -104,6 +105,7 @@ package struct HTTPResponse: Sendable {
         case 301: "Moved Permanently"
         case 307: "Temporary Redirect"
         case 400: "Bad Request"
+        case 401: "Unauthorized"
         case 403: "Forbidden"
         case 404: "Not Found"
         case 405: "Method Not Allowed"
@@ -116,7 +118,9 @@ package struct HTTPResponse: Sendable {
         case 431: "Request Header Fields Too Large"
         case 500: "Internal Server Error"
         case 501: "Not Implemented"
+        case 502: "Bad Gateway"
         case 503: "Service Unavailable"
+        case 504: "Gateway Timeout"
         case 505: "HTTP Version Not Supported"
         default: "Status \(status)"
         }

@@ -1,3 +1,5 @@
+import TallyJSON
+
 /// The HTTP responses of NSQ's programs, with their headers.
 extension HTTPResponse {
     private static let version = (name: "X-Nsq-Content-Type", value: "nsq; version=1.0")
@@ -30,6 +32,13 @@ extension HTTPResponse {
         HTTPResponse(
             status: failure.status, headers: [json, version],
             body: Array("{\"message\":\"\(failure.code)\"}".utf8))
+    }
+
+    /// The response to a request that failed, with any text.
+    package static func nsqFailure(_ status: Int, _ message: String) -> HTTPResponse {
+        HTTPResponse(
+            status: status, headers: [json, version],
+            body: JSONWriter.object { $0.member("message", message) })
     }
 
     /// The response to a plain HTTP request if TLS is required.
@@ -81,7 +90,8 @@ extension HTTPResponse {
 }
 
 extension String {
-    fileprivate var escapedForHTML: String {
+    /// The text without characters that HTML would interpret.
+    package var escapedForHTML: String {
         var escaped = ""
         for character in self {
             switch character {

@@ -50,8 +50,8 @@ package struct HTTPRouter<Route: Equatable & Sendable>: Sendable {
         longestPath = routes.values.flatMap(\.keys).map(\.utf8.count).max() ?? 0
     }
 
-    /// Matches a request. A path that differs from a route only in slashes, dots and case is
-    /// redirected to the route, if the route has the method of the request.
+    /// Matches a request. If a route has the method of the request and its path differs only in
+    /// slashes, dots and case, the request is redirected to the route.
     package func match(method: String, path: String) -> Match {
         if method == "OPTIONS", path == "*" { return .allowed([]) }
         if let route = route(method, path) { return .route(route) }

@@ -3,7 +3,7 @@ import UVLoop
 
 /// Processes the requests of a server.
 package protocol HTTPService: AnyObject {
-    /// Decides how to treat a request's body. It runs when the head is received.
+    /// Decides how to treat a request's body. The server calls this method when the head is received.
     func bodyPlan(for request: HTTPRequest) -> HTTPBodyPlan
 
     /// Processes a request and calls `respond` once, during this call or later.
@@ -28,7 +28,7 @@ package protocol HTTPBodyMemory: AnyObject {
 /// An HTTP/1.1 server on a loop.
 ///
 /// A connection processes its requests one at a time, in order. The server stops reading from a
-/// client that does not read its responses. So each connection holds at most one request, one
+/// client that does not read its responses. Each connection therefore holds at most one request, one
 /// response, and one read buffer of further requests.
 package final class HTTPServer {
     let loop: Loop
@@ -36,7 +36,7 @@ package final class HTTPServer {
 
     private var listeners: [Listener] = []
     private var connections: [ObjectIdentifier: HTTPServerConnection] = [:]
-    /// The connections beyond the limit, until the refusal is sent to each.
+    /// The connections that exceed the limit. Each is removed after the refusal was sent to it.
     private var rejected: [ObjectIdentifier: HTTPServerConnection] = [:]
     private(set) var isStopping = false
     private var onStopped: (() -> Void)?
@@ -66,7 +66,7 @@ package final class HTTPServer {
     /// The number of open connections.
     package var connectionCount: Int { connections.count }
 
-    /// The maximum number of connections, and the response to connections beyond it; no limit by
+    /// The maximum number of connections, and the response to further connections; no limit by
     /// default.
     package var limit: (connections: Int, refusal: HTTPResponse)?
 
@@ -85,18 +85,20 @@ package final class HTTPServer {
         at endpoint: Endpoint, tls: TLSContext? = nil
     ) throws(UVError) -> Endpoint {
         let listener = try Listener(on: loop, at: endpoint)
-        accept(on: listener, tls: tls)
+        accept(on: listener, tls: { tls })
         return listener.endpoint
     }
 
     /// Accepts connections from a listener, which the server closes when it stops.
     ///
-    /// - Parameter tls: the TLS context of the connections; `nil` (the default) for plain HTTP.
-    package func accept(on listener: Listener, tls: TLSContext? = nil) {
+    /// - Parameter tls: returns the TLS context of a new connection; `nil` for plain HTTP, the default.
+    package func accept(
+        on listener: Listener, tls: @escaping () -> TLSContext? = { nil }
+    ) {
         let isOnLoopback =
             listener.endpoint.tcpAddress.map { HostNames.isLoopback(address: $0.host) } ?? false
         listener.accept {
-            [weak self] stream in self?.accept(stream, tls, isOnLoopback: isOnLoopback)
+            [weak self] stream in self?.accept(stream, tls(), isOnLoopback: isOnLoopback)
         }
         listeners.append(listener)
     }

@@ -6,13 +6,13 @@ final class HTTPServerConnection: StreamReader, IterationEndHandler {
     private enum State {
         /// The TLS handshake is not complete; the timer limits its duration.
         case handshaking(Timer)
-        /// No request is in progress; the server waits for the next one.
+        /// No request is in progress; the server waits for the next request.
         case idle
         /// A request is being received, processed or skipped.
         case exchanging(HTTPServerExchange)
         /// A response body is being streamed until the client disconnects. Received bytes are
         /// discarded.
-        case streaming(HTTPBodyStream)
+        case streaming(HTTPResponseStream)
         /// No further request is accepted. The connection closes when all responses are sent. The
         /// associated exchange is the request that the service still processes, if any.
         case ending(HTTPServerExchange?)
@@ -96,7 +96,7 @@ final class HTTPServerConnection: StreamReader, IterationEndHandler {
         if case .exchanging(let exchange) = state { exchange } else { nil }
     }
 
-    /// The request that has no response yet, including the one in the state `ending`.
+    /// The request that has no response yet, including the request of the state `ending`.
     private var pendingExchange: HTTPServerExchange? {
         switch state {
         case .exchanging(let exchange): exchange
@@ -146,7 +146,7 @@ final class HTTPServerConnection: StreamReader, IterationEndHandler {
         if acceptsRequests, canContinueReading { stream.startReading() }
     }
 
-    /// Parses the bytes that `receive` has decrypted, and sends the records that TLS answers with.
+    /// Calls `receive`, parses the bytes that it has decrypted, and sends the replies of TLS.
     private func decode(_ receive: () throws(TransportError) -> Void) {
         do throws(TransportError) {
             try receive()
@@ -208,8 +208,8 @@ final class HTTPServerConnection: StreamReader, IterationEndHandler {
 
     func pauseParsing() { parser.pause() }
 
-    /// `true` if the connection can read further bytes: `false` while the service processes a
-    /// request whose body is complete or too long to skip, and while too many response bytes are
+    /// `true` if the connection can read further bytes. `false` while the service processes a request
+    /// whose body is complete or too long to skip. Also `false` while too many response bytes are
     /// unsent.
     var canContinueReading: Bool {
         if let exchange = currentExchange, exchange.isProcessing,
@@ -323,7 +323,8 @@ final class HTTPServerConnection: StreamReader, IterationEndHandler {
 
     /// Sends the response head, and then the chunks of `source` until the client disconnects.
     func stream(
-        _ response: HTTPResponse, from source: any HTTPBodySource, to exchange: HTTPServerExchange
+        _ response: HTTPResponse, from source: any HTTPResponseSource,
+        to exchange: HTTPServerExchange
     ) {
         let head = exchange.head
         guard head.method != "HEAD", !server.isStopping else {
@@ -338,7 +339,7 @@ final class HTTPServerConnection: StreamReader, IterationEndHandler {
         }
         parser.pause()
         unread = []
-        let body = HTTPBodyStream(of: source, on: stream, isChunked: isChunked) {
+        let body = HTTPResponseStream(of: source, on: stream, isChunked: isChunked) {
             [weak self] error in self?.bodyDidEnd(error)
         }
         state = .streaming(body)

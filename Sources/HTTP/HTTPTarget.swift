@@ -63,8 +63,8 @@ package enum PercentCoding {
         decode(Array(text.utf8)[...], plusIsSpace: plusIsSpace)
     }
 
-    /// Decodes the percent escapes in UTF-8 text. No operation looks for the borders of characters,
-    /// which takes a hundred times longer than a comparison of bytes.
+    /// Decodes the percent escapes in UTF-8 text. The method compares bytes, because finding the
+    /// boundaries of characters takes a hundred times longer.
     static func decode(_ text: ArraySlice<UInt8>, plusIsSpace: Bool = false) -> String? {
         var bytes: [UInt8] = []
         bytes.reserveCapacity(text.count)

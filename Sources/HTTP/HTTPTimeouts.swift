@@ -1,7 +1,7 @@
-/// The deadlines of a server's connections. nsqd has none of them; each is longer than what clients
-/// of nsqd need, and short enough that clients which do nothing do not occupy all connections.
+/// The deadlines of a server's connections, which nsqd does not have. Each is longer than clients of
+/// nsqd need, and short enough that idle clients cannot occupy all connections.
 package struct HTTPTimeouts: Sendable {
-    /// The maximum time from the first byte of a request's head to its last one.
+    /// The maximum time from the first byte of a request's head to its last byte.
     package var head = Duration.seconds(30)
     /// The time in which a body may arrive, in addition to the time that ``minBodyRate`` allows.
     package var body = Duration.seconds(30)
@@ -26,6 +26,6 @@ package struct HTTPTimeouts: Sendable {
 }
 
 extension Duration {
-    /// The duration in nanoseconds; a timeout is far below the range.
+    /// The duration in nanoseconds. Timeouts are too short to overflow.
     var wholeNanoseconds: Int64 { Int64(self / .nanoseconds(1)) }
 }

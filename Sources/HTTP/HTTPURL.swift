@@ -25,8 +25,8 @@ package struct HTTPURL: Hashable, Sendable, CustomStringConvertible {
 
     /// Parses a URL of the given scheme. The port defaults to 80 or 443.
     ///
-    /// - Returns: `nil` if the scheme differs, the authority is missing, or the text has a
-    ///   ``defect(in:)``.
+    /// - Returns: `nil` if the scheme differs, the authority is missing, or ``defect(in:)`` finds a
+    ///   defect in the text.
     package init?(parsing text: String, scheme: Scheme = .http) {
         let start = "\(scheme)://"
         guard text.lowercased().hasPrefix(start), Self.defect(in: text) == nil else { return nil }
@@ -97,6 +97,14 @@ package struct HTTPURL: Hashable, Sendable, CustomStringConvertible {
     var host: String {
         guard address.port == scheme.port else { return "\(address)" }
         return address.host.contains(":") ? "[\(address.host)]" : address.host
+    }
+
+    /// `false` if the host or the target contains a blank or a control character: it would end the request
+    /// line or the header.
+    var isSendable: Bool {
+        [address.host, target].allSatisfy { text in
+            text.utf8.allSatisfy { $0 > UInt8(ascii: " ") && $0 != 0x7F }
+        }
     }
 
     /// The text that ``init(parsing:scheme:)`` parses.

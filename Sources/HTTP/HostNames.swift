@@ -1,8 +1,8 @@
 /// The `Host` names under which a server answers.
 ///
-/// The check prevents DNS rebinding: without it, a web page whose host name resolves to the address
-/// of this server would have the same origin as the server, and scripts of that page could read and
-/// change what the server serves.
+/// The check prevents DNS rebinding. Without it, a web page whose host name resolves to the address
+/// of this server would have the same origin as the server. Scripts of that page could then read and
+/// change the data of the server.
 package struct HostNames: Sendable {
     private let rule: Rule
     private let furtherNames: Set<String>
@@ -30,7 +30,8 @@ package struct HostNames: Sendable {
     /// - Parameter host: the value of a `Host` header: a name or an address, with or without port.
     package func accepts(_ host: String) -> Bool {
         if rule == .any { return true }
-        // No host name is longer (RFC 1035, 2.3.4), and a port has 6 characters.
+        // A longer text is not a host name (RFC 1035, 2.3.4) with a port, which has up to 6
+        // characters.
         guard host.utf8.count <= 264, let name = Self.name(in: host) else { return false }
         if furtherNames.contains(name) || name == "localhost" || name.hasSuffix(".localhost") {
             return true
@@ -68,37 +69,5 @@ package struct HostNames: Sendable {
         let parts = name.split(separator: ".", omittingEmptySubsequences: false)
         return parts.count == 4
             && parts.allSatisfy { $0.utf8.count <= 3 && UInt8($0) != nil && $0.first != "+" }
-    }
-}
-
-extension HTTPRequest {
-    /// `true` if a browser sends the request for a page of another site. Such a request must not
-    /// change anything: the user has only visited that page.
-    ///
-    /// Browsers add `Sec-Fetch-Site` to every request to a secure or local address, and `Origin` to
-    /// all requests that are neither `GET` nor `HEAD`. Other clients send neither.
-    package var isFromForeignPage: Bool {
-        let sites = headers.values(of: "Sec-Fetch-Site")
-        guard sites.allSatisfy({ ["same-origin", "none"].contains($0) }) else { return true }
-        return headers.values(of: "Origin").contains { origin in
-            // The scheme is not compared, because TLS may end at a proxy.
-            guard let scheme = origin.firstRange(of: "://"), let host = headers["Host"] else {
-                return true
-            }
-            return origin[scheme.upperBound...].lowercased() != host.lowercased()
-        }
-    }
-
-    /// `true` if the method announces a change, as all methods but `GET`, `HEAD` and `OPTIONS` do.
-    package var isChange: Bool { !["GET", "HEAD", "OPTIONS"].contains(method) }
-
-    /// Returns the error for a request that a browser may have sent for a page of another site: a
-    /// change from another origin, or, on a loopback address, a request whose `Host` is neither a
-    /// loopback name nor one of `names`.
-    package func crossSiteRefusal(names: [String]) -> HTTPFailure? {
-        if isChange, isFromForeignPage { return .foreignOrigin }
-        // Browsers always send a `Host` that is not empty.
-        guard isOnLoopback, let host = headers["Host"], !host.isEmpty else { return nil }
-        return HostNames(.loopback, and: names).accepts(host) ? nil : .unknownHost
     }
 }

@@ -1,7 +1,8 @@
 import DequeModule
 import PlayCounts
 
-/// The latest calls without their videos, so that a page that is reloaded shows them again.
+/// The latest calls, without their video IDs. A browser that connects or reloads the page receives
+/// them.
 struct CallHistory {
     struct Entry: Equatable {
         let number: Int

@@ -2,11 +2,12 @@ import DequeModule
 import HTTP
 import TallyBasics
 
-/// A bounded log of recent events in order. All subscribers share the encoded bytes.
+/// The recent events of a page in order, limited by their size in bytes. The subscribers (connected
+/// browsers) share the encoded bytes.
 ///
-/// Each subscriber has a cursor: the number of the last event that the server sent to the
-/// subscriber. The size of the log in bytes is limited. If the log no longer has the event after a
-/// cursor, the subscriber receives the whole state, and then the later events.
+/// Each subscriber has a cursor: the number of the last event that the server sent to this
+/// subscriber. If the log no longer has the event after the cursor, the subscriber receives the
+/// whole state, and then the later events.
 struct EventLog {
     private struct Entry {
         let piece: HTTPChunk
@@ -38,8 +39,8 @@ struct EventLog {
         while bytes > maxBytes, entries.count > 1 { bytes -= entries.removeFirst().piece.count }
     }
 
-    /// Removes all events because one event was not recorded: every subscriber then needs the whole
-    /// state.
+    /// Removes all events. Called if an event was not recorded: every subscriber then needs the
+    /// whole state.
     mutating func invalidate() {
         entries = []
         bytes = 0
@@ -51,14 +52,14 @@ struct EventLog {
         cursor <= last && cursor >= (entries.first?.first ?? last + 1) - 1
     }
 
-    /// Returns the next piece after `cursor` and the number of the last event in the piece; `nil`
-    /// at the end of the log.
+    /// Returns the encoded events after `cursor` that were appended together, and the number of the
+    /// last of these events; `nil` at the end of the log.
     func next(after cursor: Int) -> (piece: HTTPChunk, last: Int)? {
         guard cursor < last, let entry = entry(containing: cursor + 1) else { return nil }
         let skipped = cursor + 1 - entry.first
         guard skipped > 0 else { return (entry.piece, entry.last) }
-        // A reconnected subscriber may have received only some events of the piece, so the others
-        // are copied.
+        // A subscriber that reconnects may already have some events of the piece, so only the
+        // remaining ones are copied.
         return (HTTPChunk(entry.piece.bytes[entry.ends[skipped - 1]...]), entry.last)
     }
 

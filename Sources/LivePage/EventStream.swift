@@ -2,11 +2,11 @@ import HTTP
 import TallyBasics
 import UVLoop
 
-/// The event stream of a page: encodes each event once for all browsers, and queues none for a browser
-/// that does not read.
+/// The event stream of a page. It encodes each event once for all browsers, and keeps no queue for
+/// a browser that does not read.
 ///
-/// If the event log has by then removed the next event of such a browser, the browser receives the whole
-/// state.
+/// When such a browser reads again, it continues from the ``EventLog``. If the log no longer has
+/// its next event, the browser receives the whole state.
 final class EventStream {
     /// Limits of a stream.
     struct Limits {
@@ -14,7 +14,8 @@ final class EventStream {
         var subscribers: Int
         /// The maximum size of the event log, in bytes.
         var logBytes: Int
-        /// The idle time after which an `alive` event is sent, at most twice as long.
+        /// The minimum time without an event after which an `alive` event is sent. The maximum is
+        /// twice as long, because a timer checks once per interval.
         var keepAlive: Duration
     }
 
@@ -23,7 +24,7 @@ final class EventStream {
         200, "text/event-stream", [],
         [
             ("Cache-Control", "no-store"),
-            // nginx and other proxies would otherwise hold events back.
+            // Without this header, nginx and other proxies would buffer events.
             ("X-Accel-Buffering", "no"),
         ])
     static let refusal = HTTPResponse.text(
@@ -40,7 +41,7 @@ final class EventStream {
     private var log: EventLog
     private var lastEvents = MonotonicInstant.start
     private var subscribers: [ObjectIdentifier: EventSubscriber] = [:]
-    /// The last encoded state, which browsers that connect shortly after one another share.
+    /// The last encoded state. Browsers that connect within ``maxStateAge`` share it.
     private var state: (piece: HTTPChunk, cursor: Int, instant: MonotonicInstant)?
     private var isEnded = false
 
@@ -87,10 +88,11 @@ final class EventStream {
         for subscriber in subscribers.values { subscriber.resume() }
     }
 
-    /// Removes all events because one event was not recorded: every browser then needs the whole state.
+    /// Removes all events from the log. The owner calls this method if an event was not recorded,
+    /// because every browser then needs the whole state.
     func invalidate() { log.invalidate() }
 
-    /// Lets the next browser receive a new state.
+    /// Discards the last encoded state, so that the next browser that connects receives a new one.
     func discardState() { state = nil }
 
     /// Sends a new state to all browsers.
@@ -114,14 +116,16 @@ final class EventStream {
 
     var subscriberCount: Int { subscribers.count }
 
-    /// Plans the response to a request for the stream.
+    /// Returns the stream as the body of the response; a refusal if too many browsers are
+    /// connected.
     func bodyPlan(for request: HTTPRequest) -> HTTPBodyPlan {
         guard acceptsSubscribers else { return .refuse(Self.refusal) }
         guard request.method == "GET" else { return .refuse(Self.head) }
         return .stream(Self.head, addSubscriber(after: request.headers["Last-Event-ID"]))
     }
 
-    /// - Parameter lastEventID: the last event that the browser received before it reconnected.
+    /// - Parameter lastEventID: the value of the browser's `Last-Event-ID` header; `nil` in its first
+    ///   request.
     func addSubscriber(after lastEventID: String?) -> EventSubscriber {
         let id = lastEventID.flatMap(EventID.init)
         let cursor = id.flatMap { $0.runID == runID ? $0.number : nil }

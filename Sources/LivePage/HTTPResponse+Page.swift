@@ -2,7 +2,8 @@ import HTTP
 import TallyJSON
 
 extension HTTPResponse {
-    /// Allows scripts, styles and connections of this server only, and no embedding of the page.
+    /// A content security policy: scripts, styles and connections only of this server, and no page
+    /// may embed this one.
     private static let policy =
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
         + "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
@@ -22,8 +23,8 @@ extension HTTPResponse {
         return HTTPResponse(status: status, headers: own + headers, body: body)
     }
 
-    /// Creates a response with a file that browsers must revalidate, because another version of
-    /// tally may use the same address later.
+    /// Creates a response with a file. Browsers must revalidate the file at each use, because a
+    /// later version of tally may serve another file at the same address.
     static func file(_ type: String, _ body: [UInt8]) -> HTTPResponse {
         page(200, type, body, [("Cache-Control", "no-cache")])
     }

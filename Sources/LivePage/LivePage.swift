@@ -9,7 +9,8 @@ import UVLoop
 ///  its own loop                               the page's loop
 /// ```
 ///
-/// The processor only appends to the queue, so that slow browsers cannot delay the processor.
+/// The processor only appends to the queue and never waits for the page, so slow browsers cannot
+/// delay counting.
 package final class LivePage: Sendable {
     /// The bound address, with the port that the kernel assigned if port 0 was requested.
     package let address: SocketAddress
@@ -19,6 +20,9 @@ package final class LivePage: Sendable {
 
     /// The URL of the page.
     package var url: String { "http://\(address)/videos" }
+
+    /// The URL of the page of topics; see ``add(_:)``.
+    package var topicsURL: String { "http://\(address)/topics" }
 
     /// The URL of the page of background jobs; see ``add(_:)``.
     package var jobsURL: String { "http://\(address)/jobs" }
@@ -67,8 +71,8 @@ extension PageServer: LoopHosted {}
 
 extension LivePage {
     /// Returns the page as a client of the processor, on the processor's loop. The page accepts
-    /// every call at once. The store keeps no state for the page, because the page starts with all
-    /// totals of the store.
+    /// every call at once. The store keeps no state for this client, because the page starts with
+    /// all totals of the store.
     package func client(on loop: Loop) -> Client {
         Client("page", sink: sink(on: loop), isRemembered: false)
     }
@@ -81,11 +85,11 @@ extension LivePage {
         PageSink(self, on: loop, showing: client)
     }
 
-    /// Observes the commits of a processor, to compute the minimum number of calls, and the state of
-    /// its store, and reads its metrics.
+    /// Observes the commits of a processor, from which the page computes the minimum number of
+    /// calls. Also observes errors of the store, and reads the processor's metrics.
     ///
-    /// Call this method on the processor's loop, after the processor's observer is set. That
-    /// observer is still called.
+    /// Call this method on the processor's loop, after the processor's own observer is set: the
+    /// page calls that observer first.
     package func observe(_ processor: PlayProcessor) {
         let reader = processor.metricsReader
         setMetricsSource { reader.read($0) }
@@ -106,15 +110,20 @@ extension LivePage {
         host.submit { $0?.monitor.source = source }
     }
 
-    /// Shows another origin of the plays, and another command line that publishes plays, if they are
-    /// known only after the start of the page.
+    /// Changes the shown origin of the plays and the shown command line that publishes plays. Used
+    /// if they become known only after the start of the page.
     package func setSource(of settings: PageSettings) {
         host.submit { $0?.setSource(settings.source, produceCommand: settings.produceCommand) }
     }
 
     /// Serves the page of background jobs at `/jobs`, with its API.
-    package func add(_ jobs: JobsPage) {
+    package func add(_ jobs: JobsMonitor) {
         host.submit { $0?.addJobs(jobs) }
+    }
+
+    /// Serves the pages of topics and nodes at `/topics` and `/nodes`, with their API.
+    package func add(_ topics: TopicsPage) {
+        host.submit { $0?.addTopics(topics) }
     }
 
     /// Shows the verdict of a run that has ended.
@@ -141,7 +150,8 @@ extension LivePage {
             defer { append(&updates) }
             return updates.isEmpty
         }
-        // Changes appended to a non-empty queue are part of an update that is already scheduled.
+        // If the queue was not empty, an update is already scheduled, and it will contain this
+        // change.
         if wasEmpty { host.submit { $0?.scheduleUpdate() } }
     }
 }

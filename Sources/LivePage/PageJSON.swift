@@ -2,7 +2,7 @@ import PlayCounts
 import TallyBasics
 import TallyJSON
 
-/// The run that the page shows, from the start of the page to its stop.
+/// The run that the page shows: the time from the start of the page to its stop.
 struct PageRun {
     let id: String
     /// The start of the run, in milliseconds since 1970.
@@ -55,7 +55,8 @@ enum PageJSON {
 
     static func state(
         _ statistics: PageStatistics, _ table: VideoTable, _ settings: PageSettings,
-        _ verdict: PageVerdict?, of run: PageRun, hasJobs: Bool, atMilliseconds time: Int64
+        _ verdict: PageVerdict?, of run: PageRun, hasJobs: Bool, hasTopics: Bool,
+        atMilliseconds time: Int64
     ) -> [UInt8] {
         JSONWriter.object { json in
             json.name("run")
@@ -67,10 +68,11 @@ enum PageJSON {
             json.object { json in
                 json.member("source", settings.source)
                 json.member("has_jobs", hasJobs)
+                json.member("has_topics", hasTopics)
                 json.member("realtime_below", settings.realtimeBelow)
                 json.member("videos_per_call", settings.videosPerCall)
                 json.member("freshness_ms", Int(settings.freshness.nanoseconds / 1_000_000))
-                write(settings.produceCommand, "produce_command", to: &json)
+                json.member("produce_command", settings.produceCommand)
             }
             json.name("statistics")
             json.object { write(statistics, table, time, since: 0, to: &$0) }
@@ -97,18 +99,12 @@ enum PageJSON {
 
     /// - Parameter reason: why the processor has stopped; `nil` if unknown.
     static func end(_ reason: String?) -> [UInt8] {
-        JSONWriter.object { write(reason, "reason", to: &$0) }
-    }
-
-    private static func write(_ text: String?, _ name: String, to json: inout JSONWriter) {
-        json.name(name)
-        if let text { json.add(text) } else { json.null() }
+        JSONWriter.object { $0.member("reason", reason) }
     }
 
     /// Writes a duration in milliseconds.
     private static func write(_ duration: Duration?, _ name: String, to json: inout JSONWriter) {
-        json.name(name)
-        if let duration { json.add(Int(duration.nanoseconds / 1_000_000)) } else { json.null() }
+        json.member(name, duration.map { Int($0.nanoseconds / 1_000_000) })
     }
 
     private static func write(_ verdict: PageVerdict, to json: inout JSONWriter) {
@@ -155,7 +151,7 @@ enum PageJSON {
         json.member("worst_immediate_us", Int(statistics.worstImmediate.nanoseconds / 1000))
         json.member("worst_batched_us", Int(statistics.worstBatched.nanoseconds / 1000))
         json.member("worst_lateness_us", Int(statistics.worstLateness.nanoseconds / 1000))
-        write(statistics.problem, "problem", to: &json)
+        json.member("problem", statistics.problem)
         write(statistics.queue == nil ? statistics.backlogAge : nil, "backlog_ms", to: &json)
         json.name("queue")
         if let queue = statistics.queue {

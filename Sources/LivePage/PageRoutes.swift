@@ -2,7 +2,8 @@ import HTTP
 import PlayCounts
 import UVLoop
 
-/// The HTTP routes of the page and of its API, which are read-only, and those of the background jobs.
+/// The HTTP routes of the videos page and of its read-only API. Requests for jobs and topics are
+/// passed to ``JobsRoutes`` and ``TopicsRoutes``.
 final class PageRoutes: HTTPService {
     // The server owns this object, so the reference is always valid.
     private unowned let server: PageServer
@@ -26,6 +27,9 @@ final class PageRoutes: HTTPService {
         if let jobs = server.jobs, JobsRoutes.includes(request.target.path) {
             return jobs.bodyPlan(for: request)
         }
+        if let topics = server.topics, TopicsRoutes.includes(request.target.path) {
+            return topics.bodyPlan(for: request, path: request.target.path)
+        }
         guard request.method == "GET" || request.method == "HEAD" else {
             return .refuse(
                 .text(405, "this page is read-only: use GET or HEAD", [("Allow", "GET, HEAD")]))
@@ -38,9 +42,14 @@ final class PageRoutes: HTTPService {
         if let jobs = server.jobs, JobsRoutes.includes(request.target.path) {
             return jobs.respond(to: request, respond)
         }
+        if let topics = server.topics, TopicsRoutes.includes(request.target.path) {
+            return topics.respond(
+                to: request, path: request.target.path, of: self, respond)
+        }
         switch request.target.path {
         case "/metrics": server.respondWithMetrics(respond)
-        case "/healthz": server.respondWithHealth(respond)
+        case "/livez": respond(.text(200, "ok", [("Cache-Control", "no-store")]))
+        case "/readyz", "/healthz": server.respondWithHealth(respond)
         default: respond(response(to: request))
         }
     }
@@ -80,36 +89,5 @@ final class PageRoutes: HTTPService {
             return .failure(404, "unknown video: no count was published for it")
         }
         return .json(PageJSON.row(row))
-    }
-}
-
-/// An invalid query parameter.
-struct BadArgument: Error, CustomStringConvertible {
-    let description: String
-}
-
-extension VideoTable.Query {
-    /// Parses the query parameters `top`, `sort`, `order` and `search`.
-    init(_ query: HTTPQuery) throws(BadArgument) {
-        self.init()
-        if let top = query["top"] {
-            guard let number = Int(top), 1...Self.maxLimit ~= number else {
-                throw BadArgument(description: "top must be a number from 1 to \(Self.maxLimit)")
-            }
-            limit = number
-        }
-        if let name = query["sort"] {
-            guard let sort = Sort(rawValue: name) else {
-                throw BadArgument(description: "sort must be plays, recent or video")
-            }
-            self.sort = sort
-        }
-        switch query["order"] {
-        case nil: isAscending = sort == .video
-        case "ascending": isAscending = true
-        case "descending": isAscending = false
-        default: throw BadArgument(description: "order must be ascending or descending")
-        }
-        search = (query["search"] ?? "").lowercased()
     }
 }

@@ -5,7 +5,8 @@ import UVLoop
 
 /// The requests `/metrics` and `/healthz`, and the backlog of the processor.
 extension PageServer {
-    /// Builds the metrics of processor, queue and page for Prometheus.
+    /// Responds with the metrics of the processor, its channel and the page, in the format of
+    /// Prometheus.
     func respondWithMetrics(_ respond: @escaping (HTTPResponse) -> Void) {
         monitor.read { [weak self] result in
             switch result {
@@ -27,7 +28,8 @@ extension PageServer {
         }
     }
 
-    /// Reads the age of the backlog for the browsers, if the depth of the queue is unknown.
+    /// Reads the age of the processor's backlog, which the page shows if the depth of the channel
+    /// is unknown.
     func readBacklog() {
         guard statistics.queue == nil, subscriberCount > 0 else { return }
         monitor.read { [weak self] result in
@@ -41,7 +43,8 @@ extension PageServer {
         text.sample(1, ("version", TallyVersion.current))
         text.addProcessUsage()
         var processor = processor
-        // The processor knows only the messages that it has received.
+        // The processor knows only the messages that it has received. Older ones may still wait in
+        // nsqd.
         processor.backlogAge = max(processor.backlogAge, statistics.queue?.oldestAge ?? .zero)
         text.add(processor)
         text.add(

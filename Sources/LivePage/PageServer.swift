@@ -3,11 +3,14 @@ import PlayCounts
 import TallyBasics
 import UVLoop
 
-/// The page's server: applies the processor's updates to the table, and sends them to browsers.
+/// The server of the videos page: applies the processor's updates to the table of videos, and sends
+/// them to browsers.
 ///
-/// Without browsers it encodes no events, except for a short time after the last one has left.
+/// It encodes events only while a browser is connected, and for a short time after the last browser
+/// has disconnected.
 final class PageServer {
-    /// The settings; their source may be known only after the start.
+    /// The settings. ``setSource(_:produceCommand:)`` changes two of them, which may be unknown at
+    /// the start.
     private(set) var settings: PageSettings
     private(set) var table = VideoTable()
     private(set) var statistics: PageStatistics
@@ -32,6 +35,8 @@ final class PageServer {
         })
     /// The routes of the background jobs; `nil` without jobs.
     private(set) var jobs: JobsRoutes?
+    /// The routes of topics and nodes; `nil` without them.
+    private(set) var topics: TopicsRoutes?
     /// The last second that a `statistics` event contained, in seconds since 1970.
     private var lastStatisticsSecond: Int64 = 0
 
@@ -67,6 +72,7 @@ final class PageServer {
     ///   requested.
     func listen(at address: SocketAddress) throws(UVError) -> SocketAddress {
         http.limit = (settings.maxConnections, .tooManyConnections)
+        http.bodyMemory = JobsRoutes.bodyBudget
         let bound = try http.listen(at: address)
         routes.setAddress(bound)
         statisticsTimer.start(
@@ -90,6 +96,7 @@ final class PageServer {
         for timer in [updateTimer, statisticsTimer] { timer.close() }
         events.stop()
         jobs?.stop()
+        topics?.stop()
         monitor.close()
         http.stop(done)
     }
@@ -110,10 +117,21 @@ final class PageServer {
         events.sendState()
     }
 
-    /// Serves the page of the background jobs too, and shows the link to it.
-    func addJobs(_ page: JobsPage) {
+    /// Also serves the jobs page, and shows the link to it.
+    func addJobs(_ page: JobsMonitor) {
         guard !isStopping else { return }
         jobs = JobsRoutes(page, isBesideVideos: true, on: loop)
+        topics?.otherPages.hasJobs = true
+        if topics != nil { jobs?.setHasTopics() }
+        events.sendState()
+    }
+
+    /// Also serves the pages of topics and nodes, and shows the links to them.
+    func addTopics(_ page: TopicsPage) {
+        guard !isStopping else { return }
+        let others = TopicsRoutes.OtherPages(hasVideos: true, hasJobs: jobs != nil)
+        topics = TopicsRoutes(page, beside: others, on: loop)
+        jobs?.setHasTopics()
         events.sendState()
     }
 
@@ -138,7 +156,7 @@ final class PageServer {
         scheduleUpdate()
     }
 
-    /// Sends the verdict to all browsers, and stores it for later ones.
+    /// Sends the verdict to all connected browsers, and stores it for browsers that connect later.
     func setVerdict(_ verdict: Verdict) {
         self.verdict = PageVerdict(verdict: verdict, time: milliseconds(at: loop.instant))
         events.discardState()
@@ -157,8 +175,8 @@ final class PageServer {
         if withVerdict, let verdict { batch.append("verdict", PageJSON.verdict(verdict)) }
         if isLast { batch.append("end", PageJSON.end(stopReason)) }
         guard !(batch.isEmpty && update.isEmpty) else { return }
-        // The subscribers' writes also run at the end of this iteration; this handler runs after
-        // them.
+        // The handler stops the measurement of this send. It runs after the writes to the
+        // subscribers, which also run at the end of this loop iteration.
         defer { loop.callAtIterationEnd(self) }
         events.append(batch)
         if !update.isEmpty, update.skipped.calls.calls > 0 || !schedule.shouldRecordEvents(at: now)
@@ -204,7 +222,7 @@ final class PageServer {
     private func encodeState() -> [UInt8] {
         PageJSON.state(
             statistics, table, settings, verdict, of: run, hasJobs: jobs != nil,
-            atMilliseconds: milliseconds(at: loop.instant))
+            hasTopics: topics != nil, atMilliseconds: milliseconds(at: loop.instant))
     }
 
     var subscriberCount: Int { events.subscriberCount }

@@ -1,7 +1,7 @@
 import PlayCounts
 import TallyBasics
 
-/// The statistics that the page shows above the table. This type does no I/O and reads no clock.
+/// The statistics that the page shows above the table. A pure value: no I/O and no clock.
 struct PageStatistics {
     /// The plays and calls of one second of the wall clock.
     struct Second {
@@ -15,9 +15,9 @@ struct PageStatistics {
     private(set) var counted = 0
     private(set) var calls = CallCounts()
     private(set) var history = CallHistory()
-    /// The longest time from the arrival of an immediate play to the call that published it.
+    /// The longest time from the receipt of an immediate play to the call that published it.
     private(set) var worstImmediate = Duration.zero
-    /// The longest time from the arrival of a batched play to the call that published it.
+    /// The longest time from the receipt of a batched play to the call that published it.
     private(set) var worstBatched = Duration.zero
     /// The seconds of the last two minutes in which plays or calls occurred.
     private(set) var seconds: [Second] = []
@@ -33,15 +33,15 @@ struct PageStatistics {
     private var plannedCalls = 0
     private let videosPerCall: Int
     private let coalesce: Duration
-    /// The promised time from a batched play to its call.
+    /// The maximum time from a batched play to the call that publishes it, as configured.
     private let freshness: Duration
-    /// The time from the arrival of a batched play to its deadline.
+    /// The time from the receipt of a batched play to its deadline for publication.
     private let batchedDelay: Duration
     private let start: MonotonicInstant
 
     static let maxSeconds = 120
 
-    /// - Parameter start: the start of the run. No play has waited for longer.
+    /// - Parameter start: the start of the run. No play of this run was received earlier.
     init(of settings: PageSettings, startedAt start: MonotonicInstant) {
         videosPerCall = settings.videosPerCall
         coalesce = settings.coalesce
@@ -52,10 +52,10 @@ struct PageStatistics {
 
     /// The number of unused slots for videos in all calls.
     var emptySlots: Int { max(0, calls.calls * videosPerCall - calls.videos) }
-    /// The longest time by which a batched play was published later than promised.
+    /// The longest time by which the publish of a batched play exceeded `freshness`.
     var worstLateness: Duration { max(.zero, worstBatched - freshness) }
 
-    /// The lowest known number of calls that suffices if no more plays arrive.
+    /// The lowest known number of calls that would have been enough, if no more plays arrive.
     var leastCalls: Int { MinimumCalls.fewest(planned: plannedCalls, made: callsWithWaiting) }
 
     /// The number of calls, including those for the waiting videos, divided by ``leastCalls``.
@@ -78,7 +78,8 @@ struct PageStatistics {
             if video.isImmediate {
                 worstImmediate = max(worstImmediate, wait + coalesce)
             } else {
-                // A count that an earlier run did not publish has a deadline without an arrival.
+                // A count that an earlier run left unpublished has a deadline, but no receipt in
+                // this run. So its wait is limited to the time since the start.
                 worstBatched = max(worstBatched, min(wait + batchedDelay, instant - start))
             }
         }

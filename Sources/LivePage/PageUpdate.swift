@@ -1,14 +1,14 @@
 import PlayCounts
 import TallyBasics
 
-/// The changes in the processor since the page's last update.
+/// The calls and commits of the processor since the page's last update.
 ///
-/// An update contains the first `maxCalls` calls individually. For the calls after them, it contains
-/// only how many there were of each kind, and the last total of each video. So its size is bounded by
-/// `maxCalls` and the number of videos. A page that is far behind shows the correct totals without the
-/// individual calls.
+/// An update contains the first `maxCalls` calls individually. For later calls, it contains only
+/// their number by kind, and the last total of each video. So its size is bounded by `maxCalls` and
+/// the number of videos. A page that is far behind shows the correct totals without the individual
+/// calls.
 struct PageUpdate: Sendable {
-    /// The numbers and totals of the calls beyond `maxCalls`.
+    /// A summary of the calls beyond `maxCalls`.
     struct SkippedCalls: Sendable {
         var calls = CallCounts()
         /// The last total of each video. `updated` is in milliseconds on the monotonic clock.
@@ -21,18 +21,18 @@ struct PageUpdate: Sendable {
     fileprivate(set) var counted = 0
     /// The number of videos with a committed total that is not published yet.
     fileprivate(set) var waitingVideos = 0
-    /// The number of calls in an offline plan, which has all arrivals in advance.
+    /// The minimum number of calls, which `MinimumCalls` computes as if all plays were known in
+    /// advance.
     fileprivate(set) var plannedCalls = 0
     fileprivate(set) var isEmpty = true
 
     static let maxCalls = 4_096
 }
 
-/// Collects the processor's calls and commits until the page removes them.
+/// Collects the processor's calls and commits until the page takes them in one update.
 ///
-/// The queue itself computes the minimum number of calls and the waiting videos at each commit. The
-/// page could compute them later only from all commits, which would need as much memory as the
-/// store.
+/// The queue computes the minimum number of calls and the waiting videos at each commit. To compute
+/// them later, the page would have to keep all commits, which need as much memory as the store.
 struct UpdateQueue: Sendable {
     private var update = PageUpdate()
     private var minimumCalls: MinimumCalls

@@ -3,8 +3,7 @@ import UVLoop
 
 /// Reads the metrics of the processor, which lives on another loop, for the requests to the page.
 ///
-/// Requests that arrive during a read share its result, so any number of them causes one read at a
-/// time.
+/// Requests that arrive during a read share its result, so at most one read runs at a time.
 final class ProcessorMonitor {
     /// The reason why there are no metrics.
     enum Failure: Error, CustomStringConvertible {
@@ -19,14 +18,15 @@ final class ProcessorMonitor {
         }
     }
 
-    /// The processor's thread may release it last, so it does not retain the monitor.
+    /// A weak reference, because the last release may happen on the processor's thread, and the
+    /// monitor must be released on its own loop.
     private struct Reference {
         weak var monitor: ProcessorMonitor?
     }
 
     typealias Completion = (Result<ProcessorMetrics, Failure>) -> Void
 
-    /// Reads the metrics on the processor's loop, and passes `nil` if there is no processor anymore.
+    /// Reads the metrics on the processor's loop. The result is `nil` if the processor has stopped.
     typealias Source = @Sendable (@escaping @Sendable (ProcessorMetrics?) -> Void) -> Void
 
     /// The source of the metrics; `nil` until a processor has started.
@@ -36,7 +36,8 @@ final class ProcessorMonitor {
     private let readTimeout: Duration
     private let timer: Timer
     private var waiting: [Completion] = []
-    /// The number of the current read. The result of an earlier one, which has timed out, is ignored.
+    /// The number of the current read. The late result of an earlier read, which has timed out, is
+    /// ignored.
     private var reads = 0
 
     init(on loop: Loop, readTimeout: Duration) {

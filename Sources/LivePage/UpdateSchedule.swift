@@ -1,12 +1,12 @@
 import PlayCounts
 import TallyBasics
 
-/// Decides when the page sends updates to its subscribers, and whether they contain statistics.
-/// This type does no I/O and reads no clock.
+/// Decides when the page sends updates to its subscribers, and whether they contain statistics. A
+/// pure value: no I/O and no clock.
 ///
-/// After each send there is a pause, and updates during the pause are combined into the next send.
-/// The pause grows with the duration of the last send, so that the page's CPU time is bounded
-/// for any number of calls and subscribers.
+/// After each send there is a pause. Updates that arrive during the pause are combined into the
+/// next send. The pause is proportional to the duration of the last send, which bounds the page's
+/// share of CPU time for any number of calls and subscribers.
 struct UpdateSchedule {
     private let settings: PageSettings
     private var earliestSend = MonotonicInstant.start
@@ -36,7 +36,8 @@ struct UpdateSchedule {
 
     /// Returns `true` if an update at this time should contain the statistics.
     func shouldSendStatistics(at now: MonotonicInstant) -> Bool {
-        // The statistics join an update that is sent shortly before they are due.
+        // An update shortly before the statistics are due already contains them, which saves a
+        // second send.
         hasNewStatistics && now + settings.minUpdateInterval >= statisticsDue
             && shouldRecordEvents(at: now)
     }
@@ -53,8 +54,8 @@ struct UpdateSchedule {
         hasSubscribers = count > 0
     }
 
-    /// Returns `true` if events must be encoded: a subscriber is connected, or the last one has
-    /// disconnected within the event retention.
+    /// Returns `true` if events must be encoded: a subscriber is connected, or the last subscriber
+    /// disconnected less than `eventRetention` ago.
     func shouldRecordEvents(at now: MonotonicInstant) -> Bool {
         hasSubscribers || lastDisconnect.map { now - $0 < settings.eventRetention } ?? false
     }

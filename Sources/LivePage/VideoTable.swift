@@ -1,7 +1,7 @@
 import PlayCounts
 import TallyBasics
 
-/// All published videos with their last totals. This type does no I/O and reads no clock.
+/// All published videos with their last totals. A pure value: no I/O and no clock.
 struct VideoTable: Sendable {
     struct Row: Equatable {
         let videoID: VideoID
@@ -28,8 +28,8 @@ struct VideoTable: Sendable {
     }
 
     private var videoIDs = GUIDTable()
-    /// The rows by the video's index in `videoIDs`, in chunks: growing one large array would need
-    /// twice its memory.
+    /// The rows by the video's index in `videoIDs`, in chunks. One large array would need twice its
+    /// memory while it grows.
     private var chunks: [[StoredRow]] = []
     private static let chunkSize = 4096
     /// The sum of all totals.
@@ -83,7 +83,7 @@ struct VideoTable: Sendable {
             switch sort {
             case .plays where one.count != other.count: return first.count < second.count
             // Among equal totals, the row with the earlier call comes first, so that it keeps its
-            // place.
+            // position when another video reaches its total.
             case .plays where one.call != other.call: return one.call < other.call
             case .recent where one.updated != other.updated: return first.updated < second.updated
             case .recent where one.call != other.call: return first.call < second.call
@@ -96,8 +96,8 @@ struct VideoTable: Sendable {
 
     /// Returns the first matching rows in the query's order, and the number of all matching rows.
     ///
-    /// The method finds the first rows in one pass, so that a request for 100 rows does not sort a
-    /// million.
+    /// The method finds the first rows in one pass, because sorting a million rows for a request of
+    /// 100 would take too long.
     func rows(_ query: Query) -> (rows: [Row], matching: Int) {
         var best: [Row] = []
         var matching = 0

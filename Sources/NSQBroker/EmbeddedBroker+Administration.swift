@@ -5,7 +5,7 @@ import UVLoop
 extension EmbeddedBroker {
     // MARK: Topics
 
-    /// Creates a topic. It is no error if the topic exists.
+    /// Creates a topic. Does nothing if the topic exists.
     ///
     /// - Throws: ``AdministrationError`` with the code ``AdministrationError/Code/invalidName``,
     ///   ``AdministrationError/Code/tooMany`` or ``AdministrationError/Code/stopped``.
@@ -46,7 +46,8 @@ extension EmbeddedBroker {
 
     // MARK: Channels
 
-    /// Creates a channel, and its topic if that does not exist. It is no error if the channel exists.
+    /// Creates a channel, and its topic if the topic does not exist. Does nothing if the channel
+    /// exists.
     ///
     /// - Throws: ``AdministrationError`` with the code ``AdministrationError/Code/invalidName``,
     ///   ``AdministrationError/Code/tooMany`` or ``AdministrationError/Code/stopped``.
@@ -72,7 +73,7 @@ extension EmbeddedBroker {
         }
     }
 
-    /// Discards all messages of a channel, also those in flight and deferred ones.
+    /// Discards all messages of a channel, including messages in flight and deferred messages.
     ///
     /// - Throws: ``AdministrationError``.
     public func emptyChannel(

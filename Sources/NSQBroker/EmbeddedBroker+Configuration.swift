@@ -29,8 +29,8 @@ extension EmbeddedBroker {
         /// The time after which a message that a consumer has not finished is requeued
         /// (`--msg-timeout`). The default is 60 s.
         public var messageTimeout = Limits.messageTimeout
-        /// The longest timeout that a consumer can request, and the maximum time from a delivery to
-        /// the end of its restarted timeouts (`--max-msg-timeout`). The default is 15 min.
+        /// The longest timeout that a consumer can request (`--max-msg-timeout`). TOUCH can extend a
+        /// timeout to at most this time after the delivery. The default is 15 min.
         public var maxMessageTimeout = Limits.longestMessageTimeout
         /// The longest delay of a requeued or deferred message (`--max-req-timeout`). The default is
         /// 1 h.
@@ -44,8 +44,9 @@ extension EmbeddedBroker {
 
         // MARK: Memory and disk
 
-        /// The maximum memory for messages, their state, and the input and output of clients in bytes
-        /// (`--max-memory-bytes`, which nsqd does not have). Above it, publishing fails with `E_PUB_FAILED`. The default is 2 GiB.
+        /// The maximum memory for messages, their state, and the input and output of clients, in
+        /// bytes (`--max-memory-bytes`, which nsqd does not have). Above it, publishing fails with
+        /// `E_PUB_FAILED`. The default is 2 GiB.
         public var maxMemoryBytes = 2 << 30
         /// The maximum number of messages in the queue of an ephemeral topic or channel, which
         /// discards further messages (`--mem-queue-size`). The default is 10,000.
@@ -54,7 +55,8 @@ extension EmbeddedBroker {
         /// a restart of the broker. It is created if its parent exists. The default, `nil`, stores
         /// everything in memory only.
         public var dataPath: String?
-        /// When a publish with a ``dataPath`` is acknowledged. The default is ``Acknowledgement/afterWrite``.
+        /// The event after which a publish is acknowledged if there is a ``dataPath``. The default
+        /// is ``Acknowledgement/afterWrite``.
         public var acknowledgement = Acknowledgement.afterWrite
         /// The maximum size of the files in ``dataPath`` in bytes (`--max-disk-bytes`, which nsqd does
         /// not have). Above it, publishing fails. `nil`, the default, means no maximum.
@@ -62,9 +64,9 @@ extension EmbeddedBroker {
 
         // MARK: Clients
 
-        /// The maximum number of TCP connections, and the same number of HTTP connections
-        /// (`--max-connections`, which nsqd does not have). The default, `nil`, derives both from the
-        /// process's limit of file descriptors.
+        /// The maximum number of TCP connections, and also of HTTP connections (`--max-connections`,
+        /// which nsqd does not have). The default, `nil`, derives both from the process's limit of
+        /// file descriptors.
         public var maxConnections: Int?
         /// The maximum number of messages in flight to a connection (`--max-rdy-count`). The default
         /// is 2,500.
@@ -95,8 +97,8 @@ extension EmbeddedBroker {
         /// everything.
         public var authorizationServers: [String] = []
         /// The nsqlookupds at which the broker registers (`--lookupd-tcp-address`), each as
-        /// `host:port`. The default is none. It requires ``httpAddress``, because nsqlookupd refuses a
-        /// broker without an HTTP port.
+        /// `host:port`. The default is none. A list that is not empty requires ``httpAddress``,
+        /// because nsqlookupd refuses a broker without an HTTP port.
         public var lookupds: [String] = []
 
         /// The logger of the broker. The default has the label `nsqd`.
@@ -115,11 +117,12 @@ extension EmbeddedBroker.Configuration {
         /// The messages are written to the file system. They survive a crash of the process.
         public static let afterWrite = Self(policy: .write)
         /// The messages are synced to the disk. They survive a power failure. Publishes that arrive
-        /// during a sync share the next one.
+        /// during a sync share the next sync.
         public static let afterSync = Self(policy: .always)
     }
 
-    /// The TLS settings of a broker. All files are in PEM format, and are read by the start.
+    /// The TLS settings of a broker. All files are in PEM format. The broker reads them when it
+    /// starts.
     public struct TLS: Sendable, Equatable {
         /// A policy for the certificates of clients.
         public enum ClientCertificates: String, Sendable {
@@ -135,7 +138,7 @@ extension EmbeddedBroker.Configuration {
         public enum Requirement: Sendable {
             /// Clients choose.
             case none
-            /// Clients of the TCP protocol must use TLS, but those of the HTTP API may choose.
+            /// Clients of the TCP protocol must use TLS. Clients of the HTTP API may choose.
             case exceptHTTP
             /// All clients must use TLS.
             case everywhere
@@ -143,7 +146,7 @@ extension EmbeddedBroker.Configuration {
 
         /// A version of TLS.
         public enum Version: String, Sendable, CaseIterable {
-            /// TLS 1.0 and 1.1, which are not secure any more.
+            /// TLS 1.0 and 1.1, which are not secure.
             case tls10 = "tls1.0", tls11 = "tls1.1"
             /// TLS 1.2 and 1.3.
             case tls12 = "tls1.2", tls13 = "tls1.3"
@@ -251,7 +254,7 @@ extension EmbeddedBroker.Configuration {
         return options
     }
 
-    /// Replaces nsqd's flags in a message by the names of the properties.
+    /// Replaces the names of nsqd's flags in an error message with the names of the properties.
     private static func replacingFlags(in message: String) -> String {
         let names = [
             "--msg-timeout": "messageTimeout", "--max-msg-timeout": "maxMessageTimeout",

@@ -3,7 +3,7 @@ import UVLoop
 
 extension EmbeddedBroker {
     /// Waits until no topic and no channel has a message: none that waits, none in flight, and none
-    /// deferred. Messages that are published meanwhile prolong the wait.
+    /// deferred. Messages that are published in the meantime prolong the wait.
     ///
     /// - Parameter timeout: the maximum time of the wait.
     /// - Returns: `true` if the broker is empty; `false` after the timeout, and when the task is
@@ -27,9 +27,10 @@ extension EmbeddedBroker {
     /// Stops the broker after its consumers have finished all messages.
     ///
     /// From the beginning, the broker refuses publishes (`E_PUB_FAILED`, `E_MPUB_FAILED`,
-    /// `E_DPUB_FAILED`), and `/healthz` of the HTTP API responds with status 503, so that load
-    /// balancers select another broker. The broker continues to deliver
-    /// messages, also to consumers that connect now. When no message is left, after the timeout, or
+    /// `E_DPUB_FAILED`), leaves the nsqlookupds, and `/healthz` of the HTTP API responds with status
+    /// 503, so that producers, new consumers and load balancers select another broker. The broker
+    /// continues to deliver messages, also to consumers that connect now. When no message is left,
+    /// after the timeout, or
     /// when the task is cancelled, it stops as by ``stop()``.
     ///
     /// - Parameter timeout: the maximum time for which the broker waits.
@@ -37,11 +38,19 @@ extension EmbeddedBroker {
     ///   ``Configuration/dataPath``.
     @discardableResult
     public func stop(drainingWithin timeout: Duration) async -> Int {
-        _ = await host.perform { $0.refusePublishes() }
+        await beginDrain()
         _ = await waitUntilEmpty(within: timeout)
         let rest = await statistics().unfinishedCount
         await stop()
         return rest
+    }
+
+    /// Begins a drain as `POST /drain` of the HTTP API does.
+    package func beginDrain() async { _ = await host.perform { $0.drain.begin() } }
+
+    /// Calls a closure once, on the broker's thread, when a drain has left no message.
+    package func onDrained(_ body: @escaping @Sendable () -> Void) {
+        host.submit { $0?.drain.onDrained = body }
     }
 
     private static let shortestPause = Duration.milliseconds(1)

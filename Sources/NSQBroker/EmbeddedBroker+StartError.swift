@@ -14,11 +14,11 @@ extension EmbeddedBroker {
 
             private let kind: Kind
 
-            /// A setting is out of its range, or does not fit another one.
+            /// A setting is out of its range, or contradicts another setting.
             public static let invalidConfiguration = Self(kind: .invalidConfiguration)
             /// An address is neither `host:port` nor the path of a Unix-domain socket.
             public static let invalidAddress = Self(kind: .invalidAddress)
-            /// Another process, or another broker of this one, listens at an address.
+            /// Another process, or another broker of this process, listens at an address.
             public static let addressInUse = Self(kind: .addressInUse)
             /// The broker cannot listen at an address for another reason, such as a missing
             /// permission or an unknown host name.
@@ -38,9 +38,9 @@ extension EmbeddedBroker {
         public let code: Code
         /// The address that the broker could not use; `nil` if the error is not about an address.
         public let address: String?
-        /// What went wrong, as one sentence.
+        /// The cause of the error, as one sentence.
         public let reason: String
-        /// What the address is for; `nil` if the error is not about an address.
+        /// The service that uses the address; `nil` if the error is not about an address.
         package let service: Service?
 
         /// The services of a broker with an address of their own.

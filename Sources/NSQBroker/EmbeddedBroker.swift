@@ -17,7 +17,8 @@ import UVLoop
 /// ``Configuration/dataPath`` it also stores them in files. A broker that is deallocated without
 /// ``stop()`` closes its connections and ends its thread.
 public final class EmbeddedBroker: Sendable {
-    /// The address that clients connect to, as `host:port` with the selected port.
+    /// The address that clients connect to, as `host:port`. If the configured port is 0, the address
+    /// contains the port that the system has chosen.
     public let tcpAddress: String
     /// The address of the HTTP API, as `host:port`; `nil` if it is disabled.
     public let httpAddress: String?
@@ -36,14 +37,15 @@ public final class EmbeddedBroker: Sendable {
     /// Starts a broker, and returns when it accepts connections.
     ///
     /// - Parameter configuration: the settings of the broker.
-    /// - Throws: ``StartError``, whose ``StartError/code`` tells what cannot be used.
+    /// - Throws: ``StartError``, whose ``StartError/code`` identifies the unusable setting or
+    ///   resource.
     public static func start(
         _ configuration: Configuration = Configuration()
     ) async throws(StartError) -> EmbeddedBroker {
         try await start(configuration, clock: .system)
     }
 
-    /// Starts a broker on a clock that a test may advance, and with faults of a test.
+    /// Starts a broker for a test, with faults and with a clock that the test may advance.
     package static func start(
         _ configuration: Configuration, clock: Loop.Clock, faults: BrokerFaults? = nil
     ) async throws(StartError) -> EmbeddedBroker {
@@ -67,15 +69,17 @@ public final class EmbeddedBroker: Sendable {
                 threadName: "nsqd", clock: clock
             ) { loop in
                 let tls = try options.tls.server.map { try TLSContext(server: $0) }
-                // An unreadable file must fail the start, not the first request that needs it.
+                // Reads the file once, so that an unreadable file fails the start and not the first
+                // request.
                 if !options.tls.rootCAFile.isEmpty {
                     _ = try TLSContext(client: options.tls.client)
                 }
                 logger.info("nsqd v\(options.core.version) (built w/swift)")
                 logger.info("ID: \(options.nodeID)")
                 logger.info("NSQ: \(options.disk.storageDescription)")
-                // A start that fails because of an address leaves the data path as it was. The loop
-                // accepts connections only after this closure.
+                // The listeners are bound before the data path is opened, so that an unusable address
+                // does not change the data path. The loop accepts connections only after this
+                // closure.
                 let listeners = try BrokerListeners(of: options, on: loop, logger)
                 do {
                     let server = try BrokerServer(
@@ -97,7 +101,7 @@ public final class EmbeddedBroker: Sendable {
     /// Closes all connections, ends the broker's thread, and returns when both are done.
     ///
     /// Unfinished messages are lost unless there is a ``Configuration/dataPath``. Further calls only
-    /// wait for the end of the first.
+    /// wait until the first call has stopped the broker.
     public func stop() async {
         await host.stop()
     }
@@ -107,8 +111,8 @@ public final class EmbeddedBroker: Sendable {
         await host.perform { Statistics($0.broker.statistics(at: $0.now)) } ?? Statistics(nil)
     }
 
-    /// Returns the time since the oldest message of a channel was published, which is queued or in
-    /// flight; `nil` if there is none.
+    /// Returns the time since the oldest queued or in-flight message of a channel was published;
+    /// `nil` if there is no such message.
     package func oldestAge(topic: String, channel: String) async -> Duration? {
         guard let topic = TopicName(topic), let channel = ChannelName(channel) else { return nil }
         return await host.perform { $0.broker.oldestAge(of: topic, channel, at: $0.now) } ?? nil
@@ -117,7 +121,7 @@ public final class EmbeddedBroker: Sendable {
     /// Advances the manual clock of the broker, and returns when the due work is done.
     package func advance(by duration: Duration) async { await host.advance(by: duration) }
 
-    /// Closes the selected TCP connections at once, without sending what is pending.
+    /// Closes the selected TCP connections at once, without sending their pending output.
     ///
     /// - Returns: the number of closed connections.
     package func closeConnections(

@@ -1,16 +1,16 @@
 import HTTP
 import TallyJSON
-import Transport
 import UVLoop
 
 /// Requests to nsqlookupd and authorization servers, as nsqd sends them.
 extension HTTPClient {
-    /// Creates a client with the timeouts and trusted authorities of the options.
-    convenience init(_ options: ServerOptions, on loop: Loop) {
+    /// Creates a client with the timeouts of the options.
+    convenience init(
+        _ options: ServerOptions, trusting trust: TrustedAuthorities, on loop: Loop
+    ) {
         self.init(on: loop)
         connectTimeout = options.httpClient.connectTimeout
         requestTimeout = options.httpClient.requestTimeout
-        let trust = LazyTLSContext(options.tls)
         tls = { trust.context }
     }
 
@@ -38,21 +38,13 @@ extension HTTPClient {
     }
 }
 
-/// A TLS context that is created at its first use, because loading the system's certificate
-/// authorities is expensive.
-private final class LazyTLSContext {
-    private let options: TLSClientOptions
-    private(set) lazy var context = try? TLSContext(client: options)
-
-    init(_ tls: TLSOptions) { options = tls.client }
-}
-
 extension HTTPClientResponse {
-    /// The HTTPS port of the response `{"message": "TLS_REQUIRED", "https_port": 1}`.
-    fileprivate var portForTLS: Int? {
+    /// The HTTPS port of the response `{"message": "TLS_REQUIRED", "https_port": 1}` of an nsqd or an
+    /// nsqlookupd; `nil` for other responses.
+    package var portForTLS: Int? {
         guard status == 403 else { return nil }
-        let answer = try? JSONValue(parsingLikeGo: body, keptDepth: 1)
-        let port = answer?["https_port"].flatMap { Int(json: $0) }
+        let response = try? JSONValue(parsingLikeGo: body, keptDepth: 1)
+        let port = response?["https_port"].flatMap { Int(json: $0) }
         return port.flatMap { (1...65_535).contains($0) ? $0 : nil }
     }
 }

@@ -15,8 +15,8 @@ public struct ClientOptions: Sendable {
 
     /// The thread on which a producer or a consumer sends and receives.
     public enum IOThread: Sendable, Equatable {
-        /// One thread for all producers and consumers of the process. It starts with the first of
-        /// them, and ends with the last one.
+        /// One thread for all producers and consumers of the process. The thread starts with the first
+        /// client and ends with the last.
         case shared
         /// A thread of its own, for a client whose TLS or compression would use most of the shared
         /// thread's time.

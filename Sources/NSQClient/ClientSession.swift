@@ -41,9 +41,9 @@ package struct ClientSession: Sendable {
         case install(Layer)
         /// The handshake is complete, and the connection can be used.
         case established
-        /// nsqd has responded `OK` to the oldest publish without a response.
+        /// nsqd has accepted (`OK`) the oldest publish that waited for a response.
         case publishAccepted
-        /// nsqd has responded with this error to the oldest publish without a response; nsqd closes
+        /// nsqd has refused the oldest publish that waited for a response with this error, and closes
         /// the connection.
         case publishRefused(String)
         /// nsqd has rejected a late FIN, REQ or TOUCH with this error; the connection stays open.
@@ -58,7 +58,7 @@ package struct ClientSession: Sendable {
         package var maxReadyCount: Int
         /// The time after which nsqd requeues a message in flight.
         package var messageTimeout: Duration
-        /// The maximum time from a delivery to the end of its restarted timeouts.
+        /// The maximum time for which a message can stay in flight when its timeout is restarted.
         package var maxMessageTimeout: Duration
 
         /// Creates limits; the default values are those of nsqd.
@@ -77,7 +77,7 @@ package struct ClientSession: Sendable {
     package enum Failure: Error, Equatable, Sendable {
         /// nsqd has sent this error, such as `E_BAD_TOPIC`.
         case refused(String)
-        /// nsqd has sent this response, which no pending command explains.
+        /// nsqd has sent this response although no command waits for it.
         case unexpected(String)
         /// nsqd requires AUTH, and the client has no secret.
         case needsAuthentication
@@ -96,7 +96,7 @@ package struct ClientSession: Sendable {
     private var requested = Identify()
     /// nsqd's response to IDENTIFY; nil before the response, and for an nsqd that does not
     /// negotiate.
-    private var answer: IdentifyAnswer?
+    private var response: IdentifyResponse?
     /// The negotiated layers that are not installed yet, the lowest first.
     private var pendingLayers: [Layer] = []
     private var lastInputNanoseconds: Int64 = 0
@@ -182,24 +182,25 @@ package struct ClientSession: Sendable {
     private mutating func receiveIdentifyResponse(
         _ data: Bytes, into out: inout [UInt8]
     ) throws(Failure) -> Event {
-        if let answer = IdentifyAnswer(parsing: data) {
-            self.answer = answer
-            pendingLayers = answer.layers(for: requested)
+        if let response = IdentifyResponse(parsing: data) {
+            self.response = response
+            pendingLayers = response.layers(for: requested)
             // If the response lacks a field, nsqd's default applies.
-            if answer.maxReadyCount > 0 { limits.maxReadyCount = answer.maxReadyCount }
-            if answer.messageTimeout > 0 {
+            if response.maxReadyCount > 0 { limits.maxReadyCount = response.maxReadyCount }
+            if response.messageTimeout > 0 {
                 limits.messageTimeout = min(
-                    .milliseconds(answer.messageTimeout), NSQWire.Limits.longestDuration)
+                    .milliseconds(response.messageTimeout), NSQWire.Limits.longestDuration)
             }
-            if answer.maxMessageTimeout > 0 {
+            if response.maxMessageTimeout > 0 {
                 limits.maxMessageTimeout = min(
-                    .milliseconds(answer.maxMessageTimeout), NSQWire.Limits.longestDuration)
+                    .milliseconds(response.maxMessageTimeout), NSQWire.Limits.longestDuration)
             }
         } else if !data.equals(Frame.ok) {
             // An nsqd without feature negotiation responds OK, and the defaults apply.
             throw .unexpected(String(decoding: data.prefix(64), as: UTF8.self))
         }
-        // Without this check, an attacker could remove TLS from nsqd's response.
+        // An attacker could remove TLS from nsqd's response. Without this check, the client would then
+        // continue without TLS.
         guard requested.tls != true || pendingLayers.first == .tls else { throw .tlsUnavailable }
         return try continueHandshake(into: &out)
     }
@@ -212,7 +213,7 @@ package struct ClientSession: Sendable {
             phase = .upgrading
             return .install(pendingLayers.removeFirst())
         }
-        guard answer?.authRequired == true else { return finishHandshake(into: &out) }
+        guard response?.authRequired == true else { return finishHandshake(into: &out) }
         guard let authSecret else { throw .needsAuthentication }
         phase = .authenticating
         Command.authenticate.append(body: Array(authSecret.utf8), to: &out)
@@ -230,7 +231,7 @@ package struct ClientSession: Sendable {
     }
 
     /// The settings that nsqd has refused or changed, each as a text for logs.
-    package var changedSettings: [String] { answer?.changes(from: requested) ?? [] }
+    package var changedSettings: [String] { response?.changes(from: requested) ?? [] }
 
     private func receiveError(_ text: String) throws(Failure) -> Event {
         let code = text.prefix { $0 != " " }

@@ -7,8 +7,8 @@ import Transport
 /// options.tls = try ClientTLS(trust: .authorities(file: "ca.pem"))
 /// ```
 ///
-/// The initializer reads all files. The settings can be shared by any number of clients. As nsqd,
-/// the client does not negotiate an application protocol (ALPN).
+/// The initializer reads all files. The settings can be shared by any number of clients. Like nsqd, the
+/// client does not negotiate an application protocol (ALPN).
 public struct ClientTLS: Sendable {
     /// The nsqd certificates that a client trusts.
     public struct Trust: Sendable, Equatable {
@@ -23,8 +23,8 @@ public struct ClientTLS: Sendable {
             Self(value: .authorities(file: file))
         }
 
-        /// Exactly the certificates in a PEM file, and certificates that they have signed. The
-        /// server name is verified only if it is given.
+        /// The certificates in a PEM file, and certificates that they have signed. The server name is
+        /// verified only if `serverName` is set.
         public static func certificate(file: String) -> Self {
             Self(value: .certificate(file: file))
         }

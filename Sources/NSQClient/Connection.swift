@@ -41,9 +41,9 @@ final class Connection {
     private var state = State.connecting(nil)
     private let timer: Timer
     private var frames: FrameReader
-    /// TLS and compression; nil for a connection without both.
+    /// TLS and compression; nil for a connection with neither.
     private var codec: ConnectionCodec?
-    /// Writes answers from the tasks that process messages, if the owner allows that.
+    /// Writes FIN on the threads of the tasks that process messages, if the owner allows that.
     private let directWriter = DirectWriter()
     private var isDirectWritingAllowed = false
     private var isFlushScheduled = false
@@ -102,10 +102,11 @@ final class Connection {
         scheduleFlush()
     }
 
-    /// Allows or forbids other threads to write answers with the ``DirectWriter`` of the received
-    /// messages. A connection with TLS or compression never allows it.
+    /// Allows or forbids other threads to write FIN with the ``DirectWriter`` of the received messages.
+    /// A connection with TLS or compression never allows it.
     func setDirectWriting(_ isAllowed: Bool) {
-        // The owner sets the value after each message, and the lock of the writer is often taken then.
+        // The owner calls this method after each message. If nothing changes, it returns without the
+        // writer's lock, which is often taken at that time.
         guard isAllowed != isDirectWritingAllowed, codec == nil, isEstablished,
             case .open(let writer) = state
         else { return }
@@ -220,7 +221,7 @@ extension Connection: StreamReader {
         }
     }
 
-    /// Processes all messages up to the next response, and the response.
+    /// Processes all messages before the next response, and then that response.
     ///
     /// - Returns: `true` if there was a response, and more frames can follow it.
     private func processNextFrame(respondingTo writer: StreamWriter) throws(FrameError) -> Bool {
@@ -270,9 +271,9 @@ extension Connection: StreamReader {
 
     private func end(after failure: ClientSession.Failure) {
         switch failure {
-        case .refused(let answer):
-            end(.refused(address: address.description, answer: answer))
-        case .unexpected(let answer): fail("sent an unexpected response “\(answer)”")
+        case .refused(let response):
+            end(.refused(address: address.description, response: response))
+        case .unexpected(let response): fail("sent an unexpected response “\(response)”")
         case .needsAuthentication: fail("requires AUTH, but the options contain no secret")
         case .tlsUnavailable: fail("offers no TLS, which the options require")
         }
@@ -331,7 +332,8 @@ extension Connection {
         }
     }
 
-    /// Ends the connection after a failed handshake or invalid bytes. nsqd gets the TLS alert.
+    /// Ends the connection after a failed handshake or invalid bytes, and first tries to send nsqd the
+    /// TLS alert.
     private func fail(_ error: TransportError) {
         guard case .open(let writer) = state else { return }
         if !writer.isBlocked {

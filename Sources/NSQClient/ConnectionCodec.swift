@@ -26,15 +26,15 @@ final class ConnectionCodec {
     /// The memory for the next read from the socket.
     var readBuffer: UnsafeMutableRawBufferPointer { memory }
 
-    /// Accepts bytes from the socket. The first call, which may be without bytes, starts the TLS
-    /// handshake.
+    /// Accepts bytes from the socket. The first call starts the TLS handshake, and may pass no bytes.
     func receive(_ bytes: UnsafeRawBufferPointer) throws(TransportError) {
         try stream.receive(bytes)
     }
 
     /// Compresses all following bytes in both directions.
     ///
-    /// - Parameter rest: the bytes received after the last uncompressed response, already compressed.
+    /// - Parameter rest: the bytes, already compressed, that were received after the last uncompressed
+    ///   response.
     func add(_ compression: any TransportLayer, rest: [UInt8]) {
         rest.withUnsafeBytes { stream.add(compression, rest: $0) }
     }

@@ -36,9 +36,9 @@ import UVLoop
 /// ```
 ///
 /// Use only one of the three ways for one consumer. nsqd sends messages only while a task requests
-/// some: before the first request, and after the task was cancelled, the consumer takes no messages
-/// that nobody would see. nsqd redelivers a message if it is not finished before its timeout or if its
-/// connection breaks, so processing must be idempotent.
+/// some. Before the first request, and after the requesting task was cancelled, the channel's other
+/// consumers receive all messages. nsqd redelivers a message if it is not finished before its timeout
+/// or if its connection breaks, so processing must be idempotent.
 ///
 /// - SeeAlso: NSQ, “TCP Protocol Spec”, and “Building Client Libraries”.
 public final class Consumer: Sendable {
@@ -78,7 +78,7 @@ public final class Consumer: Sendable {
         /// The maximum wait after failures; 2 min by default, as in go-nsq. Zero disables the backoff.
         public var maxBackoff = Duration.seconds(120)
 
-        /// Which nsqds stop to send messages after a failure; all of them by default.
+        /// Which nsqds stop sending messages after a failure; all of them by default.
         public var backoffScope = BackoffScope.consumer
 
         /// The maximum time for which ``Consumer/stop()`` waits for messages in flight; 30 s by default.
@@ -173,8 +173,9 @@ public final class Consumer: Sendable {
     /// Waits until the consumer is connected to at least one nsqd.
     ///
     /// - Throws: ``NSQError/Code/unreachable`` or ``NSQError/Code/refused`` from the last attempt, when
-    ///   every nsqd has failed once; ``NSQError/Code/lookupFailed`` when every nsqlookupd has failed
-    ///   too. The consumer still reconnects. ``NSQError/Code/cancelled`` if the task is cancelled.
+    ///   every known nsqd has failed once; ``NSQError/Code/lookupFailed`` if no nsqd is known because a
+    ///   request to an nsqlookupd has failed. After these errors, the consumer still reconnects.
+    ///   ``NSQError/Code/cancelled`` if the task is cancelled.
     public func connected() async throws(NSQError) {
         try await firstConnection.wait()
     }

@@ -15,15 +15,17 @@ final class ConsumerConnection {
     private var tracker = InFlightTracker()
     private var connection: Connection?
     private var isCloseWaitReceived = false
-    /// `true` when the connection ends for good, because no nsqlookupd reports the nsqd.
+    /// `true` after ``leave()``: no nsqlookupd reports the nsqd any more, so the connection ends and is
+    /// not replaced.
     private(set) var isLeaving = false
     private var hasReceivedMessages = false
-    /// The time on the monotonic clock of the last message, or of the connection without messages.
+    /// The monotonic time of the last message; before the first message, of the start of the
+    /// connection.
     private var lastActivityNanoseconds: Int64 = 0
     private var wasIdle = false
     private var timeoutNanoseconds: Int64 = 0
     private var maxTimeoutNanoseconds: Int64 = 0
-    /// The backoff of the nsqd; nil if failures have another scope.
+    /// The backoff of this nsqd; nil unless the option `backoffScope` is ``BackoffScope/nsqd``.
     private var backoff: NSQDBackoff?
 
     init(of engine: ConsumerEngine, nsqd address: SocketAddress) {
@@ -137,7 +139,8 @@ final class ConsumerConnection {
         connection?.write { append(batch, except: completed, to: &$0) { Command.touch($0) } }
     }
 
-    /// Restarts the timeout of a message in flight. Its batch expires later too.
+    /// Restarts the timeout of a message in flight. The tracker has one timeout for each batch, so it
+    /// extends the timeout of the whole batch.
     func touch(_ message: Message) {
         let place = message.place
         guard tracker.isInFlight(place.index, of: place.batch) else { return }

@@ -5,7 +5,7 @@ import TallyBasics
 import UVLoop
 
 /// Consumes a channel from one or several nsqds on an existing loop, without a thread of its own.
-/// The nsqds are those of a list, and those that nsqlookupds report.
+/// The engine connects to the nsqds of a configured list, and to the nsqds that nsqlookupds report.
 ///
 /// ``onBatch`` receives messages in batches: a batch has the messages of one socket read. The owner
 /// must finish or requeue each message before the message times out. ``maxInFlight`` limits the
@@ -14,8 +14,9 @@ package final class ConsumerEngine {
     /// Receives the messages. The closure can finish them during the call or later.
     package var onBatch: (MessageBatch) -> Void = { _ in }
 
-    /// Runs when nsqd has requeued messages: with the serial number of their connection, and the serial
-    /// number of the oldest batch that is still in flight, or `nil` if the connection has ended.
+    /// Runs when nsqd has requeued messages. `connection` is the serial number of their connection.
+    /// `oldestBatch` is the serial number of the oldest batch that is still in flight, or `nil` if the
+    /// connection has ended.
     var onMessagesLost: (_ connection: Int, _ oldestBatch: Int?) -> Void = { _, _ in }
 
     /// Runs when a connection is established (with nil) or ends (with its error), for
@@ -120,8 +121,7 @@ package final class ConsumerEngine {
         set { change { $0.maxInFlight = newValue } }
     }
 
-    /// `true` if the consumer has a use for messages, as it has by default; otherwise no nsqd sends
-    /// messages.
+    /// `true` (the default) if the owner wants messages. While it is `false`, no nsqd sends messages.
     var hasDemand: Bool {
         get { inFlightLimit.hasDemand }
         set { change { $0.hasDemand = newValue } }
@@ -180,8 +180,8 @@ package final class ConsumerEngine {
         for connection in connections { connection.setDirectWriting(isAllowed) }
     }
 
-    /// The smallest RDY count of a connection that may receive messages; 0 if there is none. If
-    /// the consumer holds back this many messages, nsqd may send no more.
+    /// The smallest RDY count of a connection that may receive messages; 0 if there is none. While this
+    /// many messages have no answer, an nsqd may send no more.
     package var leastReady: Int { distribution.leastReady }
 
     /// Finishes those messages of a batch that are in flight (`FIN`).
@@ -292,11 +292,11 @@ package final class ConsumerEngine {
     /// The time without messages after which a connection is idle; go-nsq's `low_rdy_idle_timeout`.
     private static let idleTime = Duration.seconds(10)
 
-    /// The interval at which message timeouts are checked; nsqd checks no more often.
+    /// The interval at which message timeouts are checked. nsqd does not check them more often either.
     private static let maintenanceInterval = Duration.milliseconds(250)
 
-    /// With more connections than max-in-flight, only some have RDY 1. Other connections get it
-    /// after this number of maintenance runs, which take 5 s together.
+    /// With more connections than max-in-flight, only some have RDY 1. After this number of maintenance
+    /// runs, which is every 5 s, RDY 1 moves to other connections.
     private static let runsPerRotation = 20
 }
 
@@ -324,8 +324,9 @@ extension ConsumerEngine {
         return !connections.isEmpty
     }
 
-    /// Connects to an nsqd, unless there is a connection to it. A connection that is leaving counts:
-    /// its nsqd would otherwise have two consumers, and ``connectionDidLeave(_:)`` connects again.
+    /// Connects to an nsqd, unless there is a connection to it. A connection that is being closed
+    /// counts too, because its nsqd would otherwise have two connections of this consumer. When it has
+    /// closed, ``connectionDidLeave(_:)`` connects again.
     private func connectIfNeeded(to nsqd: SocketAddress) {
         guard !connections.contains(where: { $0.address == nsqd }) else { return }
         let connection = ConsumerConnection(of: self, nsqd: nsqd)
@@ -377,7 +378,8 @@ extension ConsumerEngine {
         maintenanceTimer.close()
         backoffTimer.close()
         stopTimer.close()
-        // The closures often retain the engine's owner.
+        // The closures often retain the engine's owner, which retains the engine. Replacing them ends
+        // this reference cycle.
         onBatch = { _ in }
         onMessagesLost = { _, _ in }
         onConnection = { _, _ in }

@@ -1,7 +1,8 @@
 import UVLoop
 
-/// The outcome of a consumer's first connection attempts: success when one nsqd is connected, or
-/// an error when nothing is left to try: every configured nsqd and every nsqlookupd has failed once.
+/// The outcome of a consumer's first connection attempts. It is success when one nsqd is connected. It
+/// is an error when every known nsqd has failed once and no nsqlookupd may report another: there is no
+/// nsqlookupd, or a request to one has failed.
 package final class FirstConnection: Sendable {
     private struct State {
         /// The nsqds at which no attempt has ended yet.
@@ -65,8 +66,8 @@ package final class FirstConnection: Sendable {
 
     /// Returns when a connection is established or the consumer has stopped.
     ///
-    /// - Throws: the last error, when nothing is left to try; ``NSQError/Code/cancelled`` if the task
-    ///   is cancelled.
+    /// - Throws: the error of the last attempt, when no further nsqd can be tried;
+    ///   ``NSQError/Code/cancelled`` if the task is cancelled.
     package func wait() async throws(NSQError) {
         let number = state.withLock { state in
             state.lastWaiter += 1

@@ -4,9 +4,9 @@ import NSQWire
 /// Tracks the messages in flight of one connection: messages that are received, and neither
 /// finished nor requeued.
 ///
-/// Consumers mostly finish whole batches, so the tracker has one entry per batch. The entry lists
-/// the messages that are completed individually. A batch expires at its timeout. By then nsqd has
-/// requeued the messages, because nsqd's timeout started earlier.
+/// Consumers mostly finish whole batches, so the tracker has one entry per batch. The entry lists the
+/// messages that are completed (finished or requeued) individually. A batch expires at its timeout. By
+/// then nsqd has requeued the messages, because nsqd's timeout started earlier.
 struct InFlightTracker {
     private struct Entry {
         let count: Int
@@ -56,7 +56,8 @@ struct InFlightTracker {
     mutating func completeMessage(at position: Int, of serial: Int) -> Bool {
         guard isInFlight(position, of: serial), let index = index(of: serial) else { return false }
         entries[index].inFlight -= 1
-        // The last message completes the batch. Most batches of a small max-in-flight have only one.
+        // The last message completes the batch, so it needs no entry in the set. With a small
+        // max-in-flight, most batches have only one message.
         if entries[index].inFlight > 0 { entries[index].completed.insert(position) }
         messageCount -= 1
         removeCompleteBatches()

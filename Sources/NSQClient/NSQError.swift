@@ -35,15 +35,16 @@ public struct NSQError: Error, Equatable, Sendable {
         public static let messageTooBig = Self(kind: .messageTooBig)
         /// There is no connection to the nsqd. The message was not sent.
         public static let unreachable = Self(kind: .unreachable)
-        /// No nsqlookupd has responded, and there is no other nsqd. ``NSQError/reason`` contains each
-        /// nsqlookupd's address and error.
+        /// A request to an nsqlookupd has failed, and no option and no other response names an nsqd.
+        /// ``NSQError/reason`` contains the address and the error of each failed request.
         public static let lookupFailed = Self(kind: .lookupFailed)
         /// The connection broke before nsqd's response. The message may have been published.
         public static let connectionLost = Self(kind: .connectionLost)
         /// nsqd has responded with an error, such as `E_BAD_MESSAGE PUB message too big 2000000 >
         /// 1048576`, which is ``NSQError/reason``.
         public static let refused = Self(kind: .refused)
-        /// The maximum number of publishes is waiting already. The message was not sent.
+        /// As many publishes as ``Producer/Options/maxWaiting`` allows are waiting already. The message
+        /// was not sent.
         public static let tooManyWaiting = Self(kind: .tooManyWaiting)
         /// The task was cancelled. Every method of this library that waits throws this error, and
         /// none throws `CancellationError`, because a cancelled publish must tell whether nsqd may
@@ -137,8 +138,8 @@ extension NSQError {
     }
 
     /// Creates an error with the code ``Code/refused``.
-    package static func refused(address: String, answer: String) -> Self {
-        Self(.refused, address: address, reason: answer)
+    package static func refused(address: String, response: String) -> Self {
+        Self(.refused, address: address, reason: response)
     }
 
     /// Creates an error with the code ``Code/tooManyWaiting``.
@@ -154,7 +155,7 @@ extension NSQError {
     /// The error with the code ``Code/stopped``.
     package static let stopped = Self(.stopped)
 
-    /// The error, for a message that nsqd may have accepted at an earlier attempt.
+    /// The same error with ``mayHaveBeenAccepted``, for a message that an earlier attempt has sent.
     var withPossibleAcceptance: Self {
         Self(code, address: address, reason: reason, mayHaveBeenAccepted: true)
     }

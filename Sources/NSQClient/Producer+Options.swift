@@ -3,8 +3,8 @@ extension Producer {
     public struct Options: Sendable {
         /// The selection of an nsqd for a message, if there are several.
         public enum Distribution: Sendable {
-            /// The first nsqd in the order of the addresses that is connected. The connections to
-            /// the others are open and idle.
+            /// The first connected nsqd in the order of the addresses. The connections to the other
+            /// nsqds are open and idle.
             case failover
             /// The connected nsqds in turn.
             case roundRobin
@@ -20,22 +20,22 @@ extension Producer {
         /// default. With 0, a publish waits only for a connection attempt in progress.
         public var reconnectTimeout = Duration.seconds(5)
 
-        /// The maximum time for which an nsqd sends no response while publishes wait for one: 1 ms to
-        /// 1 h, 10 s by default. The producer then closes the connection, and these publishes fail
-        /// with the code ``NSQError/Code/connectionLost``, because nsqd may have accepted them.
+        /// The time after which the producer closes the connection of an nsqd that sends no response
+        /// while publishes wait for one: 1 ms to 1 h, 10 s by default. These publishes then fail with
+        /// the code ``NSQError/Code/connectionLost``, because nsqd may have accepted them.
         public var responseTimeout = Duration.seconds(10)
 
-        /// Whether a message is published again after its connection broke before nsqd's response;
-        /// `false` by default. nsqd may have accepted the first publish, so consumers can receive
-        /// the message twice. A publish that failed because of ``responseTimeout`` is not repeated.
+        /// Whether a message is published again if its connection broke before nsqd's response; `false`
+        /// by default. nsqd may have accepted the first publish, so consumers can receive the message
+        /// twice. A publish that failed because of ``responseTimeout`` is not repeated.
         public var republishesLostMessages = false
 
-        /// The maximum number of sent publishes without a response, for each nsqd: 1 or more, 1,000
-        /// by default.
+        /// The maximum number of publishes that were sent to one nsqd and have no response: 1 or more,
+        /// 1,000 by default.
         public var window = 1_000
 
-        /// The size in bytes of all sent publishes without a response, from which further publishes
-        /// wait, for each nsqd: 1 or more, 16 MiB by default.
+        /// Further publishes to an nsqd wait while the publishes without a response have at least this
+        /// total size in bytes: 1 or more, 16 MiB by default.
         public var windowBytes = 16 << 20
 
         /// The maximum number of publishes that wait for the window or a connection: 0 or more,
@@ -49,8 +49,8 @@ extension Producer {
         /// Creates options with the default values.
         public init() {}
 
-        /// Options for an owner that repeats failed publishes itself: they fail at once while no
-        /// nsqd is connected.
+        /// Options for an owner that repeats failed publishes itself: a publish fails at once if no
+        /// nsqd is connected and no connection attempt is in progress.
         package static var withoutWaiting: Options {
             var options = Options()
             options.reconnectTimeout = .zero

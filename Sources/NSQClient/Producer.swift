@@ -11,12 +11,12 @@ import UVLoop
 /// ```
 ///
 /// Any number of tasks can publish concurrently. The producer pipelines their messages on one
-/// connection per nsqd, and reconnects when a connection breaks; publishes wait for that, up to
-/// ``Options/reconnectTimeout``. When a publish method returns, nsqd has accepted the message. When
-/// it throws, ``NSQError/mayHaveBeenAccepted`` tells whether nsqd may have accepted it. A refused
-/// message does not affect the others.
+/// connection per nsqd, and reconnects when a connection breaks. Publishes wait for the new connection
+/// up to ``Options/reconnectTimeout``. When a publish method returns, nsqd has accepted the message.
+/// When it throws, ``NSQError/mayHaveBeenAccepted`` tells whether nsqd may have accepted it. A refused
+/// message does not affect other messages.
 ///
-/// Cancelling the task ends a publish: a message that was not sent is not sent any more.
+/// Cancelling the task ends a publish: a message that was not sent yet is never sent.
 ///
 /// - SeeAlso: NSQ, “TCP Protocol Spec”, PUB, MPUB and DPUB.
 public final class Producer: Sendable {
@@ -186,7 +186,7 @@ public final class Producer: Sendable {
                     publish(engine, id) { continuation.resume(returning: $0) }
                 }
                 if !runs { return continuation.resume(returning: .stopped) }
-                // The handler has no effect if it ran before the publish was submitted.
+                // A cancellation handler that ran before the publish was submitted had no effect.
                 if Task.isCancelled { engine.submit { $0?.cancel(id) } }
             }
         } onCancel: {
@@ -197,7 +197,7 @@ public final class Producer: Sendable {
 
 extension LoopHost {
     /// Starts a producer or a consumer on the shared thread, or on one of its own. A manual clock
-    /// belongs to one thread, so its client never shares one.
+    /// belongs to one thread, so a client with a manual clock never uses the shared thread.
     ///
     /// - Throws: ``NSQError/Code/unreachable`` if the process has no file descriptors or threads
     ///   left.

@@ -16,12 +16,13 @@ final class ProducerConnection {
     private let reconnects: ReconnectSchedule
     private var connection: Connection?
     // INVARIANT: unansweredBytes is the sum of `byteCount` over `unanswered`.
-    private var unanswered: Deque<Publication> = []
+    private var unanswered: Deque<UnansweredPublish> = []
     private var unansweredBytes = 0
-    /// The time since which the oldest publish waits for the next response.
+    /// The start of the wait for the next response: the time of the last response, or of a publish that
+    /// was sent while no other waited for a response.
     private var waitsSince = MonotonicInstant.start
-    /// Runs while publishes wait for a response. It is not restarted for each response, because that
-    /// would cost more than the rest of a response.
+    /// Runs while publishes wait for a response. It is not restarted for each response, because a
+    /// restart takes more time than all other work for a response.
     private let responseTimer: Timer
     private var isTimerRunning = false
     private var hasTimedOut = false
@@ -72,7 +73,7 @@ final class ProducerConnection {
     }
 
     /// Sends a publish, or completes it with an error if it exceeds a limit of nsqd.
-    func send(_ publication: Publication) {
+    func send(_ publication: UnansweredPublish) {
         if let error = limits.error(for: publication.content, at: address) {
             return publication.complete(error)
         }
@@ -134,7 +135,7 @@ final class ProducerConnection {
         connection?.fail(reason)
     }
 
-    private func append(_ publication: Publication, to out: inout [UInt8]) {
+    private func append(_ publication: UnansweredPublish, to out: inout [UInt8]) {
         switch publication.content {
         case .one(let body):
             out.append(contentsOf: publishLine(publication.topic))
@@ -156,7 +157,7 @@ final class ProducerConnection {
     }
 }
 
-// A completion can release the last reference to the producer, so each method retains it.
+// A completion can release the last reference to the producer, so each method retains the producer.
 extension ProducerConnection: ConnectionDelegate {
     func connectionDidEstablish(_ connection: Connection) {
         let producer = producer
@@ -174,15 +175,15 @@ extension ProducerConnection: ConnectionDelegate {
         }
         unansweredBytes -= oldest.byteCount
         waitsSince = producer.loop.instant
-        guard case .publishRefused(let answer) = event else {
+        guard case .publishRefused(let response) = event else {
             oldest.complete(nil)
             return producer.didReceiveResponse()
         }
-        let error = NSQError.refused(address: "\(address)", answer: answer)
+        let error = NSQError.refused(address: "\(address)", response: response)
         hasRefused = true
         limits.learn(from: error)
         oldest.complete(error)
-        connection.fail("closed after \(answer)")
+        connection.fail("closed after \(response)")
     }
 
     func connection(
@@ -209,7 +210,7 @@ extension ProducerConnection: ConnectionDelegate {
     }
 
     /// Removes and returns the publishes without a response, after the connection has ended.
-    private func removeLost() -> Deque<Publication> {
+    private func removeLost() -> Deque<UnansweredPublish> {
         var lost = unanswered
         unanswered = []
         unansweredBytes = 0

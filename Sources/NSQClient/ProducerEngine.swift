@@ -7,17 +7,17 @@ import UVLoop
 /// A change of the connections of a producer.
 package enum ConnectionChange: Hashable, Sendable {
     case established
-    /// An established connection has ended. A refused publish, after which the producer connects again
-    /// at once, is not reported.
+    /// An established connection has ended. The end after a refused publish is not reported, because
+    /// the producer connects again at once.
     case lost
 }
 
 /// Publishes to one or several nsqds on an existing loop, without a thread of its own.
 ///
-/// The engine sends publishes up to a window without waiting for responses; a bounded number of
-/// further publishes waits for the window or for a connection. When a connection ends, every publish
-/// without a response fails, and the error indicates whether nsqd may have accepted the message. The
-/// engine sends a message again only if the options demand it, or if nsqd cannot have executed the
+/// The engine sends publishes up to a window without waiting for responses; a bounded number of further
+/// publishes waits for the window or for a connection. When a connection ends, every publish without a
+/// response fails, and the error indicates whether nsqd may have accepted the message. The engine sends
+/// a message again only if `republishesLostMessages` is set, or if nsqd cannot have executed the
 /// publish because it refused an earlier one.
 package final class ProducerEngine {
     /// Runs once: with nil when nsqd has responded `OK`, with the error otherwise. If the message
@@ -31,11 +31,11 @@ package final class ProducerEngine {
     let logger: Logger
     private let options: Producer.Options
     private var connections: [ProducerConnection] = []
-    /// The index of the connection that is tried first for the next publish of a round robin.
+    /// With round robin, the index of the connection that is tried first for the next publish.
     private var nextIndex = 0
     /// The error with which publishes fail while there is no connection.
     private var unreachable: NSQError
-    private var waiting: Deque<Publication> = []
+    private var waiting: Deque<UnansweredPublish> = []
     /// Runs at the deadline of the first waiting publish.
     private let deadlineTimer: Timer
     private var isStopping = false
@@ -86,11 +86,11 @@ package final class ProducerEngine {
         _ done: @escaping Completion
     ) {
         guard !body.isEmpty else { return done(.emptyMessage) }
-        let content: Publication.Content =
+        let content: UnansweredPublish.Content =
             if let delay { .deferred(body, milliseconds: delay.millisecondsRoundedUp) } else {
                 .one(body)
             }
-        submit(Publication(id: id, content, to: topic, done))
+        submit(UnansweredPublish(id: id, content, to: topic, done))
     }
 
     /// Publishes all messages of a batch, or none, with `MPUB`.
@@ -100,7 +100,7 @@ package final class ProducerEngine {
         _ batch: PublishBatch, to topic: TopicName, id: UInt64 = 0, _ done: @escaping Completion
     ) {
         guard batch.isPublishable else { return done(.emptyMessage) }
-        submit(Publication(id: id, .batch(batch), to: topic, done))
+        submit(UnansweredPublish(id: id, .batch(batch), to: topic, done))
     }
 
     /// Completes the publish with this ID with the error ``NSQError/Code/cancelled``, if it has no
@@ -155,7 +155,7 @@ package final class ProducerEngine {
 // MARK: - Sending
 
 extension ProducerEngine {
-    private func submit(_ publication: Publication) {
+    private func submit(_ publication: UnansweredPublish) {
         if isStopping { return publication.done(.stopped) }
         if waiting.isEmpty, let connection = availableConnection {
             return connection.send(publication)
@@ -204,7 +204,8 @@ extension ProducerEngine {
 extension ProducerEngine {
     private var isConnected: Bool { connections.contains(where: \.isEstablished) }
 
-    /// `true` if a publish may wait: for a time, or for a connection attempt in progress.
+    /// `true` if a publish may wait for a connection: for `reconnectTimeout`, or for an attempt in
+    /// progress.
     private var canWait: Bool {
         options.reconnectTimeout > .zero || connections.contains { !$0.isIdle }
     }
@@ -215,7 +216,7 @@ extension ProducerEngine {
             ? loop.nowNanoseconds.addingSaturated(options.reconnectTimeout.nanoseconds) : .max
     }
 
-    /// Starts the timer for the first waiting publish. The deadlines are in order.
+    /// Starts the timer for the first waiting publish, which has the earliest deadline.
     private func startDeadlineTimer() {
         guard let first = waiting.first, first.deadlineNanoseconds < .max else {
             return deadlineTimer.stop()
@@ -230,8 +231,9 @@ extension ProducerEngine {
         }
     }
 
-    private func failWaiting(while isFailing: (Publication) -> Bool) {
-        // Completions can publish again, and those publishes wait behind the others.
+    private func failWaiting(while isFailing: (UnansweredPublish) -> Bool) {
+        // A completion can publish again, so the failed publishes are removed before any completion
+        // runs.
         let count = waiting.prefix(while: isFailing).count
         let failed = Array(waiting.prefix(count))
         waiting.removeFirst(count)
@@ -268,18 +270,18 @@ extension ProducerEngine {
     /// `true` until the producer is stopped and no publish is waiting.
     var needsConnections: Bool { !isStopping || !waiting.isEmpty }
 
-    /// Records the reason why an nsqd is unreachable, and puts the publishes to repeat at the front of
-    /// the queue.
+    /// Records the reason why an nsqd is unreachable, and puts the publishes that are sent again at the
+    /// front of the queue.
     func recordEnd(
         of connection: ProducerConnection, _ error: NSQError,
-        sendingAgain publications: Deque<Publication>
+        sendingAgain publications: Deque<UnansweredPublish>
     ) {
         unreachable = .unreachable(address: "\(connection.address)", reason: error.reason)
         waiting.prepend(contentsOf: publications.filter { !$0.isCancelled })
     }
 
-    /// Sends the waiting publishes on other connections, or lets them wait for a connection. Follows
-    /// ``recordEnd(of:_:sendingAgain:)``.
+    /// Sends the waiting publishes on other connections, or lets them wait for a connection. Call it
+    /// after ``recordEnd(of:_:sendingAgain:)``.
     func connectionDidEnd() {
         if isConnected { sendWaiting() } else { startWaitingForConnection() }
         finishStoppingIfDone()

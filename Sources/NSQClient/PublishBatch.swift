@@ -29,7 +29,8 @@ public struct PublishBatch: Sendable {
     public mutating func append(_ body: some Collection<UInt8>) {
         hasEmptyBody = hasEmptyBody || body.isEmpty
         longestBody = max(longestBody, body.count)
-        // A longer body is never sent: see PublishSizeLimits.
+        // PublishSizeLimits refuses a body whose length exceeds Int32, so the clamped length is never
+        // sent.
         wire.append(bigEndian: Int32(clamping: body.count))
         // Contiguous bodies are copied as a block: callers in other modules use the unspecialized
         // function, which would append each byte through a witness table.

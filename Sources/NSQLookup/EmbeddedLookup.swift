@@ -5,9 +5,11 @@ import UVLoop
 ///
 /// An nsqlookupd that is deallocated without ``stop()`` closes its connections and ends its thread.
 package final class EmbeddedLookup: Sendable {
-    /// The address for nsqds, as `host:port` with the selected port.
+    /// The bound address for nsqds, as `host:port`. If port 0 was requested, it has the port that
+    /// the kernel assigned.
     package let tcpAddress: String
-    /// The address of the HTTP API, as `host:port` with the selected port.
+    /// The bound address of the HTTP API, as `host:port`. If port 0 was requested, it has the port
+    /// that the kernel assigned.
     package let httpAddress: String
 
     private let host: LoopHost<LookupServer>
@@ -21,9 +23,9 @@ package final class EmbeddedLookup: Sendable {
     /// Starts an nsqlookupd, and returns when it accepts connections.
     ///
     /// - Parameters:
-    ///   - options: the options.
+    ///   - options: the options of the nsqlookupd.
     ///   - logger: receives the lines of the log.
-    ///   - clock: the clock of timeouts; a test can use a manual one.
+    ///   - clock: the clock of the timeouts; a test can pass a manual clock.
     /// - Throws: ``LookupStartError`` if an option, an address or the data path cannot be used.
     package static func start(
         _ options: LookupServerOptions = LookupServerOptions(), logger: Logger,
@@ -45,7 +47,7 @@ package final class EmbeddedLookup: Sendable {
         }
     }
 
-    /// Advances the manual clock, and returns when the due work is done.
+    /// Advances a manual clock, and returns when all timers that became due have run.
     package func advance(by duration: Duration) async { await host.advance(by: duration) }
 
     /// Closes all connections, ends the thread, and returns when both are done.

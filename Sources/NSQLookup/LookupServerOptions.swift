@@ -1,23 +1,24 @@
 import TallyBasics
 import UVLoop
 
-/// The options of an nsqlookupd. The defaults are those of nsqlookupd.
+/// The options of an nsqlookupd. The defaults are those of Go's nsqlookupd.
 package struct LookupServerOptions: Sendable {
     /// The address for nsqds, as `host:port`.
     package var tcpAddress = "0.0.0.0:4160"
     /// The address of the HTTP API, as `host:port`.
     package var httpAddress = "0.0.0.0:4161"
-    /// The name that nsqds and clients reach this nsqlookupd by.
+    /// The name under which nsqds and clients reach this nsqlookupd.
     package var broadcastAddress = System.hostname
     /// Names that the HTTP API accepts as `Host` on a loopback address, besides loopback names and
     /// ``broadcastAddress``.
     package var httpHosts: [String] = []
     /// The timeout of inactive nsqds, the lifetime of tombstones, and the size of the table.
     package var limits = RegistrationTable.Limits()
-    /// The maximum number of TCP connections, and of HTTP connections. 0 derives both from the limit
-    /// of file descriptors.
+    /// The maximum number of TCP connections, and likewise of HTTP connections. 0 derives both from
+    /// the limit of file descriptors.
     package var maxConnections = 0
-    /// The folder of the state, which must exist. If it is empty, a restart loses the state.
+    /// The folder for the state on disk, which must exist. If this text is empty, a restart loses
+    /// the state.
     package var dataPath = ""
     /// The version of NSQ that the server reports.
     package var version = "1.3.0"
@@ -25,7 +26,8 @@ package struct LookupServerOptions: Sendable {
     /// Creates options with the defaults.
     package init() {}
 
-    /// The maximum number of TCP connections, and of HTTP connections.
+    /// The maximum number of TCP connections, and likewise of HTTP connections, computed if
+    /// ``maxConnections`` is 0.
     var connectionLimit: Int {
         maxConnections > 0 ? maxConnections : max(1, DescriptorLimit.forConnections / 2)
     }
@@ -33,9 +35,9 @@ package struct LookupServerOptions: Sendable {
     /// The maximum time from the connection of a client to its IDENTIFY.
     static let identificationTimeout = Duration.seconds(60)
 
-    /// The time without a byte of an nsqd after which its connection is closed. nsqd sends PING every
-    /// 15 seconds. An nsqd that the network has cut off would occupy its connection forever otherwise,
-    /// as it does in the original.
+    /// The connection of an nsqd is closed if no byte arrives for this time. nsqd sends PING every
+    /// 15 seconds. Without this timeout, an nsqd that the network has cut off would occupy its
+    /// connection forever, as in Go's nsqlookupd.
     var silenceTimeout: Duration {
         max(.seconds(60), min(limits.inactiveProducerTimeout, .seconds(86_400)) * 2)
     }
@@ -62,7 +64,7 @@ package struct LookupServerOptions: Sendable {
 
 /// The reason why an nsqlookupd cannot start.
 package struct LookupStartError: Error, Equatable, Sendable, CustomStringConvertible {
-    /// A sentence; for an address, the text that nsqlookupd logs.
+    /// A sentence; for an address that cannot be used, the text that Go's nsqlookupd logs.
     package let description: String
     /// `true` if another server listens at the address.
     package let isAddressInUse: Bool
@@ -73,7 +75,8 @@ package struct LookupStartError: Error, Equatable, Sendable, CustomStringConvert
     }
 
     init(listeningAt address: String, _ error: UVError) {
-        // A failed name resolution precedes the bind.
+        // nsqlookupd writes `bind:` only for an error of the bind, not for an error of the name
+        // resolution before it.
         let cause = error.name.hasPrefix("EAI_") ? error.message : "bind: \(error.message)"
         self.init(
             "listen (\(address)) failed - \(cause)", isAddressInUse: error == .addressInUse)

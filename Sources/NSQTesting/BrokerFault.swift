@@ -16,9 +16,9 @@ public struct BrokerFault: Sendable {
         rule = BrokerFaults.Rule(effect)
     }
 
-    /// Refuses publishes with `E_PUB_FAILED`, `E_MPUB_FAILED` or `E_DPUB_FAILED`, as nsqd does when it
-    /// cannot store messages, and closes the connection, as nsqd does. No message of the publish is
-    /// accepted. Publishes over HTTP are not refused.
+    /// Refuses publishes with `E_PUB_FAILED`, `E_MPUB_FAILED` or `E_DPUB_FAILED`, and closes the
+    /// connection, as nsqd does when it cannot store messages. No message of the publish is accepted.
+    /// Publishes over HTTP are not refused.
     ///
     /// - Parameters:
     ///   - topic: the topic whose publishes are refused; by default, every topic.
@@ -31,12 +31,12 @@ public struct BrokerFault: Sendable {
         Self(.refusePublish(topic: topic, isMatch: isMatch))
     }
 
-    /// Sends answers, which are responses and errors, after a delay in the broker's time. Commands are
+    /// Delays the broker's answers (responses and errors) by a time on the broker's clock. Commands are
     /// executed without a delay, so a publish can exceed its timeout although its message is accepted.
     /// Heartbeats, and errors after which the broker closes the connection, are not delayed.
-    public static func delayAnswers(by delay: Duration) -> Self { Self(.delayAnswer(delay)) }
+    public static func delayResponses(by delay: Duration) -> Self { Self(.delayResponse(delay)) }
 
-    /// Sends messages to consumers after a delay in the broker's time. The timeout of a message starts
+    /// Delays messages to consumers by a time on the broker's clock. The timeout of a message starts
     /// before the delay, as when a network is slow.
     ///
     /// - Parameters:
@@ -55,7 +55,7 @@ public struct BrokerFault: Sendable {
         Self(.duplicateDelivery(topic: topic))
     }
 
-    /// The fault, limited to a number of times. A publish of a batch counts once.
+    /// Returns the fault, limited to a number of times. A publish of a batch counts once.
     ///
     /// - Precondition: `count` is not negative.
     public func times(_ count: Int) -> Self {
@@ -65,8 +65,8 @@ public struct BrokerFault: Sendable {
         return fault
     }
 
-    /// The fault, happening with a probability. The same seed makes the same decisions for the same
-    /// sequence of commands or messages.
+    /// Returns the fault, which then happens with a probability. The same seed makes the same decisions
+    /// for the same sequence of commands or messages.
     ///
     /// - Parameters:
     ///   - probability: 0 to 1.

@@ -1,7 +1,7 @@
 import NSQClient
 import UVLoop
 
-/// The clients that a test has created. Their connections are closed when the test's brokers stop.
+/// The clients that a test has created. Their connections are closed at the end of the test.
 final class ClientList: Sendable {
     private struct State {
         var consumers: [Consumer] = []

@@ -3,8 +3,8 @@ import Logging
 import NSQLookup
 import UVLoop
 
-/// An nsqlookupd of a cluster: one of this package in the process of the test, or a process of the
-/// program that the environment variable `NSQLOOKUPD_PROGRAM` names.
+/// An nsqlookupd of a test cluster: the one of this package, in the process of the test, or a child
+/// process of the program that the environment variable `NSQLOOKUPD_PROGRAM` names.
 public final class LookupDaemon: Sendable {
     /// The reason why an nsqlookupd cannot be started.
     public struct Failure: Error, CustomStringConvertible, Sendable {
@@ -90,7 +90,7 @@ public final class LookupDaemon: Sendable {
         options.tcpAddress = tcpAddress
         options.httpAddress = httpAddress
         options.broadcastAddress = "127.0.0.1"
-        // The end of each broker's connection is an error in the log of nsqlookupd.
+        // nsqlookupd logs the end of each broker's connection as an error, which is normal in a test.
         var logger = Logger(quiet: "nsqlookupd")
         logger.logLevel = .critical
         do throws(LookupStartError) {
@@ -104,7 +104,7 @@ public final class LookupDaemon: Sendable {
     }
 }
 
-/// A child process whose standard error is a file. It is killed when it is released.
+/// A child process whose standard error is a file. It is killed when this object is deallocated.
 private final class ChildProcess: Sendable {
     private let program: String
     private let processID: pid_t

@@ -4,7 +4,7 @@ import NSQClient
 
 /// Several brokers for one test, and optionally the nsqlookupds at which they register.
 ///
-/// ``withCluster(brokers:lookupds:configuration:_:)`` starts and stops them. A test stops and starts
+/// ``withCluster(brokers:lookupds:configuration:_:)`` starts and stops them. A test can stop and start
 /// single nodes:
 ///
 /// ```swift
@@ -63,7 +63,7 @@ public final class NSQCluster: Sendable {
         topic: String, channel: String, options: Consumer.Options = .init()
     ) throws(NSQError) -> Consumer {
         var options = options
-        // The default of a minute suits production.
+        // With the default of 60 s, a test would wait too long for a restarted broker.
         options.lookup.pollInterval = min(options.lookup.pollInterval, .milliseconds(50))
         let consumer = try Consumer(
             topic: topic, channel: channel, nsqds: lookupds.isEmpty ? addresses : [],
@@ -118,7 +118,7 @@ public final class NSQCluster: Sendable {
     }
 
     func tearDown() async {
-        // A client that stopped first would wait for the responses of its brokers.
+        // The brokers stop first: a client that stopped first would wait for their responses.
         for node in nodes { await node.tearDown() }
         await clients.abandon()
         for lookupd in lookupds { await lookupd.stop() }

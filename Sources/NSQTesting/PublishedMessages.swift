@@ -33,8 +33,8 @@ package final class PublishedMessages: Sendable {
         }
     }
 
-    /// Returns the bodies of a topic in the order of their reports: that of the publishes, except for
-    /// deferred messages of the same loop iteration.
+    /// Returns the bodies of a topic in the order in which the broker has reported them. It is the
+    /// order of the publishes, except for deferred messages of the same loop iteration.
     ///
     /// - Throws: ``TooManyPublishedMessages`` if the maximum was exceeded.
     package func bodies(of topic: String) throws(TooManyPublishedMessages) -> [[UInt8]] {

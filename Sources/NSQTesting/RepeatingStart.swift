@@ -1,5 +1,5 @@
-/// Repeats the restart of a server while its address is in use, for up to 10 s: a child process of the test
-/// has a copy of the previous listening socket between `fork` and `exec`.
+/// Repeats the restart of a server while its address is in use, for up to 10 s. A child process of the
+/// test holds a copy of the previous listening socket between `fork` and `exec`.
 ///
 /// - Parameters:
 ///   - isAddressInUse: returns `true` for the error of an address that is in use.

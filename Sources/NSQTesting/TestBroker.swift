@@ -28,7 +28,8 @@ public final class TestBroker: Sendable {
     }
 
     private let configuration: EmbeddedBroker.Configuration
-    /// Keeps the port of ``tcpAddress`` while the broker is stopped; `nil` if the test has chosen it.
+    /// Keeps the port of ``tcpAddress`` while the broker is stopped; `nil` if the test has chosen the
+    /// port.
     private let reservation: PortReservation?
     private let state: LockedValue<State>
     private let clients = ClientList()
@@ -105,14 +106,15 @@ public final class TestBroker: Sendable {
             rest -= step
             await advanceOnce(by: step)
         } while rest > .zero
-        // Work that became due in the last step.
+        // Processes the work that became due in the last step.
         await advanceOnce(by: .zero)
     }
 
     private func advanceOnce(by step: Duration) async {
         let broker = embedded
         await broker.advance(by: step)
-        // A loop may run the first call before it reads its sockets. It runs the second call after.
+        // A loop may run the first call before it reads its sockets. It runs the second call after that
+        // read.
         for _ in 0..<2 {
             await clients.advance(by: .zero)
             await broker.advance(by: .zero)
@@ -184,8 +186,8 @@ public final class TestBroker: Sendable {
     ///   - count: the number of messages to wait for; 0, the default, does not wait.
     ///   - timeout: the maximum wait in real time, 60 s by default.
     /// - Returns: all bodies, which can be more than `count`, in the order in which the broker has
-    ///   accepted them. Of messages that were published without waiting for the broker's answers,
-    ///   deferred ones can follow later ones.
+    ///   accepted them. If messages were published without waiting for the broker's answers, a deferred
+    ///   message can come after messages that were published later.
     /// - Throws: ``TimedOut`` after the timeout; ``TooManyPublishedMessages``; `CancellationError` if
     ///   the task is cancelled.
     public func published(
@@ -251,7 +253,7 @@ public final class TestBroker: Sendable {
     ///
     /// ```swift
     /// broker.inject(.refusePublishes(to: "plays").times(2))
-    /// broker.inject(.delayAnswers(by: .seconds(1)))
+    /// broker.inject(.delayResponses(by: .seconds(1)))
     /// ```
     public func inject(_ fault: BrokerFault) { faults.add(fault.rule) }
 
@@ -295,13 +297,14 @@ public final class TestBroker: Sendable {
 
     /// Ends the broker and its clients, at the end of the test.
     func tearDown() async {
-        // A client that stopped first would wait for the responses of a broker whose clock may stand still.
+        // The broker stops first: a client that stopped first would wait for responses, while the
+        // broker's clock may stand still.
         await stop()
         await clients.abandon()
     }
 
-    /// Stops a broker. A manual clock follows the system's meanwhile, because the broker waits for
-    /// a limited time until its clients have closed their connections.
+    /// Stops a broker. Meanwhile a manual clock follows the system's clock, because the broker waits
+    /// for a limited time until its clients have closed their connections.
     private func stop(_ broker: EmbeddedBroker) async {
         guard clock == .manual else { return await broker.stop() }
         await withTaskGroup { group in

@@ -3,12 +3,12 @@ import NSQClient
 import TallyBasics
 import TallyJSON
 
-/// The options of a client under the names of go-nsq, which the flags `--consumer-opt` and
-/// `--producer-opt` have as values: `name,value`.
+/// The options of a client under the names that go-nsq gives them. The flags `--consumer-opt` and
+/// `--producer-opt` set them in the form `name,value`.
 package struct GoNSQOptions: Sendable {
-    /// Options of the connections, without TLS.
+    /// Options of the connections, except TLS.
     package var client = ClientOptions()
-    /// Options of the discovery by nsqlookupd.
+    /// Options of the discovery through nsqlookupd.
     package var lookup = LookupOptions()
     /// When and how often a failed message is delivered again.
     package var retry = RetryPolicy()
@@ -37,7 +37,8 @@ package struct GoNSQOptions: Sendable {
 
     /// Returns the options of a consumer.
     ///
-    /// - Parameter maxInFlight: the maximum number of messages in flight, unless the settings have one.
+    /// - Parameter maxInFlight: the maximum number of messages in flight if the option
+    ///   `max_in_flight` is not set.
     /// - Throws: `NSQError` if a file of the TLS settings cannot be used.
     package func consumerOptions(maxInFlight: Int) throws(NSQError) -> Consumer.Options {
         var options = Consumer.Options()
@@ -136,12 +137,12 @@ extension GoNSQOptions: OptionValue {
             settings.lookup.jitter = number
         },
         "tls_min_version": { settings, text throws(BadValue) in
-            // SSL 3.0 is not supported any more.
+            // SSL 3.0 is not supported, so the lowest supported version is used instead.
             let name = text == "ssl3.0" ? "tls1.0" : text
             guard let version = ClientTLS.Version(rawValue: name) else { throw .malformed }
             settings.tls.minVersion = version
         },
-        // The client library has no such options.
+        // The client library has no such options. They are accepted and ignored.
         "read_timeout": ignored, "write_timeout": ignored, "local_addr": ignored,
         "low_rdy_idle_timeout": ignored, "low_rdy_timeout": ignored,
         "rdy_redistribute_interval": ignored, "backoff_strategy": ignored,
@@ -150,7 +151,7 @@ extension GoNSQOptions: OptionValue {
 
     private static let ignored: Setting = { _, _ in }
 
-    /// A number without a unit is a number of milliseconds, as in go-nsq.
+    /// Makes a setting for a duration. A number without a unit is in milliseconds, as in go-nsq.
     private static func duration(
         _ set: @escaping @Sendable (inout GoNSQOptions, Duration) -> Void
     ) -> Setting {

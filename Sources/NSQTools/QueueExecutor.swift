@@ -1,7 +1,7 @@
 import Dispatch
 
-/// Runs tasks on a dispatch queue, so that tasks that block, for example in `fsync`, do not block the
-/// threads of the cooperative pool.
+/// Runs tasks on a dispatch queue of its own. Tasks that block, for example in `fsync`, then do not
+/// block the threads of Swift's cooperative pool.
 package final class QueueExecutor: TaskExecutor {
     private let queue: DispatchQueue
 

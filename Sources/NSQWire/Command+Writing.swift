@@ -25,8 +25,8 @@ extension Command {
         out.append(contentsOf: body)
     }
 
-    /// Appends an MPUB command: the command line, the size of the rest, the number of messages, and
-    /// each of `bodies` after its size. Sizes and the number take four bytes each.
+    /// Appends an MPUB command: the command line, the size of the remaining bytes, the number of
+    /// messages, and each of `bodies` after its size. Sizes and the number take four bytes each.
     package static func appendMultiPublish(
         _ topic: TopicName, _ bodies: some Collection<some Collection<UInt8>>, to out: inout [UInt8]
     ) {

@@ -17,8 +17,8 @@ package enum Limits {
     package static let bodyBytes = 5_242_880
 
     /// The maximum size in bytes of the body of IDENTIFY or AUTH, unless `--max-body-size` is
-    /// smaller. A client repeats an IDENTIFY as often as it likes, and a larger body would only
-    /// occupy the broker with parsing.
+    /// smaller. A client can send IDENTIFY any number of times, and larger bodies would only occupy
+    /// the broker with parsing.
     package static let smallBodyBytes = 65_536
 
     /// `--max-rdy-count`: the maximum RDY count.
@@ -39,8 +39,9 @@ package enum Limits {
     /// The default interval of heartbeats.
     package static let heartbeatInterval = Duration.seconds(30)
 
-    /// The maximum time from the connection of a client to the end of its protocol magic: nsqd closes
-    /// a client that sends nothing for two default heartbeat intervals, but only after the magic.
+    /// The maximum time from the connection of a client to the end of its protocol magic. It is two
+    /// default heartbeat intervals. nsqd closes a silent client after this time, but only if the
+    /// client has sent the magic.
     package static let greetingTimeout = Duration.seconds(60)
 
     /// `--max-heartbeat-interval`: the maximum heartbeat interval that IDENTIFY can request.

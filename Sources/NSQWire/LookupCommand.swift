@@ -75,7 +75,7 @@ package struct LookupIdentity: Equatable, Sendable {
 }
 
 /// The response of nsqlookupd to IDENTIFY.
-package struct LookupAnswer: Equatable, Sendable, CustomStringConvertible {
+package struct LookupResponse: Equatable, Sendable, CustomStringConvertible {
     package private(set) var version = ""
     package private(set) var broadcastAddress = ""
     package private(set) var tcpPort = 0

@@ -26,6 +26,14 @@ package struct MessageID: Hashable, Sendable {
         second = Hex.digits(of: UInt32(truncatingIfNeeded: number))
     }
 
+    /// Creates the ID with this text; `nil` if it is not 16 lower-case hex digits.
+    package init?(text: String) {
+        let bytes = Array(text.utf8)
+        guard bytes.count == Self.byteCount else { return nil }
+        self = bytes.withUnsafeBytes { MessageID(readingFrom: $0.baseAddress!) }
+        guard number != nil else { return nil }
+    }
+
     /// Writes the 16 bytes to `pointer`.
     @inlinable
     package func write(to pointer: UnsafeMutableRawPointer) {

@@ -1,6 +1,6 @@
 /// The reason why a value is invalid.
 package struct BadValue: Error, Equatable, CustomStringConvertible {
-    /// The message. Where Go's flag package has a message for the case, it is the same.
+    /// The message. If Go's flag package has a message for the case, both messages are the same.
     package let description: String
     /// How to write the value instead; `nil` if there is no proposal.
     package let remedy: String?

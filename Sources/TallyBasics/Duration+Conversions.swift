@@ -34,19 +34,3 @@ extension Duration {
         return whole.addingSaturated(attoseconds / 1_000_000_000 + (roundsUp && rest > 0 ? 1 : 0))
     }
 }
-
-extension Int64 {
-    /// Returns the sum, or the nearest `Int64` if the sum overflows.
-    @inlinable
-    package func addingSaturated(_ other: Int64) -> Int64 {
-        let (sum, overflow) = addingReportingOverflow(other)
-        return overflow ? (other < 0 ? .min : .max) : sum
-    }
-
-    /// Returns the difference, or the nearest `Int64` if the difference overflows.
-    @inlinable
-    package func subtractingSaturated(_ other: Int64) -> Int64 {
-        let (difference, overflow) = subtractingReportingOverflow(other)
-        return overflow ? (other < 0 ? .max : .min) : difference
-    }
-}

@@ -8,8 +8,8 @@ package struct PrometheusHistogram: Sendable, Equatable {
     /// The sum of all values.
     package private(set) var sum = 0.0
 
-    /// The upper bound of a bucket, as a text because other texts of the same number, such as `1e-05`
-    /// and `0.00001`, are different buckets for Prometheus.
+    /// The upper bound of a bucket. It is stored as a text, because different texts of the same
+    /// number, such as `1e-05` and `0.00001`, are different buckets for Prometheus.
     private struct Bound: Equatable {
         let text: String
         let value: Double

@@ -78,7 +78,8 @@ package struct PrometheusText: Sendable {
 
     /// - Parameter quotes: `true` in the value of a label, which stands between quotes.
     private static func escaped(_ text: String, quotes: Bool = false) -> String {
-        // A broker may have thousands of channels, and none of their names needs an escape.
+        // This check saves time, because a broker may have thousands of channels, whose names need no
+        // escape.
         guard text.utf8.contains(where: { [0x5C, 0x0A, 0x22].contains($0) }) else { return text }
         var escaped = ""
         // A line feed after a carriage return is a part of one `Character`.

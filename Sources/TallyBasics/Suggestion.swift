@@ -8,7 +8,7 @@ package enum Suggestion {
     /// - Returns: the most similar known name, or `nil` if none is similar.
     package static func nearest(to name: String, in names: [String]) -> String? {
         let name = String(name.lowercased().map { $0 == "_" ? "-" : $0 })
-        // The names of options are short; a long text is none of them.
+        // The names of options are short, so a long text is not a misspelled name.
         guard name.count <= 64 else { return nil }
         return names.sorted().filter { isSimilar(name, $0) }
             .min { editDistance(name, $0) < editDistance(name, $1) }

@@ -1,12 +1,12 @@
 /// Parses one JSON text, either strictly or with the leniency of Go.
 ///
-/// Foundation's `JSONDecoder` is stricter than Go (strings must be UTF-8) and also more lenient (it
-/// accepts a byte order mark and trailing commas), and it does not report duplicate names.
+/// Foundation's `JSONDecoder` is not used, because it differs from Go. It requires UTF-8 in strings,
+/// accepts a byte order mark and trailing commas, and does not report duplicate names.
 struct JSONParser {
     private let bytes: [UInt8]
     private let isStrict: Bool
     private let maxDepth: Int
-    /// Deeper arrays and objects become `.skipped`.
+    /// The number of levels that are stored. Arrays and objects below them become `.skipped`.
     private let keptDepth: Int
     private var offset = 0
 
@@ -49,7 +49,7 @@ struct JSONParser {
             let name = try name()
             let text = String(decoding: name.bytes, as: UTF8.self)
             members.append(.init(name: text, value: try value(depth: depth + 1)))
-            // Names are equal when their bytes are; equality of `String`s is by characters.
+            // Names are compared by bytes, because two `String`s with different bytes can be equal.
             if isStrict, !names.insert(name.bytes).inserted { throw .duplicateName }
         } while skip(",")
         try expect("}")

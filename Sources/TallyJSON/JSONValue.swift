@@ -15,7 +15,7 @@ package enum JSONValue: Equatable, Sendable {
     case array([JSONValue])
     /// An object: its members in the order of the text, with all duplicates.
     case object([Member])
-    /// An array or object that is deeper than the caller of the parser asked for; its syntax is valid.
+    /// An array or object below the levels that the parser stores; its syntax is valid.
     case skipped
 
     /// A member of an object.
@@ -31,8 +31,8 @@ package enum JSONValue: Equatable, Sendable {
     /// Bytes that are not UTF-8 and lone surrogates become U+FFFD. Duplicate names are allowed. Arrays
     /// and objects may be nested 10,000 deep.
     ///
-    /// - Parameter keptDepth: how many levels of arrays and objects are stored. Deeper ones are only
-    ///   checked, without recursion, because the sender chooses the depth.
+    /// - Parameter keptDepth: how many levels of arrays and objects are stored. Deeper levels are
+    ///   only checked, without recursion, because the sender chooses the depth.
     /// - Throws: `JSONError.malformed` or `.tooDeep`.
     package init(
         parsingLikeGo text: some Sequence<UInt8>, keptDepth: Int
@@ -42,7 +42,7 @@ package enum JSONValue: Equatable, Sendable {
         self = try parser.document()
     }
 
-    /// Parses JSON by RFC 8259, and refuses duplicate names, which it leaves open.
+    /// Parses JSON by RFC 8259, and refuses duplicate names, which the RFC does not forbid.
     ///
     /// - Parameter maxDepth: how many levels of arrays and objects are allowed.
     package init(parsingStrictly text: [UInt8], maxDepth: Int) throws(JSONError) {
@@ -81,7 +81,7 @@ package enum JSONValue: Equatable, Sendable {
     }
 }
 
-/// Why a text is not acceptable JSON.
+/// The reason why a JSON text is refused.
 package enum JSONError: Error {
     /// The text is not JSON, or a value has the wrong type.
     case malformed

@@ -47,6 +47,15 @@ package struct JSONWriter {
         needsComma = true
     }
 
+    /// Writes an array, or `null` if `elements` is `nil`.
+    ///
+    /// - Parameter add: writes one element.
+    package mutating func array<Element>(
+        _ elements: (some Sequence<Element>)?, _ add: (inout JSONWriter, Element) -> Void
+    ) {
+        if let elements { array(elements, add) } else { null() }
+    }
+
     /// Writes a member of an object.
     ///
     /// - Parameter name: a name without characters that JSON escapes.
@@ -83,10 +92,17 @@ package struct JSONWriter {
     }
 }
 
-/// A type with a JSON spelling.
+/// A type whose values can be written as JSON.
 package protocol JSONWritable {
     /// Appends the value as JSON.
     func write(to bytes: inout [UInt8])
+}
+
+/// `nil` is `null`.
+extension Optional: JSONWritable where Wrapped: JSONWritable {
+    package func write(to bytes: inout [UInt8]) {
+        if let self { self.write(to: &bytes) } else { bytes += "null".utf8 }
+    }
 }
 
 extension Int: JSONWritable {

@@ -56,7 +56,7 @@ package final class Deflate: TransportLayer {
                 setOutput(
                     UnsafeMutableRawBufferPointer(rebasing: memory[..<capacity]), of: inflater)
                 status = inflate(inflater, Z_SYNC_FLUSH)
-                // If zlib did not fill the memory, it has no more output.
+                // If zlib did not fill the memory, zlib has no more output.
                 isDrained = inflater.pointee.avail_out > 0
                 return capacity - Int(inflater.pointee.avail_out)
             }

@@ -27,8 +27,7 @@ package final class LayeredStream {
 
     /// Adds compression. Received bytes that are not decoded yet are decompressed as well.
     ///
-    /// - Parameter rest: bytes that the caller has consumed from ``plain``, but that the peer has
-    ///   compressed.
+    /// - Parameter rest: compressed bytes that the caller has already consumed from ``plain``.
     package func add(
         _ layer: any TransportLayer,
         rest: UnsafeRawBufferPointer = UnsafeRawBufferPointer(start: nil, count: 0)
@@ -56,15 +55,15 @@ package final class LayeredStream {
         if !isEstablished { try continueHandshake() }
     }
 
-    /// Accepts bytes from the socket. Before ``isEstablished``, the caller continues the handshake
-    /// with ``continueHandshake()``, which takes milliseconds, when it has time for it.
+    /// Accepts bytes from the socket. Before ``isEstablished``, the caller must also call
+    /// ``continueHandshake()``. That call takes milliseconds, and can be made later.
     package func receiveWithoutHandshake(
         _ bytes: UnsafeRawBufferPointer
     ) throws(TransportError) {
         guard let tls else { return decrypted.append(bytes) }
         var rest = bytes
         _ = try tls.decode(&rest, into: decrypted)
-        // Responses to key updates are sent even if no data is.
+        // Responses to key updates are sent even if no data is sent.
         if tls.isEstablished { tls.moveOutput(into: wire) }
     }
 

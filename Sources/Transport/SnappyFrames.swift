@@ -22,10 +22,10 @@ package final class SnappyFrames: TransportLayer {
 
     /// The maximum number of data bytes in a chunk.
     private static let maxDataBytes = 65_536
-    /// The maximum number of data bytes in a sent chunk, which lets a chunk fit in one TLS record.
+    /// The maximum number of data bytes in a sent chunk. A chunk of this size fits in one TLS record.
     /// pynsq reads one TLS record at a time, and fails if a read does not complete a chunk.
     private static let maxSentDataBytes = 16_000
-    /// The maximum length of a received chunk in bytes: a checksum and incompressible data.
+    /// The maximum length of a received chunk in bytes, which has a checksum and incompressible data.
     private static let maxReceivedChunkBytes =
         checksumBytes + snappy_max_compressed_length(maxDataBytes)
     private static let headerBytes = 4
@@ -86,8 +86,8 @@ package final class SnappyFrames: TransportLayer {
 
     /// Checks a chunk's header.
     ///
-    /// - Returns: the length of the chunk with its header in bytes, or of only the header if the
-    ///   chunk is skippable, because its data is skipped without decoding; `nil` if the header is
+    /// - Returns: the length of the chunk with its header in bytes. For a skippable chunk, it is the
+    ///   length of the header, because the data is skipped without decoding. `nil` if the header is
     ///   incomplete.
     private func bytesToDecode(at bytes: UnsafeRawBufferPointer) throws(TransportError) -> Int? {
         guard bytes.count >= Self.headerBytes else { return nil }

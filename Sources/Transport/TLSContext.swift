@@ -29,7 +29,7 @@ package final class TLSContext: Sendable {
         case .authorities(let file): try trust(authoritiesIn: file)
         case .certificate(let file):
             try trust(authoritiesIn: file)
-            // Without this flag, OpenSSL trusts a certificate only if it is a root CA's.
+            // Without this flag, OpenSSL trusts only certificates of root CAs.
             X509_VERIFY_PARAM_set_flags(
                 SSL_CTX_get0_param(pointer), UInt(X509_V_FLAG_PARTIAL_CHAIN))
         case .anyone: break
@@ -60,12 +60,12 @@ package final class TLSContext: Sendable {
 
     deinit { SSL_CTX_free(pointer) }
 
-    /// Returns `true` if TLS versions before 1.2 must work. They use SHA-1 signatures, which OpenSSL
-    /// allows only at security level 0. All other contexts have the system's level.
+    /// Returns `true` if TLS versions before 1.2 must work. These versions use SHA-1 signatures,
+    /// which OpenSSL allows only at security level 0. All other contexts have the system's level.
     ///
-    /// A server accepts old clients, as nsqd does. A client does not lower the level, because it
-    /// would then accept weak certificates from any server; the exception is a client that offers
-    /// only old versions.
+    /// A server accepts old clients, as nsqd does. A client usually does not lower the level, because
+    /// it would then accept weak certificates from any server. Only a client that offers nothing but
+    /// old versions lowers the level.
     private static func acceptsOldVersions(
         isServer: Bool, _ minVersion: TLSVersion, _ maxVersion: TLSVersion?
     ) -> Bool {
@@ -133,7 +133,7 @@ extension TLSVersion {
 
 /// The errors in OpenSSL's error queue, which belongs to the current thread.
 enum OpenSSLError {
-    /// The text of the oldest error, which usually is the cause of the others. Reading this
+    /// The text of the oldest error, which usually is the cause of the later errors. Reading this
     /// property empties OpenSSL's error queue.
     static var last: String {
         let code = ERR_get_error()

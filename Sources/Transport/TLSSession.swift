@@ -48,7 +48,8 @@ package final class TLSSession: TransportLayer {
     deinit { SSL_free(ssl) }
 
     private func countKeyUpdates() {
-        // SAFETY: OpenSSL calls back only during a call with `ssl`, which this object makes.
+        // SAFETY: OpenSSL calls back only during a call with `ssl`, and only this object makes such
+        // calls.
         ssl_set_message_callback(
             ssl,
             { isSent, _, contentType, bytes, count, _, session in
@@ -60,8 +61,8 @@ package final class TLSSession: TransportLayer {
             }, Unmanaged.passUnretained(self).toOpaque())
     }
 
-    /// Updates the keys and requests an update of the peer's, which TLS needs after many millions of
-    /// records, and which tests request more often.
+    /// Updates the keys, and requests that the peer updates its keys. TLS needs an update after many
+    /// millions of records; tests request updates more often.
     package func updateKeys(into wire: ByteBuffer) {
         SSL_key_update(ssl, SSL_KEY_UPDATE_REQUESTED)
         SSL_do_handshake(ssl)
@@ -228,7 +229,8 @@ package final class TLSSession: TransportLayer {
     /// The last common name in the peer's certificate, as in Go, with all its bytes; `nil` if the
     /// peer has sent no certificate or one without a common name.
     ///
-    /// The name may contain zero bytes. A name that ended at the first one would be another client's.
+    /// The name may contain zero bytes. A name that is cut at the first zero byte could be another
+    /// client's.
     package var peerCommonName: String? {
         guard let certificate = SSL_get0_peer_certificate(ssl) else { return nil }
         let subject = X509_get_subject_name(certificate)

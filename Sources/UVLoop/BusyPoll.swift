@@ -4,9 +4,9 @@
 /// respond. With one message in flight at a time, these wake-ups are most of the latency of each
 /// message.
 ///
-/// On a busy machine, polling takes CPU time from the client whose response the loop expects.
-/// So the loop polls only if the last input arrived within the time limit, and each poll without input
-/// increases the number of waits in which it does not poll.
+/// On a busy machine, polling takes CPU time from the client whose response the loop expects. The
+/// loop therefore polls only if the last input arrived within the time limit. Each poll without input
+/// increases the number of later waits in which the loop does not poll.
 struct BusyPoll {
     /// The time in nanoseconds for which the loop polls before it blocks.
     private let timeLimit: Int64
@@ -23,8 +23,8 @@ struct BusyPoll {
     init(timeLimit: Int64) { self.timeLimit = timeLimit }
 
     /// Returns `true` if a loop iteration that took `duration` nanoseconds only polled, without
-    /// input. An iteration that takes as long as the limit is no empty poll, because a timer
-    /// may have worked in it.
+    /// input. An iteration that takes as long as the limit is not an empty poll, because a timer may
+    /// have run in it.
     func isEmptyPoll(ofDuration duration: Int64) -> Bool {
         isPolling && !hasInput && duration < timeLimit
     }

@@ -19,8 +19,8 @@ package enum DescriptorLimit {
         Int(clamping: limits?.rlim_cur ?? 1024)
     }
 
-    /// The number of descriptors that a server divides among its clients. The others are kept for
-    /// its files, its own requests, its listeners and its loops.
+    /// The number of descriptors that a server divides among its clients. The remaining descriptors
+    /// are kept for files, the server's own requests, listeners and loops.
     package static var forConnections: Int { max(current / 2, current - 192) }
 
     private static var limits: rlimit? {

@@ -4,8 +4,8 @@ import Glibc
 /// Writes short commands to a stream's socket from any thread, without a wake-up of the loop.
 ///
 /// A lock excludes the writes of other threads and those of the loop, so that the bytes of two
-/// commands never mix. Their order is the order of the writes, so that only commands that are
-/// independent of the loop's unsent commands may be written directly.
+/// commands never mix. A direct write can overtake commands that the loop has not written yet. Only
+/// commands that are independent of those commands may be written directly.
 package final class DirectWriter: Sendable {
     private struct State {
         /// The socket; `nil` while direct writes are not allowed.

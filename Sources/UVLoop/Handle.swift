@@ -2,8 +2,8 @@ import CLibuv
 
 /// A libuv handle: memory that libuv may access until the callback of `uv_close` has run.
 ///
-/// libuv retains the object from `init` until that callback. So a handle lives until its owner, or
-/// `Loop.close()`, closes it, and it cannot be deallocated during a callback.
+/// libuv retains the object from `init` until that callback. A handle therefore lives until its
+/// owner, or `Loop.close()`, closes it. It cannot be deallocated during a callback.
 package class Handle {
     /// The loop that calls the handle's callbacks.
     package let loop: Loop
@@ -53,7 +53,7 @@ package class Handle {
         return Unmanaged<Self>.fromOpaque(uv_handle_get_data(handle)!).takeUnretainedValue()
     }
 
-    /// Whether the handle, while active, keeps `Loop.run()` from returning; `true` by default.
+    /// `true` if `Loop.run()` does not return while the handle is active; `true` by default.
     package var keepsLoopRunning: Bool {
         get { !isClosing && uv_has_ref(handle) != 0 }
         set {

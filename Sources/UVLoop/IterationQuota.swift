@@ -2,9 +2,9 @@
 /// progress.
 ///
 /// All active streams together process about `totalBytes` per iteration. The share of a stream is
-/// never below `minimumBytes`, because the system calls of smaller reads cost more time than they save. The
-/// first iteration of a burst may exceed `totalBytes` several times, because each stream registers
-/// only when its first bytes arrive.
+/// never below `minimumBytes`, because smaller reads need too many system calls. The first iteration
+/// of a burst may exceed `totalBytes` several times, because each stream registers only when its
+/// first bytes arrive.
 package struct IterationQuota {
     private let totalBytes: Int
     private let minimumBytes: Int
@@ -19,8 +19,9 @@ package struct IterationQuota {
         self.minimumBytes = minimumBytes
     }
 
-    /// The number of bytes that each registered stream may process in this iteration. It shrinks as
-    /// more streams register, and it assumes at least as many streams as in the previous iteration.
+    /// The number of bytes that each registered stream may process in this iteration. The number
+    /// decreases as more streams register. It is computed for at least as many streams as in the
+    /// previous iteration.
     package var bytesPerStream: Int {
         max(minimumBytes, totalBytes / max(1, streams, streamsBefore))
     }

@@ -1,8 +1,8 @@
 /// Closes a connection so that the peer can still read the last response.
 ///
-/// When a process closes a socket that holds unread bytes, the kernel sends a TCP reset, and the
-/// peer may receive the reset before the last response. So this class first shuts down the write
-/// side. Reading then continues until the peer closes its side or the timeout expires: the stream's
+/// When a process closes a socket that holds unread bytes, the kernel sends a TCP reset, and the peer
+/// may receive the reset before the last response. This class therefore first shuts down the write
+/// side. Reading then continues until the peer closes its side or the timeout expires. The stream's
 /// reader must discard the bytes, and close the stream at end of file.
 package final class LingeringClose {
     private let stream: Stream

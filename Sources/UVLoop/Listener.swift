@@ -45,6 +45,33 @@ package final class Listener: Handle {
         }
     }
 
+    /// Accepts the connections of a socket that another process has opened.
+    ///
+    /// Closing the listener closes this process's descriptor. The file of a Unix-domain socket stays,
+    /// because it belongs to the other process.
+    ///
+    /// - Throws: `UVError` if the descriptor cannot be used.
+    package init(on loop: Loop, inheriting socket: InheritedSocket) throws(UVError) {
+        endpoint = socket.endpoint
+        onConnection = { $0.close() }
+        switch socket.endpoint {
+        case .tcp: try super.init(uv_tcp_t.self, on: loop) { uv_tcp_init($0, $1) }
+        case .unix: try super.init(uv_pipe_t.self, on: loop) { uv_pipe_init($0, $1, 0) }
+        }
+        do throws(UVError) {
+            switch socket.endpoint {
+            case .tcp:
+                try UVError.check(uv_tcp_open(pointer(as: uv_tcp_t.self), socket.descriptor))
+            case .unix:
+                try UVError.check(uv_pipe_open(pointer(as: uv_pipe_t.self), socket.descriptor))
+            }
+            try listen(backlog: 1024)
+        } catch {
+            close()
+            throw error
+        }
+    }
+
     /// Listens on a TCP address; with port 0 the kernel assigns a free port.
     package convenience init(
         on loop: Loop, host: String, port: Int, onConnection: @escaping (Stream) -> Void
@@ -97,7 +124,7 @@ package final class Listener: Handle {
     }
 
     private func bind(to path: String) throws(UVError) {
-        // libuv would truncate a longer path and listen on the truncated one.
+        // libuv would truncate a longer path and listen on the truncated path.
         guard path.utf8.count < MemoryLayout.size(ofValue: sockaddr_un().sun_path) else {
             throw UVError(UV_ENAMETOOLONG)
         }
@@ -135,7 +162,7 @@ package final class Listener: Handle {
     }
 
     /// Accepts a connection now or, if many others have arrived, in a later loop iteration. Until
-    /// then, libuv accepts no further one of this listener.
+    /// then, libuv accepts no further connection of this listener.
     private func acceptInPortion() {
         accepts.submit { [weak self] in self?.accept() }
     }

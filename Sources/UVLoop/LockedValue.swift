@@ -5,8 +5,8 @@ import CLibuv
 /// The lock is a `uv_mutex_t`, because on Linux the thread sanitizer does not support
 /// `Synchronization.Mutex` and reports false data races.
 package final class LockedValue<Value>: @unchecked Sendable {
-    // SAFETY: (of `@unchecked Sendable`) `value` is accessed between lock and unlock only, and
-    // arguments and results are `sending`, so no part of it stays shared with the caller.
+    // SAFETY: (of `@unchecked Sendable`) `value` is accessed between lock and unlock only. Arguments
+    // and results are `sending`, so no part of `value` stays shared with the caller.
     private let mutex: UnsafeMutablePointer<uv_mutex_t>
     private var value: Value
 

@@ -16,7 +16,7 @@ package final class Loop {
     package var onIterationEnd: (() -> Void)?
 
     /// The number of the current iteration. It increases just before the wait for I/O, so timers and
-    /// closures of ``runInNextIteration(_:)`` still have the number of the iteration before.
+    /// closures of ``runInNextIteration(_:)`` still have the number of the previous iteration.
     package private(set) var iteration = 0
 
     /// Limits the bytes that each stream may read in this iteration.
@@ -128,8 +128,8 @@ package final class Loop {
 
     /// Calls `handler` once at the end of this iteration, after ``onIterationEnd``.
     ///
-    /// Objects that seldom send use this method instead of ``onIterationEnd``: in other iterations
-    /// it costs nothing.
+    /// Objects that seldom send use this method instead of ``onIterationEnd``, because it costs
+    /// nothing in other iterations.
     package func callAtIterationEnd(_ handler: any IterationEndHandler) {
         iterationEndHandlers.append(handler)
     }
@@ -155,7 +155,7 @@ package final class Loop {
 
     private func endIteration() {
         onIterationEnd?()
-        // The loop uses an index, because a handler may append another handler.
+        // Uses an index, because a handler may append another handler.
         var next = 0
         while next < iterationEndHandlers.count {
             iterationEndHandlers[next].handleIterationEnd()
@@ -235,7 +235,7 @@ package final class Loop {
         uv_check_start(check) {
             let loop = Loop.owner(of: $0)
             loop.busyPoll?.waitEnded(at: Loop.systemNanoseconds)
-            // Jobs that were submitted without a wake-up.
+            // Runs the jobs that were submitted without a wake-up.
             loop.mailbox.runJobs(on: loop)
             loop.endIteration()
         }

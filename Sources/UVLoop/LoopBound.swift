@@ -1,8 +1,8 @@
 /// A reference, valid on any thread, to an object that lives on a loop. Only code on the loop's
 /// thread can access the object, because every access needs the `Loop`.
 ///
-/// The owner must remove the object on the loop: otherwise the object is deallocated on the thread
-/// that releases the last reference to its `LoopBound`.
+/// The owner must remove the object on the loop. Otherwise, the thread that releases the last
+/// reference to the `LoopBound` deallocates the object.
 // SAFETY: every access needs the loop, and a loop is never passed to another thread.
 package final class LoopBound<Value>: @unchecked Sendable {
     private var value: Value?

@@ -20,7 +20,7 @@ extension LoopHosted {
 /// the objects call each other, synchronously. A closed loop refuses jobs, and an executor must
 /// accept all jobs.
 package final class LoopHost<Hosted: LoopHosted>: Sendable {
-    private let use: LoopThreadUse
+    private let use: LoopThreadLease
     private let hosted: LoopBound<Hosted>
     private let isStopping = LockedValue(false)
 
@@ -36,7 +36,7 @@ package final class LoopHost<Hosted: LoopHosted>: Sendable {
         threadName name: String, clock: Loop.Clock = .system,
         _ create: @escaping @Sendable (Loop) -> Hosted
     ) throws(UVError) {
-        use = LoopThreadUse(owning: try LoopThread(name: name, clock: clock))
+        use = LoopThreadLease(owning: try LoopThread(name: name, clock: clock))
         hosted = LoopBound(creatingOn: use.thread.mailbox, create)
     }
 
@@ -49,7 +49,7 @@ package final class LoopHost<Hosted: LoopHosted>: Sendable {
     package init(
         sharing shared: SharedLoopThread, _ create: @escaping @Sendable (Loop) -> Hosted
     ) throws(UVError) {
-        use = try LoopThreadUse(of: shared)
+        use = try LoopThreadLease(of: shared)
         hosted = LoopBound(creatingOn: use.thread.mailbox, create)
     }
 
@@ -88,7 +88,7 @@ package final class LoopHost<Hosted: LoopHosted>: Sendable {
 
     private init(_ hosted: LoopBound<Hosted>, on thread: LoopThread) {
         self.hosted = hosted
-        use = LoopThreadUse(owning: thread)
+        use = LoopThreadLease(owning: thread)
     }
 
     deinit {
@@ -131,8 +131,8 @@ package final class LoopHost<Hosted: LoopHosted>: Sendable {
         }
     }
 
-    /// Stops the object, and then its thread if no other host uses it. Returns when everything that
-    /// it stops has ended. A further call only waits.
+    /// Stops the object, and then its thread if no other host uses the thread. Returns when the
+    /// object has stopped, and the thread as well if no other host uses it. Further calls only wait.
     package func stop() async {
         beginStop { $0.stop($1) }
         await use.waitForEnd()

@@ -76,7 +76,7 @@ package final class LoopMailbox: Sendable {
         for job in jobs { job(loop) }
     }
 
-    /// Refuses further jobs, and runs the accepted ones.
+    /// Refuses further jobs, and runs the accepted jobs.
     func close(runningJobsOn loop: Loop) {
         queue.withLock { $0.isOpen = false }
         runJobs(on: loop)

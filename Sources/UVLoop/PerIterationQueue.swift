@@ -1,10 +1,10 @@
-/// Runs jobs of one kind in bounded portions: a limited number of jobs and a limited time per loop
-/// iteration, so that many clients that act together do not delay the others.
+/// Runs jobs of one kind, with a limited number of jobs and a limited time per loop iteration. Many
+/// clients that act at the same time therefore do not delay the other clients.
 ///
-/// A job runs at once while the portion of the iteration lasts and no earlier job waits. Otherwise
-/// it waits for a later iteration; jobs run in the order in which they were submitted. The time is
-/// checked after each job, so one job may exceed it. The caller bounds the number of waiting jobs,
-/// usually by one job per connection.
+/// A job runs at once if the limits of this iteration are not reached and no earlier job waits.
+/// Otherwise it waits for a later iteration; jobs run in the order in which they were submitted. The
+/// time is checked after each job, so one job may exceed the limit. The caller bounds the number of
+/// waiting jobs, usually by one job per connection.
 package final class PerIterationQueue {
     private let loop: Loop
     private let maxJobs: Int
@@ -35,7 +35,7 @@ package final class PerIterationQueue {
     package var waitingCount: Int { waiting.count - nextIndex }
 
     /// Runs `job` once, now or in a later iteration. A job that another job submits runs at once if
-    /// no job waits, as a part of the other one.
+    /// no job waits, as a part of that other job.
     package func submit(_ job: @escaping () -> Void) {
         if isRunningJob, waitingCount == 0 { return job() }
         if loop.iteration > iteration { resetBudget(for: loop.iteration) }

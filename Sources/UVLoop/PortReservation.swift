@@ -1,11 +1,11 @@
 import Glibc
 
-/// A free TCP port of 127.0.0.1 that nobody else gets while this object exists, so that a server can be
-/// stopped and started again at the same address.
+/// A free TCP port of 127.0.0.1 that the system assigns to no other socket while this object exists,
+/// so that a server can be stopped and started again at the same address.
 ///
-/// The socket is bound with `SO_REUSEADDR` and does not listen. Linux then lets another socket with
-/// `SO_REUSEADDR` listen on the port if its address is given, and gives the port to no socket that asks for
-/// any free one.
+/// The socket is bound with `SO_REUSEADDR` and does not listen. On Linux, another socket with
+/// `SO_REUSEADDR` can then listen on this port if it requests the port by number. A socket that
+/// requests any free port never gets it.
 package final class PortReservation: Sendable {
     /// The reserved port.
     package let port: Int

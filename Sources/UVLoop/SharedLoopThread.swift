@@ -1,4 +1,5 @@
-/// A loop thread that several hosts share. It starts with the first host, and ends with the last one.
+/// A loop thread that several hosts share. It starts with the first host, and ends with the last
+/// host.
 package final class SharedLoopThread: Sendable {
     private struct State {
         var thread: LoopThread?
@@ -21,7 +22,7 @@ package final class SharedLoopThread: Sendable {
     /// `true` while the thread runs.
     package var isRunning: Bool { state.withLock { $0.thread != nil } }
 
-    /// Returns the thread for one more user, and starts it for the first one.
+    /// Returns the thread for one more user, and starts it for the first user.
     ///
     /// - Throws: `UVError` if the process has no file descriptors or threads left.
     func acquire() throws(UVError) -> LoopThread {
@@ -32,7 +33,7 @@ package final class SharedLoopThread: Sendable {
         }
     }
 
-    /// Ends the use of the thread by one user, and stops the thread after the last one.
+    /// Ends the use of the thread by one user, and stops the thread after the last user.
     ///
     /// - Returns: the stopped thread; `nil` while there are other users.
     func release() -> LoopThread? {
@@ -44,42 +45,5 @@ package final class SharedLoopThread: Sendable {
         }
         last?.stop()
         return last
-    }
-}
-
-/// The use of a loop thread by one host.
-final class LoopThreadUse: Sendable {
-    let thread: LoopThread
-    private let shared: SharedLoopThread?
-    private let end = OneTimeEvent()
-    private let stopped = LockedValue<LoopThread?>(nil)
-
-    /// Uses a thread that has no other user.
-    init(owning thread: LoopThread) {
-        self.thread = thread
-        shared = nil
-    }
-
-    /// Uses a shared thread.
-    init(of shared: SharedLoopThread) throws(UVError) {
-        thread = try shared.acquire()
-        self.shared = shared
-    }
-
-    /// Ends the use. A thread without users stops. Call this method once.
-    func finish() {
-        if let shared {
-            stopped.withLock { $0 = shared.release() }
-        } else {
-            thread.stop()
-            stopped.withLock { $0 = thread }
-        }
-        end.signal()
-    }
-
-    /// Suspends until the use has ended, and the thread too if this was its last use.
-    func waitForEnd() async {
-        await end.wait()
-        await stopped.withLock { $0 }?.join()
     }
 }

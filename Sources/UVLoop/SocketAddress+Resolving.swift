@@ -51,7 +51,16 @@ struct NumericAddress {
 
     var isIPv4: Bool { Int32(storage.ss_family) == AF_INET }
 
-    /// The address as text. An IPv4 client of an IPv6 listener has its IPv4 address, as in Go.
+    /// The path of a Unix-domain socket, empty if it has none; `nil` for an IP address.
+    var unixPath: String? {
+        guard Int32(storage.ss_family) == AF_UNIX else { return nil }
+        return withUnsafeBytes(of: storage) { bytes in
+            let path = bytes[MemoryLayout<sockaddr_un>.offset(of: \.sun_path)!...]
+            return String(decoding: path.prefix { $0 != 0 }, as: UTF8.self)
+        }
+    }
+
+    /// The address as text. As in Go, the IPv6-mapped address of an IPv4 client is converted to IPv4.
     var socketAddress: SocketAddress {
         let address = unmappedAddress
         let prefix = "::ffff:"

@@ -21,7 +21,7 @@ package struct SocketAddress: Hashable, Sendable, CustomStringConvertible {
 
     /// Combines a host with a port from user input.
     ///
-    /// - Returns: `nil` unless the port is 1 to 65535.
+    /// - Returns: `nil` if the port is not in the range 1 to 65535.
     package init?(host: String, validating port: Int) {
         guard 1...65_535 ~= port else { return nil }
         self.init(host: host, port: port)

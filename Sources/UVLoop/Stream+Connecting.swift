@@ -9,7 +9,7 @@ extension Stream {
     ///
     /// - Parameter done: runs once, in a later loop iteration, with the connection or with the
     ///   error of the last address tried.
-    /// - Returns: the connection attempt, which can be canceled.
+    /// - Returns: the connection attempt, which can be cancelled.
     @discardableResult
     package static func connect(
         to address: SocketAddress, on loop: Loop,

@@ -36,8 +36,8 @@ package struct IOSlice {
 
 /// The outcome of ``Stream/tryWrite(_:)``.
 package enum TryWriteOutcome: Equatable {
-    /// The socket buffer has accepted this number of bytes: possibly fewer than the slices hold,
-    /// and 0 when the socket buffer is full or earlier writes are queued.
+    /// The socket buffer has accepted this number of bytes, which can be fewer than the slices hold.
+    /// The number is 0 if the socket buffer is full or earlier writes are queued.
     case wrote(Int)
     /// The connection is broken.
     case failed(UVError)

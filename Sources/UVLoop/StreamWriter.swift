@@ -1,5 +1,5 @@
-/// Writes to a stream: first as many bytes as the socket buffer accepts, and the rest as the socket
-/// buffer drains.
+/// Writes to a stream: first as many bytes as the socket buffer accepts, and the remaining bytes as
+/// the socket buffer drains.
 ///
 /// There are two ways to write. Either append to ``buffer`` and call ``flush()``: the writer owns
 /// the bytes. Or write slices of another object's memory with ``write(_:owner:)``, without a copy.

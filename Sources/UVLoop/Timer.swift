@@ -56,8 +56,9 @@ package final class Timer: Handle {
 
     /// Converts a delay to milliseconds for libuv.
     ///
-    /// libuv adds the delay to the loop's time, which it rounds down to whole milliseconds. So this
-    /// method rounds the due time up to a whole millisecond, and the timer is never early.
+    /// libuv adds the delay to the loop's time, which it rounds down to whole milliseconds. This
+    /// method therefore rounds the due time up to a whole millisecond, so that the timer is never
+    /// early.
     private func millisecondsForLibuv(_ delay: Duration) -> UInt64 {
         if let clock = loop.manualClock {
             // The libuv timer only keeps the loop running; the manual clock fires this timer.

@@ -5,8 +5,8 @@ import NSQBroker
 import TallyBasics
 import UVLoop
 
-/// The entry point of the executable. A binary with the name of a program of NSQ, such as `nsqd`, runs
-/// that program.
+/// The entry point of the executable. If the binary has the name of one of NSQ's programs, such as
+/// `nsqd`, it runs that program.
 @main
 struct Tally: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -26,9 +26,11 @@ struct Tally: AsyncParsableCommand {
         version: "tally \(TallyVersion.current)\ncompatible with nsqd \(nsqdVersion)",
         subcommands: [
             DemoCommand.self, ServeCommand.self, NSQDCommand.self, NSQLookupdCommand.self,
+            NSQAdminCommand.self,
             ProduceCommand.self, ProcessCommand.self, CountsCommand.self, JobsCommand.self,
             DoctorCommand.self, BenchCommand.self, TailCommand.self, PubCommand.self,
-            StatCommand.self, ClusterCommand.self,
+            StatCommand.self, PeekCommand.self, MessageCommand.self, HealthCommand.self,
+            DrainCommand.self, FailedCommand.self, ClusterCommand.self,
             NSQTailCommand.self, ToNSQCommand.self, NSQStatCommand.self,
             NSQToFileCommand.self, NSQToNSQCommand.self, NSQToHTTPCommand.self, ManualCommand.self,
         ])
@@ -40,7 +42,9 @@ struct Tally: AsyncParsableCommand {
         // with 0700.
         FileModes.makePrivate()
         StandardDescriptors.occupy()
-        StopSignals.ignoreOthers()
+        StopSignals.ignoreSignalsThatGoIgnores()
+        // Must precede the first thread, because it changes the environment.
+        _ = ServiceManager.current
         DescriptorLimit.raise()
         requireFileDescriptors()
         AllocatorSettings.apply()
@@ -52,13 +56,15 @@ struct Tally: AsyncParsableCommand {
             status = await runAndReturnStatus()
         }
         let finalStatus = StandardOutput.reportFailure(endingWith: status)
-        // `exit` would tear down the C libraries while other threads still use them.
+        // `exit` is not used, because it would tear down the C libraries while other threads still
+        // use them.
         StandardError.flush()
         _exit(finalStatus)
     }
 
-    /// Ends the process with an error if it may open too few files. The check precedes the first
-    /// thread, because the runtime ends a process that cannot open the descriptors of a thread.
+    /// Ends the process with an error if its limit of file descriptors is too low. The check
+    /// precedes the first thread, because the runtime crashes if it cannot open the descriptors of
+    /// a thread.
     private static func requireFileDescriptors() {
         guard DescriptorLimit.current < DescriptorLimit.minimum else { return }
         let text =

@@ -3,7 +3,7 @@ import Testing
 
 @testable import BrokerCore
 
-/// See NSQ, “Auth”. Recorded conversations test the rest.
+/// Rules that the recorded conversations in `Fixtures/wire` do not cover. See NSQ documentation, “Auth”.
 @Suite struct `Required authorization` {
     let broker = TestBroker { $0.authRequired = true }
     private static let granted = Received.response(

@@ -87,7 +87,7 @@ import Testing
         #expect(client.isDisconnected)
     }
 
-    /// A size is checked as soon as it has arrived, before the body.
+    /// The broker checks the size of a body as soon as the size has arrived, before the body.
     @Test(
         arguments: [
             ("PUB plays\n", 0, "E_BAD_MESSAGE PUB invalid message body size 0"),

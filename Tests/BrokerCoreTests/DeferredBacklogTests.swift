@@ -2,8 +2,8 @@ import BrokerCore
 import NSQWire
 import Testing
 
-/// 20 deferred messages for 50 channels, which an operation follows in the same iteration. The budget
-/// of an iteration suffices for a few of the copies.
+/// A test publishes 20 deferred messages for 50 channels, and then makes a change in the same
+/// iteration. The budget of one iteration suffices only for a few of the 1,000 copies.
 @Suite struct `Deferred messages that are not dispatched yet` {
     private let broker = TestBroker { $0.stepsPerIteration = 100 }
     private let channels = (0..<50).map { ChannelName("channel\($0)")! }

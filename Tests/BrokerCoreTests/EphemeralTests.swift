@@ -84,7 +84,7 @@ import Testing
         #expect(broker.statistics.topics == [])
         #expect(
             broker.core.drainEvents().suffix(2) == [
-                .channelDeleted(.brief, .brief), .topicDeleted(.brief),
+                .channelDeleted(.brief, .brief), .topicDeleted(.brief, channels: []),
             ])
     }
 

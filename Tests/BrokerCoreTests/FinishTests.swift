@@ -145,7 +145,7 @@ import Testing
     @Test func `finishes messages of several segments in any order`() {
         let consumer = broker.consumer(ready: 2_500)
         let producer = broker.client()
-        // Each large body fills a segment of its own, and small ones are between them.
+        // Each large body fills a segment of its own. A small body is between two large ones.
         let large = String(repeating: "x", count: 1_048_000)
         for number in 1...6 { producer.publish(large, "small \(number)") }
         let held = consumer.takeMessages()

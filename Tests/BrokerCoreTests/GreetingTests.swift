@@ -31,7 +31,7 @@ import Testing
         let late = broker.connectedClient()
         slow.send(text: " ")
         broker.pass(.milliseconds(59_999))
-        // Further bytes of the magic do not extend the time.
+        // Further bytes of the magic do not extend the deadline.
         slow.send(text: " V")
         late.send(text: "  V2")
         #expect(!silent.isDisconnected && !slow.isDisconnected)

@@ -134,8 +134,8 @@ import Testing
 }
 
 extension TestClient {
-    fileprivate func takeAnswer() -> IdentifyAnswer? {
+    fileprivate func takeAnswer() -> IdentifyResponse? {
         guard case .response(let json) = take().last else { return nil }
-        return Array(json.utf8).withUnsafeBytes { IdentifyAnswer(parsing: $0) }
+        return Array(json.utf8).withUnsafeBytes { IdentifyResponse(parsing: $0) }
     }
 }

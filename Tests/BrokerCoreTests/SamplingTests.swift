@@ -20,7 +20,8 @@ import Testing
         #expect(consumer.take() == [])
         // A message is skipped with probability (99 - R) / 100, as in nsqd.
         let expected = 10_000 * (rate + 1) / 100
-        // Five standard deviations of a binomial distribution, and none if all messages are received.
+        // The allowed deviation is five standard deviations of a binomial distribution. It is zero if
+        // all messages are received.
         let deviation = (Double(expected) * (1 - Double(expected) / 10_000)).squareRoot()
         #expect(abs(Double(got - expected)) <= 5 * deviation, "got \(got) of about \(expected)")
         let channel = broker.channel()

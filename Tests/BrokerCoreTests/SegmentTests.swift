@@ -89,7 +89,7 @@ import Testing
         var sizes: [Int] = []
         while let message = consumer.takeMessages().first {
             sizes.append(message.body.count)
-            // The redelivery copies the message.
+            // A requeued message is copied for its redelivery, so the copy is checked.
             if message.attempts == 1 {
                 consumer.requeue(message)
             } else {

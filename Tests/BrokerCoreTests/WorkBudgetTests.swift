@@ -67,7 +67,7 @@ import Testing
         #expect(arrivals().allSatisfy { $0 <= 1 } && !arrivals().isEmpty)
     }
 
-    /// The rotation gives each consumer at most 256 messages before the next one.
+    /// The channel delivers at most 256 messages to a consumer before it turns to the next one.
     @Test func `serves all consumers of a channel, however many messages one could receive`() {
         let broker = TestBroker { $0.stepsPerIteration = 1_000 }
         let consumers = (1...3).map { _ in broker.consumer() }
@@ -115,7 +115,7 @@ import Testing
         broker.pass(.milliseconds(2_100))
         #expect(broker.channel()?.timeoutCount == 1_000)
         #expect(broker.channel()?.depth == 1_000)
-        // One timer has an eighth of the steps, and at least 16.
+        // In one iteration, a single timer uses at most an eighth of the steps, but at least 16.
         #expect(broker.iterationCount - before >= 1_000 / 16)
         #expect(other.take() == [.heartbeat])
     }
@@ -160,8 +160,9 @@ import Testing
         }
         let producer = broker.client()
         for _ in 1...10 { producer.multiPublish((1...100).map { "play \($0)" }) }
-        // A consumer that does not read and is over its limit, one that is not ready, one that has sent
-        // CLS, one that ended, one with an incomplete command, and a paused channel.
+        // These clients wait for something other than the budget: a consumer that does not read and is
+        // over its limit, one that is not ready, one that has sent CLS, one whose connection ends with
+        // an error, a publisher with an incomplete command, and the consumers of a paused channel.
         let notReading = broker.consumer(of: .archive)
         notReading.isReading = false
         notReading.send(.ready(count: 2_500))

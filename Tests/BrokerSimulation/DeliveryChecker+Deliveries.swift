@@ -1,5 +1,6 @@
 import BrokerCore
 import NSQWire
+import TallyBasics
 
 extension DeliveryChecker {
     /// A message that a consumer received.
@@ -11,7 +12,8 @@ extension DeliveryChecker {
         var body: [UInt8]
         var topic: TopicName
         var channel: ChannelName
-        /// The consumer has read it late, so the checker's state may be newer than the delivery.
+        /// `true` if the consumer has read the message late. The checker's state may then be newer
+        /// than the delivery.
         var isLate: Bool
     }
 
@@ -39,7 +41,11 @@ extension DeliveryChecker {
     /// Checks that the body is as published, and that ID and timestamp do not change.
     private mutating func changed(_ delivery: Delivery) -> String? {
         let number = delivery.number
-        guard delivery.body == MessageBody.bytes(number, count: self[number].bodyBytes) else {
+        guard
+            delivery.body
+                == MessageBody.bytes(
+                    self[number].bodyNumber, count: self[number].bodyBytes)
+        else {
             return "the body of message \(number) has changed"
         }
         if let id = self[number].id {
@@ -59,6 +65,10 @@ extension DeliveryChecker {
             return "message \(number) was rejected, and is delivered in \(name)"
         }
         if copy.isGone { return "message \(number) was finished in \(name), and is redelivered" }
+        let lifetime = lifetimes[delivery.topic].nanoseconds
+        if lifetime > 0, now - delivery.timestamp > lifetime {
+            return "message \(number) has expired, and is delivered in \(name)"
+        }
         if self[number].due > now { return "message \(number) is delivered too early in \(name)" }
         if let notBefore = copy.notBefore, notBefore.due > now {
             return "message \(number) was requeued, and is delivered too early in \(name)"
@@ -90,11 +100,18 @@ extension DeliveryChecker {
         topics[topic]!.channels[channel]!.copies[number]!.notBefore = (due, stamp)
     }
 
+    /// Records the end of a deferral.
+    mutating func requeuedNow(_ number: Int, _ topic: TopicName, _ channel: ChannelName) {
+        topics[topic]?.channels[channel]?.copies[number]?.notBefore = nil
+    }
+
     /// The messages that must be delivered and were not finished, as text.
     var undelivered: [String] {
         var undelivered: [String] = []
         for name in topics.keys.sorted() {
             let topic = topics[name]!
+            // All messages are older than the lifetime when the simulation ends.
+            guard lifetimes[name] == .zero else { continue }
             for number in topic.held where self[number].mustBeDelivered {
                 undelivered.append(
                     "message \(number) of \(name), which was dispatched to no channel")

@@ -90,6 +90,15 @@ extension DeliveryChecker {
         }
         topics[name]!.isPaused = found?.isPaused ?? false
         topics[name]!.pause = stampAfterRecovery(topics[name]!.pause)
+        if topics[name]!.isUncertain {
+            // If the record of the topics at the start of a file is damaged, recovery ignores later
+            // records of channels that it does not know.
+            for channel in topics[name]!.channels.keys { forgetDeliveryRecords(name, channel) }
+        }
+        topics[name]!.possiblyHeld.formUnion(topics[name]!.possiblyBack)
+        for channel in topics[name]!.channels.keys {
+            for number in topics[name]!.possiblyBack { allow(number, name, channel) }
+        }
         if isUncertain { markUncertain(name) }
         return violation
     }
@@ -135,7 +144,7 @@ extension DeliveryChecker {
         switch hit {
         case .nothing, .fileHeader: break
         case .messages(let numbers):
-            for number in numbers where exists(number) {
+            for number in numbers + numbers.compactMap({ movedNumbers[$0] }) where exists(number) {
                 self[number].isDamaged = true
                 self[number].mustBeDelivered = false
             }
@@ -159,7 +168,7 @@ extension DeliveryChecker {
             copies[number] = copy
         }
         topics[name]!.channels[channel]!.copies = copies
-        // The lost records may say that channels do not need relocated messages.
+        // The damaged records may have said that the channels do not need some relocated messages.
         for number in topics[name]!.all { allow(number, name, channel) }
     }
 }

@@ -8,8 +8,8 @@ import NSQWire
 /// once the publish is acknowledged. A copy that a crash may have lost is possible: delivering and
 /// losing it are both correct.
 struct DeliveryChecker {
-    /// The loop iteration in which changes were written; `nil` if they were not. All changes between
-    /// two iterations without failures share a stamp.
+    /// Says in which loop iteration changes were written: `nil` if they were not written yet. All
+    /// changes between two iterations without failures share a stamp.
     final class Stamp {
         var iteration: Int?
         init(iteration: Int? = nil) { self.iteration = iteration }
@@ -18,14 +18,18 @@ struct DeliveryChecker {
     struct Message {
         var topic: TopicName
         var bodyBytes: Int
+        /// The number in the body, which is that of another message if that was moved.
+        var bodyNumber: Int
         /// The wall-clock time until which the publish is deferred.
         var due: Int64
         var stamp: Stamp
-        /// The publish was acknowledged, and no crash or damage can have lost the message since.
+        /// `true` if the publish was acknowledged, and no crash or damage can have lost the message
+        /// since.
         var mustBeDelivered = false
-        /// The message's record is damaged.
+        /// `true` if the message's record is damaged.
         var isDamaged = false
-        /// The publish was rejected, so the message must not be delivered before the next restart.
+        /// `true` if the publish was rejected. The message must then not be delivered before the next
+        /// restart.
         var isRefused = false
         var id: MessageID?
         var timestamp: Int64 = 0
@@ -62,32 +66,42 @@ struct DeliveryChecker {
         var channels: [ChannelName: Channel] = [:]
         /// Messages that are not dispatched yet.
         var held: [Int] = []
-        /// Messages that may be held, after a crash.
+        /// Messages that, after a crash, the topic may or may not still hold.
         var possiblyHeld: Set<Int> = []
+        /// Messages that were moved to another broker while the topic had no durable channel. Each crash
+        /// can bring them back.
+        var possiblyBack: Set<Int> = []
         /// Messages that were discarded before they were dispatched.
         var discarded: [(number: Int, stamp: Stamp)] = []
         var all: [Int] = []
         /// The stamps of all changes of the topic and its channels.
         var changes: [Stamp] = []
-        /// Damage makes the history of the topic uncertain.
+        /// `true` if damage makes the history of the topic uncertain.
         var isUncertain = false
 
         var names: [ChannelName] { channels.keys.sorted().filter { channels[$0]!.exists } }
     }
 
     private(set) var messages: [Message?] = [nil]
+    /// The messages that were published by moving others, by the numbers of those.
+    private(set) var movedNumbers: [Int: Int] = [:]
     /// The topics named by an MPUB, which may exist although no MPUB was completed.
     var startedTopics: Set<TopicName> = []
     var topics: [TopicName: Topic] = [:]
     /// The stamp of all changes that are not written yet.
     var stamp = Stamp()
     let respondsAfterSync: Bool
+    let lifetimes: MessageLifetimes
 
-    // The iterations that survive a power failure.
+    // The changes up to the iteration `syncedUpTo` survive a power failure, except those of
+    // `neverSynced`.
     private var syncedUpTo = 0
     private var neverSynced: [ClosedRange<Int>] = []
 
-    init(respondsAfterSync: Bool) { self.respondsAfterSync = respondsAfterSync }
+    init(respondsAfterSync: Bool, lifetimes: MessageLifetimes) {
+        self.respondsAfterSync = respondsAfterSync
+        self.lifetimes = lifetimes
+    }
 
     var lastMessage: Int { messages.count - 1 }
 
@@ -121,8 +135,19 @@ struct DeliveryChecker {
     // MARK: Publishing
 
     mutating func newMessage(to topic: TopicName, bodyBytes: Int) -> Int {
-        messages.append(Message(topic: topic, bodyBytes: bodyBytes, due: 0, stamp: stamp))
+        messages.append(
+            Message(
+                topic: topic, bodyBytes: bodyBytes, bodyNumber: messages.count, due: 0,
+                stamp: stamp))
         return lastMessage
+    }
+
+    /// Returns a message to `topic` with the body of another message.
+    mutating func newMessage(to topic: TopicName, moving number: Int) -> Int {
+        let new = newMessage(to: topic, bodyBytes: self[number].bodyBytes)
+        self[new].bodyNumber = number
+        movedNumbers[number] = new
+        return new
     }
 
     /// Records a publish that the broker has processed.
@@ -161,7 +186,8 @@ struct DeliveryChecker {
             }
             for number in topic.possiblyHeld { allow(number, name, channel) }
         }
-        // Messages for ephemeral channels only are lost at the next crash, once that is logged.
+        // If all channels are ephemeral, the next crash loses the messages, once their dispatch is
+        // logged.
         if topic.names.allSatisfy(\.isEphemeral) { discardHeld(name) }
         topics[name]!.held = []
         topics[name]!.possiblyHeld = []

@@ -1,7 +1,7 @@
 import NSQWire
 
 /// Finds the record at an offset of a journal file. It implements the documented layout and shares no
-/// code with the journal's reader, so that it can check that damage costs only the hit record.
+/// code with the journal's reader. So it can check that recovery loses only the damaged record.
 struct JournalDamageLocator {
     /// The content of the damaged record.
     enum Hit {

@@ -24,7 +24,7 @@ final class SimulatedClient {
     let session: Session
     let role: Role
     var isReading = true
-    /// The client has left bytes unread, so the next ones may be old.
+    /// `true` if the client has left bytes unread, so the next bytes that it reads may be old.
     var isBehind = false
 
     /// Bytes that were sent and have not arrived.
@@ -46,7 +46,7 @@ final class SimulatedClient {
     /// The maximum number of messages in flight: the RDY count, or more after it was lowered.
     var allowance = 0
     var hasSentClose = false
-    /// The broker has processed CLS, and ignores RDY from now on.
+    /// `true` once the broker has processed CLS. From then on it ignores RDY.
     var isClosing = false
     /// The FINs and REQs of this iteration.
     var finishes = Responses()

@@ -28,12 +28,15 @@ extension SimulatedCluster {
         case 0..<32: publish()
         case 32..<39: subscribe()
         case 39..<50: ready()
-        case 50..<80: settle()
+        case 50..<76: settle()
+        case 76..<80: administer()
         case 80..<83: randomClient().map { disconnect($0) }
         case 83: randomClient().map { close($0) }
         case 84..<88: randomClient().map { transmit($0, Int.random(in: 1...200, using: &random)) }
         case 88..<91: randomClient().map { $0.isReading.toggle() }
-        case 91..<96: pause()
+        case 91..<94: pause()
+        case 94: handOver()
+        case 95: receiveHandOver()
         case 96: createChannel()
         case 97: empty()
         case 98: delete()
@@ -128,7 +131,7 @@ extension SimulatedCluster {
         guard case .consumer = client.role, client.hasSubscribed, !client.hasSentClose else {
             return
         }
-        // A second CLS would be an error.
+        // The client sends no second CLS, which would be an error.
         client.hasSentClose = true
         client.send(.close, .close)
     }

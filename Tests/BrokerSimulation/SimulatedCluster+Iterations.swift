@@ -68,7 +68,8 @@ extension SimulatedCluster {
     ) -> DeliveryChecker.Delivery? {
         guard case .consumer(let topic, let channel) = client.role,
             let message = ReceivedMessage(data: data),
-            let number = MessageBody.number(of: message.body)
+            let bodyNumber = MessageBody.number(of: message.body),
+            let number = topic == Self.movedTopic ? checker.movedNumbers[bodyNumber] : bodyNumber
         else {
             fail("a message that was never published")
             return nil
@@ -126,8 +127,8 @@ extension SimulatedCluster {
         }
     }
 
-    /// Records the results of the FINs and REQs of this iteration, once their errors are read. They are
-    /// uncertain for a client that does not read.
+    /// Records the results of the FINs and REQs of this iteration, once their errors are read. The
+    /// results are uncertain for a client that does not read.
     private func settle(_ client: SimulatedClient) {
         guard case .consumer(let topic, let channel) = client.role else { return }
         guard client.isReading else { return settleUncertain(client) }
@@ -158,6 +159,7 @@ extension SimulatedCluster {
     // MARK: Checks
 
     func check() {
+        forgetMovedInFlight()
         for client in clients where client.isReading && !client.isBehind {
             let count = client.inFlight(at: now.monotonic)
             if count > client.allowance {
@@ -171,7 +173,6 @@ extension SimulatedCluster {
         }
     }
 
-    /// The bytes for one slab beyond the limit, and for what is read back at the same time, which are at
-    /// most one slab of the largest size each.
-    private static let memoryAllowance = 4 << 20
+    /// How far the memory may exceed its limit, in bytes: by one slab of the largest size.
+    private static let memoryAllowance = SlabPool.fullSlabBytes
 }

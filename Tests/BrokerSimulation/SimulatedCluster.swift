@@ -17,6 +17,8 @@ final class SimulatedCluster {
     private(set) var journal: Journal
     var checker: DeliveryChecker
     var clients: [SimulatedClient] = []
+    /// The moves of messages whose end is not known.
+    var moves: [Move] = []
     /// The maximum size in bytes of a message body.
     let bodyBytes: Int
 
@@ -25,7 +27,7 @@ final class SimulatedCluster {
     private var lastIterationBeforeSync = 0
     private var syncDoneAt = Int64.max
     private var nextSync: Int64 = 0
-    /// A bit of the journal was flipped.
+    /// `true` if a bit of the journal was flipped.
     var isDamaged = false
 
     private(set) var failure: String?
@@ -50,6 +52,9 @@ final class SimulatedCluster {
         options.maxUnsentBytes = [2_000, 1 << 20].randomElement(using: &random)!
         options.messageTimeout = .milliseconds(Int.random(in: 300...4_000, using: &random))
         options.maxMessageTimeout = .seconds(6)
+        if Int.random(in: 0..<4, using: &random) == 0 {
+            options.lifetimes.byTopic[Self.topics[1]] = .seconds(5)
+        }
         var journal = Journal.Options()
         journal.salt = { 1 }
         journal.maxBytesPerFile = [600, 4_000, 30_000, 1 << 20].randomElement(using: &random)!
@@ -64,7 +69,8 @@ final class SimulatedCluster {
         self.random = random
         self.journal = Journal(on: disk, journal)
         broker = Broker(options: options, messageLog: self.journal, at: now)
-        checker = DeliveryChecker(respondsAfterSync: journal.respondsAfterSync)
+        checker = DeliveryChecker(
+            respondsAfterSync: journal.respondsAfterSync, lifetimes: options.lifetimes)
         connectCallbacks()
     }
 
@@ -101,6 +107,8 @@ final class SimulatedCluster {
     /// Ends the broker process and starts another one on its disk.
     func restart(after crash: Crash) {
         trace("\(crash.rawValue)")
+        let interrupted = moves
+        moves = []
         var crash = crash
         clients = []
         syncDoneAt = .max
@@ -129,6 +137,7 @@ final class SimulatedCluster {
         if let violation = checker.checkRecovery(crash, broker.statistics(at: now)) {
             fail(violation)
         }
+        if crash == .kill { checkInterrupted(interrupted) }
         endIteration(failures: disk.failures)
     }
 

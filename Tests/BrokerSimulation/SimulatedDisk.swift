@@ -28,7 +28,7 @@ final class SimulatedDisk: JournalDisk {
     private(set) var failures = 0
     /// The number of calls until the process crashes; `nil` for no crash.
     var callsUntilCrash: Int?
-    /// The process has crashed, so every call fails.
+    /// `true` if the process has crashed. Every call then fails.
     private(set) var hasCrashed = false
 
     /// The sync that is running.
@@ -37,7 +37,7 @@ final class SimulatedDisk: JournalDisk {
     var onSyncStart: () -> Void = {}
 
     struct PendingSync {
-        /// The number of changes of each file that it syncs.
+        /// For each file, how many of its changes this sync covers.
         var changes: [UInt32: Int]
         var done: (MessageLogError?) -> Void
     }
@@ -200,7 +200,7 @@ final class SimulatedDisk: JournalDisk {
 
     /// Loses unsynced changes.
     func powerFailed() {
-        // A file system keeps the order of changes to a folder.
+        // A file system keeps the order of changes to a folder, so the first few removals survive.
         let gone = Int.random(in: 0...removed.count, using: &random)
         for (number, file) in removed[gone...] { contents[number] = file }
         removed = []

@@ -8,7 +8,7 @@ struct SimulatedFile {
     private(set) var durable: Extent?
     /// The changes since the last sync.
     private(set) var unsynced: [Change] = []
-    /// The contents of the recycled file, which the new name refers to once it is synced.
+    /// The contents of the recycled file. After a sync of the new name, the name refers to them.
     private let recycledContent: Extent
 
     init(recycledContent: Extent = Extent()) {

@@ -11,9 +11,16 @@ import Testing
         }
     }
 
-    /// 13817: damage removed the segment of messages that a channel was going to deliver, and the broker
-    /// ended. 9675: a relocation was written in part, and finished messages came back.
-    @Test(arguments: [UInt64(9_675), 13_817])
+    /// Seeds of simulations that have failed:
+    ///
+    /// - 919: after a failed sync and a restart, a file that was only in the page cache replaced an
+    ///   older one, and a channel was lost.
+    /// - 9675: a relocation was written in part, and finished messages were delivered again.
+    /// - 13817: damage removed the segment of messages that a channel was going to deliver, and the
+    ///   broker crashed.
+    /// - 23432: damage removed the channels at the start of the oldest file. The finished messages of
+    ///   that file are then delivered again.
+    @Test(arguments: [UInt64(919), 9_675, 13_817, 23_432])
     func `keeps them in simulations that have failed`(seed: UInt64) {
         #expect(Simulation.run(seed) == nil)
     }

@@ -41,8 +41,8 @@ import Testing
         _ = try Self.measure(["--nsqd-tcp-address=\(address)", "--connections=3"])
         broker.send(SIGINT)
         #expect(broker.status() == 0)
-        // Four workloads publish over three connections, four consume over one, the latency needs
-        // two, and the first check one.
+        // Four workloads publish over three connections each, and four consume over one each. The
+        // workload for the latency needs two connections, and the check before the workloads one.
         let clients = broker.lines(of: .standardError).count { $0.contains("TCP: new client") }
         #expect(clients == 4 * 3 + 4 + 2 + 1)
     }

@@ -13,7 +13,7 @@ import Testing
 
     /// The size of the journal's files and of the messages.
     enum Files: CaseIterable {
-        /// Small files are created and deleted all the time.
+        /// The files are small, so they are created and deleted all the time.
         case small
         /// The files are large enough to be recycled.
         case recycled
@@ -252,7 +252,7 @@ private final class Publisher: @unchecked Sendable {
         Thread.detachNewThread { [self] in
             defer { done.signal() }
             guard let client = try? BlockingClient(connectingTo: address) else { return }
-            // The pause is the rate of publishing; see `Files.pause`.
+            // The pause limits the rate of publishing; see `Files.pause`.
             while (try? publish(by: client)) != nil { usleep(files.pause) }
         }
     }

@@ -4,7 +4,7 @@ import TestTraits
 import Testing
 
 @Suite(.blocking) struct `The connections of tally's commands` {
-    /// The response of `/stats`, as far as it describes clients.
+    /// The members of the `/stats` response that describe clients.
     private struct Statistics: Decodable {
         struct Client: Decodable, Equatable {
             var client_id: String

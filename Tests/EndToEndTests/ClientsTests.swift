@@ -63,7 +63,7 @@ import UVLoop
         #expect(broker.status() == 0)
     }
 
-    /// The client accepts some calls, stops, and starts again after a restart of the processor.
+    /// The client accepts some calls and then stops. It starts again after a restart of the processor.
     @Test func `receive only the changes after they are reachable again`() throws {
         let folder = try TemporaryFolder()
         let (broker, address) = try BuiltProcess.broker()

@@ -3,7 +3,7 @@ import TestKit
 import TestTraits
 import Testing
 
-/// The place of the messages when no `--data-path` is given.
+/// Where messages are stored when no `--data-path` is given.
 @Suite(.blocking) struct `Without a data path` {
     private let folder: TemporaryFolder
 

@@ -6,7 +6,7 @@ import UVLoop
 
 @Suite(.blocking) struct `The demo with three nsqds` {
     private let folders: [TemporaryFolder]
-    /// Keep the ports during a restart.
+    /// Keep the ports of the nsqds free during a restart.
     private let reservations: [PortReservation]
 
     init() throws {

@@ -77,7 +77,7 @@ import Testing
         #expect(try String(contentsOfFile: folder.path("x-history"), encoding: .utf8) == before.1)
         let counts = try BuiltProcess(["counts", "--store=x"], directory: folder.url)
         #expect(counts.lines(of: .standardOutput).last == "100 videos, 2000 plays")
-        // Nothing is announced as lost at the next start.
+        // The next start reports no loss.
         let next = try BuiltProcess(
             ["process", "--store=x", "--page-address=none", "--nsqd-tcp-address=\(other.address)"],
             directory: folder.url)

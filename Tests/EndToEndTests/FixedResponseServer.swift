@@ -5,7 +5,7 @@ import TestKit
 final class FixedResponseServer: Sendable {
     private let listener: BlockingListener
 
-    init(_ body: String) throws {
+    init(_ body: String, status: Int = 200) throws {
         let listener = try BlockingListener()
         self.listener = listener
         Thread.detachNewThread {
@@ -13,7 +13,7 @@ final class FixedResponseServer: Sendable {
                 do {
                     let client = try listener.accept()
                     _ = client.receiveRequest()
-                    client.respond(body)
+                    client.respond(body, status: status)
                 } catch let error as POSIXError where error.code == .EAGAIN {
                     // No client has connected within the time limit of the listener.
                 } catch {

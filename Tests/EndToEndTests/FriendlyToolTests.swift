@@ -39,6 +39,17 @@ import Testing
         #expect(nsqd.stop())
     }
 
+    @Test(.disabled(if: RunningNSQD.isForeign, "nsqd has no such requests"))
+    func `health tells whether a server is ready`() throws {
+        #expect(try run("health", nsqd.httpAddress).output == ["OK"])
+        #expect(try run("health", nsqd.httpAddress, "--live").status == 0)
+        #expect(nsqd.stop())
+        let gone = try BuiltProcess(["health", nsqd.httpAddress, "--timeout=2s"])
+        #expect(gone.status() == 1)
+        #expect(gone.line(containing: "Error: http://\(nsqd.httpAddress)/readyz: ") != nil)
+        #expect(try run("health", "--timeout=0").status == 64)
+    }
+
     @Test func `print JSON`() throws {
         #expect(try run("pub", "plays", "one\u{1b}", tcp).status == 0)
         let tail = try run("tail", "plays", "-n", "1", "--channel=c", "--json", tcp)

@@ -24,7 +24,8 @@ private enum OwnNetwork {
     private static let commands =
         [
             "tally", "demo", "serve", "produce", "process", "counts", "doctor", "bench", "tail",
-            "pub", "stat", "cluster", "cluster run", "cluster list", "cluster stop",
+            "pub", "stat", "peek", "message", "cluster", "cluster run", "cluster list",
+            "cluster stop",
             "cluster start", "cluster restart",
         ] + jobs + programs
     private static let jobs =
@@ -63,8 +64,8 @@ private enum OwnNetwork {
         }
     }
 
-    /// The commands are shortened where their duration is the point: a live demo runs until Ctrl-C,
-    /// and a measurement takes a minute.
+    /// Shell functions that shorten the commands which would run for long: a live demo runs until
+    /// Ctrl-C, and a measurement takes a minute.
     private static let prelude = #"""
         tally() {
             local words=("$@") status

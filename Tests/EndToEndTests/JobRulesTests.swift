@@ -20,8 +20,8 @@ import Testing
         let store = folder.path("counts.sqlite")
         var plays = PlayLog()
         var judge = Judge()
-        // First all videos, whose plays below the limit are published at once; then only those above
-        // the limit, which are published by their deadline.
+        // The first lines play all videos, and their counts below the limit are published at once. The
+        // later lines play only videos above the limit, whose counts are published by their deadline.
         let all = (0..<30).flatMap { [Int](repeating: $0, count: 120) } + Array(0..<400)
         let hot = (0..<400).map { $0 % 30 }
         let parts: [(freshness: Double, videos: [Int], rate: Int)] = [
@@ -41,7 +41,7 @@ import Testing
             ])
             #expect(producer.status() == 0)
             try await plays.read(from: witness, upTo: plays.count + videos.count)
-            // All that has to be published is published before the stop.
+            // Waits before the stop until every count that has to be published is published.
             let isRunComplete = eventually {
                 let told = lastTotals(processor.linesSoFar(of: .standardOutput))
                 return plays.times.allSatisfy { id, times in

@@ -7,8 +7,8 @@ import UVLoop
 /// Kills the processor at random times under load, and restarts it. The calls of all runs and the final
 /// store are checked from outside.
 ///
-/// `TALLY_KILLS` sets the number of kills (default 20, or 5 with a sick store), `NSQD` names a real nsqd to test with as well, and
-/// `TALLY_SEED` repeats a run.
+/// `TALLY_KILLS` sets the number of kills (default 20, or 5 with a store that fails). `NSQD` names a
+/// real nsqd to test with as well. `TALLY_SEED` repeats a run.
 @Suite(.blocking, .serialized) struct `A killed processor` {
     static let kills = setting("TALLY_KILLS").flatMap { Int($0) } ?? 20
     static let brokers = ["tally"] + (setting("NSQD").map { [$0] } ?? [])
@@ -28,7 +28,7 @@ import UVLoop
         #expect(nsqd.status() == 0)
     }
 
-    /// Uses `tally serve`, so that broker and processor are killed together.
+    /// Uses `tally serve`, because a kill then ends broker and processor together.
     @Test func `loses no play if its broker is killed at the same time`() throws {
         var generator = SeededGenerator()
         let folder = try TemporaryFolder()
@@ -37,7 +37,7 @@ import UVLoop
         let (first, address) = try BuiltProcess.listening(serve(at: reservation.address, folder))
         first.send(SIGKILL)
         #expect(first.status() == -SIGKILL)
-        // A publisher without an answer publishes again, so its plays need a play_id.
+        // A publisher that gets no answer publishes again, so its plays need a play_id.
         let plays = ManyPlays(&generator, allNamed: true)
         let store = folder.path("counts.sqlite")
         try killAgainAndAgain(plays, address, store, folder, "serve", &generator) {
@@ -51,7 +51,7 @@ import UVLoop
         var generator = SeededGenerator()
         let folder = try TemporaryFolder()
         let (nsqd, address) = try BuiltProcess.broker()
-        let store = try SickStore()
+        let store = try FailingStore()
         let plays = ManyPlays(&generator)
         try killAgainAndAgain(
             plays, address, store.path, folder, "tally with a sick store", &generator,
@@ -73,10 +73,10 @@ import UVLoop
     private func killAgainAndAgain(
         _ plays: ManyPlays, _ address: String, _ store: String, _ folder: TemporaryFolder,
         _ broker: String, _ generator: inout SeededGenerator,
-        kills: Int = Self.kills, on sick: SickStore? = nil, _ start: () throws -> BuiltProcess
+        kills: Int = Self.kills, on sick: FailingStore? = nil, _ start: () throws -> BuiltProcess
     ) throws {
         var plays = plays
-        var client = SuspiciousClient()
+        var client = CallVerifier()
         var producers: [(arguments: [String], process: BuiltProcess)] = []
         var sicknesses = 0
         for round in 0..<kills {
@@ -93,10 +93,10 @@ import UVLoop
                 "produce", "--nsqd-tcp-address=\(address)", "--file=\(file)", "--rate=3000",
             ]
             producers.append((arguments, try BuiltProcess(arguments)))
-            // The failures of the store and the kills hit any step of counting.
+            // The random pause lets the failures of the store and the kills hit any step of counting.
             Thread.sleep(forTimeInterval: .random(in: 0...0.8, using: &generator))
-            let sickness = SickStore.Sickness.allCases.randomElement(using: &generator)
-            let cure = try sickness.flatMap { try sick?.begin($0) }
+            let failure = FailingStore.StoreFailure.allCases.randomElement(using: &generator)
+            let cure = try failure.flatMap { try sick?.begin($0) }
             if sick != nil {
                 sicknesses += 1
                 Thread.sleep(forTimeInterval: .random(in: 0...1.2, using: &generator))
@@ -114,7 +114,8 @@ import UVLoop
         let last = try start()
         #expect(last.line(containing: "counting plays") != nil)
         for producer in producers where producer.process.status() != 0 {
-            // The broker was not reachable. The plays count once, so publishing can be repeated.
+            // The publish failed because the broker was not reachable. It can be repeated, because
+            // plays with a play_id count once.
             #expect(plays.allNamed, "\(producer.process.lines(of: .standardError))")
             let again = try BuiltProcess(producer.arguments)
             #expect(again.status() == 0, "\(again.lines(of: .standardError))")
@@ -186,7 +187,7 @@ private struct ManyPlays {
         {
             return line
         }
-        // The square favours the first videos.
+        // The square gives the first videos more plays.
         let place = Double.random(in: 0..<1, using: &generator)
         let video = videos[Int(place * place * Double(videos.count))]
         counts[video, default: 0] += 1
@@ -214,7 +215,7 @@ private struct ManyPlays {
 }
 
 /// Checks the calls and records every wrong total.
-private struct SuspiciousClient {
+private struct CallVerifier {
     private(set) var totals: [String: Int] = [:]
     private(set) var complaints: [String] = []
     private(set) var calls = 0

@@ -115,7 +115,7 @@ import Testing
         #expect(second.status() == 0)
     }
 
-    /// A consumer of ours finds the brokers of ours by the nsqlookupd under test.
+    /// Our processor finds our brokers through the nsqlookupd under test.
     @Test func `leads a processor to every nsqd that registers`() throws {
         let lookup = try nsqlookupd(Self.free + ["-broadcast-address=127.0.0.1"])
         func address(_ kind: String) throws -> String {

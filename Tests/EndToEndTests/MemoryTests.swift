@@ -4,8 +4,9 @@ import TestTraits
 import Testing
 
 @Suite(.blocking, .serialized, .timeLimit(.minutes(15))) struct `The memory of tally serve` {
-    /// A million videos fit into 300 MiB, with broker and page: 190 bytes each, and 220 with the page.
-    /// With the 100,000 of this test it is 336 and 406, because tables grow in steps.
+    /// A million videos fit into 300 MiB, with broker and page: each takes 190 bytes, or 220 with the
+    /// page. With the 100,000 videos of this test, each takes 336 or 406 bytes, because tables grow in
+    /// steps.
     @Test(arguments: [("none", 400), ("127.0.0.1:0", 500)])
     func `grows by less than 500 bytes per video`(page: String, mostBytes: Int) throws {
         let folder = try TemporaryFolder()

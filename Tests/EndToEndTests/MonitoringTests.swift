@@ -185,11 +185,11 @@ private struct Page {
     }
 }
 
-/// A parsed text of Prometheus.
+/// The parsed response of `/metrics`, in the text format of Prometheus.
 private struct Metrics {
     /// The type of each family.
     private(set) var families: [String: String] = [:]
-    /// What is wrong with the text.
+    /// The violations of the format in the text.
     private(set) var defects: [String] = []
     private var samples: [String: Double] = [:]
 

@@ -132,7 +132,7 @@ import Testing
     }
 }
 
-/// The texts that differ from nsqd's.
+/// Output that differs from nsqd's.
 @Suite(.blocking) struct `tally nsqd` {
     private static let free = [
         "-tcp-address=127.0.0.1:0", "--http-address", "127.0.0.1:0", "-memory-only",

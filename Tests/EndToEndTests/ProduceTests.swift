@@ -33,8 +33,8 @@ import Testing
         #expect(serve.status() == 0)
     }
 
-    /// The producer is stopped at a random place of the input. What it has read is published, and
-    /// the rest is still in the pipe.
+    /// The producer is stopped at a random place of the input. The lines that it has read are
+    /// published, and the others are still in the pipe.
     @Test(arguments: [SIGTERM, SIGINT])
     func `publishes what it has read when it is stopped`(signal: Int32) throws {
         let input = try NamedPipe(folder.path("input"))

@@ -5,7 +5,7 @@ import Testing
 
 @Suite(.blocking) struct `The commands over TLS with AUTH` {
     private let certificates: TestCertificates
-    /// Grants everything to every secret.
+    /// An authorization server that grants all permissions for every secret.
     private let authorization: FixedResponseServer
 
     init() throws {

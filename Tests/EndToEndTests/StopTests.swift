@@ -33,7 +33,7 @@ import Testing
         #expect(processor.status() == 0, "\(processor.lines(of: .standardError))")
         let stored = try counted(in: store)
         #expect(stored.plays >= 5_000)
-        // On a machine that stops meanwhile, the timeout of the stop may end the publishing.
+        // If the machine stalls meanwhile, the timeout of the stop may end the publishing.
         let isTimeUp = Date().timeIntervalSince(asked) >= 3
         #expect(stored.published == stored.counts || isTimeUp)
         #expect(
@@ -68,7 +68,7 @@ import Testing
         output.close()
         let stored = try counted(in: store)
         #expect(stored.plays == 20_000)
-        // The next processor publishes them to a client that reads.
+        // The next processor publishes the remaining counts to a client that reads.
         let next = try BuiltProcess([
             "process", "--nsqd-tcp-address=\(address)", "--store=\(store)",
         ])

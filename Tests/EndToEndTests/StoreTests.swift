@@ -214,7 +214,7 @@ private enum Command: String, CaseIterable {
     }
 }
 
-/// Starts processes without root's permission to access all files.
+/// Starts processes that have no permission to access all files, even if the tests run as root.
 private enum UnprivilegedProcess {
     private static let isRoot = getuid() == 0
     private static let setpriv = URL(filePath: "/usr/bin/setpriv")

@@ -3,7 +3,7 @@ import TestKit
 import TestTraits
 import Testing
 
-/// NSQ, “nsqd”: an address that is not `host:port` is the path of a Unix-domain socket.
+/// NSQ documentation, “nsqd”: an address that is not `host:port` is the path of a Unix-domain socket.
 @Suite(.blocking) struct `nsqd on Unix-domain sockets` {
     private let folder: TemporaryFolder
     private let tcp: String

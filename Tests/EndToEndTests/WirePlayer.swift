@@ -17,8 +17,8 @@ final class WirePlayer {
     /// - Returns: the differences from the recording.
     func play() throws -> [String] {
         for step in conversation.steps {
-            // In this time the broker must do nothing, or something that no frame shows, such as a
-            // timeout, so there is nothing to wait for.
+            // Sleeps, because there is nothing to observe: in this time the broker must do nothing, or
+            // something that no frame shows, such as a timeout.
             if case .wait(let duration) = step.action {
                 Thread.sleep(forTimeInterval: duration / .seconds(1))
                 continue
@@ -86,7 +86,7 @@ final class WireClient {
         socket = try BlockingSocket(to: address)
     }
 
-    /// Ignores errors: the next frame shows a closed connection.
+    /// Sends bytes. It ignores errors, because the next frame shows a closed connection.
     func send(_ bytes: [UInt8]) { socket.send(bytes) }
 
     func end() { socket.end() }

@@ -10,8 +10,8 @@ import Testing
     func `is repeated by the daemon byte for byte`(recording: WireConversation) throws {
         let server = try recording.authServerAnswer.map { try FixedResponseServer($0) }
         let nsqd = try Recording.start(recording, auth: server)
-        // A machine that stops meanwhile can change a conversation in which time passes. The tests of
-        // the broker core repeat it with another clock.
+        // If the machine stalls meanwhile, a conversation in which time passes can go differently, so
+        // it has several attempts. The tests of the broker core replay it with a manual clock.
         let attempts = recording.steps.contains { $0.action.isWait } ? 20 : 1
         var differences = [""]
         for _ in 1...attempts where !differences.isEmpty {

@@ -14,8 +14,8 @@ struct Snappy: FuzzedLayer {
     func make() -> any TransportLayer { SnappyFrames() }
 }
 
-/// Decodes bytes with a limit per call, as a connection does. No call may append more than the limit
-/// and one chunk.
+/// Decodes bytes with a limit per call, as a connection does. No call may append more bytes than the
+/// limit plus one chunk.
 func fuzz(_ layer: some FuzzedLayer, with bytes: Bytes) {
     let (limit, chunk) = (4096, 64 << 10)
     let stream = layer.make()

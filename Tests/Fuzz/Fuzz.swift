@@ -8,7 +8,8 @@ public func readOneInput(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
     return 0
 }
 
-/// libFuzzer's `main`. It is called from our own, because the package manager requires one.
+/// libFuzzer's `main`. Our `main` calls it, because the package manager requires every executable to
+/// have one.
 @_silgen_name("LLVMFuzzerRunDriver")
 private func runFuzzer(
     _ count: UnsafeMutablePointer<CInt>,
@@ -44,6 +45,7 @@ private func runFuzzer(
         "identify": fuzzIdentify,
         "journal": fuzzJournal,
         "lookupd": fuzzLookupd,
+        "nsqadmin": fuzzNSQAdmin,
         "nsqlookupd": fuzzNSQLookupd,
         "snappy": { fuzz(Snappy(), with: $0) },
     ]

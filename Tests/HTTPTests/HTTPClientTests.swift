@@ -100,6 +100,47 @@ import UVLoop
         }
     }
 
+    @Test(arguments: [
+        ("a\r\nX: y", "/"), ("a b", "/"), ("host", "/a b"), ("host", "/a\r\nX: y"),
+        ("host", "/\u{7F}"), ("host", "/\u{0}"),
+    ])
+    func `sends no request whose URL has a blank or a control character`(
+        host: String, target: String
+    ) throws {
+        var outcome: Outcome?
+        try onLoop { loop in
+            let address = SocketAddress(host: host, port: 1)
+            HTTPClient(on: loop).get(HTTPURL(address: address, target: target)) { outcome = $0 }
+            #expect(outcome == nil)
+        }
+        #expect(throws: HTTPClientError.invalidURL) { try outcome?.get() }
+    }
+
+    @Test func `fails pending and later requests when it is closed`() throws {
+        var outcomes: [Outcome] = []
+        try onLoop { loop in
+            let client = HTTPClient(on: loop)
+            var streams: [Stream] = []
+            var listener: Listener?
+            listener = try Listener(on: loop, host: "127.0.0.1", port: 0) { stream in
+                streams.append(stream)
+                guard streams.count == 1 else { return stream.close() }
+                client.close()
+                client.get(HTTPURL(address: listener!.address, target: "/")) { outcome in
+                    outcomes.append(outcome)
+                    stream.close()
+                    listener?.close()
+                }
+            }
+            let url = HTTPURL(address: listener!.address, target: "/")
+            for _ in 0..<3 { client.get(url) { outcomes.append($0) } }
+        }
+        #expect(outcomes.count == 4)
+        for outcome in outcomes {
+            #expect(throws: HTTPClientError.connectionFailed(.canceled)) { try outcome.get() }
+        }
+    }
+
     @Test func `does not call its completion after a cancel`() throws {
         try onLoop { loop in
             let listener = try Listener(on: loop, host: "127.0.0.1", port: 0) { $0.close() }

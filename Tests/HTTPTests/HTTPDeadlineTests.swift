@@ -96,7 +96,7 @@ import UVLoop
     }
 }
 
-/// A client that sends a text at once and further ones when the test asks for it.
+/// A client that sends a text at once, and further texts when the test tells it to.
 private final class SecondByte: StreamReader {
     private var stream: Stream?
     private var received: [UInt8] = []

@@ -104,7 +104,7 @@ import UVLoop
 /// Responds to each request on a connection with the connection's next text. After a text that is not a
 /// complete response it advances the clock by 5 s.
 private final class RawServer: StreamReader {
-    /// Closes the connection after the text before it.
+    /// An entry in a connection's texts: the server closes the connection after the text before it.
     static let close = "<close>"
 
     private(set) var connections = 0

@@ -12,9 +12,9 @@ import UVLoop
         let text: String
         /// The status and the body; `nil` if the response is malformed.
         let result: String?
-        /// Whether the second request uses the connection of the first.
+        /// `true` if the second request uses the connection of the first.
         var isReused = true
-        /// Whether the server closes the connection after each response.
+        /// `true` if the server closes the connection after each response.
         var closes = false
 
         var testDescription: String { text.debugDescription }

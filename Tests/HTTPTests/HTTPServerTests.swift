@@ -282,7 +282,8 @@ import UVLoop
                 guard let stream = try? result.get() else { return }
                 stream.reader = reader
                 reader.send(get("/"), count: requestCount, on: stream)
-                // The exchange stops by itself; the test checks when no request was received for a while.
+                // The client reads nothing, so the server stops reading requests. The check follows
+                // when the service has received no request for a while.
                 reader.whenStill(service, on: loop) { [service] in
                     // The socket buffers hold about two megabytes.
                     #expect(service.requests.count < requestCount / 4)
@@ -339,8 +340,8 @@ import UVLoop
                 client.startAtOnce()
             }
             var iterations = 0
-            // All clients have sent when the first request is processed, except on a machine that is
-            // too slow for this test to show a fault.
+            // When the first request is processed, all clients have sent theirs. On a very slow
+            // machine they have not; then the test passes even if the server has the fault.
             func stopWhenProcessed() {
                 iterations += 1
                 guard processed.values.reduce(0, +) < count + 1, iterations < 1_000_000 else {
@@ -351,7 +352,8 @@ import UVLoop
             loop.runInNextIteration(stopWhenProcessed)
         }
         #expect(processed.values.reduce(0, +) == count + 1)
-        // An iteration's number covers a portion and the start of the next one.
+        // The server processes 5 requests per portion. The number of an iteration can cover one
+        // portion and the start of the next one, so up to 10 requests.
         #expect(processed.values.max()! <= 10)
         #expect(received.allSatisfy { $0.hasPrefix(answer("")) })
         #expect(received.count == count)

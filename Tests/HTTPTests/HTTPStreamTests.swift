@@ -6,9 +6,9 @@ import Testing
 import UVLoop
 
 /// Provides the chunks that the test adds.
-private final class TestSource: HTTPBodySource {
+private final class TestSource: HTTPResponseSource {
     var chunks: [HTTPChunk] = []
-    private(set) var body: HTTPBodyStream?
+    private(set) var body: HTTPResponseStream?
     private(set) var callCount = 0
     var onStart: () -> Void = {}
     var onEnd: () -> Void = {}
@@ -17,7 +17,7 @@ private final class TestSource: HTTPBodySource {
         chunks = texts.map { HTTPChunk($0.utf8) }
     }
 
-    func bodyDidStart(_ body: HTTPBodyStream) {
+    func bodyDidStart(_ body: HTTPResponseStream) {
         self.body = body
         onStart()
     }
@@ -159,7 +159,7 @@ private func whenStill(_ count: @escaping () -> Int, on loop: Loop, _ body: @esc
 private final class Later: IterationEndHandler {
     private var body: () -> Void = {}
 
-    func later(on stream: HTTPBodyStream, _ body: @escaping () -> Void) {
+    func later(on stream: HTTPResponseStream, _ body: @escaping () -> Void) {
         self.body = body
         stream.loop.callAtIterationEnd(self)
     }
@@ -204,7 +204,7 @@ private final class Listening: StreamReader {
 }
 
 /// Provides chunks of one size, and records how many bytes have arrived at the client before each.
-private final class MeasuringSource: HTTPBodySource {
+private final class MeasuringSource: HTTPResponseSource {
     private let chunk: HTTPChunk
     private var rest = 200
     private let arrivedBytes: () -> Int
@@ -215,7 +215,7 @@ private final class MeasuringSource: HTTPBodySource {
         self.arrivedBytes = arrivedBytes
     }
 
-    func bodyDidStart(_ body: HTTPBodyStream) {}
+    func bodyDidStart(_ body: HTTPResponseStream) {}
 
     func nextChunk() -> HTTPChunk? {
         guard rest > 0 else { return nil }
@@ -228,7 +228,7 @@ private final class MeasuringSource: HTTPBodySource {
 }
 
 @Suite(.blocking) struct `A write of a streamed response` {
-    /// A write ends with the chunk that reaches 64 KiB, and after 64 chunks.
+    /// One write ends with the chunk that reaches 64 KiB, or with the 64th chunk.
     @Test(arguments: [(10, 64), (10_000, 7), (65_536, 1)])
     func `gathers a bounded number of chunks and bytes`(chunkBytes: Int, count: Int) throws {
         let service = TestService()
@@ -262,7 +262,8 @@ private final class MeasuringSource: HTTPBodySource {
                 server.stop { withExtendedLifetime(server) { loop?.stop() } }
             }
         }
-        // The head was sent before, and the first write follows the last of its chunks.
+        // The head was sent before the first chunk. The first write is sent after the source has
+        // provided its last chunk.
         let first = source.arrived.firstIndex { $0 > source.arrived[0] }
         #expect(first == count)
     }

@@ -5,8 +5,8 @@ import NSQJobs
 
 /// A worker in a process of its own, which tests kill.
 ///
-/// Usage: `job-worker STORE NSQD OUTPUT LEASE`. The lease is in milliseconds. Each job appends a line with its number and its attempt to the
-/// file OUTPUT, in one write.
+/// Usage: `job-worker STORE NSQD OUTPUT LEASE`. The lease is in milliseconds. Each job appends a line
+/// with its number and its attempt to the file OUTPUT, in one system call.
 @main struct JobWorkerProgram {
     struct Append: Job {
         var number: Int

@@ -43,7 +43,7 @@ import Testing
         var log = EventLog(maxBytes: 100)
         #expect(log.canContinue(after: 0))
         for _ in 1...10 { log.append(batch(log, ["x"])) }
-        // Each event has about 31 bytes, so that the last three remain.
+        // Each event has about 31 bytes, so the log keeps the last three.
         #expect(!log.canContinue(after: 0))
         #expect(!log.canContinue(after: 6))
         #expect(log.canContinue(after: 7))

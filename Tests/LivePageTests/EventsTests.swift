@@ -109,7 +109,8 @@ private struct ReceivedState {
         await test.page.stop()
     }
 
-    /// Without subscribers the page records no events, so that the log cannot continue.
+    /// Without subscribers the page records no events, so a browser that reconnects cannot continue
+    /// with the log.
     @Test func `sends the state to a browser that reconnects when no events were recorded`()
         async throws
     {
@@ -121,7 +122,8 @@ private struct ReceivedState {
             _ = try before.next("call")
             lastID = before.lastID
         }
-        // The page may notice the disconnect late and record some of these calls.
+        // The page may notice the disconnect late and still record the events of the first of these
+        // calls.
         for number in 2...30 { test.play([number]) }
         let witness = try test.get("/api/videos")
         #expect(witness.status == 200)
@@ -231,7 +233,7 @@ private struct ReceivedState {
         page.setMetricsSource { answer in
             isHeld.signal()
             mayContinue.wait()
-            // The page reads the metrics again later.
+            // The page reads the metrics again later, and must then not be held.
             mayContinue.signal()
             answer(nil)
         }

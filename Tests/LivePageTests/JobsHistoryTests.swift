@@ -74,9 +74,9 @@ import Testing
     private let preview = JobQueryPreview(count: 5, isComplete: true)
 
     @Test func `has a limit of running and of ended changes`() {
-        var list = BulkOperationList()
+        var list = JobBulkOperationList()
         var numbers: [Int] = []
-        for _ in 0..<BulkOperationList.maxRunning {
+        for _ in 0..<JobBulkOperationList.maxRunning {
             numbers.append(list.start("retry", target: "all", preview, at: now)!.number)
         }
         #expect(list.start("retry", target: "all", preview, at: now) == nil)
@@ -85,13 +85,13 @@ import Testing
             numbers[0] = list.start("retry", target: "all", preview, at: now)!.number
         }
         let ended = list.operations.filter { $0.state != .running }
-        #expect(ended.count == BulkOperationList.maxEnded)
-        #expect(list.operations.count { $0.state == .running } == BulkOperationList.maxRunning)
+        #expect(ended.count == JobBulkOperationList.maxEnded)
+        #expect(list.operations.count { $0.state == .running } == JobBulkOperationList.maxRunning)
         #expect(Set(numbers).isSubset(of: list.operations.map(\.number)))
     }
 
     @Test func `writes a cancelled change into the log as such`() {
-        var operation = BulkOperation(
+        var operation = JobBulkOperation(
             number: 1, action: "retry", target: "all jobs", preview: preview, at: now)
         var result = JobBulkResult()
         result.changed = 3

@@ -11,14 +11,14 @@ import UVLoop
 /// A page of jobs with a store in a file, at an address of its own.
 private struct JobsPageFixture {
     let jobs: Jobs
-    let page: JobsPage
+    let page: JobsMonitor
     let address: SocketAddress
     private let folder: TemporaryFolder
 
     init() async throws {
         folder = try TemporaryFolder()
         jobs = try await Jobs(store: .sqlite(folder.path("jobs.sqlite")))
-        page = JobsPage(jobs)
+        page = JobsMonitor(jobs)
         address = try await page.serve(
             at: SocketAddress(host: "127.0.0.1", port: 0), names: ["jobs.example"])
     }
@@ -67,6 +67,14 @@ private struct JobsJSON: Decodable {
 private struct JobsStateJSON: Decodable {
     struct Settings: Decodable { var has_videos: Bool }
     struct Queue: Decodable {
+        struct Limit: Decodable {
+            var concurrency: Int?
+            var rate_starts: Int?
+            var rate_seconds: Double?
+        }
+        var limit: Limit?
+        var key_limit: Limit?
+        var waiting_for_limit: Int
         var queue: String
         var paused: Bool
         var counts: [String: Int]
@@ -183,6 +191,12 @@ private struct JobsStateJSON: Decodable {
         #expect(paused.queues[0].paused)
         #expect(paused.actions.map(\.action) == ["pause"])
         #expect(paused.actions.map(\.target) == ["queue mail"])
+        _ = try fixture.post("/api/queues/mail/limit", #"{"rate_starts":5,"rate_seconds":60}"#)
+        let limited = try events.next("update") { $0.data.contains("rate_starts") }
+            .json(as: JobsStateJSON.self).queues[0]
+        #expect(limited.limit?.rate_starts == 5 && limited.limit?.rate_seconds == 60)
+        #expect(limited.limit?.concurrency == nil && limited.key_limit == nil)
+        #expect(limited.waiting_for_limit == 0)
         await fixture.page.stop(reason: "a test ends")
         #expect(try events.next("end").data.contains("a test ends"))
         await fixture.jobs.stop()
@@ -200,7 +214,8 @@ private struct JobsStateJSON: Decodable {
         #expect(list.jobs.map(\.name) == ["long", script])
         #expect(list.jobs[0].arguments.count == JobSummaryJSON.maxCharacters + 1)
         #expect(response.body.utf8.count < 2_000)
-        // Stored JSON is sent as it is; a browser does not take it for markup.
+        // Stored JSON is sent unchanged. The content type prevents a browser from taking it for
+        // markup.
         let job = try fixture.get("/api/jobs/1")
         #expect(job.headers["content-type"] == "application/json")
         #expect(job.headers["x-content-type-options"] == "nosniff")
@@ -240,7 +255,9 @@ private struct JobsStateJSON: Decodable {
         let body = #"{"action":"discard","filter":{"name":"n"}}"#
         #expect(try fixture.post("/api/jobs/bulk", body).status == 202)
         #expect(try fixture.post("/api/jobs/bulk/1/cancel").status == 200)
-        // Waits for the current transaction.
+        let runner = fixture.page.runner
+        #expect(eventually { runner.operations.first?.state != .running })
+        // The stop waits until the entry is logged.
         await fixture.page.stop()
         let operation = try #require(fixture.page.runner.operations.first)
         #expect(operation.state == .cancelled)
@@ -258,6 +275,9 @@ private struct JobsStateJSON: Decodable {
         (#"{"action":"move","queue":"a b","filter":{}}"#, "invalid queue name"),
         (#"{"action":"retry","filter":{"state":"x"}}"#, "unknown state"),
         (#"{"action":"retry","filter":{"limit":5}}"#, "unknown member"), ("x", "not JSON"),
+        (#"{"action":"discard","filter":{"queue":null}}"#, "queue must have a value"),
+        (#"{"action":"discard","filter":{"name":""}}"#, "name must have a value"),
+        (#"{"action":"discard","filter":{"state":","}}"#, "at least one state"),
     ])
     func `answers 400 for an invalid change of many jobs`(body: String, reason: String) async throws
     {
@@ -283,6 +303,32 @@ private struct JobsStateJSON: Decodable {
         #expect(state.queue_count == count)
         #expect(state.queues.count == JobsHistory.maxQueues)
         #expect(state.totals["available"] == count)
+        await fixture.stop()
+    }
+
+    @Test func `refuses bodies that are too large together, until others have ended`()
+        async throws
+    {
+        let fixture = try await JobsPageFixture()
+        let part = [UInt8](repeating: UInt8(ascii: " "), count: JobsRoutes.maxBodyBytes - 1)
+        let head =
+            "POST /api/jobs HTTP/1.1\r\nHost: localhost\r\n"
+            + "Content-Length: \(JobsRoutes.maxBodyBytes)\r\n\r\n"
+        var sockets: [BlockingSocket] = []
+        for _ in 0...JobsRoutes.maxBytesOfBodies / JobsRoutes.maxBodyBytes {
+            let socket = try BlockingSocket(to: fixture.address)
+            socket.send(head)
+            socket.send(part)
+            sockets.append(socket)
+        }
+        let refused = try #require(BlockingSocket.firstReadableSocket(of: sockets))
+        let response = ReceivedResponse(parsing: refused.receiveAll())
+        #expect(response.status == 503 && response.body.contains("too many bodies"))
+        sockets = []
+        let isAccepted = try eventually {
+            try fixture.post("/api/jobs", #"{"name":"a"}"#).status == 201
+        }
+        #expect(isAccepted, "a body is accepted again")
         await fixture.stop()
     }
 

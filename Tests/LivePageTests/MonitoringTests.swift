@@ -30,6 +30,7 @@ import UVLoop
         test.page.setMetricsSource { answer in forgotten.withLock { $0.append(answer) } }
         #expect(try test.get(path).body == "the processor does not answer\n")
         #expect(try test.get(path).status == 503)
+        #expect(try test.get("/livez").status == 200)
         // The answer to a read that has timed out is ignored.
         let late = forgotten.withLock { $0[0] }
         late(healthy)

@@ -51,7 +51,7 @@ final class PageServerFixture {
         }
     }
 
-    /// Applies what waits in the queue.
+    /// Applies the updates that wait in the queue.
     func update() {
         server.scheduleUpdate()
         // The timer of an update without a delay fires in the first or second iteration.

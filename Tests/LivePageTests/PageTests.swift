@@ -29,7 +29,8 @@ import UVLoop
         let policy = try #require(response.headers["content-security-policy"])
         #expect(policy.hasPrefix("default-src 'none'; script-src 'self'; style-src 'self'"))
         #expect(!policy.contains("unsafe"))
-        // No external resources, inline scripts or inline styles: the policy forbids them.
+        // The page has no external resources, inline scripts or inline styles, because its content
+        // security policy forbids them.
         for text in ["https://", "<style", "style=", "<script>", "onclick", "innerHTML"] {
             #expect(path == "/api/videos" || !response.body.contains(text), "\(text)")
         }

@@ -96,7 +96,7 @@ import UVLoop
         #expect(state.statistics.calls.made == count)
         #expect(state.statistics.videos == count)
         let times = (1...count).map { fixture.server.table[video($0)]!.updated }
-        // Two roundings to milliseconds.
+        // Both times are rounded to milliseconds, so they can differ by one.
         #expect(times.allSatisfy { abs($0 - Int64(state.statistics.time)) <= 1 })
         fixture.play([1])
         #expect(fixture.read(browser).first?.name == "call")
@@ -138,7 +138,7 @@ import UVLoop
         server.setVerdict(
             Verdict(
                 produced: PlayLog(), received: PlayLog(), batches: BatchLog(), calls: CallLog(),
-                of: Verdict.Run(plannerCalls: 0, duration: .zero, standstill: nil)))
+                of: Verdict.Run(minimumCalls: 0, duration: .zero, standstill: nil)))
         #expect(try state().verdict != nil)
         server.setSource("an nsqd", produceCommand: nil)
         #expect(try state().settings.source == "an nsqd")

@@ -15,9 +15,9 @@ private struct EndJSON: Decodable {
 extension TestPage {
     /// The state that a browser receives which connects now.
     ///
-    /// Browsers that connect shortly after one another share a state, with the later events behind
-    /// it. So this method connects until the state has what the test expects.
-    fileprivate func state(where isExpected: (StateJSON) -> Bool = { _ in true }) throws
+    /// Browsers that connect shortly after one another receive the same state, followed by the events
+    /// since it was made. So this method connects again until the state has what the test expects.
+    func state(where isExpected: (StateJSON) -> Bool = { _ in true }) throws
         -> StateJSON
     {
         let deadline = ContinuousClock.now + .seconds(120)
@@ -62,7 +62,8 @@ extension TestPage {
         #expect(first.run.started <= first.statistics.time)
         await test.page.stop()
         var other = try await TestPage.start()
-        // The ID is the start in milliseconds.
+        // The ID of a run is its start in milliseconds, so a run that starts in the same millisecond
+        // has the same ID.
         while try other.state().run.started == first.run.started {
             await other.page.stop()
             other = try await TestPage.start()
@@ -103,7 +104,7 @@ extension TestPage {
             Verdict(
                 produced: PlayLog(), received: PlayLog(), batches: BatchLog(), calls: CallLog(),
                 of: Verdict.Run(
-                    plannerCalls: 0, duration: .zero, standstill: "no progress for 30 s")))
+                    minimumCalls: 0, duration: .zero, standstill: "no progress for 30 s")))
         let verdict = try events.next("verdict").json(as: VerdictJSON.self)
         #expect(verdict.verdict == "fail")
         #expect(verdict.rules.contains { !$0.holds && $0.detail == "no progress for 30 s" })
@@ -197,7 +198,8 @@ extension TestPage {
     @Test func `measure the wait of a batched play from its arrival and against the promised time`()
     {
         var statistics = PageStatistics(of: PageSettings(), startedAt: .start)
-        // The play arrived at 100 s, so that its deadline is 60 s less half a second later.
+        // The play arrived at 100 s. Its deadline is 59.5 s later: the promised 60 s less half a
+        // second.
         let call = call(1, immediate: 0, batched: 1, due: .milliseconds(159_500))
         statistics.record(call, at: instant(159.75), milliseconds: 0)
         #expect(statistics.worstBatched == .milliseconds(59_750))

@@ -80,7 +80,7 @@ private func ask(_ broker: EmbeddedBroker, _ method: String, _ path: String, _ b
     }
 }
 
-/// NSQ, “nsqd”, HTTP API: `GET /config/…`, for every option of 1.3.0.
+/// NSQ documentation, “nsqd”, HTTP API: `GET /config/…`, for every option of 1.3.0.
 @Suite(.blocking) struct `Options` {
     @Test func `are returned under their configuration file names`() async throws {
         let folder = try TemporaryFolder()

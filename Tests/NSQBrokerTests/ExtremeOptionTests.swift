@@ -21,8 +21,8 @@ import UVLoop
         #expect(settled.core.maxRequeueTimeout == Limits.longestDuration)
     }
 
-    /// Each option with each value, followed by each command and by the time after the longest
-    /// duration.
+    /// Starts a broker for each option with each value, sends each command, and advances the clock
+    /// beyond the longest duration.
     @Test func `do not end a broker`() throws {
         let values = [
             "-1", "0", "1", "999us", "64", "65536", "\(1 << 31)", "\(1 << 53)", "\(1 << 62)",
@@ -87,7 +87,7 @@ import UVLoop
     @Test(arguments: [0, -1, 65_536, 9_999_999_999, Int.max, Int.min])
     func `ignore the address of a lookup response with an impossible port`(port: Int) throws {
         let json = #"{"broadcast_address":"127.0.0.1","http_port":\#(port)}"#
-        let answer = Array(json.utf8).withUnsafeBytes { LookupAnswer(parsing: $0) }
+        let answer = Array(json.utf8).withUnsafeBytes { LookupResponse(parsing: $0) }
         let address = try #require(answer)
         #expect(SocketAddress(host: address.broadcastAddress, validating: address.httpPort) == nil)
     }

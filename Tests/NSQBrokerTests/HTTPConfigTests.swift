@@ -3,7 +3,7 @@ import TestTraits
 import Testing
 import UVLoop
 
-/// NSQ, “nsqd”, HTTP API: `/config/…`.
+/// NSQ documentation, “nsqd”, HTTP API: `/config/…`.
 @Suite(.blocking, .serialized) struct `Options over HTTP` {
     private static let invalidOption = #"400 {"message":"INVALID_OPTION"}"#
     private static let invalidValue = #"400 {"message":"INVALID_VALUE"}"#
@@ -23,7 +23,7 @@ import UVLoop
             #expect(response.headers["content-type"] == "application/json; charset=utf-8")
         }
         let address = try nsqd.get("/config/tcp_address")
-        // The bound address; nsqd returns the value of its flag.
+        // Our broker returns the address that it is bound to. nsqd returns the value of its flag.
         #expect(
             address.body == (HTTPProbe.isForeign ? "127.0.0.1:0" : "\(nsqd.tcpAddress)"))
         #expect(address.headers["content-type"] == "text/plain; charset=utf-8")

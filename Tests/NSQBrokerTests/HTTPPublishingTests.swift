@@ -5,7 +5,7 @@ import TestKit
 import TestTraits
 import Testing
 
-/// NSQ, “nsqd”, HTTP API: `/pub` and `/mpub`.
+/// NSQ documentation, “nsqd”, HTTP API: `/pub` and `/mpub`.
 @Suite(.blocking) struct `Publishing over HTTP` {
     private static func failure(_ status: Int, _ code: String) -> String {
         "\(status) {\"message\":\"\(code)\"}"
@@ -35,7 +35,8 @@ import Testing
         #expect(try nsqd.post("/pub?topic=\(topic)&defer=0", "now").body == "OK")
         let channel = try nsqd.channel(topic, "c")
         if !HTTPProbe.isForeign {
-            // nsqd dispatches from the topic to the channel with a delay.
+            // In nsqd, the messages may not be in the channel yet, because it dispatches them with a
+            // delay.
             #expect(channel?["deferred_count"] as? Int == 1)
             #expect(channel?["depth"] as? Int == 1)
         }
@@ -62,7 +63,7 @@ import Testing
         for (target, body, failure) in cases {
             #expect(try nsqd.post(target, body).summary == failure, "\(target)")
         }
-        // The request with an invalid deferral has created the topic.
+        // The request with an invalid delay has created the topic, but no message.
         #expect(try nsqd.topic(topic)?["message_count"] as? Int == 0)
         #expect(
             try nsqd.post("/pub?topic=\(topic)", String(tooBig.dropLast())).body == "OK")

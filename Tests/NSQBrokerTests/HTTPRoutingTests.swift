@@ -4,7 +4,7 @@ import TestTraits
 import Testing
 import UVLoop
 
-/// NSQ, “nsqd”, HTTP API: paths, methods and headers.
+/// NSQ documentation, “nsqd”, HTTP API: paths, methods and headers.
 @Suite(.blocking) struct `The HTTP router` {
     @Test func `responds to a ping with OK and without NSQ's header`() async throws {
         let nsqd = try await HTTPProbe.start()

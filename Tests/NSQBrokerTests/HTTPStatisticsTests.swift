@@ -3,7 +3,7 @@ import TestKit
 import TestTraits
 import Testing
 
-/// NSQ, “nsqd”, HTTP API: `/stats`; and what is ours beside it.
+/// NSQ documentation, “nsqd”, HTTP API: `/stats`, and the statistics that nsqd does not have.
 @Suite(.blocking) struct `Statistics over HTTP` {
     private static let channelKeys = [
         "channel_name", "depth", "backend_depth", "in_flight_count", "deferred_count",
@@ -189,7 +189,7 @@ import Testing
         ] {
             #expect(response.body.contains(line + "\n"), "\(line)")
         }
-        #expect(try nsqd.get("/healthz").body == "OK")
+        for path in ["/livez", "/readyz", "/healthz"] { #expect(try nsqd.get(path).body == "OK") }
         withExtendedLifetime((consumer, producer)) {}
         await nsqd.stop()
     }

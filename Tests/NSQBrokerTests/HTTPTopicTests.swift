@@ -2,7 +2,7 @@ import TestKit
 import TestTraits
 import Testing
 
-/// NSQ, “nsqd”, HTTP API: `/topic/…` and `/channel/…`.
+/// NSQ documentation, “nsqd”, HTTP API: `/topic/…` and `/channel/…`.
 @Suite(.blocking) struct `Topics and channels over HTTP` {
     private static func failure(_ status: Int, _ code: String) -> String {
         "\(status) {\"message\":\"\(code)\"}"

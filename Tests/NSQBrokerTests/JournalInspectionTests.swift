@@ -73,7 +73,7 @@ import UVLoop
         client.tell("RDY 0")
         client.tell("FIN \(first.id)")
         client.tell("REQ \(second.id) 600000")
-        // The response to a later command implies that earlier commands are logged.
+        // The response to a later command shows that the records of earlier commands are written.
         client.ask("PUB fence", body: "fence")
         await broker.stop()
         let channel = try inspect().topics.first { $0.name.text == "plays" }!.channels[0]

@@ -4,8 +4,8 @@ import TestTraits
 import Testing
 import UVLoop
 
-/// A few compressed bytes can stand for megabytes, which must not delay other clients. The tests count
-/// loop iterations; everything else here takes only a few of them.
+/// A few compressed bytes can become megabytes, and the work for them must not delay other clients.
+/// The tests count loop iterations; everything except this work takes only a few of them.
 @Suite(.blocking) struct `Compression` {
     private static let body = [UInt8](repeating: 0x41, count: 1_000_000)
 
@@ -45,7 +45,7 @@ import UVLoop
     }
 
     private func iterations(of nsqd: HTTPProbe) throws -> Int {
-        let name = "nsqd_loop_turn_seconds_count "
+        let name = "nsqd_loop_iteration_seconds_count "
         let line = try nsqd.get("/metrics").body.split(separator: "\n").first {
             $0.hasPrefix(name)
         }

@@ -24,9 +24,10 @@ final class LayeredClient {
     /// Sends `  V2` and IDENTIFY, and installs the negotiated layers. Each layer must be followed by OK.
     func identify(
         _ settings: Identify, trusting: TLSClientOptions? = nil, magic: String = "  V2"
-    ) throws -> IdentifyAnswer {
+    ) throws -> IdentifyResponse {
         try send(Array(magic.utf8) + identifyBytes(settings))
-        let answer = try #require(try frame().data.withUnsafeBytes { IdentifyAnswer(parsing: $0) })
+        let answer = try #require(
+            try frame().data.withUnsafeBytes { IdentifyResponse(parsing: $0) })
         if answer.tls {
             try startTLS(try #require(trusting))
             #expect(try text() == "OK")
@@ -57,7 +58,7 @@ final class LayeredClient {
 
     func add(_ layer: any TransportLayer) { layers.add(layer) }
 
-    private func compression(of answer: IdentifyAnswer) -> (any TransportLayer)? {
+    private func compression(of answer: IdentifyResponse) -> (any TransportLayer)? {
         if answer.deflate { return Deflate(level: answer.deflateLevel) }
         return answer.snappy ? SnappyFrames() : nil
     }

@@ -7,7 +7,7 @@ import TestKit
 import TestTraits
 import Testing
 
-/// Tests with the data path in `Fixtures/nsqd-data`, see its README.
+/// Tests with the data path in `Fixtures/nsqd-data`, which its README describes.
 @Suite(.blocking) struct `The data path of a real nsqd` {
     private let folder: TemporaryFolder
     private var source: URL { folder.url.appending(component: "nsqd") }

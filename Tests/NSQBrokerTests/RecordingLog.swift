@@ -20,10 +20,10 @@ final class RecordingLog: LogHandler, @unchecked Sendable {
         condition.withLock { said.filter { $0.contains(text) } }
     }
 
-    /// Returns `true` if the line is logged in time.
+    /// Waits until the line is logged. Returns `false` if it is not logged in time.
     func waits(for line: String) -> Bool { waits { $0 == line } }
 
-    /// Returns `true` if a line with this text is logged in time.
+    /// Waits until a line with this text is logged. Returns `false` if none is logged in time.
     func waits(forLineWith text: String) -> Bool { waits { $0.contains(text) } }
 
     private func waits(_ isExpected: (String) -> Bool) -> Bool {

@@ -3,9 +3,9 @@ import TestTraits
 import Testing
 import UVLoop
 
-/// NSQ, “TCP Protocol Spec”, IDENTIFY: `heartbeat_interval`.
+/// NSQ documentation, “TCP Protocol Spec”, IDENTIFY: `heartbeat_interval`.
 @Suite(.blocking, .timeLimit(.minutes(15))) struct `A client that sends nothing` {
-    /// The second client shows that the time has passed.
+    /// The disconnect of the second client shows that the time has passed.
     @Test func `is disconnected after two heartbeats unless it disabled heartbeats`() async throws {
         let nsqd = try await HTTPProbe.start(clock: .manual)
         let patient = try RawClient(to: nsqd.tcpAddress)
@@ -16,7 +16,7 @@ import UVLoop
         let other = try RawClient(to: nsqd.tcpAddress)
         other.tell("IDENTIFY", body: #"{"heartbeat_interval":1000}"#)
         #expect(other.response() == "OK")
-        // The first heartbeat is due after one second, and its answer after another.
+        // The first heartbeat is due after one second, and the answer to it one second later.
         for _ in 1...3 { try await nsqd.advance(by: .seconds(1)) }
         let heartbeats = other.socket.receiveText()
         #expect(heartbeats.contains("_heartbeat_"))

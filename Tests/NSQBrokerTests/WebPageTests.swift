@@ -3,7 +3,8 @@ import TestKit
 import TestTraits
 import Testing
 
-/// nsqd executes all these requests. A browser sends them for any page that the user visits.
+/// Any page that a user visits can make the browser send these requests. The broker refuses them; nsqd
+/// executes them.
 @Suite(.blocking, .ours("nsqd executes the requests of all pages"))
 struct `The HTTP API and web pages` {
     private func status(_ probe: HTTPProbe, _ request: String, _ headers: String) throws -> String {

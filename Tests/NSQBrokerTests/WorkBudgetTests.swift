@@ -46,7 +46,7 @@ private func unknownFinishes(_ count: Int) -> [UInt8] {
 }
 
 @Suite(.blocking, .timeLimit(.minutes(10))) struct `The loop` {
-    /// A loop that runs without a reason has many iterations between two calls of a timer.
+    /// A loop that never waits has many iterations between two calls of a timer.
     @Test func `does not run for clients that something else than the work budget stops`() throws {
         let broker = try LoopedBroker {
             $0.core.stepsPerIteration = 64
@@ -54,8 +54,8 @@ private func unknownFinishes(_ count: Int) -> [UInt8] {
         }
         let producer = try RawClient(to: broker.address)
         producer.tell("PUB plays", body: String(repeating: "x", count: 100_000))
-        // Consumers that do not read, with messages for more than the socket buffer, and with commands
-        // beyond the budget.
+        // Connects consumers that do not read. Their messages exceed the socket buffer, and their
+        // commands exceed the budget.
         let body = [UInt8](repeating: 1, count: 1 << 20)
         for _ in 1...60 {
             try body.withUnsafeBytes {

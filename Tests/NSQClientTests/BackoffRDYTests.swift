@@ -66,7 +66,7 @@ import UVLoop
         #expect(count == ready)
     }
 
-    /// Writes a command without the loop, and returns whether that was allowed.
+    /// Writes a command directly to the socket, without the loop, and returns the outcome.
     private static func writeDirectly(_ batch: MessageBatch) -> DirectWriter.Outcome {
         var command: [UInt8] = []
         Command.touch(batch[0].wireID).append(to: &command)

@@ -8,7 +8,7 @@ import Testing
 
     private var written: String { String(decoding: out, as: UTF8.self) }
 
-    private var answer = IdentifyAnswer(
+    private var answer = IdentifyResponse(
         maxReadyCount: 7, version: "1.3.0", maxMessageTimeout: 900_000, messageTimeout: 1500,
         deflateLevel: 6, maxDeflateLevel: 6, sampleRate: 0, outputBufferSize: 16384,
         outputBufferTimeout: 250, topologyRegion: "", topologyZone: "")

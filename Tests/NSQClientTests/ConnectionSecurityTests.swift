@@ -28,7 +28,7 @@ import UVLoop
             serverName: serverName, minVersion: minVersion)
     }
 
-    /// Publishes messages of many sizes, receives and finishes them.
+    /// Publishes messages of many sizes, and then receives and finishes them.
     private func exchange(with nsqd: NSQDUnderTest, _ client: ClientOptions) async throws {
         var generator = SeededGenerator()
         var options = Producer.Options()

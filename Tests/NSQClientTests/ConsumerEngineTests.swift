@@ -198,7 +198,7 @@ import UVLoop
             }
             consumer.start()
         }
-        #expect(ended == .refused(address: address, answer: "E_INVALID nonsense"))
+        #expect(ended == .refused(address: address, response: "E_INVALID nonsense"))
     }
 
     @Test func `divides max-in-flight among nsqds, and again when one disconnects`() throws {

@@ -4,7 +4,7 @@ import NSQClient
 import Testing
 import UVLoop
 
-/// Requests of messages, against the embedded broker.
+/// A consumer from which tasks request messages one by one, against the embedded broker.
 @Suite(.timeLimit(.minutes(15))) struct `A consumer whose messages are requested` {
     /// Starts a broker with the messages `bodies` in the channel "counts" of the topic "plays".
     private func broker(with bodies: [String]) async throws -> EmbeddedBroker {
@@ -56,7 +56,8 @@ import UVLoop
         var bodies: [String] = []
         while bodies.count < 4, let delivery = try await consumer.next() {
             bodies.append(text(delivery.message))
-            // The first delivery of "b" goes out of scope.
+            // The first delivery of "b" goes out of scope without an answer, so the message is
+            // requeued.
             if bodies.last == "b", delivery.attempts == 1 { continue }
             delivery.finish()
         }
@@ -72,7 +73,7 @@ import UVLoop
         let broker = try await broker(with: (0..<40).map { "\($0)" })
         let consumer = try consumer(of: broker) { $0.maxInFlight = 20 }
         let first = try await consumer.next()
-        // nsqd keeps as many messages in flight as RDY allows.
+        // nsqd delivers as many messages as RDY allows, whether a task requests them or not.
         var statistics = await consumer.statistics()
         while statistics.inFlightCount < 20 {
             await Task.yield()
@@ -124,7 +125,7 @@ import UVLoop
         let task = Task {
             _ = try await finishNext(consumer)
             signal.yield()
-            // No message of this stream arrives.
+            // This stream never yields, so the task waits here until it is cancelled.
             for await _ in AsyncStream<Void>.makeStream().stream {}
             while let delivery = try await consumer.next() { delivery.finish() }
         }

@@ -49,7 +49,8 @@ import UVLoop
                 let delivery = try await next(consumer)
                 let isBlocked = await block(consumer)
                 delivery.finish()
-                // The broker sends the next message because it has received the FIN.
+                // The depth falls only when the broker has received the FIN and so delivers the next
+                // message.
                 while await broker.statistics().topics[0].channels[0].depth != 99 - number {
                     await Task.yield()
                 }

@@ -101,7 +101,7 @@ import UVLoop
         for _ in 0..<10 { #expect(apply([], active: [a]) == .init()) }
         _ = apply([])
         _ = apply([])
-        // Messages between two polls begin the count again.
+        // If messages arrive between two polls, the count of polls without the nsqd begins again.
         #expect(apply([], active: [a]) == .init())
         _ = apply([])
         _ = apply([])

@@ -12,7 +12,7 @@ final class FakeNSQD {
     /// Receives every command first, and returns true if it has handled it.
     var script: (FakeConnection, Command, Bytes) -> Bool = { _, _, _ in false }
     var onConnection: (FakeConnection) -> Void = { _ in }
-    var answer = IdentifyAnswer(
+    var answer = IdentifyResponse(
         maxReadyCount: 2500, version: "1.3.0", maxMessageTimeout: 900_000, messageTimeout: 60_000,
         deflateLevel: 6, maxDeflateLevel: 6, sampleRate: 0, outputBufferSize: 16384,
         outputBufferTimeout: 250, topologyRegion: "", topologyZone: "")
@@ -30,7 +30,7 @@ final class FakeNSQD {
     func close() {
         listener?.close()
         for connection in connections { connection.close() }
-        // The script often retains the owner of the nsqd.
+        // Releases the script, which often retains the owner of the nsqd.
         script = { _, _, _ in false }
         onConnection = { _ in }
     }
@@ -42,7 +42,7 @@ final class FakeConnection: StreamReader {
     private(set) var commands: [Command] = []
     private(set) var bodies: [[UInt8]] = []
     private(set) var hasEnded = false
-    /// For scripts: `true` after the script has refused a command.
+    /// Set by scripts: `true` after the script has refused a command.
     var hasRefused = false
     private unowned let nsqd: FakeNSQD
     private lazy var writer = StreamWriter(stream) { [weak self] error in

@@ -63,7 +63,8 @@ private final class FaultyRun {
         loop = try Loop(clock: .manual)
         var options = ServerOptions()
         options.busyPoll = .zero
-        // The consumer may keep a message alive that the program never answers.
+        // The consumer may touch a message that the program never answers, so the broker limits the
+        // total timeout.
         options.core.maxMessageTimeout = .seconds(3)
         server = try BrokerServer(options: options, on: loop, logger: quiet)
         let listener = try Listener(
@@ -82,7 +83,8 @@ private final class FaultyRun {
             on: loop, topic: plays, channel: counts, nsqds: proxies.map(\.address),
             options: consuming, logger: quiet)
         consumer.keepsMessagesAlive = Bool.random(using: &generator)
-        // On a busy machine, many iterations pass until the system has passed the bytes.
+        // On a busy machine, the manual clock advances far until the system has transferred the bytes,
+        // so the timeouts are long.
         var producing = Producer.Options.withoutWaiting
         producing.client.connectTimeout = .seconds(3600)
         producing.responseTimeout = .seconds(3600)
@@ -130,7 +132,8 @@ private final class FaultyRun {
         }
         let isSilent = now - lastDeliveryNanoseconds > Self.silence.nanoseconds
         let isComplete = !isFaulty && isSilent && finished == bodies
-        // The system also needs its time to pass bytes from socket to socket.
+        // The system needs real time to transfer bytes between sockets, so the number of iterations
+        // alone does not show a hang.
         let isLost =
             iterations >= Self.maxIterations && ContinuousClock.now - start > Self.longestRun
         guard !isComplete, !isLost else { return loop.stop() }

@@ -3,8 +3,8 @@ import TallyBasics
 import TestKit
 import UVLoop
 
-/// A proxy between a consumer and an nsqd that delays bytes and cuts connections, with decisions that
-/// depend on a seed alone. It checks that the consumer answers each delivery at most once.
+/// A proxy between a consumer and an nsqd that delays bytes and cuts connections. Its decisions depend
+/// only on a seed. It checks that the consumer answers each delivery at most once.
 final class FaultyProxy {
     private(set) var address = SocketAddress(host: "127.0.0.1", port: 0)
     /// Descriptions of answers without a delivery.

@@ -31,7 +31,7 @@ import UVLoop
         let first = FirstConnection(to: [one], isDiscovering: true)
         first.record(gone, from: one)
         first.recordPoll([one], failures: ["lookupd: timeout"])
-        // The outcome is known: a later connection does not change it.
+        // The outcome of the first connection is known, so a later connection does not change it.
         first.record(nil, from: other)
         await #expect(throws: gone) { try await first.wait() }
     }

@@ -4,7 +4,8 @@ import UVLoop
 
 @testable import NSQClient
 
-/// Handlers at an embedded broker. A message that is not handled would be awaited forever.
+/// Handlers at an embedded broker. The time limit is short, because a test would wait forever for a
+/// message that is not handled.
 @Suite(.timeLimit(.minutes(2))) struct `The maximum number of attempts` {
     /// Publishes one message, and lets it be delivered `attempt - 1` times without a handler.
     private func withMessage(

@@ -90,11 +90,11 @@ import UVLoop
 
     @Test func `decompresses a limited number of bytes before the loop does other work`() throws {
         let count = 40
-        // The loop's other work takes place between two phases.
+        // Other work of the loop increments the phase.
         var phase = 0
         var received: [Int: Int] = [:]
         try withNSQD { loop, nsqd in
-            // 40 messages of 200 KB are a few kilobytes on the wire.
+            // 40 messages of 200 KB are compressed to a few kilobytes.
             let body = String(repeating: "a", count: 200_000)
             answer(nsqd) { connection in
                 let plain =
@@ -118,7 +118,7 @@ import UVLoop
             }
         }
         #expect(received.values.reduce(0, +) == count)
-        // 1 MiB and the frame that was begun before.
+        // A phase decompresses 1 MiB and the rest of a frame, so at most six messages.
         #expect(received.values.allSatisfy { $0 <= 6 })
     }
 }

@@ -163,7 +163,7 @@ import UVLoop
             address = "\(nsqd.address)"
             nsqd.script = { connection, command, body in
                 guard case .publish = command else { return false }
-                // As nsqd, the script executes nothing after a refused command.
+                // Like nsqd, the script executes nothing after a refused command.
                 if connection.hasRefused { return true }
                 guard body.text == "22" else { return false }
                 connection.hasRefused = true
@@ -179,7 +179,8 @@ import UVLoop
                     outcomes.append(error)
                     guard outcomes.count == 5 else { return }
                     #expect(nsqd.connections.count == 2)
-                    // The first publish of the second connection shows that nothing is repeated.
+                    // The first publish on the second connection is a new one, so no publish is
+                    // repeated.
                     #expect(nsqd.connections[1].bodies[1] == Array("3".utf8))
                     producer.publish(Array("22".utf8), to: plays) { outcomes.append($0) }
                     producer.publish(PublishBatch([[1], [2, 2]]), to: plays) {
@@ -192,7 +193,7 @@ import UVLoop
         let tooBig = NSQError.messageTooBig(address: address, bytes: 2, limit: 1)
         #expect(
             outcomes == [
-                nil, .refused(address: address, answer: answer), nil, nil, nil, tooBig, tooBig,
+                nil, .refused(address: address, response: answer), nil, nil, nil, tooBig, tooBig,
             ])
     }
 
@@ -231,7 +232,7 @@ import UVLoop
                 guard case .publish = command, connection === nsqd.connections[0] else {
                     return false
                 }
-                // A response restarts the time of those behind it.
+                // Each response restarts the timeout of the publishes after it.
                 if body.text == "0" {
                     Timer(on: loop).start(after: .seconds(9)) { connection.ok() }
                 }

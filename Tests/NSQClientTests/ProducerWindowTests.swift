@@ -255,7 +255,8 @@ import UVLoop
                     publish(bodies.dropFirst())
                 }
             }
-            // The second is refused without being sent, the third breaks the connection.
+            // The second publish is refused without being sent. The third one makes nsqd close the
+            // connection.
             publish([[1, 1], [1, 1], [1], [1, 1]])
         }
         #expect(outcomes == [.refused, .messageTooBig, nil, nil])

@@ -10,10 +10,10 @@ import Testing
         let limit = min(try #require(Int(text)), Int(Int32.max))
         var limits = PublishSizeLimits()
         limits.learn(
-            from: .refused(address: "n", answer: "E_BAD_MESSAGE PUB message too big 3 > \(text)"))
+            from: .refused(address: "n", response: "E_BAD_MESSAGE PUB message too big 3 > \(text)"))
         #expect(limits.messageBytes == limit)
         limits.learn(
-            from: .refused(address: "n", answer: "E_BAD_BODY MPUB body too big 3 > \(text)"))
+            from: .refused(address: "n", response: "E_BAD_BODY MPUB body too big 3 > \(text)"))
         #expect(limits.batchBytes == limit)
     }
 
@@ -21,7 +21,7 @@ import Testing
     func `are unchanged by an error without a valid number`(text: String) {
         var limits = PublishSizeLimits()
         limits.learn(
-            from: .refused(address: "n", answer: "E_BAD_MESSAGE PUB message too big 3 > \(text)"))
+            from: .refused(address: "n", response: "E_BAD_MESSAGE PUB message too big 3 > \(text)"))
         #expect(limits.messageBytes == Int(Int32.max))
     }
 }

@@ -115,7 +115,8 @@ import UVLoop
             consumer.onPoll = { _, _ in
                 polls += 1
                 if polls == 2 { lookupd.nsqds = [] }
-                // Three polls in a row without the nsqd, and some more.
+                // The consumer drops an nsqd after three polls without it. A few more polls pass
+                // before the heartbeat.
                 if polls == 10 { nsqd.connections[0].heartbeat() }
             }
             nsqd.script = { connection, command, _ in

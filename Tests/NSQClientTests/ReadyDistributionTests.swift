@@ -2,7 +2,8 @@ import NSQClient
 import Testing
 
 @Suite struct `The division of max-in-flight among connections` {
-    /// Applies changes in order, and checks after each one that the maximum holds.
+    /// Applies changes of RDY counts in order. Checks after each change that the sum is within the
+    /// maximum.
     private struct Levels {
         var ready: [Int: Int] = [:]
 
@@ -17,6 +18,20 @@ import Testing
     @Test func `gives a single connection no more than nsqd's maximum RDY count`() {
         var budget = ReadyDistribution(maxInFlight: 4000)
         #expect(budget.add(1, maxReady: 2500) == [.init(connection: 1, ready: 2500)])
+    }
+
+    @Test func `has a largest maximum, with any limit of nsqd`() {
+        var budget = ReadyDistribution(maxInFlight: .max)
+        let largest = ReadyDistribution.largestMaxInFlight
+        #expect(budget.maxInFlight == largest)
+        #expect(budget.add(1, maxReady: 2500) == [.init(connection: 1, ready: 2500)])
+        #expect(budget.add(2, maxReady: .max) == [.init(connection: 2, ready: largest - 2500)])
+        _ = budget.setMaxInFlight(10)
+        let changes = budget.setMaxInFlight(.max)
+        #expect(changes.map(\.ready).max() == largest - 2500)
+        let statistics = Consumer.Statistics.Connection(
+            address: "127.0.0.1:4150", readyCount: largest, inFlightCount: 1, isLeaving: false)
+        #expect(!statistics.isStarved)
     }
 
     @Test func `is equal, with the remainder for the first connections`() {

@@ -5,9 +5,9 @@ import UVLoop
 
 @testable import NSQClient
 
-/// Delays that grow with failures begin again after a success. The clock advances in steps while a client
-/// waits, so a delay is measured as the number of steps until the next attempt, which includes the few
-/// iterations of the attempt itself.
+/// Delays that grow with failures begin again after a success. The clock advances in steps while a
+/// client waits. So a delay is measured as the number of steps until the next attempt, including the
+/// few iterations of the attempt itself.
 @Suite struct `The delay before a reconnect` {
     /// The number of connections. Without a reset, the last delay would be at least 2,048 s.
     private let cycles = 13
@@ -88,7 +88,7 @@ import UVLoop
 @Suite struct `The interval of the polls of nsqlookupd` {
     /// Polls an nsqlookupd, and returns the milliseconds between the polls.
     ///
-    /// - Parameter hasNSQD: for each poll, whether an nsqd is known after it.
+    /// - Parameter hasNSQD: for each poll, `true` if an nsqd is known after it.
     private func intervals(
         _ hasNSQD: [Bool], _ change: (inout LookupOptions) -> Void
     ) throws -> [Int] {

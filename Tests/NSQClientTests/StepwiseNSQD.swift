@@ -8,7 +8,7 @@ extension FakeNSQD {
     ///
     /// - Parameters:
     ///   - start: the command before the first step. It gets no response.
-    ///   - withoutResponse: whether further commands like `start` get no response either.
+    ///   - withoutResponse: `true` if further commands like `start` get no response either.
     func run(
         _ steps: [(FakeConnection) -> Void], after start: Command, withoutResponse: Bool = false
     ) {

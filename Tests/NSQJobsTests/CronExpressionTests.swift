@@ -55,7 +55,8 @@ import Testing
         for _ in 0..<60 {
             let zone = try #require(
                 TimeZone(identifier: zones.randomElement(using: &generator)!))
-            // Every hour, so that the rules for skipped and repeated times are those of the search.
+            // The expressions match every hour, because only then the search below has the same rules
+            // for skipped and repeated times.
             let minute = Int.random(in: 0...59, using: &generator)
             let day = ["*", "1-7", "*/9"].randomElement(using: &generator)!
             let weekday = ["*", "SUN", "2,6"].randomElement(using: &generator)!

@@ -84,7 +84,7 @@ import UVLoop
         let now = start + .seconds(3_600)
         let sweep = try await store.sweep(limit: 10, policy: PublishPolicy(), at: now)
         #expect(sweep.publications.count == 1)
-        // The relay does not sweep again at once for it.
+        // The failed schedule does not make the relay sweep again at once.
         #expect(sweep.nextDue == now + .seconds(3_600))
         #expect(try await store.schedules().map(\.name) == ["hourly"])
     }

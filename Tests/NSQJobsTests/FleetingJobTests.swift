@@ -1,14 +1,16 @@
 import Foundation
+import GRDB
 import NSQBroker
 import NSQJobs
 import NSQTesting
 import TallyBasics
+import TestKit
 import TestTraits
 import Testing
 import UVLoop
 
 @Suite struct `A fleeting job` {
-    /// A number, as in ``Numbered``, that is not stored.
+    /// A job with a number, as ``Numbered``, but fleeting: it is not stored.
     private struct Fleeting: Job {
         static let options = JobOptions(
             maxAttempts: 3,
@@ -94,6 +96,52 @@ import UVLoop
         }
     }
 
+    @Test func `is stored before its message is finished, when it is discarded`() async throws {
+        struct Discards: JobMiddleware {
+            let count: LockedValue<Int>
+
+            func discarded(_ job: JobRecord, reason: String) { count.withLock { $0 += 1 } }
+        }
+        let (folder, count) = (try TemporaryFolder(), LockedValue(0))
+        let path = folder.path("jobs.sqlite")
+        try await withJobs(
+            path: path, configure: { $0.middleware = [Discards(count: count)] }
+        ) { jobs, broker in
+            var options = JobWorker.Options(concurrency: 2)
+            options.storesDiscardedFleetingJobs = true
+            let (recorder, first, second) = (Recorder(), Gate(), Gate())
+            let worker = jobs.worker(options) {
+                $0.register(Fleeting.self) { job, _ in
+                    recorder.record(job.number)
+                    await (job.number == 1 ? first : second).wait()
+                    if job.number == 1 { throw JobInterruption.discard("useless") }
+                }
+            }
+            try await withWorker(worker) {
+                try await jobs.enqueue(Fleeting(number: 1))
+                try await eventually("the job runs") { recorder.all == [1] }
+                var configuration = Configuration()
+                configuration.allowsUnsafeTransactions = true
+                configuration.busyMode = .timeout(10)
+                let other = try DatabaseQueue(path: path, configuration: configuration)
+                try await other.writeWithoutTransaction { try $0.execute(sql: "BEGIN IMMEDIATE") }
+                first.open()
+                try await eventually("the job is given up") { count.withLock { $0 } == 1 }
+                try await jobs.enqueue(Fleeting(number: 2))
+                try await eventually("the next job runs") { recorder.all == [1, 2] }
+                let channel = await broker.channel("workers", of: "jobs.default.normal")
+                #expect(channel?.inFlightCount == 2)
+                try await other.writeWithoutTransaction { try $0.execute(sql: "ROLLBACK") }
+                second.open()
+                try await eventually("the job is stored, and no message is in flight") {
+                    let channel = await broker.channel("workers", of: "jobs.default.normal")
+                    let isStored = try await jobs.counts().first?[.discarded] == 1
+                    return isStored && channel?.inFlightCount == 0
+                }
+            }
+        }
+    }
+
     @Test func `goes back to nsqd when its worker stops`() async throws {
         try await withJobs { jobs, broker in
             var options = JobWorker.Options()
@@ -146,6 +194,12 @@ import UVLoop
                 await code {
                     try await jobs.enqueue(NewJob(name: "n", options: options, uniqueKey: "k"))
                 } == .invalidOption)
+            var tagged = options
+            tagged.tags = ["t"]
+            #expect(
+                await code {
+                    try await jobs.enqueue(NewJob(name: "n", options: tagged))
+                } == .invalidOption)
             #expect(
                 await code {
                     let cron = try CronExpression("* * * * *")
@@ -184,10 +238,15 @@ import UVLoop
         }
         #expect(parsed(message.body)?.job.options.retry.maxAttempts == 7)
         #expect(parsed(message.body) == message)
+        var later = message
+        later.earlierAttempts = 4
+        #expect(parsed(later.body) == later)
         for text in [
             "", "\n", "{}\n{}", #"{"fleeting":7,"name":"n"}"# + "\n{}",
             #"{"fleeting":9223372036854775807,"name":"n","max_attempts":0}"# + "\n{}",
-            #"{"fleeting":9223372036854775807}"# + "\n{}", #"{"id":1,"version":1,"name":"n"}"#,
+            #"{"fleeting":9223372036854775807}"# + "\n{}",
+            #"{"fleeting":9223372036854775807,"name":"n","earlier_attempts":-1}"# + "\n{}",
+            #"{"id":1,"version":1,"name":"n"}"#,
         ] {
             #expect(parsed(Array(text.utf8)) == nil, "\(text)")
         }

@@ -53,7 +53,7 @@ import Testing
         #expect(
             try await fixture.store.preview(of: JobQuery(errorGroup: groups[0].number))
                 == JobQueryPreview(count: 2, isComplete: true))
-        // A job that runs again has not failed any more.
+        // A retried job no longer counts as failed.
         _ = try await fixture.store.change(second.id, .retry, at: fixture.start)
         groups = try await fixture.store.snapshot().errors
         #expect(groups.map(\.count) == [1, 1])
@@ -63,6 +63,21 @@ import Testing
         _ = try await fixture.store.prune(
             rule, limit: 100, at: fixture.start + .seconds(9))
         #expect(try await fixture.store.snapshot().errors.isEmpty)
+    }
+
+    @Test func `selects the failed jobs of a batch only, if a query names both`() async throws {
+        let fixture = try await StoreFixture()
+        let other = try await fixture.running(NewJob(name: "a"))
+        _ = try await fixture.settle(other, failure)
+        let (batch, result) = try await fixture.store.enqueueBatch(
+            [NewJob(name: "a")], then: nil, at: fixture.start)
+        let member = try await fixture.claim(result.receipts[0].id)
+        _ = try await fixture.settle(member, failure)
+        let group = try await fixture.store.snapshot().errors[0]
+        #expect(group.count == 2)
+        let query = JobQuery(batch: batch, errorGroup: group.number)
+        #expect(try await ids(fixture, query) == [member.id.number])
+        #expect(try await fixture.store.preview(of: query).count == 1)
     }
 
     @Test func `measures waits and durations by queue`() async throws {

@@ -56,7 +56,8 @@ import Testing
                 #expect(job.note == "job 1, which this job waits for, was discarded")
             }
         }
-        // Only the job that waits starts by the retry of the first.
+        // With the policy `wait`, the jobs become available when the first job is retried and
+        // completes. With other policies the retry changes nothing.
         _ = try await fixture.store.change(first.id, .retry, at: fixture.start)
         let again = try await fixture.claim(first.id)
         #expect(try await fixture.settle(again, .complete))

@@ -24,6 +24,28 @@ import Testing
         #expect(try await fixture.counts() == [.completed: 1, .running: 2, .scheduled: 2])
     }
 
+    @Test func `is shown with the number of jobs that wait for it`() async throws {
+        let fixture = try await LimitFixture(
+            JobLimit(maxRunning: 2), perKey: JobLimit(maxRunning: 1))
+        let ids = try await fixture.enqueue(3, key: "a") + fixture.enqueue(2)
+        func waiting() async throws -> Int? {
+            let counts = try await fixture.store.counts().first
+            #expect(counts?.total == 5)
+            return counts?.waitingForLimit
+        }
+        #expect(try await waiting() == 0)
+        let running = try await fixture.claim(ids)
+        #expect(running.count == 2)
+        #expect(try await waiting() == 3)
+        _ = try await fixture.settle(running[0], .complete)
+        #expect(try await waiting() == 2)
+        _ = try await fixture.store.change(ids[2], .cancel, at: fixture.now)
+        #expect(try await waiting() == 1)
+        _ = try await fixture.store.change(
+            ids[4], .edit(JobEdit(queue: "other")), at: fixture.now)
+        #expect(try await fixture.store.counts().map(\.waitingForLimit) == [0, 0])
+    }
+
     @Test(arguments: [
         JobOutcome.complete, .discard(reason: "x"), .cancel(reason: "x"), .release,
         .snooze(.seconds(60)), .fail(error: "x", retryAfter: .seconds(60)),
@@ -88,7 +110,7 @@ import Testing
         #expect(try await fixture.claim(ids, after: .seconds(61)).map(\.id) == [ids[3], ids[4]])
         #expect(try await fixture.sweep(after: .seconds(61)).nextDue == fixture.now + .seconds(62))
         #expect(try await fixture.sweep(after: .seconds(62)).publications.count == 1)
-        // A job that was to start long ago does not make room for two.
+        // A long time without starts does not allow two jobs to start at once.
         #expect(try await fixture.claim(ids, after: .seconds(600)).map(\.id) == [ids[5]])
         #expect(try await fixture.sweep(after: .seconds(600)).publications.count == 1)
     }
@@ -125,7 +147,8 @@ import Testing
         let running = try await fixture.claim([keyed[0], other, keyed[1], keyed[2]])
         #expect(running.map(\.id) == [keyed[0]])
         _ = try await fixture.settle(running[0], .complete)
-        // The next of the key waits for the queue, and its cancellation frees the key for the last.
+        // The next job of the key has the slot of the key and waits for the queue. Its cancellation
+        // frees the slot for the last job of the key.
         let next = try await fixture.claim(keyed + [other])
         #expect(next.map(\.id) == [other])
         _ = try await fixture.store.change(keyed[1], .cancel, at: fixture.now)
@@ -242,14 +265,15 @@ struct LimitFixture {
 
     func job(_ id: JobID) async throws -> JobRecord { try #require(try await store.job(id)) }
 
-    /// Claims those of the jobs that are available and may start.
+    /// Claims the given jobs, as far as they are available and may start.
     func claim(_ ids: [JobID], after delay: Duration = .zero) async throws -> [JobRecord] {
         var references: [JobReference] = []
         for id in ids {
             references.append(JobReference(id: id, version: try await job(id).version))
         }
         let results = try await store.claim(
-            references, worker: base.worker, lease: base.lease, at: now + delay)
+            references, worker: base.worker, lease: base.lease, at: now + delay
+        ).results
         return results.compactMap { if case .claimed(let job) = $0 { job } else { nil } }
     }
 

@@ -8,7 +8,8 @@ import TestTraits
 import Testing
 import UVLoop
 
-/// `JOB_RATES=100000 swift test -c release --filter 'rate of fleeting'` prints the rates.
+/// Measures the rates with 100,000 jobs, and prints them: `JOB_RATES=100000 swift test -c release
+/// --filter 'rate of fleeting'`
 @Suite(.blocking) struct `The rate of fleeting jobs` {
     private struct Nothing: Job {
         var number: Int

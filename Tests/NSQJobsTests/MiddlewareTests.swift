@@ -5,7 +5,7 @@ import Testing
 import UVLoop
 
 @Suite struct `Middleware of jobs` {
-    /// Records the calls in order, and changes what passes.
+    /// Records the calls in order, and changes the jobs that it prepares.
     private struct Tracer: JobMiddleware {
         let name: String
         let calls: LockedValue<[String]>
@@ -40,6 +40,29 @@ import UVLoop
 
     private var two: [any JobMiddleware] {
         [Tracer(name: "outer", calls: calls), Tracer(name: "inner", calls: calls)]
+    }
+
+    @Test func `prepares the jobs of batches, their callbacks and the jobs of schedules`()
+        async throws
+    {
+        let jobs = try await Jobs.manual(middleware: two)
+        let (_, receipts) = try await jobs.enqueueBatch(
+            [NewJob(name: "member")], then: NewJob(name: "callback"))
+        #expect(try await jobs.status(of: receipts[0].id)?.tags == ["outer", "inner"])
+        #expect(calls.withLock { $0 }.first == "outer enqueues 1")
+        try await jobs.schedule(
+            CronSchedule(
+                name: "nightly", CronExpression("0 3 * * *"),
+                job: NewJob(name: "report")))
+        #expect(try await jobs.schedules()[0].job.options.tags == ["outer", "inner"])
+        let refused = NewJob(name: "Unregistered")
+        for (members, callback) in [([refused], nil), ([], refused)] as [([NewJob], NewJob?)] {
+            let error = await #expect(throws: JobsError.self) {
+                try await jobs.enqueueBatch(members, then: callback)
+            }
+            #expect(error?.reason.contains("refused") == true)
+        }
+        await jobs.stop()
     }
 
     @Test func `is called around each enqueue and each attempt, the first one outermost`()
@@ -120,22 +143,5 @@ import UVLoop
         let all = lines.withLock { $0 }
         #expect(all.contains { $0.hasPrefix("info 1: the job completed after ") })
         #expect(all.contains { $0.hasPrefix("warning 2:") && $0.hasSuffix(": no route") })
-    }
-}
-
-/// Appends the level, the job and the text of each line to a list.
-private struct ListLog: LogHandler {
-    let lines: LockedValue<[String]>
-    var metadata: Logger.Metadata = [:]
-    var logLevel = Logger.Level.info
-
-    subscript(metadataKey key: String) -> Logger.Metadata.Value? {
-        get { metadata[key] }
-        set { metadata[key] = newValue }
-    }
-
-    func log(event: LogEvent) {
-        let job = metadata["job"].map { "\($0)" } ?? "-"
-        lines.withLock { $0.append("\(event.level) \(job): \(event.message)") }
     }
 }

@@ -116,6 +116,33 @@ import Testing
         }
     }
 
+    @Test func `publishes at once the job that gets the slot of a changed one`() async throws {
+        let folder = try TemporaryFolder()
+        let path = folder.path("jobs.sqlite")
+        try await withJobs(path: path, configure: { $0.sweepInterval = .seconds(60) }) {
+            jobs, broker in
+            try await jobs.setLimit(JobLimit(maxRunning: 1), of: "default")
+            let ids = try await jobs.enqueue(contentsOf: (0..<3).map { Numbered(number: $0) })
+                .map(\.id)
+            _ = try await broker.published(to: "jobs.default.normal", count: 3)
+            // The jobs run in another process, which does not wake the relay of this one.
+            let (store, now) = (try SQLiteJobStore(path: path), JobTime(Date()))
+            let worker = try await store.registerWorker(
+                NewWorker(name: "other", queues: [], concurrency: 3), at: now)
+            _ = try await store.claim(
+                ids.map { JobReference(id: $0, version: 1) }, worker: worker, lease: .seconds(30),
+                at: now)
+            let running = try #require(try await jobs.status(of: ids[0])?.claim)
+            _ = try await store.settle([Settlement(running, .complete)], at: now)
+            #expect(try await jobs.status(of: ids[1])?.state == .available)
+            try await jobs.edit(ids[1], JobEdit(dueAt: now + .seconds(3_600)))
+            #expect(try await jobs.status(of: ids[2])?.state == .available)
+            let bodies = try await broker.published(to: "jobs.default.normal", count: 4)
+            #expect(JobMessage(parsing: bodies[3])?.reference.id == ids[2])
+            try await store.close()
+        }
+    }
+
     @Test func `publishes what an nsqd has lost as soon as it is reachable again`() async throws {
         try await withJobs(configure: {
             $0.republishDelay = .seconds(3_600)
@@ -165,7 +192,7 @@ import Testing
             let second = try await jobs.enqueue(Numbered(number: 2)).id
             let other = JobOptions(queue: "other")
             try await withWorker(numberedWorker(of: jobs, queues: ["default", "other"])) {
-                // The worker takes the message of the first job before this one ends.
+                // The worker receives the message of the first job before it completes this third job.
                 let third = try await jobs.enqueue(Numbered(number: 3), options: other).id
                 _ = try await jobs.wait(for: third, .completed)
                 for id in [first, second] {

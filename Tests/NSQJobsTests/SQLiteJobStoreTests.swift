@@ -35,7 +35,8 @@ import Testing
         let reference = JobReference(id: id, version: 1)
         let results = try await fixture.store.claim(
             [reference, reference, JobReference(id: JobID(99), version: 1)],
-            worker: fixture.worker, lease: .seconds(30), at: fixture.start)
+            worker: fixture.worker, lease: .seconds(30), at: fixture.start
+        ).results
         guard case .claimed(let job) = results[0], case .held = results[1],
             case .stale = results[2]
         else { throw StoreFixture.NotClaimed(result: results[0]) }

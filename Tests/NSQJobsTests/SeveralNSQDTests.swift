@@ -1,9 +1,10 @@
+import Logging
 import NSQBroker
 import NSQClient
 import NSQJobs
 import NSQJobsEmbedded
-import Logging
 import NSQTesting
+import TestKit
 import TestTraits
 import Testing
 
@@ -17,7 +18,7 @@ import Testing
         }
         let address = jobs.nsqdAddresses[0]
         await jobs.stop()
-        // The broker has stopped with the jobs, so its address is free again.
+        // The embedded broker has stopped together with `jobs`, so its address is free again.
         var configuration = EmbeddedBroker.Configuration()
         configuration.tcpAddress = address
         let next = try await Jobs(
@@ -28,6 +29,22 @@ import Testing
             try await Jobs(store: .memory, nsqd: .embedded(configuration))
         }
         #expect(error?.code == .brokerFailed)
+    }
+
+    @Test func `are published again at once by a process that starts an empty nsqd`() async throws {
+        let folder = try TemporaryFolder()
+        let store = Jobs.Store.sqlite(folder.path("jobs.sqlite"))
+        var configuration = quiet
+        configuration.republishDelay = .seconds(3_600)
+        let first = try await Jobs(store: store, nsqd: .embedded, configuration: configuration)
+        let id = try await first.enqueue(Numbered(number: 1)).id
+        // The broker of `first` stops with the message, which no other process has seen.
+        await first.stop()
+        let second = try await Jobs(store: store, nsqd: .embedded, configuration: configuration)
+        try await withWorker(second.worker { $0.register(Numbered.self) }) {
+            _ = try await second.wait(for: id, .completed)
+        }
+        await second.stop()
     }
 
     @Test func `are published to another nsqd when the one with their messages ends`()
@@ -74,7 +91,8 @@ import Testing
             let worker = other.worker(options) { $0.register(Numbered.self) }
             try await withWorker(worker) {
                 let topic = "jobs.default.normal"
-                // The other store does not know the job, so its message is finished without effect.
+                // The worker's store does not know the job, so the worker finishes its message without
+                // effect.
                 try await eventually("the message of the first nsqd is finished") {
                     let channel = await cluster.nodes[0].channel("workers", of: topic)
                     return channel.map { $0.depth == 0 && $0.inFlightCount == 0 } ?? false

@@ -40,8 +40,8 @@ final class ManualProcessTable: Sendable {
 
     func end(_ process: String) { state.withLock { _ = $0.ended.insert(process) } }
 
-    var table: ProcessTable {
-        ProcessTable { [state] in
+    var table: ProcessLiveness {
+        ProcessLiveness { [state] in
             state.withLock { $0.own }
         } hasEnded: { [state] process in
             state.withLock { $0.ended.contains(process) }
@@ -78,7 +78,8 @@ struct StoreFixture {
         let version = try #require(try await store.job(id)).version
         let results = try await store.claim(
             [JobReference(id: id, version: version)], worker: worker, lease: lease,
-            at: time ?? start)
+            at: time ?? start
+        ).results
         guard case .claimed(let job) = results[0] else { throw NotClaimed(result: results[0]) }
         return job
     }

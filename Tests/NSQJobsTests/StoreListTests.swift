@@ -84,6 +84,22 @@ import Testing
         }
     }
 
+    @Test func `find the running jobs of a queue in the index of all running jobs`() async throws {
+        let queue = try DatabaseQueue()
+        _ = try SQLiteJobStore(in: queue, requiresSync: false)
+        let query = """
+            SELECT id FROM nsq_jobs_job INDEXED BY nsq_jobs_job_lease
+            WHERE queue_id = 1 AND state = 2 AND id < 7 ORDER BY id DESC LIMIT 9
+            """
+        let plan = try await queue.read { database in
+            try Row.fetchAll(database, sql: "EXPLAIN QUERY PLAN " + query)
+                .map { $0["detail"] as String }
+        }
+        // The index contains only running jobs, and there are at most as many as the workers have
+        // slots.
+        #expect(plan.first == "SCAN nsq_jobs_job USING INDEX nsq_jobs_job_lease")
+    }
+
     @Test func `have the names of jobs in order`() async throws {
         let jobs = try await Jobs.manual()
         for name in ["b", "ab", "a", "aé", "ab", "B", "a%"] {

@@ -23,7 +23,7 @@ import Testing
                 == [])
     }
 
-    /// The jobs are in different queues, so that no topic has as many as the limit.
+    /// The jobs are in different queues, so no single topic has as many jobs as the limit.
     @Test(arguments: [(2, true), (3, true), (4, false)])
     func `is continued if as many jobs were due as one sweep changes`(
         limit: Int, hasMore: Bool
@@ -44,7 +44,7 @@ import Testing
     @Test func `keeps the number of published jobs below the window`() async throws {
         let fixture = try await StoreFixture()
         for _ in 0..<8 { _ = try await fixture.enqueue(NewJob(name: "n")) }
-        func reserve(_ limit: Int) async throws -> [Publication] {
+        func reserve(_ limit: Int) async throws -> [ReservedJob] {
             try await fixture.store.sweep(limit: limit, policy: policy, at: fixture.start)
                 .publications
         }
@@ -118,7 +118,8 @@ import Testing
         try await fixture.store.setPaused(true, queue: "default")
         let claims = try await fixture.store.claim(
             result.publications.map(\.reference), worker: fixture.worker, lease: .seconds(30),
-            at: fixture.start)
+            at: fixture.start
+        ).results
         guard case .paused = claims[0] else { throw StoreFixture.NotClaimed(result: claims[0]) }
         #expect(
             try await fixture.store.sweep(limit: 9, policy: policy, at: fixture.start).publications

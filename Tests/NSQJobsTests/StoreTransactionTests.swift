@@ -11,6 +11,23 @@ import Testing
 
     init() throws { folder = try TemporaryFolder() }
 
+    @Test func `leaves nothing of refused jobs if the application commits after the error`()
+        async throws
+    {
+        let pool = try synced()
+        let store = try SQLiteJobStore(in: pool, requiresSync: true)
+        var second = NewJob(name: "second")
+        second.dependencies = JobDependencies([JobID(99)], onFailure: .cancel)
+        let jobs = [NewJob(name: "first"), second]
+        try await pool.write { database in
+            _ = #expect(throws: JobsError.self) {
+                try store.enqueue(jobs, in: database, at: now)
+            }
+        }
+        #expect(try await store.jobs(matching: JobQuery()).jobs.isEmpty)
+        #expect(try await store.counts().allSatisfy { $0.total == 0 })
+    }
+
     @Test func `stores jobs with the transaction of the application, or not at all`()
         async throws
     {

@@ -25,10 +25,21 @@ import Testing
         #expect(try await fixture.settle(job, .complete) == false)
         let attempts = try await fixture.store.attempts(of: job.id)
         #expect(attempts.map(\.result) == [.leaseExpired])
-        // The other jobs of the worker are available too.
+        // The other jobs of the worker are available too, and the relay publishes them at once.
         #expect(try await fixture.store.job(other.id)?.state == .available)
         let worker = try await fixture.store.workers().first { $0.number == fixture.worker }
         #expect(worker?.stoppedAt != nil)
+    }
+
+    @Test func `tells its worker that further jobs became available`() async throws {
+        let fixture = try await StoreFixture()
+        let (job, other) = (try await fixture.running(), try await fixture.running())
+        let held = try await fixture.takeOverAll(job)
+        #expect(!held.hasNewlyAvailable)
+        fixture.processes.end("p1")
+        let results = try await fixture.takeOverAll(job)
+        #expect(results.hasNewlyAvailable)
+        #expect(try await fixture.store.job(other.id)?.state == .available)
     }
 
     @Test func `waits for the grace period of a worker that starts processes`() async throws {
@@ -69,12 +80,16 @@ import Testing
 extension StoreFixture {
     /// Claims a running job for another worker, by the message under which it was claimed before.
     fileprivate func takeOver(_ job: JobRecord) async throws -> ClaimResult {
+        try await takeOverAll(job).results[0]
+    }
+
+    fileprivate func takeOverAll(_ job: JobRecord) async throws -> ClaimResults {
         processes.own = "p2"
         let other = try await store.registerWorker(
             NewWorker(name: "w2", queues: [], concurrency: 1), at: start)
         return try await store.claim(
             [JobReference(id: job.id, version: job.version - 1)], worker: other, lease: lease,
-            at: start)[0]
+            at: start)
     }
 }
 
@@ -101,10 +116,29 @@ extension ClaimResult: Equatable {
         #expect(result.expiredLeases == 1)
         #expect(result.publications.map(\.reference.id) == [job.id])
     }
+
+    @Test func `checks the workers of its namespaces, however many others have not stopped`()
+        async throws
+    {
+        let fixture = try await StoreFixture()
+        for number in 0..<100 {
+            fixture.processes.own = "\(number) 1 pid:[2],time:[2]"
+            _ = try await fixture.store.registerWorker(
+                NewWorker(name: "other", queues: [], concurrency: 1), at: fixture.start)
+        }
+        let job = try await fixture.running()
+        fixture.processes.end("p1")
+        fixture.processes.own = "p2"
+        let later = fixture.start + .seconds(1)
+        try await fixture.store.updateWorker(fixture.worker, isStopped: false, at: later)
+        let result = try await fixture.store.sweep(
+            limit: 10, policy: PublishPolicy(), at: later)
+        #expect(result.publications.map(\.reference.id) == [job.id])
+    }
 }
 
 @Suite(.blocking) struct `The identity of a process` {
-    private let table = ProcessTable.system
+    private let table = ProcessLiveness.system
 
     @Test func `is that of a process which lives, until it ends`() throws {
         let own = try #require(table.own())
@@ -125,7 +159,7 @@ extension ClaimResult: Equatable {
         #expect(posix_spawn(&child, "/usr/bin/sleep", nil, nil, &words, environ) == 0)
         let identity = try self.identity(of: child, like: own)
         kill(child, SIGKILL)
-        // Waits for the end without reading the status.
+        // Waits for the end without collecting the status, so the child remains a zombie.
         var status = siginfo_t()
         #expect(waitid(P_PID, UInt32(child), &status, WEXITED | WNOWAIT) == 0)
         #expect(table.hasEnded(identity))

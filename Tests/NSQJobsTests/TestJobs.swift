@@ -88,7 +88,8 @@ func withJobs(
     try await withBroker { broker in
         var configuration = Jobs.Configuration()
         configuration.sweepInterval = .milliseconds(50)
-        configuration.republishDelay = .milliseconds(300)
+        // On a slow machine, a shorter delay would pass between two steps of a test.
+        configuration.republishDelay = .seconds(3_600)
         configuration.logger.logLevel = .critical
         configure(&configuration)
         let jobs = try await Jobs(
@@ -118,4 +119,21 @@ func withWorker(
     }
     worker.stop()
     try await run.value
+}
+
+/// Appends the level, the job and the text of each line to a list.
+struct ListLog: LogHandler {
+    let lines: LockedValue<[String]>
+    var metadata: Logger.Metadata = [:]
+    var logLevel = Logger.Level.info
+
+    subscript(metadataKey key: String) -> Logger.Metadata.Value? {
+        get { metadata[key] }
+        set { metadata[key] = newValue }
+    }
+
+    func log(event: LogEvent) {
+        let job = metadata["job"].map { "\($0)" } ?? "-"
+        lines.withLock { $0.append("\(event.level) \(job): \(event.message)") }
+    }
 }

@@ -28,7 +28,7 @@ import Testing
         let running = try await fixture.running(job)
         let second = try await fixture.enqueue(job)[0]
         #expect(second.kind == .new)
-        // The lock belongs to the second job, so the first one ends without it.
+        // The second job holds the unique key, so the first job completes without the key.
         #expect(try await fixture.settle(running, .complete))
         #expect(try await fixture.enqueue(job)[0] == EnqueueReceipt(second.id, .existing))
         let other = try await fixture.claim(second.id)

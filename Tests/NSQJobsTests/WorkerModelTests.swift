@@ -80,12 +80,109 @@ import Testing
         var queue = WorkerQueue<String>(concurrency: 2)
         #expect(add("low", .low, to: &queue) && add("n1", .normal, to: &queue))
         #expect(add("n2", .normal, to: &queue) && add("high", .high, to: &queue))
-        #expect(queue.startClaim(limit: 3).map(\.token) == ["high", "n1", "n2"])
+        #expect(queue.startClaim(limit: 3, at: .start).map(\.token) == ["high", "n1", "n2"])
         #expect(queue.active == 3)
-        #expect(queue.startClaim(limit: 9).isEmpty)
+        #expect(queue.startClaim(limit: 9, at: .start).isEmpty)
         queue.endClaim([])
-        #expect(queue.startClaim(limit: 3).map(\.token) == ["low"])
+        #expect(queue.startClaim(limit: 3, at: .start).map(\.token) == ["low"])
         #expect(!queue.hasWaiting)
+    }
+
+    @Test func `lets a message wait shortly for those of a higher class that has had some`() {
+        var queue = WorkerQueue<String>(concurrency: 2)
+        var now = MonotonicInstant.start
+        func claim() -> [String] { queue.startClaim(limit: 2, at: now).map(\.token) }
+        // No message of the high class has arrived yet.
+        queue.opened(at: now)
+        queue.requested()
+        #expect(add("low", .low, to: &queue) && claim() == ["low"])
+        queue.endClaim([])
+        #expect(add("h1", .high, to: &queue) && claim() == ["h1"])
+        queue.endClaim([])
+        now = now + .seconds(1)
+        queue.opened(at: now)
+        queue.requested()
+        #expect(add("n1", .normal, to: &queue) && claim().isEmpty)
+        #expect(queue.postponement(limit: 2, at: now) == WorkerQueue<String>.arrivalTime)
+        now = now + .milliseconds(1)
+        #expect(queue.postponement(limit: 0, at: now) == nil, "no slot is free")
+        #expect(add("h2", .high, to: &queue) && claim() == ["h2"])
+        queue.endClaim([])
+        #expect(claim().isEmpty)
+        now = now + WorkerQueue<String>.arrivalTime
+        #expect(queue.postponement(limit: 2, at: now) == nil)
+        #expect(claim() == ["n1"])
+    }
+
+    @Test func `lets a message wait no longer because others of a higher class arrive`() {
+        var queue = WorkerQueue<String>(concurrency: 4)
+        var now = MonotonicInstant.start
+        func claim() -> [String] { queue.startClaim(limit: 4, at: now).map(\.token) }
+        #expect(add("h", .high, to: &queue) && claim() == ["h"])
+        queue.endClaim([])
+        queue.opened(at: now)
+        queue.requested()
+        #expect(add("low", .low, to: &queue) && claim().isEmpty)
+        #expect(add("h", .high, to: &queue) && claim() == ["h"])
+        queue.endClaim([])
+        now = now + .milliseconds(3)
+        #expect(add("h", .high, to: &queue) && claim() == ["h"])
+        queue.endClaim([])
+        queue.opened(at: now)
+        queue.requested()
+        #expect(queue.postponement(limit: 4, at: now) == .milliseconds(2))
+        now = now + .milliseconds(3)
+        #expect(add("h", .high, to: &queue) && claim() == ["h", "low"])
+    }
+
+    @Test func `lets a message wait while all slots are busy, and then for a higher class`() {
+        var queue = WorkerQueue<String>(concurrency: 1)
+        var now = MonotonicInstant.start
+        func claim() -> [String] { queue.startClaim(limit: 1, at: now).map(\.token) }
+        #expect(add("high", .high, to: &queue) && add("low", .low, to: &queue))
+        #expect(claim() == ["high"])
+        now = now + .seconds(1)
+        queue.endClaim([])
+        queue.opened(at: now)
+        queue.requested()
+        #expect(claim().isEmpty)
+        now = now + .milliseconds(4)
+        #expect(claim().isEmpty)
+        now = now + .milliseconds(1)
+        #expect(claim() == ["low"])
+    }
+
+    @Test func `returns some of the waiting messages, and keeps the others in order`() {
+        var queue = WorkerQueue<String>(concurrency: 9)
+        for token in ["a", "b", "c", "d"] { #expect(add(token, .low, to: &queue)) }
+        #expect(queue.removeWaiting { "ac".contains($0.token) }.map(\.token) == ["a", "c"])
+        #expect(queue.startClaim(limit: 9, at: .start).map(\.token) == ["b", "d"])
+    }
+
+    @Test func `lets no message wait for a class that has had none for a while`() {
+        var queue = WorkerQueue<String>(concurrency: 1)
+        #expect(add("h", .high, to: &queue))
+        _ = queue.startClaim(limit: 1, at: .start)
+        queue.endClaim([])
+        for opening in 1...WorkerQueue<String>.maxEmptyOpenings + 1 {
+            queue.opened(at: .start)
+            queue.requested()
+            #expect(add("n", .normal, to: &queue))
+            let isFree = opening > WorkerQueue<String>.maxEmptyOpenings
+            #expect(queue.startClaim(limit: 1, at: .start).isEmpty == !isFree)
+            if !isFree { _ = queue.removeWaiting() }
+        }
+    }
+
+    @Test func `lets no message wait in the weighted order`() {
+        var queue = WorkerQueue<String>(concurrency: 1, order: .weighted())
+        #expect(add("h", .high, to: &queue))
+        _ = queue.startClaim(limit: 1, at: .start)
+        queue.endClaim([])
+        queue.opened(at: .start)
+        queue.requested()
+        #expect(add("n", .normal, to: &queue))
+        #expect(queue.startClaim(limit: 1, at: .start).map(\.token) == ["n"])
     }
 
     @Test func `gives each class its share in the weighted order`() {
@@ -96,12 +193,12 @@ import Testing
                 #expect(add("\(priority)", priority, to: &queue))
             }
         }
-        let tokens = queue.startClaim(limit: 50).map(\.token)
+        let tokens = queue.startClaim(limit: 50, at: .start).map(\.token)
         #expect(tokens.count { $0 == "high" } == 30 && tokens.count { $0 == "normal" } == 15)
         #expect(tokens.prefix(10).count { $0 == "low" } == 1)
-        // A class without jobs leaves its share to the others.
+        // A priority class without jobs leaves its share to the other classes.
         queue.endClaim([])
-        #expect(queue.startClaim(limit: 1_000).count == 250)
+        #expect(queue.startClaim(limit: 1_000, at: .start).count == 250)
         #expect(!queue.hasWaiting)
     }
 
@@ -125,7 +222,7 @@ import Testing
         _ = queue.startNext()
         queue.stop()
         #expect(!add("late", .normal, to: &queue))
-        #expect(queue.startClaim(limit: 9).isEmpty && queue.startNext() == nil)
+        #expect(queue.startClaim(limit: 9, at: .start).isEmpty && queue.startNext() == nil)
         #expect(queue.removeWaiting().map(\.token) == ["n"])
         #expect(queue.removeClaimed().map(\.id) == [jobs[1].id] && queue.active == 1)
     }

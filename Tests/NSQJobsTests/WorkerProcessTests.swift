@@ -9,7 +9,7 @@ import TestKit
 import TestTraits
 import Testing
 
-/// `JOB_KILLS=1000` kills as many processes.
+/// The environment variable `JOB_KILLS` sets the number of kills (8 by default).
 @Suite(.blocking) struct `Jobs in worker processes` {
     private struct Append: Job {
         static let options = JobOptions(maxAttempts: 1_000)

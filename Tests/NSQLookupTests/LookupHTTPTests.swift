@@ -6,7 +6,8 @@ import UVLoop
 
 @testable import NSQLookup
 
-/// NSQ, “nsqlookupd”, HTTP Interface, with our nsqlookupd or the one of `NSQLOOKUPD_PROGRAM`.
+/// NSQ documentation, “nsqlookupd”, HTTP Interface. The tests run with our nsqlookupd, or with the one
+/// that `NSQLOOKUPD_PROGRAM` names.
 @Suite(.blocking) struct `The HTTP API of nsqlookupd` {
     @Test func `responds to a ping with OK`() async throws {
         let lookupd = try await LookupProbe.start()

@@ -158,7 +158,7 @@ import UVLoop
     }
 }
 
-/// What protects our nsqlookupd from its clients. A negative body length ends the original.
+/// Limits that protect our nsqlookupd from its clients. A negative body length crashes the original.
 @Suite(.blocking, .ours("the original has no limits")) struct `The limits of nsqlookupd` {
     @Test(arguments: [
         (Int32(-1), "E_BAD_BODY IDENTIFY invalid body size -1"),

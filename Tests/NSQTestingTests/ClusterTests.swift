@@ -42,7 +42,8 @@ import Testing
         }
     }
 
-    /// Publishes a message, again if the producer notices only then that its broker has stopped.
+    /// Publishes a message. Repeats the publish if it fails because the producer notices only now that
+    /// its broker has stopped.
     private func publish(_ body: String, with producer: Producer) async throws {
         do throws(NSQError) {
             try await producer.publish(body, to: "plays")

@@ -45,7 +45,8 @@ private func bytes(_ texts: String...) -> [[UInt8]] { texts.map { Array($0.utf8)
             try await producer.publish("two", to: "plays")
             await consumer.stop()
             try await broker.restart()
-            // The recovered message was published once.
+            // The broker has recovered the message `two` from its data path. It still counts as
+            // published once.
             #expect(try await broker.published(to: "plays") == bytes("one", "two"))
             try await producer.publish("three", to: "plays")
             #expect(try await broker.published(to: "plays") == bytes("one", "two", "three"))
@@ -169,7 +170,7 @@ private func bytes(_ texts: String...) -> [[UInt8]] { texts.map { Array($0.utf8)
         try await withBroker(clock: .manual) { broker in
             let producer = try broker.producer()
             try await producer.publish("zero", to: "plays")
-            broker.inject(.delayAnswers(by: .seconds(5)).times(1))
+            broker.inject(.delayResponses(by: .seconds(5)).times(1))
             let answers = AnswerCount()
             try await withThrowingTaskGroup { group in
                 // The second answer waits for the first one.
@@ -192,7 +193,7 @@ private func bytes(_ texts: String...) -> [[UInt8]] { texts.map { Array($0.utf8)
         try await withBroker { broker in
             let producer = try broker.producer()
             try await producer.publish("one", to: "plays")
-            broker.inject(.delayAnswers(by: .seconds(3_600)))
+            broker.inject(.delayResponses(by: .seconds(3_600)))
             let second = Task { try await producer.publish("two", to: "plays") }
             _ = try await broker.published(to: "plays", count: 2)
             await broker.cut(.producers)
@@ -256,7 +257,7 @@ private func bytes(_ texts: String...) -> [[UInt8]] { texts.map { Array($0.utf8)
                     try await producer.publish("two", to: "plays")
                 }
             } else {
-                broker.inject(.delayAnswers(by: .milliseconds(1)))
+                broker.inject(.delayResponses(by: .milliseconds(1)))
                 try await producer.publish("two", to: "plays")
             }
             try await producer.publish("three", to: "plays")
@@ -291,7 +292,8 @@ private func bytes(_ texts: String...) -> [[UInt8]] { texts.map { Array($0.utf8)
                 try await producer.publish(
                     PublishBatch(Array(repeating: body, count: 100)), to: "plays")
             }
-            // A heartbeat after 30 s would send what is left.
+            // Advances the clock by less than 30 s, because the heartbeat after 30 s would also send
+            // the remaining responses.
             for _ in 0..<25_000 where answers.value.withLock({ $0 }) < 1_000 {
                 await broker.advance(by: .milliseconds(1))
             }

@@ -64,7 +64,7 @@ import Testing
     func `has the conversions of the original`(text: String, expected: String) {
         let noon = Self.seconds - 12 * 3600
         var result = FileNameFormat.date(text, at: noon)
-        // The names of the day depend on the time zone only near midnight.
+        // At noon, the names of the day and the month are the same in every time zone.
         for (name, conversion) in [
             ("Friday", "%A"), ("Fri", "%a"), ("February", "%B"), ("Feb", "%b"),
         ] {

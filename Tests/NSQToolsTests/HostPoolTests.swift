@@ -21,7 +21,7 @@ private func seconds(_ number: Int) -> Int64 { Int64(number) * 1_000_000_000 }
         #expect(pool.select(at: seconds(90)) == 1)
         pool.record(1, responseTime: .seconds(1), at: seconds(90))
         #expect((0..<4).map { _ in pool.select(at: seconds(90)) } == [0, 1, 0, 1])
-        // After a response the time is short again.
+        // After a response, the time until the next attempt is short again.
         pool.record(1, responseTime: nil, at: seconds(90))
         #expect((0..<2).map { _ in pool.select(at: seconds(119)) } == [0, 0])
         #expect(pool.select(at: seconds(120)) == 1)

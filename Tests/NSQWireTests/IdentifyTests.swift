@@ -143,7 +143,7 @@ import Testing
 }
 
 @Suite struct `The response to IDENTIFY` {
-    static let answer = IdentifyAnswer(
+    static let answer = IdentifyResponse(
         maxReadyCount: 2_500, version: "1.3.0", maxMessageTimeout: 900_000, messageTimeout: 60_000,
         tls: true, deflateLevel: 6, maxDeflateLevel: 6, sampleRate: 5, outputBufferSize: 16_384,
         outputBufferTimeout: 250, topologyRegion: "<n&s>", topologyZone: "\u{2028}\u{8}")
@@ -159,12 +159,12 @@ import Testing
     }
 
     @Test func `is parsed back from its written form`() {
-        #expect(Self.answer.json.withUnsafeBytes { IdentifyAnswer(parsing: $0) } == Self.answer)
+        #expect(Self.answer.json.withUnsafeBytes { IdentifyResponse(parsing: $0) } == Self.answer)
     }
 
     @Test func `may lack fields that other releases of nsqd omit`() throws {
         let json = Array(#"{"max_rdy_count":7,"version":"1.0.0","tls_v1":true,"new":[1]}"#.utf8)
-        let answer = try #require(json.withUnsafeBytes { IdentifyAnswer(parsing: $0) })
+        let answer = try #require(json.withUnsafeBytes { IdentifyResponse(parsing: $0) })
         #expect(answer.maxReadyCount == 7)
         #expect(answer.tls)
         #expect(!answer.authRequired)
@@ -173,6 +173,6 @@ import Testing
 
     @Test(arguments: ["OK", "", "{", "null", "[]", #"{"max_rdy_count":"7"}"#])
     func `must be a JSON object with fields of the right types`(text: String) {
-        #expect(Array(text.utf8).withUnsafeBytes { IdentifyAnswer(parsing: $0) } == nil)
+        #expect(Array(text.utf8).withUnsafeBytes { IdentifyResponse(parsing: $0) } == nil)
     }
 }

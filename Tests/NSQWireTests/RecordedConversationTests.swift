@@ -42,7 +42,7 @@ import Testing
     ) throws {
         for (_, text) in transcript.frames where text.pieces.contains(.anything) {
             let answer = try text.bytes().withUnsafeBytes {
-                try #require(IdentifyAnswer(parsing: $0))
+                try #require(IdentifyResponse(parsing: $0))
             }
             var met = WireText.Met()
             #expect(text.matches(answer.json, met: &met))
@@ -54,7 +54,8 @@ import Testing
         let errors = said.flatMap(\.frames).filter { $0.kind == .error }.map {
             String(decoding: $0.text.bytes(), as: UTF8.self)
         }
-        // Publishing fails only if its topic is deleted at the same time.
+        // No recording has these errors, because a publish fails only if its topic is deleted at the
+        // same time.
         let rare: [ProtocolError.Code] = [
             .publishFailed, .multiPublishFailed, .deferredPublishFailed,
         ]
@@ -149,7 +150,8 @@ import Testing
             ].contains { text.contains($0) }
     }
 
-    /// Returns `true` if nsqd ignored the parameters.
+    /// Returns `true` if the error depends on the state of the session, so that nsqd did not check the
+    /// parameters.
     private func isOfState(_ text: String) -> Bool {
         text.contains("in current state") || text.contains("with heartbeats disabled")
     }

@@ -152,8 +152,8 @@ import Testing
 }
 
 @Suite(.blocking) struct `The call scheduler, in general,` {
-    /// A client that fails at random receives increasing totals, which are never too high, and all
-    /// final totals.
+    /// The totals that the client receives increase and are never too high, and it receives all final
+    /// totals.
     @Test(arguments: Seeds.all)
     func `publishes only increasing totals, and all final ones, to a client that fails at random`(
         seed: UInt64

@@ -84,7 +84,7 @@ import UVLoop
         }
         try #require(times.count == 7)
         #expect(Set(times[..<5]).count == 1)
-        // Then the publisher tries one call at a time.
+        // After the first refusals, the publisher tries one call at a time.
         #expect(times[5] - times[0] < short)
         #expect(times[6] - times[5] < short * 2)
     }

@@ -49,7 +49,7 @@ import UVLoop
         }
         let isAccepted = 200..<300 ~= status
         #expect(answers == Array(repeating: isAccepted, count: 3))
-        // The calls queued behind a failed one are not made.
+        // After a failed call, the calls that are queued after it are not made.
         #expect(service.bodies.count == (isAccepted ? 3 : 1))
     }
 

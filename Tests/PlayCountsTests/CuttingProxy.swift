@@ -7,7 +7,8 @@ final class CuttingProxy {
     private let loop: Loop
     private let nsqd: SocketAddress
     private var listener: Listener?
-    /// The number of reads from nsqd that each connection forwards. Later connections forward all.
+    /// For each of the first connections, the number of reads from nsqd that it forwards. Later
+    /// connections forward all.
     private var readLimits: [Int]
     private var pairs: [(Relay, Relay)] = []
 

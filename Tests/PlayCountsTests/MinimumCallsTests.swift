@@ -23,10 +23,10 @@ struct Arrivals {
         }
     }
 
-    /// Then the earliest deadline is not always the best choice: of two videos with equal
-    /// deadlines, the one whose next play is later is better. The effect is largest with two videos
-    /// a call and few batches. Measured: nine of ten cases are minimal, the worst has three calls
-    /// instead of two, and all cases together have 2.3 % more calls than necessary.
+    /// If videos are played again, the earliest deadline is not always the best choice: of two videos
+    /// with equal deadlines, the one whose next play is later is better. The effect is largest with
+    /// two videos a call and few batches. Measured: nine of ten cases are minimal, the worst has three
+    /// calls instead of two, and all cases together have 2.3 % more calls than necessary.
     @Test(arguments: Seeds.all)
     func `is close to an exhaustive search if videos are played again`(seed: UInt64) {
         var generator = SplitMix64(seed: seed)
@@ -66,7 +66,7 @@ struct Arrivals {
             compare([first, batch(2, [(again, false)])], .zero)
         }
         #expect(counts.map(\.fewest) == [2, 2, 2])
-        // The plan fills the free slot with the first video of the batch.
+        // The plan, which is made in advance, fills the free slot with the first video of the batch.
         #expect(counts.map(\.planned) == [3, 2, 2])
         #expect(counts.contains { $0.made < $0.planned })
         for count in counts {
@@ -90,7 +90,8 @@ struct Arrivals {
         case even, bursts, allHot, manyHot, allCold, manyVideos
     }
 
-    /// Simulates one or two hours. The scheduler uses its margin, which the minimum does not need.
+    /// Simulates one or two hours. The scheduler publishes before each deadline by its margin, which
+    /// the minimum does not need.
     @Test(arguments: Flow.allCases, [1, 2] as [UInt64])
     func `is at most 2 % below the scheduler's calls in a long run`(
         flow: Flow, seed: UInt64
@@ -229,11 +230,12 @@ func plan(
     return minimumCalls.totalCalls
 }
 
-/// A lower bound of the number of calls.
+/// Returns a lower bound of the number of calls.
 ///
-/// For each video it selects plays such that no call can publish two of them: the deadline of one
-/// passes before the next arrives. Each of these needs a slot of its own. For such slots, calls at
-/// the earliest deadline that are filled by earliest deadline are the fewest.
+/// For each video it selects plays of which no call can publish two, because the deadline of each one
+/// passes before the next one arrives. So each selected play needs a slot of its own. The number of
+/// calls for these slots is the smallest if each call is made at the earliest deadline and is filled
+/// in the order of deadlines.
 func floor(
     of batches: [Arrivals], _ videosPerCall: Int = 20, _ coalesce: Duration = .zero
 ) -> Int {

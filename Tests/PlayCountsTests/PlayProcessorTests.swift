@@ -247,7 +247,8 @@ struct `The processor, with a client that refuses calls,` {
                 guard case .finished = event else { return }
                 #expect(fixture.client.refusals.count == 10)
                 fixture.loop.advance(milliseconds: 200) {
-                    // Ten calls at once, then a single one after 20, 60 and 140 ms.
+                    // The client refuses ten calls at once, and then a single call after 20, 60 and
+                    // 140 ms.
                     #expect(fixture.client.refusals.count == 13)
                     fixture.client.behavior = .accepts
                     fixture.stop()
@@ -292,7 +293,8 @@ struct `The processor, with a client that refuses calls,` {
     }
 
     @Test func `stops if it was never connected`() throws {
-        // With a manual clock, a stop that waits for the end of a connection attempt hangs.
+        // The manual clock does not advance, so a stop that waits for the end of a connection attempt
+        // would hang.
         try onLoop(clock: .manual, within: 60) { loop in
             let fixture = try ProcessorFixture(
                 on: loop, nsqd: SocketAddress(parsing: unreachable), store: PlayStore(.memory))

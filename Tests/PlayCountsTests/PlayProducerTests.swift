@@ -54,10 +54,10 @@ import UVLoop
     @Test func `fails at once if the first connection fails`() throws {
         let address = SocketAddress(host: "127.0.0.1", port: 1)
         var outcome: Result<Int, any Error>?
-        // With a manual clock, a producer that waits before it fails hangs.
+        // The manual clock does not advance, so a producer that waits before it fails would hang.
         try onLoop(clock: .manual) { loop in
             let engine = ProducerEngine(on: loop, nsqd: address)
-            let producer = PlayProducer(on: loop, engine: engine, topic: plays) {
+            let producer = PlayProducer(on: loop, publisher: engine, topic: plays) {
                 Array(play(1).utf8)
             }
             engine.start()
@@ -84,7 +84,7 @@ import UVLoop
             settings.playsPerBatch = 20
             settings.minRetryDelay = .milliseconds(5)
             let producer = PlayProducer(
-                on: fixture.loop, engine: engine, topic: plays, settings: settings
+                on: fixture.loop, publisher: engine, topic: plays, settings: settings
             ) {
                 guard made < 1_000 else { return nil }
                 made += 1
@@ -116,8 +116,8 @@ import UVLoop
         await broker.stop()
     }
 
-    /// Each connection breaks after one response, with the other batches in flight. That is one failure
-    /// in a row, however many connections there are.
+    /// Each connection breaks after one response, with the other batches in flight. Each response
+    /// resets the count of failures in a row, so the count stays 1 however many connections break.
     @Test func `publishes again after more lost connections than it may fail in a row`()
         async throws
     {
@@ -138,8 +138,9 @@ import UVLoop
             settings.maxRetries = 5
             settings.minRetryDelay = .milliseconds(50)
             var made = 0
-            let producer = PlayProducer(on: loop, engine: engine, topic: plays, settings: settings)
-            {
+            let producer = PlayProducer(
+                on: loop, publisher: engine, topic: plays, settings: settings
+            ) {
                 guard made < 100 else { return nil }
                 made += 1
                 return Array(play(1, named: "\(made)").utf8)
@@ -172,8 +173,9 @@ import UVLoop
             settings.minRetryDelay = .seconds(100)
             settings.maxRetryDelay = .seconds(10_000)
             var made = 0
-            let producer = PlayProducer(on: loop, engine: engine, topic: plays, settings: settings)
-            {
+            let producer = PlayProducer(
+                on: loop, publisher: engine, topic: plays, settings: settings
+            ) {
                 made += 1
                 return Array(play(1, named: "\(made)").utf8)
             }
@@ -209,7 +211,7 @@ import UVLoop
             let proxy = try CuttingProxy(on: loop, to: nsqd, cuttingAfter: [1])
             let engine = ProducerEngine(on: loop, nsqd: proxy.address, logger: quiet)
             var bodies = [play(1, named: "a"), play(1)]
-            let producer = PlayProducer(on: loop, engine: engine, topic: plays) {
+            let producer = PlayProducer(on: loop, publisher: engine, topic: plays) {
                 bodies.popLast().map { Array($0.utf8) }
             }
             engine.start()
@@ -251,8 +253,9 @@ import UVLoop
             var made = 0
             var published = 0
             let field = String(repeating: "x", count: padding)
-            let producer = PlayProducer(on: loop, engine: engine, topic: plays, settings: settings)
-            {
+            let producer = PlayProducer(
+                on: loop, publisher: engine, topic: plays, settings: settings
+            ) {
                 if let failing, failing.at == made { throw failing.error }
                 guard made < count else { return nil }
                 made += 1

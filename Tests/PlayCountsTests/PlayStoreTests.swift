@@ -66,7 +66,7 @@ import Testing
         let path = folder.path("counts.sqlite")
         for _ in 0..<2 { try PlayStore(.file(path)).close() }
         let backup = try Data(contentsOf: URL(filePath: path))
-        // The later run leaves the note of its opening only.
+        // A later run that is killed leaves the note in the state in which its opening wrote it.
         let note = folder.path("counts.sqlite-history")
         let later = try PlayStore(.file(path))
         let text = try String(contentsOfFile: note, encoding: .utf8)

@@ -57,7 +57,7 @@ final class ProcessorFixture {
         producer = ProducerEngine(on: loop, nsqd: nsqd, logger: logger)
         var settings = PlayProcessor.Settings()
         settings.jitterSeed = 1
-        // A stop on a slow machine is also complete.
+        // With this timeout, a stop is complete even on a slow machine.
         settings.stopTimeout = .seconds(600)
         change(&settings)
         processor = try PlayProcessor(

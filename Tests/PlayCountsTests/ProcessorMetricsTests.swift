@@ -128,7 +128,7 @@ import UVLoop
         #expect(scheduler.oldestArrival == .start + .seconds(9))
     }
 
-    /// The immediate count has the earlier deadline.
+    /// The batched count is older, although the immediate count has the earlier deadline.
     @Test mutating func `are as old as a batched count if that is older than an immediate one`() {
         scheduler.enqueue([change(1, count: 700, at: .seconds(5))])
         scheduler.enqueue([change(2, count: 1, at: .seconds(9), immediate: true)])

@@ -152,7 +152,8 @@ import UVLoop
 
     init() throws { folder = try TemporaryFolder() }
 
-    /// The first video's 69 plays are not published, and of the second's 138 only one is.
+    /// In the fixture, none of the first video's 69 plays is published, and only one of the second
+    /// video's 138.
     @Test func `treats its one client as standard output, which gets what it missed`() throws {
         let path = try folder.copy(ofStore: "2-counted-plays")
         #expect(try PlayStore.readCounts(at: path).map(\.published).reduce(0, +) == 430)

@@ -179,13 +179,13 @@ import Testing
         var run = Run()
         for index in 0..<14 { run.play(index, at: .zero) }
         run.call((0..<14).map { ($0, 1) }, at: .zero)
-        var verdict = run.verdict(plannerCalls: 1, coldVideos: 14)
+        var verdict = run.verdict(minimumCalls: 1, coldVideos: 14)
         #expect(verdict.passes)
-        verdict = run.verdict(plannerCalls: 1, coldVideos: 15)
+        verdict = run.verdict(minimumCalls: 1, coldVideos: 15)
         #expect(verdict.rules.filter { !$0.holds }.map(\.detail) == ["14 videos"])
         run.play(0, at: .zero)
         run.call([(0, 2)], at: .zero)
-        verdict = run.verdict(plannerCalls: 1, coldVideos: 1)
+        verdict = run.verdict(minimumCalls: 1, coldVideos: 1)
         #expect(verdict.callsRatio == 2)
         #expect(
             verdict.rules.filter { !$0.holds }.map(\.detail) == ["2 calls, 1 necessary"])
@@ -195,9 +195,9 @@ import Testing
         var run = Run()
         run.play(1, at: .zero)
         run.call([(1, 1)], at: .zero)
-        let verdict = run.verdict(plannerCalls: 2)
+        let verdict = run.verdict(minimumCalls: 2)
         #expect(verdict.callsRatio == 1)
-        #expect(verdict.plannerCalls == 1)
+        #expect(verdict.minimumCalls == 1)
     }
 
     @Test func `starts with the counts of earlier runs`() {
@@ -261,7 +261,7 @@ private struct Run {
     /// The number of plays that no commit contains yet.
     var uncommitted = 0
     var standstill: String?
-    var plannerCalls: Int?
+    var minimumCalls: Int?
 
     init() {}
 
@@ -279,7 +279,7 @@ private struct Run {
             }
         }
         calls = simulate(arrivals).log
-        plannerCalls = plan(arrivals)
+        minimumCalls = plan(arrivals)
         for arrival in arrivals {
             for _ in 0..<500 { batches.recordPlay(iteration: iteration) }
             batches.recordStart(iteration: iteration)
@@ -304,7 +304,7 @@ private struct Run {
         uncommitted = 0
     }
 
-    /// Makes a call, after a commit if there are plays without one.
+    /// Makes a call. Plays that are not committed are committed first.
     mutating func call(_ counts: [(index: Int, count: Int)], at instant: Duration) {
         if uncommitted > 0 { commit() }
         calls.record(
@@ -313,14 +313,14 @@ private struct Run {
     }
 
     func verdict(
-        plannerCalls: Int? = nil, coldVideos: Int = 0, coalesce: Duration = .zero,
+        minimumCalls: Int? = nil, coldVideos: Int = 0, coalesce: Duration = .zero,
         before: [PlayStore.StoredCount] = []
     ) -> Verdict {
         var bounds = Verdict.Bounds()
         bounds.coalesce = coalesce
-        if self.plannerCalls == nil { bounds.coldVideos = coldVideos }
+        if self.minimumCalls == nil { bounds.coldVideos = coldVideos }
         let run = Verdict.Run(
-            plannerCalls: plannerCalls ?? self.plannerCalls ?? calls.calls,
+            minimumCalls: minimumCalls ?? self.minimumCalls ?? calls.calls,
             duration: .milliseconds(500), countsBefore: before,
             standstill: standstill)
         return Verdict(

@@ -44,7 +44,7 @@ import UVLoop
         #expect(process.options.freshness.duration == .seconds(5))
         #expect(process.connection.nsqdTls && !process.connection.nsqdTlsInsecureSkipVerify)
         #expect(process.options.publishing.publishToTexts == ["stdout", "http://127.0.0.1:1/"])
-        #expect(process.logLevel == .error)
+        #expect(process.log.logLevel == .error)
     }
 
     @Test(arguments: [["--max-in-flight=9"], ["--max-in-flight", "9"]])
@@ -80,7 +80,7 @@ import UVLoop
         #expect(flags.values.lookup.tcpAddresses == ["a:1"])
         #expect(flags.values.auth.httpAddresses == ["b:1"])
         #expect(flags.values.core.maxMessageBytes == 8)
-        // An address that the file names is not optional.
+        // An address that the file names is required: the start fails if it is in use.
         #expect(!flags.values.addresses.optional.contains("127.0.0.1:4151"))
     }
 

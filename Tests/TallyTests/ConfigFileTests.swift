@@ -6,7 +6,7 @@ import Transport
 
 @testable import tally
 
-/// NSQ, “nsqd”: `--config`.
+/// NSQ documentation, “nsqd”: `--config`.
 @Suite struct `The configuration file` {
     private func options(
         _ text: String, given: Set<String> = [], over defaults: ServerOptions = ServerOptions()

@@ -52,7 +52,7 @@ import Testing
             }
         }
         #expect(written + dropped == count)
-        // One batch fits into the pipe, one can be in the write call, and the next one fills up.
+        // 64 lines fit into the pipe. One batch can be in the write call while the next one fills up.
         #expect(written <= 2 * LineWriter.maxPendingBytes / 1024 + 64)
     }
 

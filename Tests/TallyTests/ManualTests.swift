@@ -65,7 +65,8 @@ import Testing
         }
         let missing = ServerOption.all.map(\.flag).filter { flag in
             let mark = shell == .fish ? "-l \(flag) -o \(flag) " : "--\(flag)"
-            // For nsqd, serve and bench. The latter two have some options of the same names.
+            // Each flag occurs for nsqd, serve and bench. The last two have some options of the same
+            // names, so two occurrences suffice.
             return script.components(separatedBy: mark).count < 3
         }
         #expect(missing == [])

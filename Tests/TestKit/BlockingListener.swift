@@ -3,7 +3,7 @@ import Foundation
 /// A listening TCP socket of the loopback interface with blocking calls, for servers that the tested
 /// program connects to.
 package final class BlockingListener: Sendable {
-    private let descriptor: Int32
+    let descriptor: Int32
     package let port: Int
 
     /// - Parameter port: by default a free port.

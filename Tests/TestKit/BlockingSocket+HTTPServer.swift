@@ -18,12 +18,12 @@ extension BlockingSocket {
         return (head, String(decoding: body, as: UTF8.self))
     }
 
-    /// Sends a response that announces the end of the connection.
+    /// Sends a response with `Connection: close`.
     package func respond(_ body: String, status: Int = 200) {
         send(Self.response(body, status: status))
     }
 
-    /// A response that announces the end of the connection, for connections with TLS.
+    /// Returns the bytes of a response with `Connection: close`, for connections with TLS.
     package static func response(_ body: String, status: Int = 200) -> String {
         "HTTP/1.1 \(status) Reason\r\nContent-Length: \(body.utf8.count)\r\n"
             + "Connection: close\r\n\r\n\(body)"

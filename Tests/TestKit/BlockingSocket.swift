@@ -37,7 +37,7 @@ package final class BlockingSocket {
         }
     }
 
-    /// Takes over a descriptor, and closes it at the end.
+    /// Takes ownership of a descriptor, and closes it when the object is released.
     init(adopting descriptor: Int32) {
         self.descriptor = descriptor
         limitReads(of: descriptor)

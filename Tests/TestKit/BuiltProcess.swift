@@ -18,9 +18,12 @@ package final class BuiltProcess: Sendable {
         .deletingLastPathComponent().appending(component: "tally")
 
     /// Starts a program, by default the built `tally`.
+    ///
+    /// - Parameter listeners: the program has their sockets as the descriptors from 3 on.
     package init(
         _ arguments: [String], executable: URL = BuiltProcess.tally,
-        environment: [String: String] = [:], directory: URL? = nil
+        environment: [String: String] = [:], directory: URL? = nil,
+        passing listeners: [BlockingListener] = []
     ) throws {
         // Without the lock, another child could inherit a pipe before its close-on-exec flag is set.
         Self.spawning.lock()
@@ -33,6 +36,12 @@ package final class BuiltProcess: Sendable {
         posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0)
         posix_spawn_file_actions_adddup2(&actions, out.writing, STDOUT_FILENO)
         posix_spawn_file_actions_adddup2(&actions, error.writing, STDERR_FILENO)
+        // High numbers first, so that no copy replaces a descriptor that is still to be copied.
+        let high = listeners.map { fcntl($0.descriptor, F_DUPFD_CLOEXEC, 64) }
+        defer { for copy in high { close(copy) } }
+        for (index, copy) in high.enumerated() {
+            posix_spawn_file_actions_adddup2(&actions, copy, 3 + Int32(index))
+        }
         // `env` changes the folder and then executes the program with the same process ID.
         let change = directory.map { ["/usr/bin/env", "-C", $0.path] } ?? []
         let words = CStrings(change + [executable.path] + arguments)
@@ -222,11 +231,11 @@ extension BuiltProcess {
     /// - Returns: the process and its address.
     package static func listening(
         _ arguments: [String], executable: URL = BuiltProcess.tally,
-        environment: [String: String] = [:], directory: URL? = nil
+        environment: [String: String] = [:], directory: URL? = nil,
+        mark: String = "TCP: listening on "
     ) throws -> (process: BuiltProcess, address: String) {
         let process = try BuiltProcess(
             arguments, executable: executable, environment: environment, directory: directory)
-        let mark = "TCP: listening on "
         guard let line = process.line(containing: mark), let range = line.range(of: mark) else {
             throw NotListening(lines: process.linesSoFar(of: .standardError))
         }

@@ -1,10 +1,26 @@
 import Foundation
 
-/// A UDP socket of the loopback interface whose reads have a time limit.
+/// A socket for datagrams, of UDP on the loopback interface or of a Unix domain, whose reads have a time
+/// limit.
 package final class DatagramReceiver {
     private let descriptor: Int32
-    /// The address as `host:port`.
+    /// The address as `host:port`, or the path.
     package let address: String
+
+    /// - Parameter path: the path of the socket, which is created.
+    /// - Throws: the reason why there is no socket.
+    package init(path: String) throws {
+        descriptor = newSocket(AF_UNIX, SOCK_DGRAM)
+        let descriptor = descriptor
+        address = path
+        do {
+            var name = try sockaddr_un(path: path)
+            try withSocketAddress(&name) { bind(descriptor, $0, $1) }
+        } catch {
+            close(descriptor)
+            throw error
+        }
+    }
 
     /// - Throws: the reason why there is no socket.
     package init() throws {

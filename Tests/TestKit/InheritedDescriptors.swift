@@ -1,8 +1,8 @@
 import Foundation
 import Glibc
 
-/// Copies of descriptors that this process has open, as a child process has them between `fork` and
-/// `exec`, even if the descriptors are closed on `exec`.
+/// Copies of open descriptors of this process. They simulate a child process between `fork` and
+/// `exec`, which has even the descriptors that `exec` closes.
 public final class InheritedDescriptors {
     private let copies: [Int32]
 

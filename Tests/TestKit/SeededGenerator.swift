@@ -11,7 +11,7 @@ package struct SeededGenerator: RandomNumberGenerator, Sendable {
         generator = SplitMix64(seed: seed)
     }
 
-    /// Starts from `TALLY_SEED` if the environment has one, else anywhere.
+    /// Starts from the seed in `TALLY_SEED`, or from a random one if the variable is not set.
     package init() {
         let given = ProcessInfo.processInfo.environment["TALLY_SEED"].flatMap { UInt64($0) }
         self.init(seed: given ?? UInt64.random(in: 1...999_999))

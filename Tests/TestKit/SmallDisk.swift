@@ -63,6 +63,6 @@ package final class SmallDisk: Sendable {
 
     private func seen(_ name: String) -> URL { seen.appending(component: name) }
 
-    /// The folder as processes outside the name space see it.
+    /// The path of the folder for processes outside of the name space.
     package var seen: URL { URL(filePath: "/proc/\(keeper.processID)/root\(folder.path)") }
 }

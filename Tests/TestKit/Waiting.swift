@@ -4,7 +4,8 @@ import Foundation
 /// slow machine waits as long.
 package let longestWait: TimeInterval = 300
 
-/// Polls a condition that nothing announces, such as the contents of a file or of a table.
+/// Polls a condition for which there is no event to wait for, such as the contents of a file or of a
+/// table.
 ///
 /// - Returns: `false` if the condition is still false after ``longestWait``.
 package func eventually(_ condition: () throws -> Bool) rethrows -> Bool {
@@ -16,7 +17,8 @@ package func eventually(_ condition: () throws -> Bool) rethrows -> Bool {
     return true
 }
 
-/// Polls an asynchronous condition that nothing announces, without blocking the thread.
+/// Polls an asynchronous condition for which there is no event to wait for, without blocking the
+/// thread.
 ///
 /// - Returns: `false` if the condition is still false after ``longestWait``, or when the task is
 ///   cancelled.

@@ -3,9 +3,9 @@ import Testing
 
 /// Runs each test of a suite on threads of its own.
 ///
-/// A test that waits for a process or a socket in a system call blocks its thread. Swift's shared pool has
-/// only as many threads as the machine has processors. Two such tests would stop all others on a machine
-/// with two processors.
+/// A test that waits for a process or a socket in a system call blocks its thread. Swift's shared pool
+/// has only as many threads as the machine has processors. On a machine with two processors, two such
+/// tests would prevent all others from running.
 package struct BlockingTrait: SuiteTrait, TestTrait, TestScoping {
     package var isRecursive: Bool { true }
 

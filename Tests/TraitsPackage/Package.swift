@@ -9,8 +9,9 @@ let package = Package(
             name: "tally", path: "../..",
             traits: [
                 "ServiceLifecycleSupport", "MetricsSupport", "DistributedTracingSupport",
-                "ConfigurationSupport",
+                "ConfigurationSupport", "EncryptionSupport",
             ]),
+        .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
         .package(url: "https://github.com/apple/swift-configuration", from: "1.4.0", traits: []),
         .package(url: "https://github.com/apple/swift-distributed-tracing", from: "1.7.3"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
@@ -26,6 +27,7 @@ let package = Package(
                 .product(name: "NSQJobs", package: "tally"),
                 .product(name: "NSQJobsEmbedded", package: "tally"),
                 .product(name: "NSQTesting", package: "tally"),
+                .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "Configuration", package: "swift-configuration"),
                 .product(name: "InMemoryTracing", package: "swift-distributed-tracing"),
                 .product(name: "Logging", package: "swift-log"),

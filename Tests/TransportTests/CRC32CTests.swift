@@ -33,7 +33,8 @@ import Testing
         }
     }
 
-    /// The framing format's rule, calculated by hand for the check value.
+    /// The expected value is the rule of snappy's framing format, calculated by hand for the check
+    /// value.
     @Test func `is masked by snappy's rule`() {
         let crc: UInt32 = 0xe306_9283
         let masked = (crc >> 15 | crc << 17) &+ 0xa282_ead8

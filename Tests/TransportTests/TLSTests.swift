@@ -172,7 +172,7 @@ import Transport
             let bytes: [UInt8] = [1, 2, 3]
             let seen = try pair.carry(bytes, pair.client, pair.server, cutting: &generator)
             #expect(seen == bytes)
-            // The client counts the answers, too.
+            // The answers of the server also contain key updates, which the client counts.
             let back = try pair.carry(bytes, pair.server, pair.client, cutting: &generator)
             #expect(back == bytes)
         }

@@ -50,7 +50,7 @@ import Testing
             now += 50
             #expect(!shouldPoll(at: now))
         }
-        // One wait must pass before the first input can be within the limit.
+        // The first input can only be within the limit after one wait has passed.
         #expect(skips == [1, 5, 17])
     }
 

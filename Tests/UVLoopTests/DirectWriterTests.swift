@@ -55,7 +55,8 @@ import UVLoop
         var sent: [UInt8] = []
         try withWriter(reader: reader) { writer, peer in
             direct.open(writer.stream)
-            // Commands that do not fit evenly into the socket buffer.
+            // Writes commands whose size does not divide the size of the socket buffer, until the
+            // buffer is full.
             var outcome = DirectWriter.Outcome.written
             while outcome == .written {
                 outcome = command.withUnsafeBytes(direct.write)
@@ -89,7 +90,7 @@ import UVLoop
             func writeAgain() {
                 outcomes.insert("\(write("x", direct))")
                 iterations += 1
-                // The peer reads meanwhile, so the socket buffer has space.
+                // The peer has read in these iterations, so the socket buffer has space again.
                 guard iterations < 500 else { return peer.loop.stop() }
                 peer.loop.runInNextIteration(writeAgain)
             }

@@ -141,7 +141,7 @@ import UVLoop
         #expect(number == 7)
         async let first: Void = host.stop()
         async let second: Void = host.stop()
-        // Submitting fails only when the thread has ended, an hour later.
+        // `perform` fails only after the thread has ended, which takes an hour of the manual clock.
         while await host.perform({ _ in true }) == true { await host.advance(by: .seconds(600)) }
         await first
         await second

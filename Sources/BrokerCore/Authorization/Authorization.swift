@@ -36,7 +36,7 @@ package struct Authorization {
 
     /// The data of the response frame that answers a successful AUTH.
     var response: [UInt8] {
-        AuthenticateAnswer(
+        AuthenticateResponse(
             identity: identity, identityURL: identityURL, permissionCount: rules.count
         ).json
     }

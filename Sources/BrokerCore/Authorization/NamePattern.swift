@@ -1,19 +1,19 @@
 /// A regular expression for names of topics and channels. The pattern can match any part of a name;
 /// `^` and `$` match the start and the end of the name.
 ///
-/// The pattern comes from an authorization server, and the name from a client. The matcher
-/// therefore follows all paths through the pattern in parallel (Thompson's construction, as in
-/// nsqd's RE2): the time of a match is proportional to the length of the pattern times the length
-/// of the name. Swift's `Regex` backtracks, which can take minutes.
+/// The pattern comes from an authorization server, and the name from a client. The matcher therefore
+/// follows all paths through the pattern in parallel (Thompson's construction, as in nsqd's RE2). The
+/// time of a match is proportional to the length of the pattern times the length of the name. Swift's
+/// `Regex` backtracks, which can take minutes.
 struct NamePattern {
     let steps: [Step]
 
     /// One instruction of a compiled pattern. After each instruction except `fork`, `jump` and
-    /// `match`, the matcher continues with the following one.
+    /// `match`, the matcher continues with the next instruction.
     enum Step: Equatable {
         case character(NameCharacters)
         case assertion(Assertion)
-        /// Matches if the program matches from either of the two steps, which are indexes.
+        /// Continues at both of the instructions with these indexes. One matching path is sufficient.
         case fork(Int, Int)
         case jump(Int)
         case match
@@ -63,8 +63,8 @@ private struct Reached {
         seen = Array(repeating: false, count: steps.count)
     }
 
-    /// Marks the step `place` as reached, and all steps that follow `place` without consuming a
-    /// character.
+    /// Marks the step with the index `place` as reached, and all steps that the matcher reaches from
+    /// there without consuming a character.
     mutating func visit(_ place: Int) {
         var pending = [place]
         while let step = pending.popLast() {

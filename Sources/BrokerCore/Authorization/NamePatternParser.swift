@@ -7,8 +7,8 @@ struct NamePatternParser {
     private var ignoresCase = false
     private var depth = 0
 
-    // Bounds for the memory and stack of a parse, which are needed because another server chooses
-    // the pattern.
+    // Bounds for the memory and stack of a parse. They are needed because the authorization server
+    // chooses the pattern.
     private static let maxSteps = 5_000
     private static let maxDepth = 100
     /// The largest repetition count; Go has the same bound.
@@ -79,7 +79,7 @@ struct NamePatternParser {
 
     private mutating func repeated(_ atom: [Step]) throws(Malformed) -> [Step] {
         guard let bounds = try repetition() else { return atom }
-        // For names, a lazy repetition is equivalent to a greedy one.
+        // Lazy and greedy repetitions match the same names, so both are parsed as greedy repetitions.
         _ = skip("?")
         guard try repetition() == nil else { throw Malformed() }
         var all: [Step] = []
@@ -156,7 +156,7 @@ struct NamePatternParser {
 
     /// Parses the flags of a group.
     ///
-    /// Only `i` has an effect: the other flags concern line breaks, which names do not contain, and
+    /// Only `i` has an effect. The other flags concern line breaks, which names do not contain, or
     /// greediness, which does not change whether a name matches.
     ///
     /// - Returns: `true` if the flags make the group case-insensitive.

@@ -24,7 +24,7 @@ extension Broker {
     ///
     /// - Parameter channel: the channel of a SUB command; `nil` for publishing commands.
     /// - Returns: `true` if the client has the permission; `false` if the authorization has expired
-    ///   and the command waits until it is renewed.
+    ///   and the command waits until the authorization is renewed.
     /// - Throws: `E_AUTH_FIRST` before AUTH, and `E_UNAUTHORIZED` without the permission.
     @inline(__always)
     func checkPermission(

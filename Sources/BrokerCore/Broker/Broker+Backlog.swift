@@ -2,17 +2,15 @@ import DequeModule
 import NSQWire
 import TallyBasics
 
-/// Reports that read unfinished messages without delivering them.
+/// Reports of unfinished messages, which read the messages without delivering them.
 extension Broker {
     /// The number of unfinished messages in all topics and channels. A message counts once for each
     /// channel that has not finished it.
-    package var unfinishedCount: Int {
-        topics.values.reduce(0) { sum, topic in
-            sum + topic.depth
-                + topic.channels.reduce(0) {
-                    $0 + $1.depth + $1.deliveries.inFlightCount + $1.deliveries.deferredCount
-                }
-        }
+    package var unfinishedCount: Int { topics.values.reduce(0) { $0 + $1.unfinishedCount } }
+
+    /// The number of unfinished messages of each topic that has some.
+    package var unfinishedCounts: [TopicName: Int] {
+        topics.mapValues(\.unfinishedCount).filter { $0.value > 0 }
     }
 
     /// The backlogs of all topics and channels, in the order of their names.
@@ -28,7 +26,7 @@ extension Broker {
     /// published.
     ///
     /// - Parameters:
-    ///   - channel: the channel whose messages are read, including those that the topic has not
+    ///   - channel: the channel whose messages are read, including messages that the topic has not
     ///     dispatched to it yet; `nil` reads each unfinished message of the topic once.
     ///   - body: the closure that receives one message body, and returns `false` to stop the
     ///     reading.
@@ -46,8 +44,8 @@ extension Broker {
     }
 
     /// Calls `body` with the messages of one queue in the order in which they were published. As in
-    /// nsqd, a channel's queue contains the messages that it has received and not finished, and a
-    /// topic's queue those that it has not dispatched to its channels.
+    /// nsqd, a channel's queue contains the messages that the channel has received and not finished.
+    /// A topic's queue contains the messages that the topic has not dispatched to its channels.
     ///
     /// - Parameters:
     ///   - channel: the channel; `nil` reads the queue of the topic.
@@ -65,12 +63,12 @@ extension Broker {
     }
 }
 
-/// The unfinished message counts of a topic.
+/// The numbers of unfinished messages of a topic, and of its channels.
 package struct TopicBacklog: Sendable, Equatable {
     package var name: TopicName
     package var isPaused: Bool
-    /// The number of messages that the topic has not dispatched to a channel yet, including
-    /// deferred ones.
+    /// The number of messages that the topic has not dispatched to a channel yet, including deferred
+    /// messages.
     package var depth: Int
     /// The channels in the order of their names.
     package var channels: [ChannelBacklog]
@@ -82,7 +80,7 @@ package struct ChannelBacklog: Sendable, Equatable {
     package var isPaused: Bool
     /// The number of messages that the channel can deliver now.
     package var depth: Int
-    /// The number of messages in `depth` that were delivered before: they were in flight when the
+    /// The number of messages in `depth` that were delivered before. They were in flight when the
     /// broker stopped, or were requeued.
     package var deliveredBefore: Int
     /// The number of deferred messages that are not due yet.
@@ -107,6 +105,14 @@ extension Channel {
 }
 
 extension Topic {
+    /// The number of unfinished messages in the topic and its channels. A message counts once for each
+    /// channel that has not finished it.
+    var unfinishedCount: Int {
+        channels.reduce(depth) {
+            $0 + $1.depth + $1.deliveries.inFlightCount + $1.deliveries.deferredCount
+        }
+    }
+
     /// Calls `body` with the messages of one segment.
     ///
     /// - Parameter channel: the channel that needs the messages; `nil` for any channel.

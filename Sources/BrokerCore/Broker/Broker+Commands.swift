@@ -76,7 +76,8 @@ extension Broker {
         guard size > 0 else {
             throw ProtocolError(.badBody, verb, "invalid body size \(size)")
         }
-        // A body beyond nsqd's limit is refused with that limit, as nsqd does.
+        // nsqd's limit is checked first, so that a body that exceeds it gets the same error as from
+        // nsqd.
         for limit in [options.maxBodyBytes, Limits.smallBodyBytes] where size > limit {
             throw ProtocolError(.badBody, verb, "body too big \(size) > \(limit)")
         }

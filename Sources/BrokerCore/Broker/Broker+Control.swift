@@ -170,15 +170,26 @@ extension Broker {
     }
 
     private func expectCapacity(for bytes: Int, overhead: Int = 0) throws(PublishError) {
-        guard !isStopping else { throw .stopping }
+        if let publishRefusal { throw .refused(publishRefusal) }
         guard hasMemory(toStore: bytes, overhead: overhead) else { throw .memoryIsFull }
     }
 }
 
 /// The reason why the broker refuses a message.
 package enum PublishError: Error {
-    /// The broker is stopping.
-    case stopping
+    /// The broker is draining or stopping.
+    case refused(PublishRefusal)
     /// The queued messages have reached ``BrokerOptions/maxMemoryBytes``.
     case memoryIsFull
+}
+
+/// The reason why a broker accepts no messages at all.
+package enum PublishRefusal: Sendable, CustomStringConvertible {
+    /// The broker delivers the queued messages, and ends when no message is left.
+    case draining
+    /// The broker is stopping.
+    case stopping
+
+    /// The text in the errors of publishers. For a stopping broker, nsqd has the same text.
+    package var description: String { self == .draining ? "draining" : "exiting" }
 }

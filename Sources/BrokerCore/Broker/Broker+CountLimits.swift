@@ -18,6 +18,14 @@ extension Broker {
         return topic.channel(channel) != nil
     }
 
+    /// Returns `true` if each of the channels exists or may be created.
+    func hasCapacity(forChannels names: [ChannelName], of topic: TopicName) -> Bool {
+        let limit = options.maxChannelsPerTopic
+        let topic = topics[topic]
+        let missing = names.filter { topic?.channel($0) == nil }.count
+        return limit == 0 || missing == 0 || (topic?.channels.count ?? 0) + missing <= limit
+    }
+
     /// Returns the topic for a client's command, and creates it if necessary.
     ///
     /// - Throws: an error with `code` if the topic would exceed ``BrokerOptions/maxTopics``.

@@ -45,8 +45,8 @@ extension Broker {
         pendingPublishes.complete(upTo: number, nil)
     }
 
-    /// Completes the publishes of a flush whose sync has failed with an error: their records may be
-    /// lost.
+    /// Completes the publishes of a flush whose sync has failed. The publishers receive the error,
+    /// because the records may be lost.
     ///
     /// - Parameter number: the number of the last flush whose sync has failed.
     package func didFailSync(upTo number: UInt64, _ error: MessageLogError, at now: Timestamp) {
@@ -67,16 +67,17 @@ extension Broker {
 
     /// Relocates one segment to the end of the message log if this releases disk space.
     ///
-    /// - Returns: `true` if a segment was relocated, so that another one may follow.
-    func relocateSegment() -> Bool {
-        guard let messageLog = context.log.messageLog else { return false }
-        let neededBytes = topics.values.reduce(0) { $0 + ($1.isDurable ? $1.neededBytes : 0) }
-        guard let serial = messageLog.segmentToRelocate(neededBytes: neededBytes), flushLog() else {
-            return false
-        }
+    /// - Parameter neededBytes: an estimate of the size of all durable messages that are still needed.
+    /// - Returns: `true` if a segment was relocated. The caller then tries the next segment soon.
+    func relocateSegment(neededBytes: Int) -> Bool {
+        guard let messageLog = context.log.messageLog,
+            let serial = messageLog.segmentToRelocate(neededBytes: neededBytes), flushLog()
+        else { return false }
         for topic in topics.values {
             guard let segment = topic.segments[serial: serial] else { continue }
+            let wasResident = segment.isResident
             topic.relocate(segment)
+            defer { if !wasResident { topic.pageOut(segment) } }
             return flushLog()
         }
         return false

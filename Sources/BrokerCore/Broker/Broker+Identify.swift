@@ -52,8 +52,8 @@ extension Broker {
 
     private func response(
         to request: Identify, _ upgrade: Upgrade, _ session: Session
-    ) -> IdentifyAnswer {
-        IdentifyAnswer(
+    ) -> IdentifyResponse {
+        IdentifyResponse(
             maxReadyCount: options.maxReadyCount,
             version: options.version,
             maxMessageTimeout: options.maxMessageTimeout.milliseconds,

@@ -105,7 +105,7 @@ extension Broker {
         session.send(Frame.bytes(.error, error.data))
         context.chargeCommand(WorkCost.failure)
         if error.isFatal {
-            // The messages in flight to the client are requeued when the connection closes.
+            // Closing the connection requeues the messages in flight, so this work is charged here.
             context.chargeCommand(session.subscription.inFlightCount)
             session.end()
         }

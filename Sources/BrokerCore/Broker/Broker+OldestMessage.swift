@@ -15,7 +15,7 @@ extension Broker {
         context.setTime(now)
         guard let oldest = topics[topic]?.channel(channel)?.oldestPublishTime else { return nil }
         let (age, overflow) = now.wall.subtractingReportingOverflow(oldest)
-        // An imported message can have any timestamp.
+        // The subtraction can overflow, because an imported message can have any timestamp.
         return overflow ? nil : max(.zero, .nanoseconds(age))
     }
 }
@@ -41,7 +41,7 @@ extension Channel {
         return (0..<segment.count).first { index in
             switch channelSegment.state(of: index) {
             case ChannelSegment.settled: false
-            // The topic has not dispatched an untouched message that is deferred.
+            // An untouched message of a segment for deferred messages was not dispatched yet.
             case ChannelSegment.untouched: !segment.isDeferred && segment.contains(index)
             case let id: deliveries[id].state != .deferred
             }

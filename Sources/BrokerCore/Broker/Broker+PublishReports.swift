@@ -4,23 +4,25 @@ import TallyBasics
 
 /// Reports of published messages and refused publishes, for tests of programs that publish.
 extension Broker {
-    /// Sets the function that receives the body of each message that is published from now on. The calls
-    /// are made once per loop iteration, after the flush of the message log and before the publishers
-    /// receive their responses. Deferred messages of an iteration can precede or follow the others.
+    /// Sets the function that receives the body of each message that is published from now on. The
+    /// broker calls the function at the end of each loop iteration, after the flush of the message
+    /// log and before the publishers receive their responses. Deferred messages can be reported
+    /// before or after the other messages of the same iteration.
     package func setPublishReporter(_ report: @escaping (TopicName, Bytes) -> Void) {
         for topic in topics.values { topic.skipReports() }
         onPublish = report
     }
 
-    /// Reports the messages since the last call. It runs before messages can leave a topic, and after
-    /// the flush of the message log, which may refuse them.
+    /// Reports the messages that were published since the last call. The caller calls this method
+    /// after the flush of the message log, which may refuse messages, and before messages can leave a
+    /// topic.
     func sendPublishReports() {
         guard let onPublish else { return }
         for topic in topics.values { topic.report { onPublish(topic.name, $0) } }
     }
 
-    /// Refuses a publish, as the broker does when it cannot store messages, but without an event for
-    /// the log: the test expects the refusal.
+    /// Refuses a publish for a test, with the error code of a publish that the broker cannot store.
+    /// No event is logged, because the test expects the refusal.
     ///
     /// - Parameter verb: the verb of the publish.
     package func refusePublish(_ verb: Verb, from session: Session, at now: Timestamp) {
@@ -38,8 +40,8 @@ extension Broker {
     }
 }
 
-/// The messages of one topic that were reported: all records of the segments before `serial`, and the
-/// first `count` records of that segment.
+/// The messages of one topic that were reported: all records of the segments before the segment
+/// `serial`, and the first `count` records of the segment `serial`.
 struct ReportedEnd {
     private var serial: UInt64 = 0
     private var count = 0

@@ -118,10 +118,10 @@ extension Broker {
         return true
     }
 
-    /// Reads `count` messages with their sizes. The broker checks all sizes before it publishes a
-    /// message.
+    /// Reads `count` messages with their sizes. All sizes are checked before any message is
+    /// published, so that the batch is published as a whole or not at all.
     ///
-    /// - Returns: `nil` if the batch is incomplete.
+    /// - Returns: the bytes of the batch; `nil` if it has not arrived completely.
     private func batch(
         of count: Int, _ body: inout BodyReader, _ session: Session
     ) throws(ProtocolError) -> Bytes? {
@@ -165,7 +165,7 @@ extension Broker {
         for count: Int, bodyBytes: Int, deferredBytes: Int = 0, _ code: ProtocolError.Code,
         _ verb: Verb
     ) throws(ProtocolError) {
-        guard !isStopping else { throw ProtocolError(code, verb, "failed exiting") }
+        if let publishRefusal { throw ProtocolError(code, verb, "failed \(publishRefusal)") }
         let overhead = deferredBytes + count * Segment.byteCount(bodyBytes: 0)
         guard hasMemory(toStore: bodyBytes, overhead: overhead) else {
             throw memoryFullError(code, verb)
@@ -177,12 +177,12 @@ extension Broker {
             code, verb, "failed queue memory is full at \(options.maxMemoryBytes) bytes")
     }
 
-    /// Refuses an incomplete publish that needs more memory than there is, which closes the
-    /// connection. Does nothing if the command is complete, small or of another kind.
+    /// Refuses an incomplete publish that needs more memory than is left, and closes the connection.
+    /// Does nothing if the command is complete, small or of another kind.
     ///
     /// - Parameters:
     ///   - bytes: the received bytes from the start of the command.
-    ///   - neededBytes: the size of the command, as far as the received bytes tell.
+    ///   - neededBytes: the size of the complete command, as far as it is known from `bytes`.
     package func refuseIfMemoryIsFull(
         _ bytes: Bytes, neededBytes: Int, from session: Session, at now: Timestamp
     ) {
@@ -203,7 +203,7 @@ extension Broker {
     }
 
     /// The number of bytes of an incomplete command, or of an HTTP body, that a connection may store
-    /// even if the memory is full. So consumers can always send FIN, REQ and TOUCH.
+    /// even if the memory is full. Consumers can therefore always send FIN, REQ and TOUCH.
     package static let inputBytesBeyondLimit = 16 << 10
 
     /// Counts the published messages, and sends the response or adds it to the pending responses.

@@ -13,17 +13,19 @@ extension Broker {
         context.setTime(now)
         switch record {
         case .topicCreated(let name): _ = topic(name)
-        case .topicDeleted(let name): topics[name].map { delete($0) }
+        case .topicDeleted(let name):
+            topics[name].map { delete($0) }
+            releaseAllDeletedTopics()
         case .topicPaused(let name, let isPaused):
             topics[name]?.pause(isPaused)
             topics[name]?.dispatch()
         case .topicEmptied(let name): topics[name]?.empty()
         case .topicHeld(let name): topics[name]?.awaitChannels()
         case .topicStarted(let name): recoverStart(of: name)
-        case .dispatched(let name): topics[name]?.recoverDispatched()
+        case .dispatched(let name): topics[name]?.recoverAllDispatched()
         case .channelCreated(let topic, let name):
-            // The broker also dispatched the topic's messages at the end of the iteration that
-            // created the channel.
+            // Repeats the dispatch that followed the creation of the channel at the end of the same
+            // iteration.
             channel(name, of: self.topic(topic)).topic.dispatch()
         case .channelDeleted(let topic, let name): existing(name, topic).map { delete($0) }
         case .channelPaused(let topic, let name, let isPaused):
@@ -74,11 +76,12 @@ extension Broker {
         topics[name]?.dispatch()
     }
 
-    /// Ends the replay of the message log, and starts the topics that were still held.
+    /// Ends the replay of the message log, and starts the dispatch of the topics that still hold
+    /// their messages.
     package func endRecovery(at now: Timestamp) {
         context.setTime(now)
-        // These topics are still held, because the broker stopped before the lookup of their
-        // channels had completed.
+        // These topics still hold their messages, because the broker stopped before the lookup of
+        // their channels had completed.
         let waiting = topics.values.filter(\.awaitsChannels).map(\.name)
         for name in waiting { recoverStart(of: name) }
         for topic in topics.values { topic.endRecovery() }

@@ -13,6 +13,8 @@ package final class Broker {
     package let startedAt: Timestamp
     let context: BrokerContext
     let pendingPublishes: PendingPublishes
+    let pendingMoves = PendingMoves()
+    let bulkOperations = BulkOperations()
 
     private(set) var topics: [TopicName: Topic] = [:]
     private var channelsByNumber: [UInt64: Channel] = [:]
@@ -20,9 +22,10 @@ package final class Broker {
     private var sessions: [SessionID: Session] = [:]
     private var lastSessionID: SessionID = 0
     private var maintenance = MaintenanceSchedule()
+    private var maintenancePass = MaintenancePass()
 
-    /// `true` once the broker is stopping and accepts no more messages.
-    package private(set) var isStopping = false
+    /// The reason why the broker accepts no messages; `nil` if it accepts them.
+    package private(set) var publishRefusal: PublishRefusal?
 
     /// `true` if new topics hold their messages until ``startTopic(_:with:at:)``, because the topic
     /// may have channels in other brokers that should receive the messages.
@@ -33,8 +36,8 @@ package final class Broker {
 
     /// Creates a broker.
     ///
-    /// - Parameter messageLog: the log that stores durable topics and channels; `nil` keeps
-    ///   everything in memory.
+    /// - Parameter messageLog: the log that stores durable topics and channels; `nil` stores all data
+    ///   in memory only.
     package init(
         options: BrokerOptions = BrokerOptions(), messageLog: (any MessageLog)? = nil,
         at now: Timestamp
@@ -110,16 +113,17 @@ package final class Broker {
             case .session(let id): sessions[id].map(heartbeatTimerFired)
             case .channel(let number): channelsByNumber[number]?.timerFired()
             case .maintenance: runMaintenance()
+            case .bulkOperations: bulkOperations.runPortions(of: self)
             }
         }
     }
 
     private func heartbeatTimerFired(_ session: Session) {
-        session.timerFired()
+        session.removeFiredTimer()
         guard session.nextHeartbeatCheck != nil else { return }
         let now = context.now.monotonic
         if let reason = session.closeReason(at: now) {
-            // The messages in flight to the client are requeued when the connection closes.
+            // Closing the connection requeues the messages in flight, so this work is charged here.
             context.budget.timers.charge(session.subscription.inFlightCount)
             return closeConnection(of: session, reason: reason)
         }
@@ -146,16 +150,20 @@ package final class Broker {
     private func runMaintenance() {
         let now = context.now.monotonic
         maintenance.begin()
-        if maintenance.shouldReleaseMemory(at: now) {
-            for topic in topics.values { topic.releaseUnusedMemory() }
+        if maintenancePass.isDone, maintenance.shouldReleaseMemory(at: now) {
+            maintenancePass = MaintenancePass(of: Array(topics.values))
         }
+        maintenancePass.run(context)
         if maintenance.shouldMarkIdle(at: now) { context.slabs.markIdle() }
         let hasMoreIdleSlabs = context.slabs.releaseIdle()
-        let hasMoreSegments = relocateSegment()
-        scheduleMaintenance(isUrgent: hasMoreIdleSlabs || hasMoreSegments)
+        // The last pass, which is at most five seconds old, has counted the needed bytes.
+        let hasMoreSegments =
+            maintenancePass.isDone && relocateSegment(neededBytes: maintenancePass.neededBytes)
+        scheduleMaintenance(
+            isUrgent: !maintenancePass.isDone || hasMoreIdleSlabs || hasMoreSegments)
     }
 
-    /// Schedules maintenance, unless the broker has no message log and no memory to release.
+    /// Schedules maintenance if the broker has a message log, or memory to release.
     private func scheduleMaintenance(isUrgent: Bool = false) {
         guard context.log.messageLog != nil || !context.slabs.isEmpty,
             let deadline = maintenance.schedule(isUrgent: isUrgent, at: context.now.monotonic)
@@ -173,24 +181,31 @@ package final class Broker {
     /// - Returns: the sessions that have new data to send, or whose connection must be closed.
     package func endIteration(at now: Timestamp) -> [Session] {
         context.setTime(now)
+        finishFailedMessages()
         flushLog()
+        finishMoves()
         sendPublishReports()
         dispatchPending()
         deliverPending()
+        publishFailures()
         flushLog()
+        releaseDeletedTopics()
         scheduleMaintenance()
+        scheduleBulkOperations()
         let sessions = context.pending.drainSessions()
         if sessions.isEmpty { context.budget.beginIteration() }
         return sessions
     }
 
-    /// `true` if the budget of the last iteration has postponed dispatches or deliveries. Every
-    /// iteration continues with at least one topic and one channel, so the value becomes `false` after
-    /// a number of iterations that depends only on the postponed work.
-    package var hasPostponedWork: Bool { context.pending.hasTopicsOrChannels }
+    /// `true` if the budget of the last iteration has postponed dispatches or deliveries, or if failed
+    /// messages can be finished. Each iteration processes at least one topic and one channel. The
+    /// number of iterations until the value is `false` therefore depends only on the postponed work.
+    package var hasPostponedWork: Bool {
+        context.pending.hasTopicsOrChannels || context.moves.hasDurable
+    }
 
-    /// Dispatches the messages of the pending topics. A topic whose messages exceed its share is added
-    /// again, behind all others.
+    /// Dispatches the messages of the pending topics. A topic whose messages exceed its share is
+    /// added again, behind all other topics.
     private func dispatchPending() {
         for _ in 0..<context.pending.topicCount {
             guard context.budget.dispatches.hasSteps else { return }
@@ -199,7 +214,7 @@ package final class Broker {
     }
 
     /// Delivers the messages of the pending channels. A channel whose deliveries exceed its share is
-    /// added again, behind all others.
+    /// added again, behind all other channels.
     private func deliverPending() {
         let count = context.pending.channelCount
         for _ in 0..<count {
@@ -219,7 +234,17 @@ package final class Broker {
     }
 
     /// Refuses all further messages.
-    package func stop() { isStopping = true }
+    package func stop() { publishRefusal = .stopping }
+
+    /// Refuses new messages until ``endDrain()``, and continues to deliver the queued messages.
+    package func beginDrain() {
+        if publishRefusal == nil { publishRefusal = .draining }
+    }
+
+    /// Accepts messages again after ``beginDrain()``.
+    package func endDrain() {
+        if publishRefusal == .draining { publishRefusal = nil }
+    }
 
     /// The size in bytes of all slabs that hold messages (`used`), and of all spare slabs
     /// (`spare`).
@@ -273,22 +298,56 @@ package final class Broker {
     private func remove(_ channel: Channel, of topic: Topic) {
         topic.removeChannel(channel)
         channelsByNumber[channel.number] = nil
-        for session in channel.consumers.sessions {
-            closeConnection(of: session, reason: .channelDeleted)
-        }
+        closeConsumers(of: channel)
         if channel.isDurable { context.log.append(.channelDeleted(topic.name, channel.name)) }
         context.events.append(.channelDeleted(topic.name, channel.name))
     }
 
-    /// Deletes a topic with its channels.
+    /// Deletes a topic with its channels, and closes the connections of their consumers. The memory of
+    /// the channels is released within the budgets of the next iterations.
     func delete(_ topic: Topic) {
         guard topics[topic.name] != nil else { return }
         flushLog(ifUnflushed: topic)
         sendPublishReports()
         topics[topic.name] = nil
-        for channel in topic.sortedChannels { remove(channel, of: topic) }
         topic.delete()
+        for channel in topic.channels {
+            closeConsumers(of: channel)
+            // If the record of the topic's deletion is lost, these records still delete the messages.
+            if channel.isDurable { context.log.append(.channelDeleted(topic.name, channel.name)) }
+        }
         if topic.isDurable { context.log.append(.topicDeleted(topic.name)) }
-        context.events.append(.topicDeleted(topic.name))
+        context.events.append(
+            .topicDeleted(topic.name, channels: topic.channels.map(\.name)))
+        context.pending.addDeleted(topic)
+    }
+
+    private func closeConsumers(of channel: Channel) {
+        guard channel.consumers.count > 0 else { return }
+        for session in channel.consumers.sessions {
+            closeConnection(of: session, reason: .channelDeleted)
+        }
+    }
+
+    /// Releases the memory of deleted topics' channels within the iteration's budget.
+    private func releaseDeletedTopics() {
+        while context.budget.releases.hasSteps, let topic = context.pending.firstDeletedTopic {
+            context.budget.releases.charge(WorkCost.release)
+            releaseNextChannel(of: topic)
+        }
+    }
+
+    /// Releases the memory of all deleted topics' channels at once. Recovery needs this method,
+    /// because it has no loop iterations among which the work could be divided.
+    func releaseAllDeletedTopics() {
+        while let topic = context.pending.firstDeletedTopic { releaseNextChannel(of: topic) }
+    }
+
+    private func releaseNextChannel(of topic: Topic) {
+        if let channel = topic.releaseDeletedChannel() {
+            channelsByNumber[channel.number] = nil
+        } else {
+            context.pending.removeFirstDeletedTopic()
+        }
     }
 }

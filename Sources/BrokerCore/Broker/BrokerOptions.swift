@@ -2,7 +2,8 @@ import NSQWire
 
 /// The broker's options. All except the last group have nsqd's names and defaults.
 package struct BrokerOptions: Sendable {
-    /// The version that IDENTIFY reports to clients: that of the nsqd with the same behaviour.
+    /// The version that IDENTIFY reports to clients: the version of nsqd whose behaviour this broker
+    /// implements.
     package var version = "1.3.0"
 
     /// The maximum size of one message body, in bytes.
@@ -11,20 +12,20 @@ package struct BrokerOptions: Sendable {
     package var maxBodyBytes = Limits.bodyBytes
     /// The maximum count of an RDY command.
     package var maxReadyCount = Limits.readyCount
-    /// The timeout of messages in flight, unless IDENTIFY requests another one.
+    /// The timeout of messages in flight, unless IDENTIFY requests another timeout.
     package var messageTimeout = Limits.messageTimeout
-    /// The longest timeout that IDENTIFY can request, and the longest time from a delivery to the timeout
-    /// that TOUCH restarts.
+    /// The longest message timeout that IDENTIFY can request. TOUCH can extend the timeout of a
+    /// message to at most this time after the delivery.
     package var maxMessageTimeout = Limits.longestMessageTimeout
     /// The longest delay that REQ and DPUB can request.
     package var maxRequeueTimeout = Limits.longestDeferral
-    /// The heartbeat interval, unless IDENTIFY requests another one.
+    /// The heartbeat interval, unless IDENTIFY requests another interval.
     package var heartbeatInterval = Limits.heartbeatInterval
     /// The longest heartbeat interval that IDENTIFY can request.
     package var maxHeartbeatInterval = Limits.longestHeartbeatInterval
     /// The largest output buffer that IDENTIFY can request, in bytes.
     package var maxOutputBufferBytes = Limits.largestOutputBufferBytes
-    /// The output buffer timeout, unless IDENTIFY requests another one.
+    /// The output buffer timeout, unless IDENTIFY requests another timeout.
     package var outputBufferTimeout = Limits.outputBufferTimeout
     /// The shortest output buffer timeout that IDENTIFY can request.
     package var minOutputBufferTimeout = Limits.shortestOutputBufferTimeout
@@ -51,8 +52,7 @@ package struct BrokerOptions: Sendable {
     /// The maximum number of consumers of a channel; 0 for no limit.
     package var maxChannelConsumers = 0
     /// The maximum number of messages in the queue of an ephemeral topic or channel, which discards
-    /// further messages. It is also about the number of messages of a durable topic that stay in
-    /// memory.
+    /// further messages. A durable topic keeps about this number of messages in memory.
     package var memoryQueueSize = 10_000
 
     /// The maximum memory of messages, of their state in channels, and of the input and output of
@@ -60,6 +60,10 @@ package struct BrokerOptions: Sendable {
     package var maxMemoryBytes = 2 << 30
     /// The maximum size of unused memory that is kept for reuse, in bytes.
     package var maxSpareBytes = Int.max
+    /// The times after which undelivered messages expire.
+    package var lifetimes = MessageLifetimes()
+    /// The numbers of deliveries after which messages are moved to the failed set of their channel.
+    package var attemptLimits = AttemptLimits()
     /// The maximum number of topics; 0 for no limit.
     package var maxTopics = 0
     /// The maximum number of channels of a topic; 0 for no limit.
@@ -67,8 +71,9 @@ package struct BrokerOptions: Sendable {
     /// The number of unsent bytes at which the broker stops delivering messages to the connection
     /// and reading from the connection.
     package var maxUnsentBytes = 1 << 20
-    /// The steps of each kind of work (commands, dispatches, deliveries and timers) in one loop
-    /// iteration. A step is about the work of one FIN. Further work is done in the next iterations.
+    /// The maximum number of steps in one loop iteration, for each kind of work: commands,
+    /// dispatches, deliveries and timers. A step is about the work of one FIN. Further work is
+    /// postponed to the next iterations.
     package var stepsPerIteration = 50_000
     /// The seed of the random number generator that samples messages.
     package var seed: UInt64 = 0

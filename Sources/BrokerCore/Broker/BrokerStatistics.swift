@@ -47,6 +47,12 @@ package struct ChannelStatistics: Sendable, Equatable {
     package var messageCount: Int
     package var requeueCount: Int
     package var timeoutCount: Int
+    /// The number of messages that expired since the broker's start.
+    package var expiredCount: Int
+    /// The number of messages that were moved to the failed set since the broker's start.
+    package var failedCount: Int
+    /// The number of deliveries after which a message is moved to the failed set; 0 for no limit.
+    package var maxAttempts: Int
     package var isPaused: Bool
     package var clients: [ClientStatistics]
     package var latency: LatencyStatistics
@@ -164,7 +170,9 @@ extension Channel {
             inFlightCount: deliveries.inFlightCount,
             deferredCount: deliveries.deferredCount, messageCount: messageCount,
             requeueCount: deliveries.requeueCount, timeoutCount: deliveries.timeoutCount,
-            isPaused: isPaused, clients: consumers.sessions.map(\.statistics),
+            expiredCount: expiredCount, failedCount: failedCount, maxAttempts: maxAttempts,
+            isPaused: isPaused,
+            clients: consumers.sessions.map(\.statistics),
             latency: LatencyStatistics(latency.map { [$0] } ?? [], context))
     }
 }

@@ -65,8 +65,8 @@ extension Channel {
         return place <= last && place.isPlainFinish
     }
 
-    /// The number that the channel has assigned to the segment of the message that the FIN at byte
-    /// offset `offset` finishes; `nil` if the channel has no such segment.
+    /// The number of the segment that contains the message of the FIN at byte offset `offset`; `nil`
+    /// if the channel has no such segment.
     private func segmentNumber(ofFinishAt offset: Int, in bytes: Bytes) -> Int? {
         MessageID(readingFrom: bytes.baseAddress! + offset + 4).number
             .flatMap { segments.number(serial: $0 >> 16) }

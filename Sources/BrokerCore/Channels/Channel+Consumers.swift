@@ -5,7 +5,7 @@ extension Channel {
         session.subscribe(to: self, slot: consumers.add(session))
     }
 
-    /// Removes a consumer, and requeues at once the messages in flight to the consumer, in the order
+    /// Removes a consumer. The messages in flight to the consumer are requeued at once, in the order
     /// of their deadlines. nsqd requeues such messages only after their timeout, which delays the
     /// redelivery.
     func removeConsumer(_ session: Session) {

@@ -1,20 +1,24 @@
 import NSQWire
 import TallyBasics
 
-/// DeliveryEntry of messages to the consumers that are ready, in rotation.
+/// Delivery of messages to the consumers that are ready, in rotation.
 extension Channel {
     /// Delivers messages until the queue is empty or no consumer is ready, and schedules the
-    /// channel's timer. Deliveries beyond `limit` are postponed to the next iteration.
+    /// channel's timer. Further deliveries than `limit` allows are postponed to the next iteration.
     ///
     /// - Parameter limit: the maximum number of steps.
     func deliver(atMost limit: Int) {
         guard !isDeleted else { return }
         var steps = 1
+        var reader = SegmentReader(topic)
         defer {
+            reader.end()
             context.budget.deliveries.charge(steps)
             scheduleTimer()
         }
-        guard !isPaused, consumers.count > 0 else { return }
+        guard !isPaused, consumers.count > 0, !topic.suspendsDeliveries || name.isEphemeral else {
+            return
+        }
         var refusals = 0
         var leftInRound = 0
         var quota = 0
@@ -32,16 +36,21 @@ extension Channel {
                 refusals += 1
                 continue
             }
-            refusals = 0
             let unsentBytes = session.backlogBytes
             var left = min(capacity, quota, limit)
             steps += left
-            let isReadable = deliver(to: session, left: &left)
+            let result = deliver(to: session, left: &left, &reader)
             steps += WorkCost.bytes(session.backlogBytes - unsentBytes) - left
             context.pending.add(session)
-            guard isReadable else {
-                let retry = context.now.monotonic + Self.readRetryInterval.nanoseconds
-                return scheduleTimer(retry)
+            switch result {
+            case .isReadable: refusals = 0
+            case .needsEmptyOutbox:
+                session.holdBack()
+                refusals += 1
+            case .needsNextIteration: return context.pending.add(self)
+            case .isUnreadable:
+                return scheduleTimer(
+                    context.now.monotonic + Self.readRetryInterval.nanoseconds)
             }
         }
     }
@@ -57,19 +66,23 @@ extension Channel {
     /// Delivers messages to one consumer until `left` messages are delivered, the queue is empty, or
     /// the session has ``BrokerOptions/maxUnsentBytes`` to send.
     ///
-    /// - Parameter left: the maximum number of messages; decreased by the number of messages that the
-    ///   channel's queue no longer contains.
-    /// - Returns: `false` if the next message cannot be read from the message log now.
-    private func deliver(to session: Session, left: inout Int) -> Bool {
+    /// - Parameter left: the maximum number of messages; decreased by the number of messages that
+    ///   have left the channel's queue.
+    /// - Returns: the reason why the next message cannot be read from the message log for this
+    ///   consumer now; `isReadable` without such a reason.
+    private func deliver(
+        to session: Session, left: inout Int, _ reader: inout SegmentReader
+    ) -> SegmentReader.Result {
         while left > 0, session.backlogBytes < context.options.maxUnsentBytes {
+            guard !context.moves.isFull else { return .needsNextIteration }
             let waiting = deliveries.firstWaiting
-            // Messages that entered the queue before the redelivery are delivered before it.
+            // Messages that entered the queue before a requeued message are delivered before it.
             let before =
                 waiting.map { Int(deliveries[$0].sortKey - cursor.passedCount) } ?? .max
             if let waiting, cursor.ahead.isEmpty || before <= 0 {
-                guard makeResident(segments[deliveries[waiting].segmentNumber]!.segment) else {
-                    return false
-                }
+                let segment = segments[deliveries[waiting].segmentNumber]!.segment
+                let result = reader.read(segment, for: session)
+                guard result == .isReadable else { return result }
                 redeliver(waiting, to: session)
                 left -= 1
             } else if !cursor.ahead.isEmpty {
@@ -79,39 +92,47 @@ extension Channel {
                     continue
                 }
                 let segment = channelSegment.segment
-                guard segment.isResident else {
-                    guard makeResident(segment) else { return false }
-                    continue
-                }
+                let wasResident = segment.isResident
+                let result = reader.read(segment, for: session)
+                guard result == .isReadable else { return result }
+                // Reading the segment may have removed lost messages from the queue, and so moved the
+                // cursor.
+                guard wasResident else { continue }
                 let first = cursor.firstRange.lowerBound - segment.firstOrdinal
                 if let gap = segment.gap(at: first) {
                     lose(gap, of: segment)
                     continue
                 }
+                var limit = min(left, before)
+                if topic.lifetime > 0 {
+                    let expired = expireRun(of: channelSegment, number, atMost: limit)
+                    guard expired == 0 else {
+                        left -= expired
+                        continue
+                    }
+                    limit = freshCount(of: segment, atMost: limit)
+                }
                 left -= deliverRun(
-                    of: channelSegment, number, to: session, atMost: min(left, before))
+                    of: channelSegment, number, to: session, atMost: limit,
+                    isCopied: reader.mustCopy(segment))
             } else {
                 break
             }
         }
-        return true
-    }
-
-    /// Returns `true` if the segment's messages are in memory or could be read from the message
-    /// log.
-    @inline(__always)
-    private func makeResident(_ segment: Segment) -> Bool {
-        segment.isResident || topic.pageIn(segment)
+        return .isReadable
     }
 
     private func redeliver(_ id: Int32, to session: Session) {
         let delivery = deliveries[id]
         let index = Int(delivery.index)
         let segment = segments[delivery.segmentNumber]!.segment
-        if !segment.contains(index) || isSampledOut(session) {
-            deliveries.removeWaiting(id)
+        let isExpired = segment.contains(index) && isExpired(index, of: segment)
+        if isExpired { didExpire(1) }
+        if isExpired || !segment.contains(index) || isSampledOut(session) {
+            deliveries.removeWithoutRedelivery(id)
             return settleMessage(index, in: delivery.segmentNumber)
         }
+        guard !mustFail(delivery.attempts, index, of: segment) else { return fail(id) }
         let attempts = deliveries.restart(
             id, to: session.subscription.slot, timeout: session.settings.messageTimeout,
             at: context.now.monotonic)
@@ -125,9 +146,11 @@ extension Channel {
     /// - Parameters:
     ///   - number: the number of the segment in the channel.
     ///   - limit: the maximum number of messages.
+    ///   - isCopied: `true` copies the messages to the outbox.
     /// - Returns: the number of messages by which the cursor has advanced.
     private func deliverRun(
-        of channelSegment: ChannelSegment, _ number: Int, to session: Session, atMost limit: Int
+        of channelSegment: ChannelSegment, _ number: Int, to session: Session, atMost limit: Int,
+        isCopied: Bool
     ) -> Int {
         let ahead = cursor.firstRange
         let segment = channelSegment.segment
@@ -136,13 +159,15 @@ extension Channel {
             start..<min(
                 start + limit, segment.endOfRun(from: start),
                 ahead.upperBound - segment.firstOrdinal)
-        let end = segment.end(
-            of: indexes, within: context.options.maxUnsentBytes - session.backlogBytes)
+        let maxUnsentBytes = context.options.maxUnsentBytes
+        let unsentLimit =
+            isCopied ? min(SegmentReader.maxUnsentBytes, maxUnsentBytes) : maxUnsentBytes
+        let end = segment.end(of: indexes, within: unsentLimit - session.backlogBytes)
         cursor.advance(to: segment.firstOrdinal + end)
         if session.settings.sampleRate > 0 {
-            deliverSample(start..<end, of: channelSegment, number, to: session)
+            deliverSample(start..<end, of: channelSegment, number, to: session, isCopied)
         } else {
-            deliverAll(start..<end, of: channelSegment, number, to: session)
+            deliverAll(start..<end, of: channelSegment, number, to: session, isCopied)
         }
         return end - start
     }
@@ -150,21 +175,25 @@ extension Channel {
     /// Starts a delivery of each message, and appends all messages to the outbox as one byte range.
     private func deliverAll(
         _ indexes: Range<Int>, of channelSegment: ChannelSegment, _ number: Int,
-        to session: Session
+        to session: Session, _ isCopied: Bool
     ) {
         deliveries.start(
             indexes, of: channelSegment, number: number, to: session.subscription.slot,
             timeout: session.settings.messageTimeout, at: context.now.monotonic)
         let segment = channelSegment.segment
-        session.outbox.append(segment.slab, segment.byteRange(of: indexes))
+        if isCopied {
+            session.outbox.append(segment.frames(of: indexes))
+        } else {
+            session.outbox.append(segment.slab, segment.byteRange(of: indexes))
+        }
         recordDelivered(indexes, of: segment)
         session.didDeliver(indexes.count)
     }
 
-    /// Delivers a random sample of the messages, and settles the others.
+    /// Delivers a random sample of the messages, and settles the other messages.
     private func deliverSample(
         _ indexes: Range<Int>, of channelSegment: ChannelSegment, _ number: Int,
-        to session: Session
+        to session: Session, _ isCopied: Bool
     ) {
         var skippedCount = 0
         for index in indexes {
@@ -173,7 +202,7 @@ extension Channel {
                 recordFinished(index..<index + 1, of: channelSegment.segment)
                 skippedCount += 1
             } else {
-                deliverAll(index..<index + 1, of: channelSegment, number, to: session)
+                deliverAll(index..<index + 1, of: channelSegment, number, to: session, isCopied)
             }
         }
         settle(skippedCount, in: number)

@@ -7,8 +7,8 @@ extension Channel {
     /// Adds a recovered segment. A relocated segment can be older than the segments added before
     /// it.
     ///
-    /// A segment that is inserted before others changes their numbers. Deliveries therefore receive
-    /// the numbers of their segments in ``endRecovery()``.
+    /// The insertion of a segment changes the numbers of all later segments. Deliveries therefore
+    /// receive the numbers of their segments in ``endRecovery()``.
     func addRecovered(_ segment: Segment) { segments.insertRecovered(segment) }
 
     /// Replays FINs: settles the messages.
@@ -106,9 +106,9 @@ extension Channel {
         return found
     }
 
-    /// Computes the number of settled messages of each segment: all except those ahead of the
-    /// cursor, those with a delivery, and those that the topic has not dispatched. Sets the segment
-    /// number of each delivery.
+    /// Computes the number of settled messages of each segment. All messages are settled except
+    /// messages ahead of the cursor, messages with a delivery, and undispatched messages. Sets the
+    /// segment number of each delivery.
     private func countSettledRecovered() {
         // Messages that are missing in the log count as settled only when the channel fails to read
         // them.

@@ -19,7 +19,7 @@ package final class Channel: PendingItem {
 
     let consumers = ConsumerRotation()
     let segments: ChannelSegmentTable
-    let cursor = ChannelCursor()
+    let cursor: ChannelCursor
     let deliveries: DeliveryTracker
     /// The records that are not in the message log yet; `nil` if the channel is not durable.
     private let log: ChannelLogBuffer?
@@ -29,13 +29,21 @@ package final class Channel: PendingItem {
     private(set) var isDeleted = false
     /// The number of messages that the channel received since the broker's start.
     private(set) var messageCount = 0
+    /// The number of deliveries after which a message is moved to the failed set; 0 for no limit.
+    private(set) var maxAttempts: Int
+    /// The number of messages that were moved to the failed set since the broker's start.
+    private(set) var failedCount = 0
+    /// The number of messages that expired since the broker's start.
+    private(set) var expiredCount = 0
 
     init(name: ChannelName, number: UInt64, topic: Topic, _ context: BrokerContext) {
         self.name = name
         self.number = number
         self.topic = topic
         self.context = context
+        maxAttempts = context.options.attemptLimits[topic.name, name]
         segments = ChannelSegmentTable(context.memory)
+        cursor = ChannelCursor(context.memory)
         deliveries = DeliveryTracker(context.memory)
         latency =
             context.options.latencyPercentiles.isEmpty
@@ -101,10 +109,21 @@ package final class Channel: PendingItem {
         }
     }
 
-    /// Settles one deferred message that the channel does not receive.
-    func discardDeferred(in segment: Segment) {
-        segments.number(serial: segment.serial).map { settle(1, in: $0) }
+    /// Settles `count` deferred messages of a segment that the channel does not receive.
+    func discardDeferred(_ count: Int, in segment: Segment) {
+        segments.number(serial: segment.serial).map { settle(count, in: $0) }
     }
+
+    /// Settles a dispatched deferred message that is for other channels only.
+    func skip(_ index: Int, of segment: Segment) {
+        segments.number(serial: segment.serial).map { settleMessage(index, in: $0) }
+    }
+
+    func setMaxAttempts(_ limit: Int) { maxAttempts = max(0, limit) }
+
+    func didFail() { failedCount += 1 }
+
+    func didExpire(_ count: Int) { expiredCount += count }
 
     /// Resets ``messageCount``, which must not count recovered messages.
     func endRecoveryOfCounts() { messageCount = 0 }
@@ -142,7 +161,7 @@ package final class Channel: PendingItem {
     ///   - segment: the segment to search.
     ///   - limit: the maximum number of indexes.
     /// - Returns: `nil` if the channel has more than `limit` unfinished messages in the segment, or
-    ///   if some of them are ahead of the cursor.
+    ///   if some unfinished messages are ahead of the cursor.
     func unfinished(in segment: Segment, atMost limit: Int) -> [Int]? {
         guard let channelSegment = segments[segment] else { return [] }
         guard channelSegment.unsettledCount <= limit else { return nil }
@@ -150,8 +169,9 @@ package final class Channel: PendingItem {
         return indexes.count == channelSegment.unsettledCount ? indexes : nil
     }
 
-    /// Returns `true` if the channel does not read the segment soon: the channel does not need the
-    /// segment, or it has not started it and the cursor's next message is in another segment.
+    /// Returns `true` if the channel will not read the segment soon. Either the channel does not need
+    /// the segment, or it has not started the segment and the cursor's next message is in another
+    /// one.
     func isFarFrom(_ segment: Segment) -> Bool {
         guard let channelSegment = segments[segment] else { return true }
         guard channelSegment.isUntouched else { return false }
@@ -160,8 +180,8 @@ package final class Channel: PendingItem {
     }
 
     /// Settles the unreadable messages that are ahead of the cursor, so that the channel does not
-    /// wait for them. Those with a delivery, such as deferred messages, are settled when they are
-    /// redelivered.
+    /// wait for them. Unreadable messages with a delivery, such as deferred messages, are settled
+    /// when they are due for redelivery.
     ///
     /// - Parameter indexes: the indexes of the unreadable messages in `segment`.
     func lose(_ indexes: Range<Int>, of segment: Segment) {
@@ -182,7 +202,8 @@ package final class Channel: PendingItem {
     /// Discards all messages.
     func empty() {
         for segment in segments.removeAll() {
-            // The channel receives none of the assigned messages any more, but they count.
+            // The channel will not receive the messages that are assigned to it, but they count as
+            // received.
             if topic.undispatched.isAssigned(segment) { messageCount += segment.undispatchedCount }
             topic.release(segment)
         }
@@ -194,18 +215,29 @@ package final class Channel: PendingItem {
     }
 
     func delete() {
-        isDeleted = true
+        markDeleted()
         for segment in segments.removeAll() { topic.release(segment) }
-        // A producer's session can retain the topic. The memory is released now.
+        releaseMemory()
+    }
+
+    /// Ends all deliveries, timers and log records of the channel.
+    func markDeleted() { isDeleted = true }
+
+    /// Releases the memory of the deleted channel, which a session can retain.
+    func releaseMemory() {
+        _ = segments.removeAll()
+        cursor.removeAll()
         deliveries.removeAll()
     }
 
     // MARK: Timers
 
-    /// Queues the deferred messages that are due and the messages whose timeout has passed, within a
-    /// share of the iteration's budget. ``scheduleTimer()`` schedules the rest.
+    /// Queues the deferred messages that are due, and requeues the messages whose timeout has
+    /// passed, within a share of the iteration's budget. ``scheduleTimer()`` schedules the
+    /// processing of the remaining messages.
     func timerFired() {
         timers.removeFired()
+        guard !isDeleted else { return }
         let now = context.now.monotonic
         let limit = context.budget.timers.share(ofMembers: Self.timersPerIteration)
         var left = limit
@@ -223,13 +255,14 @@ package final class Channel: PendingItem {
         context.pending.add(self)
     }
 
-    /// The number of timers that can use up their share in one iteration.
+    /// The number of equal shares into which the budget for timers is divided in each iteration.
+    /// One timer uses at most one share.
     private static let timersPerIteration = 8
 
     /// Schedules the channel's timer for the earliest deadline of a message in flight or deferred.
     func scheduleTimer() {
-        // A timer can leave overdue messages for later. They are scheduled for now instead of their
-        // deadline, so that other due timers run first.
+        // A timer can leave overdue messages for later. Their timer is scheduled for the current time
+        // instead of their deadline, so that other due timers run first.
         if let deadline = deliveries.nextDeadlineCheck {
             scheduleTimer(max(deadline, context.now.monotonic))
         }
@@ -252,7 +285,7 @@ package final class Channel: PendingItem {
         openLog()?.appendFinished(indexes, of: segment.serial)
     }
 
-    /// Records the messages that a series of plain FINs has finished.
+    /// Records the messages that a series of FIN commands has finished.
     ///
     /// - Parameter commands: the bytes of the FIN commands.
     func recordFinished(_ commands: Bytes) { openLog()?.appendFinished(commands) }

@@ -11,6 +11,10 @@ final class ChannelCursor {
     var firstRange: Range<Int> { ahead[0] }
 
     private var segmentNumber = 0
+    private var memory: AccountedMemory
+
+    /// - Parameter account: the account of the memory of ``ahead``.
+    init(_ account: MemoryAccount? = nil) { memory = AccountedMemory(account, .deliveries) }
 
     /// The number of accepted messages since the last restart of the cursor. A requeued message
     /// stores this count as its position in the queue.
@@ -27,6 +31,7 @@ final class ChannelCursor {
             ahead[last] = ahead[last].lowerBound..<ordinals.upperBound
         } else {
             ahead.append(ordinals)
+            accountRanges()
         }
     }
 
@@ -36,14 +41,55 @@ final class ChannelCursor {
         passedCount += Int64(ordinal - range.lowerBound)
         if ordinal == range.upperBound {
             ahead.removeFirst()
+            accountRanges()
         } else {
             ahead[0] = ordinal..<range.upperBound
         }
     }
 
+    /// Removes one message that the channel does not deliver, and counts it as passed.
+    ///
+    /// - Returns: `false` if the message is not ahead of the cursor.
+    func skip(_ ordinal: Int) -> Bool {
+        guard !ahead.remove(ordinal..<ordinal + 1).isEmpty else { return false }
+        passedCount += 1
+        accountRanges()
+        return true
+    }
+
+    /// Updates the account. Only the ranges that skipped messages separate can be many.
+    private func accountRanges() {
+        let bytes = ahead.count * MemoryLayout<Range<Int>>.stride
+        memory.set(bytes < Self.leastAccountedBytes ? 0 : bytes)
+    }
+
+    private static let leastAccountedBytes = 1024
+
+    // MARK: Searching
+
+    /// Returns `true` if the message is ahead of the cursor.
+    func isAhead(_ ordinal: Int) -> Bool { firstAhead(in: ordinal..<ordinal + 1) != nil }
+
+    /// Returns the ordinal of the first message in `ordinals` that is ahead of the cursor.
+    func firstAhead(in ordinals: Range<Int>) -> Int? {
+        let next = ahead.partitioningIndex { $0.upperBound > ordinals.lowerBound }
+        guard next < ahead.count else { return nil }
+        let first = max(ahead[next].lowerBound, ordinals.lowerBound)
+        return ordinals.contains(first) ? first : nil
+    }
+
+    /// Returns the messages in `ordinals` that are ahead of the cursor.
+    func ahead(in ordinals: Range<Int>) -> [Range<Int>] {
+        ahead[ahead.partitioningIndex { $0.upperBound > ordinals.lowerBound }...]
+            .prefix { $0.lowerBound < ordinals.upperBound }
+            .map { $0.clamped(to: ordinals) }
+    }
+
+    // MARK: Segments
+
     /// Returns the segment of the first message ahead of the cursor, with the segment's number in
-    /// `table`; `nil` if no segment contains the message. After damage to the message log, recovery may
-    /// have found the record of the message's dispatch and not its segment.
+    /// `table`; `nil` if no segment contains the message. After damage to the message log, recovery
+    /// may have found the record of the message's dispatch but not the message's segment.
     func locate(in table: ChannelSegmentTable) -> (number: Int, segment: ChannelSegment)? {
         let start = max(segmentNumber, table.firstNumber)
         // After damage, an earlier segment can contain later messages.
@@ -91,6 +137,7 @@ final class ChannelCursor {
     func removeAll() {
         ahead.removeAll()
         passedCount = acceptedCount
+        accountRanges()
     }
 
     /// Replaces the messages ahead of the cursor after recovery.
@@ -101,5 +148,6 @@ final class ChannelCursor {
         passedCount = 0
         acceptedCount = ranges.reduce(0) { $0 + Int64($1.count) }
         segmentNumber = 0
+        accountRanges()
     }
 }

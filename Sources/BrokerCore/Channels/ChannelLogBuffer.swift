@@ -20,7 +20,7 @@ final class ChannelLogBuffer {
         finished.append(indexes, of: serial)
     }
 
-    /// Records the messages that a series of plain FINs has finished.
+    /// Records the messages that a series of FIN commands has finished.
     ///
     /// - Parameter commands: the bytes of the FIN commands.
     func appendFinished(_ commands: Bytes) {
@@ -54,8 +54,8 @@ final class ChannelLogBuffer {
 }
 
 extension [MessageRun] {
-    /// Appends a run of messages in a segment, or extends the last run if the messages follow
-    /// directly.
+    /// Appends a run of messages in a segment, or extends the last run if the messages directly
+    /// follow that run.
     ///
     /// - Parameter serial: the serial number of the segment.
     fileprivate mutating func append(_ indexes: Range<Int>, of serial: UInt64) {

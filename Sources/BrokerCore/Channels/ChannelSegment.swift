@@ -99,6 +99,10 @@ final class ChannelSegment {
         stateCount = count
     }
 
+    /// The index after the last message that has a delivery or was settled individually. All later
+    /// messages that the channel receives are untouched.
+    var endOfStates: Int { max(stateCount, (compactedStates.keys.max() ?? -1) + 1) }
+
     /// The indexes of the messages that have a delivery.
     var deliveredIndexes: [Int] {
         (0..<stateCount).filter { states[$0] >= 0 } + compactedStates.keys

@@ -42,9 +42,15 @@ final class ChannelSegmentTable {
         return firstNumber + index
     }
 
+    /// Returns the first segment that has not been released and whose serial number is at least
+    /// `serial`.
+    func first(serialAtLeast serial: UInt64) -> ChannelSegment? {
+        slots[slots.partitioningIndex { $0.serial >= serial }...].lazy.compactMap(\.segment).first
+    }
+
     func setLastFinishedNumber(_ number: Int) { lastFinishedNumber = number }
 
-    /// Adds a segment after all others.
+    /// Adds a segment after all segments of the table.
     ///
     /// - Parameter settledCount: the number of messages that are settled from the start, because the
     ///   topic dispatched them before the channel existed.

@@ -5,8 +5,8 @@ struct DeliveryEntry {
         case free
         /// The message was sent to a consumer, and times out at `sortKey`.
         case inFlight
-        /// The message waits for a redelivery. `sortKey` is its position in the queue: the cursor
-        /// passes that many messages before the redelivery.
+        /// The message waits for a redelivery. `sortKey` is the message's position in the queue: the
+        /// number of messages that the cursor passes before the redelivery.
         case waiting
         /// The message is deferred until `sortKey`.
         case deferred
@@ -20,7 +20,7 @@ struct DeliveryEntry {
     var segmentNumber = 0
     /// The slot of the consumer in ``ConsumerRotation``.
     var consumer: Int32 = 0
-    /// The position in ``LongestTimeouts``; ``DeliveryPool/none`` for a delivery that is not in it.
+    /// The position in ``ExtendedDeadlines``; ``DeliveryPool/none`` for a delivery that is not in it.
     var heapPosition = DeliveryPool.none
     var previous = DeliveryPool.none
     var next = DeliveryPool.none

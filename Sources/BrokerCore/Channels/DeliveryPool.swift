@@ -1,11 +1,11 @@
 /// The memory of a channel's deliveries, with their linked lists.
 ///
-/// Each consumer has a list of its deliveries in flight. All of them have the same timeout, so they
-/// expire in the order in which they began: insertions and timers access only the ends of a list,
-/// and a FIN removes its delivery in constant time. A second list contains the consumer's deliveries
-/// whose timeout TOUCH has extended to the maximum; their deadlines are ordered by a heap. The pool
-/// manages its own memory, because the uniqueness and bounds checks of an array took a third of the
-/// time spent on a message.
+/// Each consumer has a list of its deliveries in flight. All of these deliveries have the same
+/// timeout, so they expire in the order in which they began. Insertions and timers therefore access
+/// only the ends of a list, and a FIN removes its delivery in constant time. A second list contains
+/// the consumer's deliveries whose timeout TOUCH has extended to the maximum; a heap orders their
+/// deadlines. The pool manages its own memory, because the uniqueness and bounds checks of an array
+/// took a third of the time spent on a message.
 final class DeliveryPool {
     static let none: Int32 = -1
 
@@ -20,17 +20,17 @@ final class DeliveryPool {
     private var entries: UnsafeMutablePointer<DeliveryEntry>
     private(set) var capacity = 16
     private var memory: AccountedMemory
-    /// The number of entries, from the first one on, that are in the account. Memory beyond them was
-    /// never accessed, so the system has not assigned it.
+    /// The number of leading entries whose memory is in the account. The memory after these entries
+    /// was never accessed, so the operating system has not assigned it.
     private var accountedCount = 0
     private var used = 0
     private var firstFree = DeliveryPool.none
     /// The list of waiting messages, followed by two lists for each consumer slot.
     private var lists: UnsafeMutableBufferPointer<List>
-    private(set) var longest = LongestTimeouts()
-    // INVARIANT: each consumer with a delivery in its first list has one entry whose deadline equals
-    // the list's `checkAt`, and is not later than the deadline of the list's first delivery. An entry
-    // with another deadline is outdated.
+    private(set) var longest = ExtendedDeadlines()
+    // INVARIANT: each consumer with a delivery in its first list has one entry in `checks` whose
+    // deadline equals the list's `checkAt`. This deadline is not later than that of the list's first
+    // delivery. An entry with another deadline is outdated.
     private var checks = DeadlineQueue<Int32>()
 
     /// The number of deliveries that are not free.
@@ -193,8 +193,9 @@ final class DeliveryPool {
         return first == Self.none ? nil : first
     }
 
-    /// Appends a waiting delivery. Its position in the queue is not before those of the deliveries
-    /// that already wait.
+    /// Appends a waiting delivery behind all deliveries that already wait. If its position in the
+    /// queue is lower than the last waiting delivery's position, it gets the position of that
+    /// delivery.
     func appendWaiting(_ id: Int32) {
         let last = lists[Self.waitingList].last
         if last != Self.none { self[id].sortKey = max(self[id].sortKey, self[last].sortKey) }

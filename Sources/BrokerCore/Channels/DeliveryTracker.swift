@@ -6,25 +6,24 @@ import TallyBasics
 final class DeliveryTracker {
     private let account: MemoryAccount?
     private var pool: DeliveryPool
-    private var deferred = DeadlineQueue<Int32>()
-    private var deferredMemory: AccountedMemory
-    /// The number of entries for which the account contains memory. It grows in steps ahead of the
-    /// entries in `deferred`, and returns to 0 when there are none.
-    private var deferredReservation = 0
+    private var deferred: DeferredDeliveries
     private(set) var inFlightCount = 0
-    private(set) var deferredCount = 0
     private(set) var requeueCount = 0
     private(set) var timeoutCount = 0
 
+    /// An estimate of the memory, in bytes, that the change of one waiting message can need. It
+    /// includes a delivery, its deferral, and a gap in the messages ahead of the cursor.
+    static var changeBytes: Int { deferredBytes + 2 * MemoryLayout<Range<Int>>.stride }
+
     /// An estimate of the memory of one deferred message in a channel, in bytes.
-    static let deferredBytes = MemoryLayout<DeliveryEntry>.stride + deferredEntryBytes + 8
-    private static let deferredEntryBytes = 24
+    static let deferredBytes =
+        MemoryLayout<DeliveryEntry>.stride + DeferredDeliveries.entryBytes + 8
 
     /// - Parameter account: the account of the memory of all deliveries.
     init(_ account: MemoryAccount? = nil) {
         self.account = account
         pool = DeliveryPool(account)
-        deferredMemory = AccountedMemory(account, .deliveries)
+        deferred = DeferredDeliveries(account)
     }
 
     /// A copy of a delivery.
@@ -35,13 +34,16 @@ final class DeliveryTracker {
 
     var waitingCount: Int { pool.waitingCount }
 
+    var deferredCount: Int { deferred.count }
+
     /// The number of deliveries that the allocated memory can hold.
     var capacity: Int { pool.capacity }
 
     /// The number of messages whose timeout TOUCH has extended to the maximum.
     var longestTimeoutCount: Int { pool.longest.count }
 
-    /// The number of steps that the ordering of these messages has taken.
+    /// The number of heap operations so far on the messages whose timeout TOUCH has extended to the
+    /// maximum.
     var longestStepCount: Int { pool.longest.stepCount }
 
     var firstWaiting: Int32? { pool.firstWaiting }
@@ -103,8 +105,8 @@ final class DeliveryTracker {
         pool.appendInFlight(id)
     }
 
-    /// Removes a waiting message that is not redelivered.
-    func removeWaiting(_ id: Int32) {
+    /// Removes a message that waits for its redelivery, but will not be delivered again.
+    func removeWithoutRedelivery(_ id: Int32) {
         pool.remove(id)
         pool.free(id)
     }
@@ -117,7 +119,8 @@ final class DeliveryTracker {
         pool.free(id)
     }
 
-    /// Executes consecutive plain FINs for messages of one segment, until one would fail.
+    /// Executes consecutive plain FINs (`FIN `, message ID, newline) for messages of one segment. The
+    /// method stops before a FIN that would fail.
     ///
     /// - Parameters:
     ///   - place: the address of the first command; advanced to the end of the last executed
@@ -219,22 +222,23 @@ final class DeliveryTracker {
     /// - Parameter limit: the maximum number of messages.
     /// - Returns: the number of queued messages.
     func queueDueDeferred(at now: Int64, behind position: Int64, atMost limit: Int) -> Int {
+        let pool = pool
         var count = 0
-        while count < limit, let id = deferred.popDue(at: now) {
-            precondition(
-                pool[id].state == .deferred, "a deferred message stays until it is due")
-            deferredCount -= 1
+        while count < limit,
+            let id = deferred.popDue(at: now, { Self.isDeferred($0, until: $1, in: pool) })
+        {
             wait(id, behind: position)
             count += 1
         }
-        if count > 0, deferred.count == 0 { releaseDeferred() }
         return count
     }
 
-    private func releaseDeferred() {
-        deferred.removeAll()
-        deferredReservation = 0
-        deferredMemory.set(0)
+    /// Returns `true` if the delivery is deferred until `deadline`, and `false` for an outdated entry of
+    /// ``DeferredDeliveries``.
+    private static func isDeferred(
+        _ id: Int32, until deadline: Int64, in pool: DeliveryPool
+    ) -> Bool {
+        pool[id].state == .deferred && pool[id].sortKey == deadline
     }
 
     /// Adds a message that is deferred before its first delivery.
@@ -268,20 +272,40 @@ final class DeliveryTracker {
     private func `defer`(_ id: Int32, until deadline: Int64) {
         pool[id].state = .deferred
         pool[id].sortKey = deadline
-        deferredCount += 1
         deferred.insert(id, deadline: deadline)
-        guard deferred.count > deferredReservation else { return }
-        deferredReservation += max(16, deferredReservation / 8)
-        deferredMemory.set(deferredReservation * Self.deferredEntryBytes)
     }
+
+    // MARK: Administration
+
+    /// Removes a message from the messages in flight, the redeliveries or the deferred messages.
+    /// The caller then calls one of the methods below.
+    func withdraw(_ id: Int32) {
+        let pool = pool
+        switch pool[id].state {
+        case .inFlight: endFlight(id)
+        case .waiting: pool.remove(id)
+        case .deferred:
+            pool[id].state = .waiting
+            deferred.removeOne { Self.isDeferred($0, until: $1, in: pool) }
+        case .free: preconditionFailure("a message with a delivery has an entry in the pool")
+        }
+    }
+
+    /// Ends the delivery of a withdrawn message.
+    func finishWithdrawn(_ id: Int32) { pool.free(id) }
+
+    /// Puts a withdrawn message at the end of the redeliveries.
+    func requeueWithdrawn(_ id: Int32, behind position: Int64) { wait(id, behind: position) }
+
+    /// Defers a withdrawn message.
+    func deferWithdrawn(_ id: Int32, until deadline: Int64) { `defer`(id, until: deadline) }
 
     // MARK: Memory
 
     /// Discards all messages. The counters of requeues and timeouts keep their values.
     func removeAll() {
         pool = DeliveryPool(account)
-        releaseDeferred()
-        deferredCount = 0
+        deferred.removeAll()
         inFlightCount = 0
     }
 

@@ -131,6 +131,12 @@ final class DurableTopicLog {
         }
     }
 
+    /// Releases the memory of a segment that was read from the log.
+    func pageOut(_ segment: Segment) {
+        residents.remove(segment)
+        segment.pageOut(context.slabs)
+    }
+
     /// Calls `body` while the segment's messages are in memory. Messages that were not in memory
     /// before are read first and released afterwards.
     ///

@@ -6,7 +6,7 @@ import NSQWire
 /// Once ``flush()`` has returned, the records survive the end of the process. The broker flushes
 /// the log once per loop iteration, before it delivers messages and responds to publishes.
 package protocol MessageLog: AnyObject {
-    /// `true` if the broker responds to a publish after the sync of its records, and `false` if it
+    /// `true` if the broker responds to a publish after the sync of the records, and `false` if it
     /// responds after the flush. With `true`, the broker's owner calls ``Broker/didSync(upTo:at:)``
     /// after each sync.
     var respondsAfterSync: Bool { get }
@@ -56,9 +56,9 @@ package enum MessageRecordKind: Hashable, Sendable {
     /// The log already contains the messages in older records. The topic has dispatched all its
     /// messages below the ordinal `dispatchedEnd`.
     case relocated(dispatchedEnd: Int)
-    /// The log already contains the deferred messages in older records. For each message, the value
-    /// is its deadline on the wall clock in nanoseconds if the topic has not dispatched it yet, and
-    /// 0 otherwise.
+    /// The log already contains the deferred messages in older records. The values are the deadlines
+    /// of the messages on the wall clock in nanoseconds; 0 for a message that the topic has
+    /// dispatched.
     case relocatedDeferred([Int64])
 }
 

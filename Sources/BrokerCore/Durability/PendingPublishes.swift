@@ -74,10 +74,11 @@ final class PendingPublishes {
             if let error = sendResponses(session) {
                 context.events.append(.clientFailed(session.id, error))
             }
-            // The client has two heartbeat intervals from now on.
+            // The timeout of two heartbeat intervals begins again, because the client received no
+            // heartbeat while its response was pending.
             if !session.hasPendingResponses { session.didReceiveData(at: context.now.monotonic) }
-            // A session without new output is not added, because the server calls
-            // `endIteration(at:)` until it returns no session.
+            // A session without new output is not added. The server repeats `endIteration(at:)` until
+            // the result contains no session, and would have nothing to send to this session.
             if session.outbox.byteCount > byteCount { context.pending.add(session) }
         }
         self.sessions.removeAll { !$0.hasPendingResponses }

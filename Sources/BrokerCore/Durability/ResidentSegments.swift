@@ -4,8 +4,8 @@ import TallyBasics
 struct ResidentSegments {
     // INVARIANT: the segments are in the order of their serial numbers.
     private var segments: [Segment] = []
-    /// `true` if a segment was added since the last trimming. Without a new segment, another
-    /// trimming would release no more memory than the last one.
+    /// `true` if a segment was added since the last trimming. Without a new segment, trimming again
+    /// would release no further memory.
     private var hasNewSegment = false
 
     mutating func insert(_ segment: Segment) {
@@ -25,8 +25,8 @@ struct ResidentSegments {
         segments.partitioningIndex { $0.serial >= segment.serial }
     }
 
-    /// Releases the memory of segments until the others contain at most `limit` messages. The
-    /// youngest segments are released first, because the channels reach them last.
+    /// Releases the memory of segments until the remaining segments contain at most `limit` messages.
+    /// The youngest segments are released first, because the channels reach them last.
     ///
     /// - Parameter release: a closure that releases the memory of a segment, and returns `false` if
     ///   the memory is still needed.

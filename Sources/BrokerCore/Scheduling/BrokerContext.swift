@@ -10,6 +10,7 @@ final class BrokerContext {
     let log: MessageLogWriter
     let pending = PendingWork()
     let events = EventBuffer()
+    let moves = FailedSetMoves()
     var budget: WorkBudget
     /// The time that the caller has passed to the current call.
     private(set) var now: Timestamp
@@ -36,14 +37,14 @@ final class BrokerContext {
     ///
     /// - Parameters:
     ///   - end: the end of the deferral on the wall clock.
-    ///   - start: the start of the deferral on the wall clock; `nil` if it is not known, so that the
-    ///     deferral counts as the longest one that REQ can request.
+    ///   - start: the start of the deferral on the wall clock; `nil` if it is not known. The deferral
+    ///     then counts as the longest one that REQ can request.
     func monotonic(atEndOfDeferral end: Int64, startedAt start: Int64?) -> Int64 {
         let remaining = end.subtractingSaturated(now.wall)
         let whole =
             start.map { end.subtractingSaturated($0) } ?? options.maxRequeueTimeout.nanoseconds
-        // If the clock was set back during the deferral, the end can be before the start. Its
-        // length is then not known.
+        // If the clock was set back during the deferral, the end can be before the start. The length
+        // of the deferral is then not known.
         return now.monotonic.addingSaturated(whole > 0 ? min(remaining, whole) : remaining)
     }
 
@@ -116,6 +117,19 @@ final class BrokerContext {
         log.isEnabled ? Int(clamping: nextSerial() << 16) : 0
     }
 
+    // MARK: Memory
+
+    /// Returns `true` if `byteCount` more bytes are within ``BrokerOptions/maxMemoryBytes``.
+    func hasMemory(for byteCount: Int) -> Bool {
+        slabs.usedBytes <= options.maxMemoryBytes - byteCount - memory.total
+    }
+
+    /// Returns `true` if there is memory for messages that are read back from the message log. A
+    /// quarter of the memory stays reserved for publishers.
+    func hasMemory(toReadBack byteCount: Int) -> Bool {
+        hasMemory(for: byteCount + options.maxMemoryBytes / 4)
+    }
+
     // MARK: Sampling
 
     /// Returns a random number from 0 to 99.
@@ -128,4 +142,5 @@ enum BrokerTimer {
     /// A timer of a channel, with the channel's number.
     case channel(UInt64)
     case maintenance
+    case bulkOperations
 }

@@ -5,7 +5,8 @@ package enum BrokerEvent: Equatable, Sendable {
     /// Messages of the topic could not be read from the message log.
     case messagesUnreadable(TopicName, MessageLogError)
     case topicCreated(TopicName)
-    case topicDeleted(TopicName)
+    /// The topic and its channels were deleted.
+    case topicDeleted(TopicName, channels: [ChannelName])
     case channelCreated(TopicName, ChannelName)
     case channelDeleted(TopicName, ChannelName)
     /// The topic was paused (`true`) or unpaused.

@@ -3,7 +3,7 @@ import HeapModule
 /// A priority queue of elements by deadline. Elements with the same deadline keep the order of
 /// their insertion.
 ///
-/// An element stays in the queue until its deadline. The caller must therefore check that a due
+/// An element usually stays in the queue until its deadline. The caller must therefore check that a due
 /// element is still valid.
 struct DeadlineQueue<Element> {
     private struct Entry: Comparable {
@@ -38,4 +38,9 @@ struct DeadlineQueue<Element> {
     }
 
     mutating func removeAll() { heap = Heap() }
+
+    /// Removes all elements for which `isRemoved` returns `true`.
+    mutating func removeAll(where isRemoved: (Element, _ deadline: Int64) -> Bool) {
+        heap = Heap(heap.unordered.filter { !isRemoved($0.element, $0.deadline) })
+    }
 }

@@ -16,15 +16,15 @@ struct MaintenanceSchedule {
     /// The delay between two batches of released slabs, or between two relocated segments.
     private static let urgentInterval = Duration.milliseconds(20)
 
-    /// Begins the scheduled maintenance, so that the next one can be scheduled.
+    /// Begins the scheduled maintenance. Afterwards, the next maintenance can be scheduled.
     mutating func begin() { isScheduled = false }
 
-    /// Returns `true` if the interval has passed since the last `true`.
+    /// Returns `true` if the interval has passed since this method last returned `true`.
     mutating func shouldReleaseMemory(at now: Int64) -> Bool {
         Self.isDue(&nextMemoryReleaseAt, Self.memoryReleaseInterval, now)
     }
 
-    /// Returns `true` if the idle interval has passed since the last `true`.
+    /// Returns `true` if the idle interval has passed since this method last returned `true`.
     mutating func shouldMarkIdle(at now: Int64) -> Bool {
         Self.isDue(&nextIdleMarkAt, Self.idleInterval, now)
     }

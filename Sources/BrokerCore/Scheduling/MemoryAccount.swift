@@ -1,8 +1,8 @@
 /// The memory that clients and messages take in a broker, by its use, in bytes.
 ///
-/// The slabs of messages are counted by ``SlabPool``. The sum of both is limited by
-/// ``BrokerOptions/maxMemoryBytes``: beyond it, publishes are refused, and so are incomplete ones
-/// that need more memory. The sums saturate.
+/// The account does not include the slabs of messages, whose bytes ``SlabPool`` counts. The sum of
+/// both is limited by ``BrokerOptions/maxMemoryBytes``: a publish that would exceed the limit is
+/// refused, even if it has not arrived completely. The sums saturate.
 package final class MemoryAccount {
     /// A use of memory.
     package enum Part: String, CaseIterable, Sendable {

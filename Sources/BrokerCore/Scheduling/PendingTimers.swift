@@ -6,7 +6,7 @@ struct PendingTimers {
     // INVARIANT: the deadlines are strictly descending, so that the last one is the earliest.
     private var descendingDeadlines: [Int64] = []
 
-    /// Adds a deadline if it is earlier than all pending ones.
+    /// Adds a deadline if it is earlier than all pending deadlines.
     ///
     /// - Returns: `true` if the caller must schedule a timer for `deadline`.
     mutating func insert(_ deadline: Int64) -> Bool {

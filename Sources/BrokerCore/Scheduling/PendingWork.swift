@@ -1,3 +1,5 @@
+import DequeModule
+
 /// The sessions, channels and topics that one loop iteration has changed.
 ///
 /// A command only adds objects to these lists. At the end of the iteration, the broker processes
@@ -11,6 +13,7 @@ final class PendingWork {
     private var topics = PendingList<Topic>()
     private var recordingChannels: [Channel] = []
     private var unflushedTopics: [Topic] = []
+    private var deletedTopics = Deque<Topic>()
 
     func add(_ session: Session) { sessions.insert(session) }
 
@@ -27,10 +30,17 @@ final class PendingWork {
     /// once.
     func addUnflushed(_ topic: Topic) { unflushedTopics.append(topic) }
 
+    /// Adds a deleted topic whose channels' memory is not released yet.
+    func addDeleted(_ topic: Topic) { deletedTopics.append(topic) }
+
+    var firstDeletedTopic: Topic? { deletedTopics.first }
+
+    func removeFirstDeletedTopic() { deletedTopics.removeFirst() }
+
     func drainSessions() -> [Session] { sessions.drain() }
 
     /// `true` if topics or channels are left to process.
-    var hasTopicsOrChannels: Bool { topics.count + channels.count > 0 }
+    var hasTopicsOrChannels: Bool { topics.count + channels.count + deletedTopics.count > 0 }
 
     /// The number of channels that may have messages to deliver.
     var channelCount: Int { channels.count }
@@ -55,6 +65,7 @@ final class PendingWork {
     func removeAll() {
         _ = (drainSessions(), channels.drain(), topics.drain())
         _ = (drainRecordingChannels(), drainUnflushedTopics())
+        deletedTopics.removeAll()
     }
 }
 

@@ -1,16 +1,18 @@
-/// The work that the broker does in one loop iteration, so that no client delays the others by the
-/// amount of its commands, deliveries or timers. A step is about the work of one FIN.
+/// Limits the broker's work in one loop iteration, so that a client with many commands, deliveries
+/// or timers does not delay the other clients. A step is about the work of one FIN.
 ///
 /// Each kind of work has its own budget. Work beyond the budget is postponed: commands stay in the
 /// connection's input buffer, topics and channels in ``PendingWork``, and timers in the timer queue.
-/// Work that something else stops, such as a full outbox, is not postponed; it continues with the
-/// event that it waits for.
+/// Work that stops for another reason, such as a full outbox, is not postponed. It continues after
+/// the event that it waits for.
 struct WorkBudget {
     var commands: StepBudget
     /// The copies of messages for channels; `Topic.dispatchWithinBudget` uses it.
     var dispatches: StepBudget
     var deliveries: StepBudget
     var timers: StepBudget
+    /// The release of the memory of deleted topics.
+    var releases: StepBudget
     /// The number of the current iteration.
     private(set) var iteration = 0
 
@@ -22,6 +24,7 @@ struct WorkBudget {
         dispatches = StepBudget(perIteration: steps)
         deliveries = StepBudget(perIteration: steps)
         timers = StepBudget(perIteration: steps)
+        releases = StepBudget(perIteration: steps)
     }
 
     mutating func beginIteration() {
@@ -30,6 +33,7 @@ struct WorkBudget {
         dispatches.beginIteration()
         deliveries.beginIteration()
         timers.beginIteration()
+        releases.beginIteration()
     }
 }
 
@@ -60,15 +64,15 @@ struct StepBudget {
 
     @inline(__always)
     mutating func charge(_ steps: Int) {
-        // A single step that is larger than the budget may make the rest negative, but never by more
-        // than the number of objects in memory.
+        // One indivisible piece of work can cost more than the budget. `remaining` can then become
+        // negative, but never by more than the number of objects in memory.
         remaining -= steps
     }
 
     /// Adds a member, such as a session with commands, to this iteration.
     ///
-    /// - Returns: the member's share of the steps. The share assumes at least as many members as in
-    ///   the iteration before.
+    /// - Returns: the member's share of the steps. It is the budget divided by the number of members,
+    ///   in this or the previous iteration, whichever is larger.
     mutating func shareOfNewMember() -> Int {
         memberCount += 1
         return share(ofMembers: max(memberCount, memberCountBefore))
@@ -80,17 +84,21 @@ struct StepBudget {
     }
 }
 
-/// The costs of work that takes more than one step, measured in FINs.
+/// The costs in steps of work that takes more than one step. A step is about the work of one FIN.
 enum WorkCost {
-    /// The steps of a command that fails, beyond those of the command: its error is sent and logged.
+    /// The additional steps of a command that fails, for sending and logging its error.
     static let failure = 4
     /// The steps of creating a topic or channel.
     static let creation = 50
 
-    /// The steps of adding a deferred message to a channel, whose memory is rarely in a processor cache.
-    static let deferredCopy = 4
+    /// The steps of adding a deferred message to a channel. The memory for the message is rarely in a
+    /// processor cache, and sometimes has to grow.
+    static let deferredCopy = 20
 
-    /// Returns the steps of copying or sending `count` bytes, which take 256 bytes each.
+    /// The steps of releasing the memory of a channel.
+    static let release = 20
+
+    /// Returns the steps of copying or sending `count` bytes: one step for each 256 bytes.
     @inline(__always)
     static func bytes(_ count: Int) -> Int { count >> 8 }
 

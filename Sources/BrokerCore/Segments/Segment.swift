@@ -9,8 +9,8 @@ import TallyBasics
 /// slab downwards. A message's ID is its location: 48 bits for the segment's serial number and 16
 /// bits for the record's index. FIN, REQ and TOUCH therefore need no lookup table.
 package final class Segment {
-    /// The segment's serial number: the wall clock time of its creation in units of 2^16
-    /// nanoseconds, incremented until it is greater than all earlier serial numbers. Message IDs
+    /// The segment's serial number. It is the wall clock time of the creation in units of 2^16
+    /// nanoseconds, increased if necessary to exceed all earlier serial numbers. Message IDs
     /// therefore ascend within a broker and do not repeat after a restart.
     package let serial: UInt64
 
@@ -33,7 +33,7 @@ package final class Segment {
     /// The size of the records in the slab, without their offsets, in bytes.
     package private(set) var usedBytes = 0
 
-    /// The number of records, from the first one on, that are stored in the message log.
+    /// The number of leading records that are stored in the message log.
     private(set) var durableCount = 0
 
     /// `true` if no more records are appended.
@@ -84,6 +84,9 @@ package final class Segment {
 
     /// The size of the segment's memory, in bytes.
     var slabBytes: Int { slab.byteCount }
+
+    /// The size of the memory for the records after ``pageIn(from:_:)``, in bytes.
+    var loadedBytes: Int { SlabPool.slabByteCount(for: usedBytes + count * Self.offsetBytes) }
 
     // MARK: Bookkeeping
 

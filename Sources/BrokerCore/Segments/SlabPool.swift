@@ -1,7 +1,7 @@
 import Glibc
 
 /// A block of memory for messages. The memory returns to the pool with the last reference to the
-/// block. Segments hold references, and outboxes whose clients read slowly.
+/// block. Segments hold references, and so do outboxes whose clients read slowly.
 package final class Slab {
     let base: UnsafeMutableRawPointer
     let byteCount: Int
@@ -92,8 +92,8 @@ package final class SlabPool {
         }
         let base = UnsafeMutableRawPointer.allocate(
             byteCount: byteCount, alignment: Self.fullSlabBytes)
-        // One page fault for 2 MB replaces 512. The result is ignored, because the slab also works
-        // without huge pages.
+        // With a huge page, one page fault for 2 MB replaces 512 page faults. The result is ignored,
+        // because the slab also works without huge pages.
         madvise(base, byteCount, MADV_HUGEPAGE)
         return base
     }

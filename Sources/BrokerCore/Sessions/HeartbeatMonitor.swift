@@ -4,8 +4,8 @@
 struct HeartbeatMonitor {
     private var lastReceivedAt: Int64
     private var nextHeartbeatAt: Int64 = 0
-    /// The time since which unsent bytes have been waiting for the client to read; `nil` if nothing
-    /// waits.
+    /// The time since which unsent bytes have been waiting for the client to read; `nil` if no bytes
+    /// wait.
     private var blockedSince: Int64?
     private var timers = PendingTimers()
 
@@ -41,5 +41,5 @@ struct HeartbeatMonitor {
     /// Returns `true` if the caller must schedule a timer for `deadline`.
     mutating func insertTimer(_ deadline: Int64) -> Bool { timers.insert(deadline) }
 
-    mutating func timerFired() { timers.removeFired() }
+    mutating func removeFiredTimer() { timers.removeFired() }
 }

@@ -73,16 +73,16 @@ struct NegotiatedUpgrade {
 }
 
 extension Broker {
-    /// Continues after the TCP layer has installed TLS. The `OK` response is the first data sent
-    /// through it.
+    /// Continues the upgrade after the TCP layer has installed TLS. The `OK` response is the first
+    /// data sent through TLS.
     package func didInstallTLS(_ tls: TLSSummary, on session: Session, at now: Timestamp) {
         context.setTime(now)
         session.didInstallTLS(tls)
         continueAfterUpgrade(session)
     }
 
-    /// Continues after the TCP layer has installed the negotiated compression. The `OK` response is
-    /// the first data sent through it.
+    /// Continues the upgrade after the TCP layer has installed the negotiated compression. The `OK`
+    /// response is the first compressed data.
     package func didInstallCompression(on session: Session, at now: Timestamp) {
         context.setTime(now)
         session.didInstallCompression()

@@ -1,8 +1,9 @@
 import DequeModule
 import NSQWire
 
-/// The ordered responses that a session cannot send yet. The first is the response to a publish
-/// whose log records are not flushed or synced; all later responses wait behind that response.
+/// The ordered responses that a session cannot send yet. The first of these responses is for a
+/// publish whose log records are not flushed or synced. All later responses wait until that response
+/// was sent.
 struct PendingResponses {
     private enum Response {
         /// Responses to `count` consecutive publishes with the same verb, whose log records the
@@ -15,8 +16,8 @@ struct PendingResponses {
     static let nextFlush = UInt64.max
 
     private var responses = Deque<Response>()
-    /// The number of responses at the end of `responses`, beginning with the first publish whose
-    /// flush has no number yet; 0 without such a publish.
+    /// The number of responses at the end of `responses`, from the first publish whose flush has no
+    /// number yet; 0 if there is no such publish.
     private var unflushedCount = 0
 
     var isEmpty: Bool { responses.isEmpty }
@@ -60,7 +61,8 @@ struct PendingResponses {
         }
     }
 
-    /// Sets the number of the flush that has written the publishes since the flush before.
+    /// Stores the number of a flush in the publishes that it has written: those since the previous
+    /// flush.
     mutating func didFlush(_ number: UInt64) {
         for index in responses.count - unflushedCount..<responses.count {
             guard case .published(let verb, let count, Self.nextFlush) = responses[index] else {
@@ -71,8 +73,8 @@ struct PendingResponses {
         unflushedCount = 0
     }
 
-    /// Moves ready responses to the outbox: the responses to publishes up to the flush `number`,
-    /// and the frames between and after these responses.
+    /// Moves the responses that can be sent now to the outbox: responses to publishes up to the flush
+    /// `number`, and the frames between and after these responses.
     ///
     /// - Parameter failure: the error of the flushes; `nil` if they succeeded.
     /// - Returns: the error that was sent to the client; `nil` without a failure. The caller then
@@ -116,11 +118,11 @@ struct PendingResponses {
         return refuse(verb, failure, at: index, to: &outbox)
     }
 
-    /// Replaces the response at `index` and all later ones with an error, as in nsqd.
+    /// Replaces the response at `index` and all later responses with an error, as in nsqd.
     ///
     /// Clients depend on this: pynsq treats the first error as the result of all publishes in
-    /// progress. pynsq would match any later response with its next publish, and so treat a refused
-    /// message as accepted.
+    /// progress. If a response followed the error, pynsq would treat it as the response to its next
+    /// publish.
     private mutating func refuse(
         _ verb: Verb, _ failure: MessageLogError, at index: Int, to outbox: inout Outbox
     ) -> ProtocolError {

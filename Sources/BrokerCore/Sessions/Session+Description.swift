@@ -1,8 +1,8 @@
 import NSQWire
 
-/// What a test selects a client by.
+/// The properties by which a test selects a client.
 extension Session {
-    /// The client's name: that of IDENTIFY, or its host.
+    /// The client's name from IDENTIFY; before IDENTIFY, the client's host.
     package var clientID: String { settings.clientID }
 
     /// The topic of the subscription; `nil` without a subscription.

@@ -45,7 +45,7 @@ package final class Session: PendingItem {
     package private(set) var unsentBytes = 0
 
     /// The number of bytes that the next command needs, counted from the first byte not consumed.
-    /// ``Broker/receive(_:from:at:)`` consumes nothing before all these bytes have arrived.
+    /// ``Broker/receive(_:from:at:)`` consumes no bytes before all of them have arrived.
     package private(set) var neededBytes = 0
     /// `true` if the iteration's budget has postponed complete commands to the next iteration.
     package private(set) var hasPostponedInput = false
@@ -76,8 +76,8 @@ package final class Session: PendingItem {
     /// `true` if the broker reads nothing more from the client.
     package var isEnded: Bool { phase == .ended }
 
-    /// `true` while the broker reads nothing, because the TCP layer is installing a transport layer
-    /// or waiting for an authorization.
+    /// `true` while the TCP layer installs a transport layer or waits for an authorization. The
+    /// broker then reads nothing.
     var isWaiting: Bool { pendingUpgrade != nil || authorizationRequest != nil }
 
     func didReceiveMagic() { phase = .initial }
@@ -210,7 +210,7 @@ package final class Session: PendingItem {
     /// `true` if the session has publishes since the last flush of the message log.
     var hasUnflushedPublishes: Bool { responses.containsUnflushed }
 
-    /// Sends a frame after all earlier responses, including pending ones.
+    /// Sends a frame after all earlier responses, including pending responses.
     func send(_ frame: [UInt8]) {
         responses.append(frame, to: &outbox)
         responseMemory.set(responses.byteCount)
@@ -289,8 +289,8 @@ package final class Session: PendingItem {
     /// The number of bytes that were not sent to the client yet.
     var backlogBytes: Int { outbox.byteCount + unsentBytes }
 
-    /// Returns `true` if the broker should stop reading from the client, because the client does
-    /// not read its responses or the responses wait for the message log.
+    /// Returns `true` if too many bytes are unsent, because the client does not read its responses or
+    /// the responses wait for the message log. The broker then stops reading from the client.
     ///
     /// - Parameter limit: the number of unsent bytes at which reading stops.
     package func isCongested(limit: Int) -> Bool { backlogBytes + responses.byteCount >= limit }
@@ -306,6 +306,9 @@ package final class Session: PendingItem {
         subscription.setHeldBack(backlogBytes >= unsentLimit)
         return subscription.isHeldBack ? 0 : subscription.readyCount - subscription.inFlightCount
     }
+
+    /// Stops deliveries to the client until its outbox is empty.
+    func holdBack() { subscription.setHeldBack(true) }
 
     /// Ends the hold-back of the subscription.
     ///
@@ -349,8 +352,8 @@ package final class Session: PendingItem {
             interval: settings.heartbeatInterval, expectsData: expectsData)
     }
 
-    /// `false` while the authorization server or the message log delays the responses, because the
-    /// client receives no heartbeat meanwhile, and the broker may read nothing from it.
+    /// `false` while a response waits for the authorization server or the message log. During this
+    /// time, the client receives no heartbeat, and the broker may read nothing from it.
     private var expectsData: Bool { authorizationRequest == nil && responses.isEmpty }
 
     /// The time by which the client must have sent the protocol magic.
@@ -372,7 +375,7 @@ package final class Session: PendingItem {
     /// Returns `true` if the caller must schedule a timer for `deadline`.
     func insertTimer(_ deadline: Int64) -> Bool { heartbeats.insertTimer(deadline) }
 
-    func timerFired() { heartbeats.timerFired() }
+    func removeFiredTimer() { heartbeats.removeFiredTimer() }
 }
 
 /// The steps that a session's commands may still take in one iteration.

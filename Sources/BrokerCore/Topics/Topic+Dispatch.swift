@@ -10,10 +10,12 @@ extension Topic {
     /// be in the message log first.
     var dispatchableEnd: Int { log?.durableEnd ?? undispatched.publishedEnd }
 
-    /// Assigns the messages that can be dispatched to the present channels, unless ``holdsMessages`` is
-    /// `true`. Deferred messages are only marked: they are dispatched later, within the iterations'
-    /// budgets. The others are dispatched, which takes one step for each channel.
+    /// Assigns the messages that can be dispatched to the present channels, unless ``holdsMessages``
+    /// is `true`. Deferred messages are only marked as assigned, and are dispatched later, within the
+    /// budgets of the next iterations. The other messages are dispatched at once, which takes one
+    /// step for each channel.
     func assignDispatchable() {
+        finishFirstDeferred()
         guard !holdsMessages else { return }
         let start = undispatched.dispatchedEnd
         dispatch(upTo: dispatchableEnd)
@@ -29,8 +31,9 @@ extension Topic {
         recordDispatch(start < undispatched.dispatchedEnd || hasDeferred)
     }
 
-    /// Dispatches the topic's messages at once, unless ``holdsMessages`` is `true`. Only the recovery
-    /// calls it, because deferred messages take one step for each message and channel.
+    /// Dispatches the topic's messages at once, unless ``holdsMessages`` is `true`. Only recovery
+    /// calls this method, because its work is not bounded: deferred messages take one step for each
+    /// message and channel.
     func dispatch() {
         guard !holdsMessages else { return }
         let start = undispatched.dispatchedEnd
@@ -52,9 +55,10 @@ extension Topic {
         context.log.append(.dispatched(name))
     }
 
-    /// Dispatches the topic's messages within the iteration's budget; while ``holdsMessages`` is `true`,
-    /// only the assigned ones. The topic is added to the pending work again if the budget postpones
-    /// deferred messages; the others take one step for each channel, regardless of their number.
+    /// Dispatches the topic's messages within the iteration's budget. While ``holdsMessages`` is
+    /// `true`, only assigned messages are dispatched. If the budget postpones deferred messages, the
+    /// topic is added to the pending work again. Other messages are never postponed, because they
+    /// take only one step for each channel, whatever their number.
     func dispatchWithinBudget() {
         guard !holdsMessages else {
             _ = dispatchDeferred(first: undispatched.assignedCount)
@@ -70,23 +74,50 @@ extension Topic {
 
     /// Dispatches the first `count` deferred messages within the iteration's budget.
     ///
-    /// - Returns: `false` if the budget postpones some of them; the topic is then added to the pending
-    ///   work again.
+    /// - Returns: `false` if the budget postpones some of the messages, or the dispatch of a message
+    ///   to some of its channels. The topic is then added to the pending work again.
     private func dispatchDeferred(first count: Int) -> Bool {
         let messageSteps = 1 + channels.count * WorkCost.deferredCopy
         var left = count
         while left > 0 {
             let steps = min(Self.stepsPerBudgetCheck, context.budget.dispatches.remaining)
-            let batch = min(left, max(1, steps / messageSteps))
-            dispatch(undispatched.removeDeferred(first: batch))
-            context.budget.dispatches.charge(batch * messageSteps)
-            left -= batch
+            if steps < messageSteps || undispatched.firstCopies > 0 {
+                if copyFirstDeferred(toNext: max(1, steps / WorkCost.deferredCopy)) { left -= 1 }
+            } else {
+                let batch = min(left, steps / messageSteps)
+                dispatch(undispatched.removeDeferred(first: batch))
+                context.budget.dispatches.charge(batch * messageSteps)
+                left -= batch
+            }
             guard left == 0 || context.budget.dispatches.hasSteps else {
                 context.pending.add(self)
                 return false
             }
         }
         return true
+    }
+
+    /// Dispatches the first deferred message to the next channels.
+    ///
+    /// - Parameter count: the maximum number of channels.
+    /// - Returns: `true` if no channel is left, and the message is dispatched.
+    private func copyFirstDeferred(toNext count: Int) -> Bool {
+        let message = undispatched.deferred[0]
+        let next = channels[undispatched.firstCopies...].prefix(count)
+        copy(message, to: next)
+        context.budget.dispatches.charge(1 + next.count * WorkCost.deferredCopy)
+        undispatched.addFirstCopies(next.count)
+        guard undispatched.firstCopies == channels.count else { return false }
+        _ = undispatched.removeDeferred(first: 1)
+        removeIfUnneeded(message.segment)
+        return true
+    }
+
+    /// Completes the dispatch of the first deferred message, if only some of the channels have
+    /// received it. A method that changes the channels, or that depends on the channels of an
+    /// undispatched message, calls this method first.
+    func finishFirstDeferred() {
+        if undispatched.firstCopies > 0 { _ = copyFirstDeferred(toNext: channels.count) }
     }
 
     /// Dispatches the messages below the ordinal `end`.
@@ -105,10 +136,21 @@ extension Topic {
     /// Dispatches deferred messages. The caller has removed the messages from ``undispatched``.
     func dispatch(_ messages: [UndispatchedMessages.DeferredMessage]) {
         for message in messages {
-            for channel in channels {
-                channel.accept(message.segment, message.index, deferredUntil: message.deadline)
-            }
+            copy(message, to: channels[...])
             removeIfUnneeded(message.segment)
+        }
+    }
+
+    /// Copies a deferred message to those channels that receive it.
+    private func copy(
+        _ message: UndispatchedMessages.DeferredMessage, to channels: ArraySlice<Channel>
+    ) {
+        for channel in channels {
+            guard message.channels?.contains(channel.name) != false else {
+                channel.skip(message.index, of: message.segment)
+                continue
+            }
+            channel.accept(message.segment, message.index, deferredUntil: message.deadline)
         }
     }
 }

@@ -56,9 +56,9 @@ extension Topic {
         dispatch()
     }
 
-    /// Replays a dispatch to channels that are not durable: these channels had received all
-    /// messages of the topic.
-    func recoverDispatched() {
+    /// Replays the record of a dispatch to channels that are not durable. These channels had received
+    /// all messages of the topic.
+    func recoverAllDispatched() {
         undispatched.recoverDispatched(upTo: undispatched.publishedEnd)
         _ = undispatched.removeDeferred(first: undispatched.deferred.count)
     }
@@ -79,6 +79,7 @@ extension Topic {
         dispatch()
         let ordinals = undispatched.ordinals
         undispatched.setLostCount(ordinals.count - foundCount(in: ordinals))
+        undispatched.sortDeferred()
         for segment in segments.all { segment.seal() }
         for channel in channels { channel.endRecovery() }
         recordRepeated()
@@ -88,9 +89,10 @@ extension Topic {
         }
     }
 
-    /// Records the state of messages that were relocated, as their relocation did. If the broker stopped
-    /// while it wrote the relocation, the log may contain the relocated messages without their state. The
-    /// older records of the state may be removed before the relocated messages.
+    /// Appends the state of relocated messages to the log again, as their relocation did. If the
+    /// broker stopped while it wrote a relocation, the log may contain the relocated messages without
+    /// their state. The older records that contain the state may be removed before the relocated
+    /// messages.
     private func recordRepeated() {
         for (segment, indexes) in segments.removeRepeated() {
             for channel in channels where channel.isDurable {

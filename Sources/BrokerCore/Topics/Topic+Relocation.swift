@@ -1,23 +1,23 @@
+import DequeModule
 import TallyBasics
 
 /// Relocation: appends the still needed messages of an old segment to the end of the message log,
 /// so that the log can release the old records. A log releases disk space only at its beginning.
 extension Topic {
-    /// An estimate of the size of all messages that are still needed, in bytes.
-    var neededBytes: Int {
-        segments.all.reduce(0) { sum, segment in
-            guard segment.count > 0 else { return sum }
-            let undispatched = undispatched.count(in: segment) > 0 ? segment.count : 0
-            let needed = channels.reduce(undispatched) {
-                max($0, $1.segments[segment]?.unsettledCount ?? 0)
-            }
-            return sum + segment.usedBytes / segment.count * needed
+    /// Returns an estimate of the size of a segment's messages that are still needed, in bytes.
+    func neededBytes(of segment: Segment) -> Int {
+        guard segment.count > 0 else { return 0 }
+        let undispatched = undispatched.count(in: segment) > 0 ? segment.count : 0
+        let needed = channels.reduce(undispatched) {
+            max($0, $1.segments[segment]?.unsettledCount ?? 0)
         }
+        return segment.usedBytes / segment.count * needed
     }
 
     /// Relocates a segment: appends the messages that are still needed, and the state of their
     /// deliveries, to the log. The caller has flushed the log.
     func relocate(_ segment: Segment) {
+        finishFirstDeferred()
         segments.closeTail(segment)
         if !segment.isSealed { seal(segment) }
         // Sealing removes the segment if none of its messages is needed.
@@ -52,8 +52,12 @@ extension Topic {
     ///
     /// - Parameter channel: the channel that needs the messages; `nil` for any channel.
     func neededIndexes(of segment: Segment, by channel: Channel? = nil) -> [Int] {
+        let readers = channel.map { [$0] } ?? channels
+        if readers.contains(where: { $0.needsAll(of: segment) }) {
+            return (0..<segment.count).filter { segment.contains($0) }
+        }
         var needed = undispatched.indexes(in: segment)
-        for reader in channel.map({ [$0] }) ?? channels {
+        for reader in readers {
             needed.formUnion(reader.neededIndexes(of: segment))
         }
         return needed.filter { segment.contains($0) }.sorted()
@@ -61,11 +65,22 @@ extension Topic {
 }
 
 extension Channel {
+    /// Returns `true` if all messages of the segment are ahead of the cursor, and the channel has
+    /// neither delivered nor settled one of them. Usually, most channels of a relocated segment meet
+    /// this condition. The check takes the same time for any number of messages.
+    fileprivate func needsAll(of segment: Segment) -> Bool {
+        guard !segment.isDeferred, segments[segment]?.isComplete == true else { return false }
+        let ordinals = segment.ordinals
+        let next = cursor.ahead.partitioningIndex { $0.upperBound > ordinals.lowerBound }
+        guard next < cursor.ahead.count else { return false }
+        return cursor.ahead[next].clamped(to: ordinals) == ordinals
+    }
+
     /// Returns the indexes of a segment's messages that the channel needs: those ahead of the
     /// cursor, and those with a delivery.
     fileprivate func neededIndexes(of segment: Segment) -> [Int] {
         guard let channelSegment = segments[segment] else { return [] }
-        let ahead = segment.isDeferred ? [] : cursor.ahead.map { $0.clamped(to: segment.ordinals) }
+        let ahead = segment.isDeferred ? [] : cursor.ahead(in: segment.ordinals)
         return channelSegment.deliveredIndexes
             + ahead.joined().map { $0 - segment.firstOrdinal }
             .filter { channelSegment.state(of: $0) < 0 }
@@ -76,7 +91,9 @@ extension Channel {
     ///
     /// - Parameter indexes: the indexes of the relocated messages in `segment`.
     func recordRelocated(_ indexes: [Int], of segment: Segment) {
-        // A channel without the segment does not receive its undispatched messages either.
+        // If all messages are ahead of the cursor, their state needs no records.
+        guard !needsAll(of: segment) else { return }
+        // A channel without the segment does not receive the segment's undispatched messages either.
         let undispatched =
             segments[segment] == nil ? [] : topic.undispatched.indexes(in: segment)
         let unfinished = undispatched.union(neededIndexes(of: segment))

@@ -27,6 +27,11 @@ package final class Topic: PendingItem {
     private(set) var isDeleted = false
     /// `true` if the topic holds its messages until its channels in other brokers are known.
     private(set) var awaitsChannels = false
+    /// `true` if the channels deliver nothing, because their messages are moved to another broker.
+    private(set) var suspendsDeliveries = false
+    /// The time after which undelivered messages expire, in nanoseconds; 0 if messages do not
+    /// expire.
+    private(set) var lifetime: Int64
     private(set) var counts = MessageCounts()
     /// The messages that were reported to a test.
     private var reported = ReportedEnd()
@@ -34,14 +39,15 @@ package final class Topic: PendingItem {
 
     /// Creates an empty topic.
     ///
-    /// - Parameter firstOrdinal: the ordinal of the first message, which must be greater than all
-    ///   ordinals of a deleted topic with the same name, because the log may have lost the deletion
-    ///   but not the messages.
+    /// - Parameter firstOrdinal: the ordinal of the first message. It must be greater than all
+    ///   ordinals of a deleted topic with the same name, because the log may have lost the record of
+    ///   the deletion but not the messages.
     init(name: TopicName, firstOrdinal: Int, _ context: BrokerContext) {
         self.name = name
         self.context = context
         nameBytes = Array(name.text.utf8)
         isEphemeral = name.isEphemeral
+        lifetime = context.options.lifetimes[name].nanoseconds
         undispatched = UndispatchedMessages(firstOrdinal: firstOrdinal, context.memory)
         log = (name.isEphemeral ? nil : context.log.messageLog).map {
             DurableTopicLog(
@@ -55,8 +61,8 @@ package final class Topic: PendingItem {
     /// The number of messages that were not dispatched yet.
     var depth: Int { undispatched.count }
 
-    /// The slab size of all messages published since the broker's start, in bytes.
-    private var storedBytes: Int {
+    /// The number of slab bytes for all messages published since the broker's start.
+    var storedBytes: Int {
         counts.bytes + counts.messages * Segment.byteCount(bodyBytes: 0)
     }
 
@@ -87,6 +93,7 @@ package final class Topic: PendingItem {
     }
 
     func removeChannel(_ channel: Channel) {
+        finishFirstDeferred()
         channelTable.remove(channel)
         channel.delete()
     }
@@ -122,7 +129,10 @@ package final class Topic: PendingItem {
 
     /// Publishes a message that is deferred until `deadline` on the monotonic clock, in
     /// nanoseconds.
-    func publish(_ body: Bytes, deferredUntil deadline: Int64) {
+    ///
+    /// - Parameter channels: the channels that receive the message; `nil` for all. The topic must not
+    ///   hold its messages then.
+    func publish(_ body: Bytes, deferredUntil deadline: Int64, for channels: [ChannelName]? = nil) {
         count(1, bytes: body.count)
         guard acceptedCount(of: 1) > 0 else { return }
         let timestamp = context.now.wall
@@ -133,7 +143,8 @@ package final class Topic: PendingItem {
         }
         let segment = segments.deferredTail!
         undispatched.addDeferred(
-            segment, segment.count - 1, until: deadline, channelCount: channels.count)
+            segment, segment.count - 1, until: deadline, for: channels,
+            channelCount: self.channels.count)
     }
 
     /// Counts published messages and the bytes of their bodies.
@@ -205,16 +216,8 @@ package final class Topic: PendingItem {
         }
     }
 
-    /// Releases the unused memory of the topic and its channels.
-    func releaseUnusedMemory() {
-        let recentBytes = segments.adaptSlabSize(storedBytes: storedBytes)
-        for tail in segments.tails { closeIfUnneeded(tail, recentBytes: recentBytes) }
-        for segment in segments.all where segment.isSealed { compact(segment) }
-        for channel in channels { channel.deliveries.releaseUnusedMemory() }
-    }
-
-    /// Returns the indexes of the segment's messages that no test was told of yet, and marks them as
-    /// reported.
+    /// Returns the indexes of the segment's messages that were not reported to a test yet, and marks
+    /// them as reported.
     func advanceReports(past segment: Segment) -> Range<Int> {
         segment.isDeferred
             ? reportedDeferred.advance(past: segment) : reported.advance(past: segment)
@@ -249,32 +252,14 @@ package final class Topic: PendingItem {
         }
     }
 
-    /// Removes a segment that a rollback has emptied: its first ordinal would not match the next
-    /// message. Also releases a sealed segment that is no longer needed.
+    /// Removes a segment that a rollback has emptied, because its first ordinal would not match the
+    /// next message. Also releases a sealed segment that is no longer needed.
     private func removeIfEmpty(_ segment: Segment) {
         guard segment.count == 0 || segment.isSealed else { return }
         segments.closeTail(segment)
         guard segment.isSealed else { return seal(segment) }
         for channel in channels { channel.releaseIfDone(segment) }
         removeIfUnneeded(segment)
-    }
-
-    /// Reads a segment's messages from the log into memory.
-    ///
-    /// - Returns: `false` if the log cannot be read now.
-    func pageIn(_ segment: Segment) -> Bool {
-        // The trimming comes first, because it must not release the segment that is read.
-        log!.trimMemory(isFarAhead)
-        guard let gaps = log!.pageIn(segment) else { return false }
-        for gap in gaps {
-            for channel in channels { channel.lose(gap, of: segment) }
-        }
-        return true
-    }
-
-    /// Returns `true` if no channel reads the segment soon.
-    private func isFarAhead(_ segment: Segment) -> Bool {
-        channels.allSatisfy { $0.isFarFrom(segment) }
     }
 
     // MARK: Control
@@ -286,14 +271,24 @@ package final class Topic: PendingItem {
         context.pending.add(self)
     }
 
+    /// Sets the time after which undelivered messages expire; zero if messages do not expire.
+    func setLifetime(_ lifetime: Duration) { self.lifetime = max(0, lifetime.nanoseconds) }
+
     /// Dispatches no message until ``startDispatching()``, while the broker asks nsqlookupd for the topic's
     /// channels.
     func awaitChannels() { awaitsChannels = true }
 
     func startDispatching() { awaitsChannels = false }
 
-    /// Discards the messages that neither were dispatched nor are going to be dispatched to the present
-    /// channels.
+    /// Suspends or resumes the deliveries of all channels that are not ephemeral.
+    func suspendDeliveries(_ isSuspended: Bool) {
+        guard isSuspended != suspendsDeliveries else { return }
+        suspendsDeliveries = isSuspended
+        guard !isSuspended else { return }
+        for channel in channels { context.pending.add(channel) }
+    }
+
+    /// Discards the undispatched messages, except those that are assigned to the present channels.
     func empty() {
         assignDispatchable()
         if let discarded = undispatched.dispatch(upTo: dispatchableEnd) {
@@ -304,8 +299,8 @@ package final class Topic: PendingItem {
         for segment in segments.all { removeIfUnneeded(segment) }
     }
 
-    /// Discards the messages for the last channel, which is deleted next. Otherwise the topic's next
-    /// channel would receive them.
+    /// Discards the messages that are assigned to the topic's last channel, which the caller then
+    /// deletes. Otherwise, a later channel would receive these messages.
     func discardForLastChannel() {
         assignDispatchable()
         let messages = undispatched.removeDeferred(first: undispatched.assignedCount)
@@ -315,17 +310,33 @@ package final class Topic: PendingItem {
     }
 
     private func discard(_ messages: [UndispatchedMessages.DeferredMessage]) {
-        for message in messages {
-            for channel in channels { channel.discardDeferred(in: message.segment) }
+        // The messages are grouped by segment, because a channel can discard all messages of a
+        // segment in the time that it needs for one message.
+        let segments = Dictionary(grouping: messages) { ObjectIdentifier($0.segment) }
+        for messages in segments.values {
+            for channel in channels {
+                channel.discardDeferred(messages.count, in: messages[0].segment)
+            }
         }
     }
 
+    /// Deletes the topic and its channels. The memory of the channels is released later, by
+    /// ``releaseDeletedChannel()``.
     func delete() {
         isDeleted = true
-        for channel in channels { removeChannel(channel) }
-        // A producer's session can retain the topic. The segments' memory is released now.
+        for channel in channels { channel.markDeleted() }
+        // A producer's session can retain the topic, so the segments' memory is released here.
         for segment in segments.all { log?.release(segment) }
         segments.removeAll()
         undispatched.removeAllDeferred()
+    }
+
+    /// Removes one channel of the deleted topic, and releases its memory.
+    ///
+    /// - Returns: `nil` if no channel is left.
+    func releaseDeletedChannel() -> Channel? {
+        guard let channel = channelTable.removeLast() else { return nil }
+        channel.releaseMemory()
+        return channel
     }
 }

@@ -24,6 +24,13 @@ struct TopicChannels {
         if channel.isDurable { durableCount += 1 }
     }
 
+    /// Removes and returns any channel; `nil` without channels.
+    mutating func removeLast() -> Channel? {
+        guard let last = all.last else { return nil }
+        remove(last)
+        return last
+    }
+
     mutating func remove(_ channel: Channel) {
         guard let position = positions.removeValue(forKey: channel.name) else { return }
         let last = all.removeLast()

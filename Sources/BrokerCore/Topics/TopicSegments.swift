@@ -7,8 +7,8 @@ final class TopicSegments {
     private(set) var all = Deque<Segment>()
     /// The segment to which messages are appended; `nil` if the next message needs a new segment.
     private(set) var tail: Segment?
-    /// The segment to which deferred messages are appended; `nil` if the next one needs a new
-    /// segment.
+    /// The segment to which deferred messages are appended; `nil` if the next deferred message needs
+    /// a new segment.
     private(set) var deferredTail: Segment?
     /// The segments to which messages are appended, in the order of their serial numbers.
     var tails: [Segment] {
@@ -31,6 +31,12 @@ final class TopicSegments {
         let position = position(of: serial)
         guard position < all.count, all[position].serial == serial else { return nil }
         return all[position]
+    }
+
+    /// Returns the first segment whose serial number is at least `serial`.
+    func first(serialAtLeast serial: UInt64) -> Segment? {
+        let position = position(of: serial)
+        return position < all.count ? all[position] : nil
     }
 
     /// Returns the position of the first segment whose serial number is at least `serial`.
@@ -71,8 +77,8 @@ final class TopicSegments {
         deferredTail = nil
     }
 
-    /// Sets the size of the next slab according to the messages since the last call, so that a
-    /// thousand quiet topics do not keep a slab of full size each after a burst.
+    /// Sets the size of the next slab according to the messages since the last call. Without this, a
+    /// thousand topics would each keep a slab of full size after a burst of messages.
     ///
     /// - Parameter storedBytes: the size of all messages ever published to the topic, in bytes.
     /// - Returns: the size of the messages published since the last call, in bytes.
@@ -98,7 +104,7 @@ final class TopicSegments {
         return (segment, true)
     }
 
-    /// Records that recovery has found these messages of a segment again.
+    /// Stores that recovery has found these messages of a segment another time.
     func addRepeated(_ indexes: some Sequence<Int>, of segment: Segment) {
         repeated[segment.serial, default: (segment, [])].indexes.formUnion(indexes)
     }

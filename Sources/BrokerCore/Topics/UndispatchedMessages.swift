@@ -1,4 +1,5 @@
 import DequeModule
+import NSQWire
 import TallyBasics
 
 /// The messages of a topic that were not dispatched to its channels yet.
@@ -11,10 +12,17 @@ final class UndispatchedMessages {
     private(set) var dispatchedEnd: Int
     /// The number of undispatched ordinals whose messages recovery has not found.
     private(set) var lostCount = 0
-    /// The deferred messages, in the order in which they were published.
+    /// The deferred messages in the order of their IDs, which is the order in which they were
+    /// published.
     private(set) var deferred = Deque<DeferredMessage>()
-    // INVARIANT: no segment below this serial number is a tail, so that each segment contains either
-    // assigned messages or others.
+    /// The number of channels at the start of the topic's list that have already received the first
+    /// deferred message. It is greater than 0 only if the message has so many channels that its
+    /// dispatch takes several iterations.
+    private(set) var firstCopies = 0
+    /// The number of deferred messages that are for some channels only.
+    private(set) var restrictedCount = 0
+    // INVARIANT: no segment below this serial number is a tail. Each segment therefore contains only
+    // assigned messages or only unassigned messages.
     /// The serial number after the last segment whose deferred messages are assigned.
     private var assignedSerialEnd: UInt64 = 0
     private var memory: AccountedMemory
@@ -24,6 +32,8 @@ final class UndispatchedMessages {
         var segment: Segment
         var index: Int
         var deadline: Int64
+        /// The channels that receive the message; `nil` for all.
+        var channels: [ChannelName]?
         /// The memory in bytes that the account contains for the message: this entry, and the
         /// deliveries that the dispatch is going to create.
         var reservedBytes: Int
@@ -50,16 +60,21 @@ final class UndispatchedMessages {
 
     /// Adds a deferred message.
     ///
-    /// - Parameter channelCount: the number of channels that are going to receive the message.
+    /// - Parameters:
+    ///   - channels: the channels that receive the message; `nil` for all.
+    ///   - channelCount: the number of channels of the topic.
     func addDeferred(
-        _ segment: Segment, _ index: Int, until deadline: Int64, channelCount: Int
+        _ segment: Segment, _ index: Int, until deadline: Int64, for channels: [ChannelName]? = nil,
+        channelCount: Int
     ) {
         segment.addUndispatched()
         let bytes = Self.deferredBytes(channelCount: channelCount)
         memory.set(memory.byteCount + bytes)
+        if channels != nil { restrictedCount += 1 }
         deferred.append(
             DeferredMessage(
-                segment: segment, index: index, deadline: deadline, reservedBytes: bytes))
+                segment: segment, index: index, deadline: deadline, channels: channels,
+                reservedBytes: bytes))
     }
 
     /// Returns the memory that a deferred message takes in addition to its slab, in bytes.
@@ -74,13 +89,14 @@ final class UndispatchedMessages {
         publishedEnd = end
         while let last = deferred.last, !last.isDurable {
             last.segment.removeUndispatched()
+            if last.channels != nil { restrictedCount -= 1 }
             memory.set(memory.byteCount - last.reservedBytes)
             deferred.removeLast()
         }
     }
 
-    /// The deadlines of the deferred messages that the message log does not contain yet, on the
-    /// monotonic clock in nanoseconds, in the order in which the messages were published.
+    /// The deadlines of the deferred messages that the message log does not contain yet, in the order
+    /// of publishing. They are on the monotonic clock, in nanoseconds.
     var undurableDeadlines: [Int64] {
         var deadlines: [Int64] = []
         for message in deferred.reversed() {
@@ -92,9 +108,9 @@ final class UndispatchedMessages {
 
     // MARK: Assigning
 
-    /// Assigns all deferred messages to the topic's present channels. They are still dispatched later,
-    /// but also if the topic is paused meanwhile, and never to a channel that is added or emptied
-    /// meanwhile.
+    /// Assigns all deferred messages to the topic's present channels. The messages are dispatched
+    /// later, even if the topic is paused in the meantime, and never to a channel that is added or
+    /// emptied in the meantime.
     ///
     /// - Precondition: the segments of these messages are closed.
     func assignDeferred() {
@@ -150,7 +166,7 @@ final class UndispatchedMessages {
 
     func removeDeferred(first count: Int) -> [DeferredMessage] { removeDeferred(at: 0..<count) }
 
-    /// Removes the deferred messages that are neither assigned nor missing in the message log.
+    /// Removes the deferred messages that can be dispatched and are not assigned.
     ///
     /// - Parameter requiresDurable: see ``dispatchableDeferredCount(requiresDurable:)``.
     func removeUnassigned(requiresDurable: Bool) -> [DeferredMessage] {
@@ -159,10 +175,15 @@ final class UndispatchedMessages {
         return removeDeferred(at: first..<max(first, end))
     }
 
+    /// Records that the next channels have received the first deferred message.
+    func addFirstCopies(_ count: Int) { firstCopies += count }
+
     private func removeDeferred(at positions: Range<Int>) -> [DeferredMessage] {
+        if positions.contains(0) { firstCopies = 0 }
         let removed = Array(deferred[positions])
         deferred.removeSubrange(positions)
         for message in removed {
+            if message.channels != nil { restrictedCount -= 1 }
             message.segment.removeUndispatched()
             memory.set(memory.byteCount - message.reservedBytes)
         }
@@ -170,6 +191,8 @@ final class UndispatchedMessages {
     }
 
     func removeAllDeferred() {
+        firstCopies = 0
+        restrictedCount = 0
         deferred.removeAll()
         memory.set(0)
     }
@@ -207,4 +230,10 @@ final class UndispatchedMessages {
     func recoverDispatched(upTo end: Int) { dispatchedEnd = max(dispatchedEnd, end) }
 
     func setLostCount(_ count: Int) { lostCount = count }
+
+    /// Restores the order of the deferred messages. The records of relocated messages are found after
+    /// those of later messages.
+    func sortDeferred() {
+        deferred.sort { ($0.segment.serial, $0.index) < ($1.segment.serial, $1.index) }
+    }
 }

@@ -1,10 +1,11 @@
 import NSQJobs
 import UVLoop
 
-/// Performs the changes of many jobs in tasks of their own, each in transactions of at most 500 jobs.
+/// Performs changes of many jobs (bulk operations), each in a task of its own. Each transaction of
+/// the store changes at most 500 jobs.
 final class BulkRunner: Sendable {
     private struct State {
-        var list = BulkOperationList()
+        var list = JobBulkOperationList()
         var tasks: [Int: Task<Void, Never>] = [:]
         var isStopped = false
     }
@@ -15,14 +16,14 @@ final class BulkRunner: Sendable {
     init(_ jobs: Jobs) { self.jobs = jobs }
 
     /// The operations from the oldest to the newest.
-    var operations: [BulkOperation] { state.withLock { $0.list.operations } }
+    var operations: [JobBulkOperation] { state.withLock { $0.list.operations } }
 
     /// Starts a change.
     ///
     /// - Parameters:
-    ///   - name: what is done, as a text for people.
-    ///   - target: which jobs are changed, as a text for people.
-    ///   - ended: runs after the operation has ended.
+    ///   - name: the name of the change for the page and the action log.
+    ///   - target: a description of the selected jobs for the page and the action log.
+    ///   - ended: a closure that runs after the operation has ended.
     /// - Returns: the number of the operation; `nil` if too many run or the runner has stopped.
     func start(
         _ change: JobBulkChange, _ name: String, of query: JobQuery, target: String,
@@ -34,7 +35,7 @@ final class BulkRunner: Sendable {
                     name, target: target, preview, at: jobs.now())
             else { return nil }
             let number = operation.number
-            // The task needs the lock at its end, so it ends after it is recorded.
+            // The task cannot end before it is stored here, because it needs the lock at its end.
             state.tasks[number] = Task {
                 await self.run(number, change, query)
                 await ended()
@@ -43,7 +44,7 @@ final class BulkRunner: Sendable {
         }
     }
 
-    /// Cancels an operation. The transactions of before are not undone.
+    /// Cancels an operation. Transactions that are already committed are not undone.
     ///
     /// - Returns: `false` if no operation with this number runs.
     func cancel(_ number: Int) -> Bool {
@@ -86,7 +87,8 @@ final class BulkRunner: Sendable {
             return state.list[number]?.logEntry
         }
         if let entry {
-            // This task may be cancelled, and the entry is stored nevertheless.
+            // The current task may be cancelled, which would cancel the write too. A new task
+            // stores the entry in any case.
             await Task { [jobs] in try? await jobs.inspection?.record(entry, at: now) }.value
         }
         state.withLock { $0.tasks[number] = nil }

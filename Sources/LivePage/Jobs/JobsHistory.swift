@@ -1,8 +1,8 @@
 import NSQJobs
 import TallyBasics
 
-/// What the queues did in the last two minutes, from readings of the counters of a store. This type does
-/// no I/O and reads no clock.
+/// The attempts of each queue in the last two minutes, by second, computed from successive readings
+/// of the store's counters. A pure value: no I/O and no clock.
 struct JobsHistory: Sendable {
     typealias Timings = [JobTiming.Kind: JobTiming]
 
@@ -17,13 +17,14 @@ struct JobsHistory: Sendable {
         var total: Timings { queues.values.reduce(into: [:]) { $0.add($1) } }
     }
 
-    /// The number of seconds that are stored.
+    /// The number of seconds in the history.
     static let maxSeconds = 120
     /// The maximum number of queues whose attempts are stored.
     static let maxQueues = 200
     /// The number of seconds over which the rate of a queue is measured.
     static let rateSeconds = 10
-    /// A reading at most this long after the start of a second belongs to the second before.
+    /// A reading at most this long after the start of a second counts for the previous second,
+    /// because the page reads the store shortly after each second has ended.
     private static let grace = Duration.milliseconds(200)
 
     /// The seconds from the oldest to the newest.
@@ -35,7 +36,8 @@ struct JobsHistory: Sendable {
     /// The attempts of all queues in ``seconds``.
     var window: Timings { windows.values.reduce(into: [:]) { $0.add($1) } }
 
-    /// Adds what happened since the reading before. The first reading adds nothing.
+    /// Adds the attempts since the previous reading. The first reading adds nothing, because there
+    /// is nothing to compare it with.
     mutating func record(_ queues: [QueueSnapshot], at now: JobTime) {
         let second = Int64((now + (.zero - Self.grace)).microseconds / 1_000_000)
         removeSeconds(until: second - Int64(Self.maxSeconds))
@@ -49,7 +51,7 @@ struct JobsHistory: Sendable {
         }
     }
 
-    /// The attempts of a queue that ended, per second.
+    /// The number of attempts of a queue that ended per second, over the last ``rateSeconds``.
     func rate(of queue: String, at now: JobTime) -> Double {
         let current = Int64((now + (.zero - Self.grace)).microseconds / 1_000_000)
         let first = current - Int64(Self.rateSeconds) + 1
@@ -58,7 +60,7 @@ struct JobsHistory: Sendable {
         return Double(ended) / Double(Self.rateSeconds)
     }
 
-    /// Adds to a second, or to the last one if the wall clock was set back.
+    /// Adds attempts to a second. If the wall clock was set back, adds them to the latest second.
     private mutating func add(_ timings: Timings, of queue: String, to second: Int64) {
         if seconds.last.map({ $0.second < second }) ?? true {
             seconds.append(Second(second: second))
@@ -90,7 +92,7 @@ extension [JobTiming.Kind: JobTiming] {
         for (kind, timing) in other { self[kind, default: JobTiming()] += timing }
     }
 
-    /// Returns what was added since `earlier`, without empty histograms.
+    /// Returns the difference from `earlier`, without empty histograms.
     fileprivate func subtracting(_ earlier: Self) -> Self {
         reduce(into: [:]) { rest, entry in
             let timing = earlier[entry.key].map { entry.value.subtracting($0) } ?? entry.value

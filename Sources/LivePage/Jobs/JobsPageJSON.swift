@@ -2,27 +2,30 @@ import NSQJobs
 import TallyBasics
 import TallyJSON
 
-/// Encodes the events of the page of the jobs. The guide documents the JSON keys.
+/// Encodes the events of the jobs page.
 enum JobsPageJSON {
     /// The number of seconds in an update. A browser that missed more receives the whole state.
     private static let secondsInUpdate = 10
 
-    /// The number of running jobs of a worker that are named.
+    /// The maximum number of running jobs that are listed for one worker.
     private static let maxJobsOfWorker = 10
 
     /// Returns the whole state for a browser that connects.
     ///
     /// - Parameters:
     ///   - started: the start of the page, in milliseconds since 1970.
-    ///   - isBesideVideos: `true` if the server has the page of the videos too.
+    ///   - isBesideVideos: `true` if the server also has the videos page.
+    ///   - hasTopics: `true` if the server also has the pages of topics and nodes.
     static func state(
-        _ state: JobsPageState, started: Int64, isBesideVideos: Bool, now: JobTime
+        _ state: JobsPageState, started: Int64, isBesideVideos: Bool, hasTopics: Bool,
+        now: JobTime
     ) -> [UInt8] {
         let settings = JSONWriter.object { json in
             json.member("started", Int(started))
             json.member("has_videos", isBesideVideos)
+            json.member("has_topics", hasTopics)
         }
-        // A page whose store fails has the time of the last reading.
+        // While the store cannot be read, the page shows the time of the last successful reading.
         let time = state.problem == nil ? now : state.time
         return joined([
             member("time", time.milliseconds), Array(#""settings":"#.utf8) + settings,
@@ -95,6 +98,9 @@ enum JobsPageJSON {
             json.object { json in
                 for state in JobState.allCases { json.member("\(state)", queue.counts[state]) }
             }
+            json.member("limit", queue.counts.limit.map(LimitJSON.init))
+            json.member("key_limit", queue.counts.keyLimit.map(LimitJSON.init))
+            json.member("waiting_for_limit", queue.counts.waitingForLimit)
             json.name("oldest")
             json.add(optional: queue.oldestDue?.milliseconds)
             json.member("rate", state.history.rate(of: name, at: state.time))
@@ -143,7 +149,7 @@ enum JobsPageJSON {
         }
     }
 
-    private static func write(_ operation: BulkOperation, to json: inout JSONWriter) {
+    private static func write(_ operation: JobBulkOperation, to json: inout JSONWriter) {
         json.object { json in
             json.member("number", operation.number)
             json.member("action", operation.action)

@@ -1,13 +1,13 @@
 import NSQJobs
 
-/// What the page of the jobs shows, as a value that every thread can read.
+/// The data that the jobs page shows, as a value that every thread can read.
 struct JobsPageState: Sendable {
     /// The time of the last successful reading.
     var time = JobTime(microseconds: 0)
     var snapshot = JobSnapshot()
     var history = JobsHistory()
-    var operations: [BulkOperation] = []
-    /// The latest actions, the last one first.
+    var operations: [JobBulkOperation] = []
+    /// The latest entries of the action log, from the newest to the oldest.
     var actions: [JobAction] = []
     /// Why the store cannot be read; `nil` while it can.
     var problem: String?

@@ -3,32 +3,44 @@ import NSQJobs
 import TallyJSON
 import UVLoop
 
-/// The HTTP routes of background jobs: the page, its events, and the API.
+/// The HTTP routes of background jobs: the page, its event stream, and the API.
 ///
-/// The server checks the host name before. Browsers can request changes only from pages of the same
-/// origin.
+/// The server checks the host name of a request before it calls these routes. The routes refuse
+/// changes that a browser requests from a page of another origin.
 final class JobsRoutes: HTTPService {
     /// The maximum size of a request's body in bytes.
     static let maxBodyBytes = 4 << 20
+
+    /// The maximum total size of the request bodies that a server has received but not yet
+    /// processed, in bytes.
+    static let maxBytesOfBodies = 16 * maxBodyBytes
+
+    /// The memory limit for request bodies; every server with these routes has to set it.
+    static var bodyBudget: HTTPBodyBudget {
+        HTTPBodyBudget(
+            maxBytes: maxBytesOfBodies,
+            refusal: .failure(503, "too many bodies of requests at the same time; try again later"))
+    }
 
     private struct Reference {
         weak var routes: JobsRoutes?
     }
 
-    private let page: JobsPage
+    private let page: JobsMonitor
     private let loop: Loop
     private let isBesideVideos: Bool
+    private var hasTopics = false
     private var listener: Int?
     private lazy var events = EventStream(
-        runID: String(page.started, radix: 36),
+        runID: String(page.startedAtMilliseconds, radix: 36),
         EventStream.Limits(
             subscribers: PageSettings().maxJobSubscribers,
             logBytes: PageSettings().maxEventLogBytes,
             keepAlive: PageSettings().keepAliveInterval), on: loop,
         encodeState: { [unowned self] in encodeState() })
 
-    /// - Parameter isBesideVideos: `true` if the server has the page of the videos too.
-    init(_ page: JobsPage, isBesideVideos: Bool, on loop: Loop) {
+    /// - Parameter isBesideVideos: `true` if the server also has the videos page.
+    init(_ page: JobsMonitor, isBesideVideos: Bool, on loop: Loop) {
         self.page = page
         self.loop = loop
         self.isBesideVideos = isBesideVideos
@@ -39,7 +51,13 @@ final class JobsRoutes: HTTPService {
         }
     }
 
-    /// Ends the events. The HTTP server ends the responses.
+    /// Shows the links to the pages of topics and nodes.
+    func setHasTopics() {
+        hasTopics = true
+        events.sendState()
+    }
+
+    /// Stops the event stream. The HTTP server ends the responses.
     func stop() {
         if let listener { page.removeListener(listener) }
         events.stop()
@@ -52,7 +70,7 @@ final class JobsRoutes: HTTPService {
 
     // MARK: Events
 
-    private func receive(_ update: JobsPage.Update) {
+    private func receive(_ update: JobsMonitor.Update) {
         guard events.acceptsSubscribers || events.subscriberCount > 0 else { return }
         events.discardState()
         var batch = events.makeBatch()
@@ -60,15 +78,16 @@ final class JobsRoutes: HTTPService {
         case .changed(let json): batch.append("update", json)
         case .ended(let reason): batch.append("end", PageJSON.end(reason))
         }
-        // The log is bounded, so events are recorded without browsers too.
+        // Events are recorded even while no browser is connected, for browsers that reconnect. The
+        // log's size is bounded.
         events.append(batch)
         events.sendAppended()
     }
 
     private func encodeState() -> [UInt8] {
         JobsPageJSON.state(
-            page.state, started: page.started, isBesideVideos: isBesideVideos,
-            now: page.jobs.now())
+            page.state, started: page.startedAtMilliseconds, isBesideVideos: isBesideVideos,
+            hasTopics: hasTopics, now: page.jobs.now())
     }
 
     // MARK: Requests

@@ -2,12 +2,12 @@ import HTTP
 import NSQJobs
 import UVLoop
 
-/// A server with the page and the API of background jobs, on a loop of its own.
+/// An HTTP server with the page and the API of background jobs, on a loop of its own.
 ///
-/// Browsers reach it only under the names of this machine: a request under a foreign host name is
-/// refused.
+/// A request whose `Host` is not a name of this machine is refused. Otherwise, another website
+/// could reach the API through a browser by DNS rebinding.
 final class JobsServer: HTTPService, LoopHosted {
-    /// The maximum number of connections. Browsers that show the page can have half of them.
+    /// The maximum number of connections. Event streams can occupy at most half of them.
     static let maxConnections = 256
 
     private let names: [String]
@@ -16,9 +16,9 @@ final class JobsServer: HTTPService, LoopHosted {
     private var hosts = HostNames(.loopback)
     private lazy var http = HTTPServer(serving: self, on: loop)
 
-    /// - Parameter names: host names under which the server answers, besides `localhost` and numeric
+    /// - Parameter names: host names that the server accepts, besides `localhost` and numeric
     ///   addresses.
-    init(_ page: JobsPage, names: [String], on loop: Loop) {
+    init(_ page: JobsMonitor, names: [String], on loop: Loop) {
         self.names = names
         self.loop = loop
         routes = JobsRoutes(page, isBesideVideos: false, on: loop)
@@ -26,6 +26,7 @@ final class JobsServer: HTTPService, LoopHosted {
 
     func listen(at address: SocketAddress) throws(UVError) -> SocketAddress {
         http.limit = (Self.maxConnections, .failure(503, "too many connections"))
+        http.bodyMemory = JobsRoutes.bodyBudget
         let bound = try http.listen(at: address)
         let isLoopback = HostNames.isLoopback(address: bound.host)
         hosts = HostNames(isLoopback ? .loopback : .numeric, and: names)
@@ -45,7 +46,7 @@ final class JobsServer: HTTPService, LoopHosted {
 
     func respond(to request: HTTPRequest, _ respond: @escaping (HTTPResponse) -> Void) {
         let path = request.target.path
-        if path == "/healthz" { return respond(.text(200, "ok")) }
+        if ["/livez", "/readyz", "/healthz"].contains(path) { return respond(.text(200, "ok")) }
         if path == "/" {
             return respond(.page(307, "text/plain; charset=utf-8", [], [("Location", "/jobs")]))
         }

@@ -5,28 +5,23 @@ import {
   COLUMNS, callColumns, callKind, callsOf, clock, counted, fillCaption, grouped, lastSeconds, rateCaption,
   secondColumns, shouldAggregate,
 } from "./logic.js";
-import { $, setText } from "./page.js";
+import { $, setPath, setText } from "./page.js";
 
 const SECONDS = 120;
 const MIN_SECONDS = 30;
 const HEIGHT = 160;
 const WIDTH = 10;
-// With more slots than this in a call, a column is a bar instead of cells.
+// If a call has more slots than this, a column is drawn as a bar instead of cells.
 const MAX_CELLS = 40;
 
 const box = (x, y, width, height) =>
   `M${x.toFixed(2)} ${y.toFixed(2)}h${width.toFixed(2)}v${height.toFixed(2)}h${(-width).toFixed(2)}z`;
 
-function setPath(id, kind, path) {
-  const element = $(id).querySelector(`path.${kind}`);
-  if (element.getAttribute("d") !== path) element.setAttribute("d", path);
-}
-
 // The last second whose statistics are complete.
 let lastSecond = 0;
 
-// Moves the charts to the present, or to the end of a run that has a verdict. They stand still while
-// the page has no connection.
+// Moves the charts to the present, or to the end of the run if it has a verdict. This function is
+// not called while the page has no connection, so the charts stand still.
 export function advanceCharts() {
   const now = Math.floor(serverTime() / 1000) - 2;
   lastSecond = model.verdict === null ? now : Math.min(now, Math.floor(model.verdict.time / 1000) + 1);
@@ -67,8 +62,8 @@ function drawRates() {
   setRate("calls", totals.at(-1), mostCalls);
 }
 
-// Adds the bar of one second. The part of the mixed calls looks like that of the batched ones, with
-// its left half like that of the immediate ones.
+// Adds the bar of one second. The part for mixed calls has its left half in the style of immediate
+// calls, and its right half in the style of batched calls.
 function addBar(paths, x, { immediate_calls, mixed_calls, batched_calls }, scale) {
   const [immediate, mixed, batched] = [immediate_calls, mixed_calls, batched_calls].map((calls) => calls * scale);
   let level = 40 - immediate;
@@ -108,7 +103,7 @@ export function drawLatest() {
   drawAxes(columns, isAggregated, slots);
 }
 
-// A batched slot is hollow, so that it differs from an immediate one without its colour.
+// A batched slot is hollow, so that it can be told from an immediate slot without colours.
 const hollow = (x, y, width, height) => box(x + 0.6, y + 0.6, width - 1.2, Math.max(0.1, height - 1.2));
 
 function cells(paths, x, { immediate, batched }, slots) {

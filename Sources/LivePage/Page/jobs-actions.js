@@ -4,10 +4,10 @@ import { bodyOf, previewText, progressOf, queryOf } from "./jobs-logic.js";
 import { clock, counted, grouped } from "./logic.js";
 import { $, announce, button, element, reuse, setText } from "./page.js";
 
-// Ended changes are shown for this time.
+// An operation that has ended stays visible for this time.
 const ENDED_MS = 15_000;
 
-// Sends a change. Returns the error as a text, or null.
+// Sends a change to the API. Returns the error as a text; null after success.
 export async function post(path, body) {
   try {
     const response = await fetch(path, {
@@ -20,11 +20,12 @@ export async function post(path, body) {
     announce(error);
     return error;
   } catch (error) {
-    return `The change was not made: ${error.message}`;
+    return `It is not known whether the change was made: ${error.message}`;
   }
 }
 
-// Sends a change from a button without a place for an error of its own.
+// Sends a change to the API, and shows an error at the top of the page. For buttons that have no
+// place for an error beside them.
 export async function act(path, body) {
   const problem = await post(path, body);
   $("refusal").hidden = problem === null;
@@ -33,10 +34,11 @@ export async function act(path, body) {
 
 // MARK: Confirmation
 
-// The change that the dialog asks about.
+// The action and the filter that the open dialog asks about; null while it is closed.
 let asked = null;
 
-// Asks whether an action is to be done with all jobs that match a filter, with their number.
+// Opens a dialog that shows how many jobs match a filter, and asks whether to perform an action on
+// all of them.
 export async function bulk(action, filter) {
   const current = (asked = { action, filter });
   const name = action[0].toUpperCase() + action.slice(1);
@@ -65,10 +67,12 @@ function showError(text) {
 }
 
 async function confirmed() {
-  const { action, filter } = asked;
+  const current = asked;
+  const { action, filter } = current;
   $("confirm-yes").disabled = true;
   const queue = action === "move" ? { queue: $("confirm-queue").value.trim() } : {};
   const problem = await post("/api/jobs/bulk", { action, filter: bodyOf(filter), ...queue });
+  if (asked !== current) return;
   $("confirm-yes").disabled = false;
   if (problem !== null) return showError(problem);
   $("confirm").close();
@@ -82,14 +86,15 @@ export function startActions() {
 
 // MARK: Progress
 
-// When the page saw the end of an operation, by its number.
+// The time when this page first saw that an operation had ended, by the number of the operation.
 const endedAt = new Map();
 
 export function drawActions({ operations, actions }) {
   const now = performance.now();
   for (const { number, state } of operations) {
-    if (state === "running" || endedAt.has(number)) continue;
-    endedAt.set(number, now);
+    // After a restart of tally, the numbers begin again.
+    if (state === "running") endedAt.delete(number);
+    else if (!endedAt.has(number)) endedAt.set(number, now);
   }
   const shown = operations.filter(({ number, state }) => state === "running" || now - endedAt.get(number) < ENDED_MS);
   $("operations").hidden = shown.length === 0;

@@ -1,12 +1,12 @@
-// Draws the charts: attempts that ended, waits and durations over the last two minutes.
+// Draws the charts of the last two minutes: ended attempts, waits and durations.
 
 import { octaves, secondsUntil, spanText } from "./jobs-logic.js";
 import { clock, grouped, rateCaption } from "./logic.js";
-import { $, setText } from "./page.js";
+import { $, setPath, setText } from "./page.js";
 
 const SECONDS = 120;
 const HEIGHT = 40;
-// Waits and durations have a logarithmic scale from 100 µs.
+// The charts of waits and durations have a logarithmic scale that starts at 100 µs.
 const LEAST_US = 100;
 
 // The last two minutes by second.
@@ -21,11 +21,6 @@ export function recordSeconds(received, isState) {
 
 const box = (x, y, width, height) =>
   `M${x.toFixed(2)} ${y.toFixed(2)}h${width.toFixed(2)}v${height.toFixed(2)}h${(-width).toFixed(2)}z`;
-
-function setPath(id, kind, path) {
-  const shown = $(id).querySelector(`path.${kind}`);
-  if (shown.getAttribute("d") !== path) shown.setAttribute("d", path);
-}
 
 export function drawCharts(state, now) {
   if ($("charts").hidden) return;

@@ -1,7 +1,8 @@
-// One job: its fields, its attempts as a timeline, its arguments and output, and the actions on it.
+// The dialog with one job: its fields, its attempts as a timeline, its arguments and output, and
+// buttons that change it.
 
 import { post } from "./jobs-actions.js";
-import { allows, prettyJSON, spanText } from "./jobs-logic.js";
+import { allows, argumentsText, prettyJSON, spanText } from "./jobs-logic.js";
 import { grouped } from "./logic.js";
 import { $, element, reuse, setText } from "./page.js";
 
@@ -11,6 +12,9 @@ const dates = new Intl.DateTimeFormat("en-GB", { dateStyle: "medium", timeStyle:
 let shownID = null;
 let shown = null;
 let readAt = -Infinity;
+let refresh = null;
+// The number of the newest request. The response to an earlier request is ignored.
+let newest = 0;
 
 const date = (text) => (text === null ? "–" : dates.format(new Date(text)));
 const microseconds = (from, to) => (new Date(to) - new Date(from)) * 1000;
@@ -26,17 +30,20 @@ export async function showJob(id) {
 
 // Reads the shown job again after a change of the store.
 export function detailChanged() {
-  if (shownID === null || performance.now() - readAt < REFRESH_MS) return;
-  read();
+  if (shownID === null) return;
+  clearTimeout(refresh);
+  refresh = setTimeout(read, Math.max(0, readAt + REFRESH_MS - performance.now()));
 }
 
 async function read() {
   const id = shownID;
+  if (id === null) return;
+  const current = ++newest;
   readAt = performance.now();
   try {
     const response = await fetch(`/api/jobs/${id}`);
     const answer = await response.json();
-    if (id !== shownID) return;
+    if (id !== shownID || current !== newest) return;
     if (!response.ok) return showError(answer.error);
     shown = answer;
     draw();
@@ -56,7 +63,7 @@ function draw() {
   setText("detail-title", `Job ${shown.id}: ${shown.name}`);
   drawFields();
   drawTimeline();
-  setText("detail-arguments", prettyJSON(shown.arguments));
+  setText("detail-arguments", argumentsText(shown.arguments));
   $("detail-output-part").hidden = shown.output === null;
   setText("detail-output", shown.output === null ? "" : prettyJSON(shown.output));
   for (const control of document.querySelectorAll("#detail-actions button")) {

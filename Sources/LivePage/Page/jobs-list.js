@@ -8,14 +8,14 @@ import { $, announce, button, cell, element, reuse, setText } from "./page.js";
 
 const ROWS = 50;
 const TYPING_MS = 200;
-// The first page is read again after changes, at most this often.
+// After changes in the store, the list is read again, but at most once in this time.
 const REFRESH_MS = 1000;
-// A search that finds few jobs continues by itself for so many pages, each of which reads a bounded
-// number of jobs.
+// The server examines a bounded number of jobs for each page of results. If a page is not full, the
+// search continues automatically, for at most this many pages.
 const MAX_PAGES = 200;
 
 let filter = filterFrom(location.search);
-// The start of the shown page: the ID below which it begins; null for the newest jobs.
+// The shown page contains jobs with IDs below this one; null if it shows the newest jobs.
 let before = null;
 let jobs = [];
 let next = null;
@@ -25,7 +25,7 @@ let requestDraw = () => {};
 export const filteredState = () => filter.state ?? "";
 export const currentFilter = () => filter;
 
-// Changes some members of the filter; an empty text removes one.
+// Changes some members of the filter. A member with an empty text is removed.
 export function filterBy(change, error) {
   if (change.error) errorText = error ?? "";
   const merged = { ...(change.error ? {} : filter), ...change };
@@ -51,10 +51,10 @@ let readAt = -Infinity;
 let readPages = 1;
 let refresh = 0;
 let isReading = false;
-// True if the numbers of jobs have changed since the list was read.
+// True if the number of jobs in any state has changed since the list was read.
 let isOld = false;
 
-// Reads the shown page again if the numbers of jobs have changed.
+// Reads the shown page again if the number of jobs in any state has changed.
 export function listChanged({ totals, queues }) {
   const state = JSON.stringify([totals, queues.map(({ queue, counts }) => [queue, counts])]);
   if (state === lastState) return;
@@ -66,7 +66,8 @@ export function listChanged({ totals, queues }) {
 function scheduleRefresh() {
   clearTimeout(refresh);
   if (!isOld || isReading) return;
-  // A long search is repeated less often, so that its share of the server's time is bounded.
+  // The pause is proportional to the number of pages that the last search read, so that long
+  // searches do not occupy the server.
   const wait = Math.max(0, readAt + REFRESH_MS * readPages - performance.now());
   refresh = setTimeout(() => load({}), wait);
 }
@@ -180,7 +181,7 @@ function fillControls() {
 
 let hasNames = false;
 
-// Reads the names for the completion when they are first needed.
+// Reads the job names for the completion of the input field, when the field first gets the focus.
 async function completeNames() {
   if (hasNames) return;
   hasNames = true;
@@ -192,7 +193,7 @@ async function completeNames() {
   }
 }
 
-// Connects the controls. `draw` requests a drawing of the page.
+// Connects the controls. `draw` schedules a redraw of the page.
 export function startList(draw) {
   requestDraw = draw;
   let typing = 0;

@@ -1,5 +1,5 @@
-// Pure functions of the page of the jobs. They read no clock and no document, so that the browser test
-// can call them.
+// Pure functions of the jobs page. They read no clock and no document, so the browser test can call
+// them.
 
 import { clock, grouped } from "./logic.js";
 
@@ -29,15 +29,30 @@ export function rateText(rate) {
   return rate < 10 ? rate.toFixed(1) : grouped(Math.round(rate));
 }
 
+const oneLimitText = ({ concurrency, rate_starts, rate_seconds }) => [
+  ...(concurrency === null ? [] : [`${grouped(concurrency)} at once`]),
+  ...(rate_starts === null ? [] : [`${grouped(rate_starts)} start${rate_starts === 1 ? "" : "s"} per ${spanText(rate_seconds * 1e6)}`]),
+].join(", ");
+
+// The limits of a queue, and how many jobs wait for them; empty if there are none.
+export function limitText({ limit, key_limit, waiting_for_limit }) {
+  return [
+    ...(limit === null ? [] : [`limit ${oneLimitText(limit)}`]),
+    ...(key_limit === null ? [] : [`limit per key ${oneLimitText(key_limit)}`]),
+    ...(waiting_for_limit === 0 ? [] : [`${grouped(waiting_for_limit)} wait${waiting_for_limit === 1 ? "s" : ""} for it`]),
+  ].join(" · ");
+}
+
 const days = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
 
-// The time of day, or the date and the time if it is not the day of `now`.
+// The time of day; on another day than `now`, the date and the time.
 export function timeText(milliseconds, now) {
   const isToday = new Date(milliseconds).toDateString() === new Date(now).toDateString();
   return isToday ? clock(milliseconds) : days.format(milliseconds);
 }
 
-// The time of a job that its state makes interesting: when it is due, started, ended, or was enqueued.
+// The time to show for a job, with a label: when it is due, started, ended or was enqueued,
+// depending on its state.
 export function timeOf({ state, due, started, finished, created }) {
   switch (state) {
     case "scheduled": case "retryable": return ["due", due];
@@ -52,9 +67,15 @@ export function prettyJSON(value) {
   return typeof value === "string" ? value : JSON.stringify(value, null, 2);
 }
 
+// Arguments as a text. For encrypted arguments, the text contains only the name of the key.
+export function argumentsText(value) {
+  const key = value?.["$encrypted"]?.key;
+  return typeof key === "string" ? `encrypted with key '${key}'` : prettyJSON(value);
+}
+
 // MARK: Filter
 
-// The filter in a query string; names without a value are left out.
+// Parses the filter in a query string. Parameters with an empty value are ignored.
 export function filterFrom(search) {
   const query = new URLSearchParams(search);
   return Object.fromEntries(FILTERS.filter((name) => query.get(name)).map((name) => [name, query.get(name)]));
@@ -62,7 +83,7 @@ export function filterFrom(search) {
 
 export const queryOf = (filter) => new URLSearchParams(filter).toString();
 
-// The filter as the API's body has it.
+// The filter in the form that the body of `POST /api/jobs/bulk` needs.
 export const bodyOf = (filter) => (filter.error === undefined ? filter : { ...filter, error: Number(filter.error) });
 
 // True if an action can change a job in this state.
@@ -94,7 +115,8 @@ export function octaves(histogram) {
   return Array.from({ length: last - first + 1 }, (_, index) => [2 ** (first + index), counts.get(first + index) ?? 0]);
 }
 
-// The share of an operation that is done, 0 to 1; null if its size is unknown.
+// The part of an operation that is done, from 0 to 1; null if the number of selected jobs is
+// unknown.
 export function progressOf({ count, complete, changed, unchanged }) {
   if (!complete || count === 0) return null;
   return Math.min(1, (changed + unchanged) / count);

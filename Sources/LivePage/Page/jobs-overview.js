@@ -3,11 +3,12 @@
 import { act, bulk } from "./jobs-actions.js";
 import { showJob } from "./jobs-detail.js";
 import { filterBy, filteredState } from "./jobs-list.js";
-import { STATES, memoryText, rateText, spanText, timeText } from "./jobs-logic.js";
+import { STATES, limitText, memoryText, rateText, spanText, timeText } from "./jobs-logic.js";
 import { grouped } from "./logic.js";
 import { $, button, cell, element, reuse, setText } from "./page.js";
 
-// A job that waits for longer than this is highlighted, and so is a worker that did not report.
+// A queue is highlighted if its oldest job waits for longer than `OLD_MS`, and a worker if its last
+// report is older than `SILENT_MS`.
 const OLD_MS = 60_000;
 const SILENT_MS = 90_000;
 const MAX_SHOWN_JOBS = 5;
@@ -49,7 +50,7 @@ function drawQueues(queues, now) {
     const row = element("tr");
     const head = row.appendChild(element("th"));
     head.scope = "row";
-    head.append(button("", () => filterBy({ queue: row.dataset.key }), "link"), " ", element("span", "badge"));
+    head.append(button("", () => filterBy({ queue: row.dataset.key }), "link"), " ", element("span", "badge"), element("div", "soft limits"));
     for (const name of ["Available", "Running", "Per second", "Oldest waits", "Wait, 95 %", "Duration, 95 %"]) row.append(cell(name, "figure"));
     const actions = element("div", "actions");
     actions.append(button("", () => {
@@ -60,11 +61,12 @@ function drawQueues(queues, now) {
     last.append(actions);
     return row;
   }, (row, queue) => {
-    const [link, , badge] = row.firstElementChild.childNodes;
+    const [link, , badge, limits] = row.firstElementChild.childNodes;
     setText(link, queue.queue);
     row.dataset.paused = queue.paused;
     badge.hidden = !queue.paused;
     setText(badge, "paused");
+    setText(limits, limitText(queue));
     const age = queue.oldest === null ? null : Math.max(0, now - queue.oldest);
     const texts = [
       grouped(queue.counts.available), grouped(queue.counts.running), rateText(queue.rate),

@@ -1,5 +1,5 @@
-// The page of the jobs: connects to the event stream and draws the state at most once per frame. All
-// data from the server is inserted as text, never as HTML.
+// The jobs page: connects to the event stream and draws the state at most once per frame. All data
+// from the server is inserted as text, never as HTML.
 
 import { drawActions, startActions } from "./jobs-actions.js";
 import { drawCharts, recordSeconds } from "./jobs-charts.js";
@@ -10,7 +10,8 @@ import { clock } from "./logic.js";
 import { $, announce, setText } from "./page.js";
 import { drawConnection, isStale, startStream } from "./stream.js";
 
-// The last event, and the server's clock minus the browser's clock in milliseconds.
+// The last event, the settings in the last `state` event, and the server's clock minus the
+// browser's clock in milliseconds.
 let state = null;
 let settings = null;
 let clockOffset = 0;
@@ -20,6 +21,7 @@ const now = () => Date.now() + clockOffset;
 function stateReceived(event) {
   settings = event.settings;
   $("videos-link").hidden = !settings.has_videos;
+  for (const link of document.querySelectorAll(".topics-link")) link.hidden = !settings.has_topics;
   setText("enqueue", `curl --json '{"name":"greet","arguments":{"to":"Ada"}}' ${location.origin}/api/jobs`);
   received(event, true);
   drawConnection();
@@ -72,5 +74,5 @@ startStream({
   becameStale: () => {},
   draw: scheduleDraw,
 });
-// Ages and charts move even without events.
+// The ages of jobs and the charts change even without events.
 setInterval(() => { if (!isStale()) scheduleDraw(); }, 1000);

@@ -1,5 +1,5 @@
-// Pure functions: formatting, captions, order, scale and aggregation. They read no clock and no
-// document, so that the browser test can call them.
+// Pure functions for formatting, captions, order, scale and aggregation. They read no clock and no
+// document, so the browser test can call them.
 
 // MARK: Formatting
 
@@ -8,7 +8,7 @@ const times = new Intl.DateTimeFormat("en-GB", { timeStyle: "medium" });
 
 export const grouped = (number) => numbers.format(number);
 export const counted = (count, noun) => `${grouped(count)} ${noun}${count === 1 ? "" : "s"}`;
-// The local time of day of milliseconds since 1970: 17:10:28.
+// The local time of day, such as 17:10:28, for a time in milliseconds since 1970.
 export const clock = (milliseconds) => times.format(milliseconds);
 
 // A duration as [number, unit], with about three digits.
@@ -26,7 +26,7 @@ export const durationText = (microseconds) => duration(microseconds).join(" ");
 // 60 000 → "60 s", 1500 → "1.5 s"
 export const secondsText = (milliseconds) => `${numbers.format(milliseconds / 1000)} s`;
 
-// The groups of a GUID with their hyphens. A line may break after each.
+// The groups of a GUID, each with its hyphen. The page allows a line break after each group.
 export const guidParts = (id) => id.match(/[^-]+-?/g) ?? [];
 
 // MARK: Captions
@@ -50,7 +50,8 @@ export function batchedCaption({ worst_batched_us }, freshness_ms) {
   return late > 0 ? `${durationText(late)} later than the promised ${promise}` : `of the promised ${promise}`;
 }
 
-// With an nsqd that does not report its queue, the caption is the age of the oldest received message.
+// If nsqd does not report the state of the channel, the caption shows the age of the oldest
+// received message instead.
 export function queueCaption(queue, backlog_ms) {
   if (queue === null) {
     if (backlog_ms === null) return "not reported by this nsqd";
@@ -64,7 +65,7 @@ export function queueCaption(queue, backlog_ms) {
   return parts.length > 0 ? parts.join(", ") : "nothing waits";
 }
 
-// An old message is a backlog.
+// If the oldest message is at least this old, the page shows a backlog.
 export const BACKLOG_MS = 5000;
 export const isBacklog = (queue, backlog_ms) => ((queue === null ? backlog_ms : queue.oldest_ms) ?? 0) >= BACKLOG_MS;
 
@@ -86,8 +87,9 @@ const keys = {
   video: () => 0,
 };
 
-// Compares videos like the server: equal totals are ordered by the calls that published them, equal
-// times too, and what is still equal by the GUID. No two videos are equal, so the order is stable.
+// Orders videos as the server does. Videos with equal totals or equal times are ordered by the
+// number of the call that published them, and then by the GUID. GUIDs are unique, so no two videos
+// compare as equal.
 export function comparing({ sort, order }) {
   const way = order === "ascending" ? 1 : -1;
   const idWay = sort === "video" ? way : 1;
@@ -97,8 +99,9 @@ export function comparing({ sort, order }) {
 
 // MARK: Scale
 
-// The length of a bar in percent. With a square root, a tenth of the plays has a third of the
-// length, so that the 20th video of a Zipf distribution is visible.
+// The length of a bar in percent. It grows with the square root of the count: a tenth of the plays
+// has a third of the length. Otherwise the bar of the 20th video of a Zipf distribution would be
+// invisible.
 export function barLength(count, most) {
   return most > 0 ? Math.sqrt(Math.max(0, count) / most) * 100 : 0;
 }
@@ -106,7 +109,8 @@ export function barLength(count, most) {
 // MARK: Latest calls
 
 export const COLUMNS = 48;
-// A second with more calls than this lets the chart show seconds instead of calls.
+// If a second has more calls than this, the chart has a column for each second instead of for each
+// call.
 export const MAX_CALLS_PER_SECOND = 20;
 const AGGREGATION_SECONDS = 10;
 
@@ -120,18 +124,18 @@ export function lastSeconds(seconds, last, count) {
   return Array.from({ length: count }, (_, index) => seconds.get(last - count + 1 + index) ?? null);
 }
 
-// True if a recent second had so many calls that single ones could not be recognized.
+// True if a recent second had so many calls that single calls could not be told apart.
 export function shouldAggregate(seconds, last) {
   return lastSeconds(seconds, last, AGGREGATION_SECONDS).some((second) => second && callsOf(second) > MAX_CALLS_PER_SECOND);
 }
 
-// The columns of the chart, oldest first: one call each.
+// The columns of the chart if each shows one call, oldest first.
 export function callColumns(calls) {
   return calls.slice(-COLUMNS).map(({ number, time, immediate, batched }) =>
     ({ first: time, last: time, calls: 1, number, immediate, batched }));
 }
 
-// The columns of the chart, oldest first: the average call of one second each.
+// The columns of the chart if each shows the average call of one second, oldest first.
 export function secondColumns(seconds, last) {
   return lastSeconds(seconds, last, COLUMNS).map((second, index) => {
     const time = (last - COLUMNS + 1 + index) * 1000;
@@ -146,5 +150,6 @@ export function secondColumns(seconds, last) {
 
 // MARK: Highlights
 
-// True if so many of the visible rows changed within a second that highlights would only flicker.
+// True if more than a third of the visible rows changed within a second, so that highlights would
+// only flicker.
 export const isFlood = (changed, visible) => changed > Math.max(4, visible / 3);

@@ -1,4 +1,5 @@
-// The state that the server's events change. No function here touches the document.
+// The data that the page shows, which the server's events change. No function here touches the
+// document.
 
 const SECONDS = 120;
 const CALLS = 100;
@@ -6,7 +7,8 @@ const CALLS = 100;
 const MAX_VIDEOS = 4000;
 
 export const model = {
-  // The run of the server: `id` and `started`; null before the first `state` event.
+  // The run (from the start of the server's page to its stop) as `id` and `started`; null before
+  // the first `state` event.
   run: null,
   settings: { source: "", videos_per_call: 20, freshness_ms: 60_000, produce_command: null },
   statistics: null,
@@ -19,14 +21,14 @@ export const model = {
   seconds: new Map(),
   // The server's clock minus the browser's clock, in milliseconds.
   clockOffset: 0,
-  // The number of videos, the most played first, in the last `state` event.
+  // The number of videos in the last `state` event, which contains the most played ones.
   videosInState: 0,
 };
 
 // The time on the server's clock, in milliseconds since 1970.
 export const serverTime = () => Date.now() + model.clockOffset;
 
-// Returns true if the state is of another run than the one before.
+// Applies a `state` event. Returns true if it belongs to another run than the previous one.
 export function applyState(state) {
   const isNewRun = model.run !== null && model.run.id !== state.run.id;
   model.run = state.run;
@@ -69,7 +71,8 @@ export function applyCall(call, changed) {
   }
 }
 
-// Bounds the model: keeps the most played videos and those that `isShown`.
+// Bounds the memory of the model: keeps the most played videos, and those for which `isShown`
+// returns true.
 export function removeVideos(isShown) {
   if (model.videos.size <= 2 * MAX_VIDEOS) return;
   const most = [...model.videos.values()].sort((a, b) => b.play_count - a.play_count);
@@ -77,7 +80,7 @@ export function removeVideos(isShown) {
     most.filter((video, index) => index < MAX_VIDEOS || isShown(video.video_id)).map((video) => [video.video_id, video]));
 }
 
-// Adds rows of an answer of the API, unless a call has changed them since.
+// Adds videos from a response of the API, except those that a later call has changed.
 export function addVideos(videos) {
   for (const video of videos) {
     const known = model.videos.get(video.video_id);

@@ -1,4 +1,4 @@
-// Functions on the document that every part of the page uses.
+// Functions on the document that all pages use.
 
 export const $ = (id) => document.getElementById(id);
 
@@ -8,9 +8,15 @@ export function setText(target, text) {
   if (shown.textContent !== text) shown.textContent = text;
 }
 
+// Sets the path of a kind in the chart with an ID.
+export function setPath(id, kind, path) {
+  const shown = $(id).querySelector(`path.${kind}`);
+  if (shown.getAttribute("d") !== path) shown.setAttribute("d", path);
+}
+
 // MARK: Screen readers
 
-// At most one announcement in this time; the last one of several is read.
+// At most one text is announced in this time; of several texts, only the last one.
 const PAUSE_MS = 3000;
 let announcedAt = -Infinity;
 let pending = 0;
@@ -52,8 +58,8 @@ export function cell(column, name) {
   return made;
 }
 
-// Makes the children of `parent` show `items` in their order. Children of known keys are reused, so that
-// the focus stays where it is.
+// Makes the children of `parent` show `items` in this order. A child whose key is still present is
+// reused, so that it does not lose the focus.
 export function reuse(parent, items, keyOf, make, fill) {
   const known = new Map([...parent.children].map((child) => [child.dataset.key, child]));
   let place = parent.firstElementChild;

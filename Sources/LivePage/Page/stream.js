@@ -7,19 +7,22 @@ const RECONNECT_MS = 3000;
 // A connection without any event for this long is lost: the server sends one at least every 10 s.
 const SILENCE_MS = 20_000;
 
-// The states of the connection. In `lost` and `ended` the figures are old.
+// The captions of the states of the connection. In the states `lost` and `ended`, the shown figures
+// are stale.
 const labels = { connecting: "Connecting", live: "Live", finished: "Run ended", lost: "Disconnected", ended: "Stopped" };
 let connection = "connecting";
-// The time since which the figures are old, and why; null while they are current.
+// The time of the shown figures if they are stale (otherwise null), and the reason why the server
+// stopped.
 let staleSince = null;
 let stopReason = null;
 let page = null;
 
 export const isStale = () => staleSince !== null;
 
-// Connects, and connects again after failures. The page has `url`, `title`, `handlers` by the names of
-// events, `time`, which returns the time of the figures or null, `isFinished`, `caption(state)`, the text
-// beside the state, `becameStale`, and `draw`, which is called after each event.
+// Connects to the event stream, and reconnects after failures. `options` describes the page: `url`
+// of the stream, `title`, `handlers` by the names of events, `time()` of the figures or null,
+// `isFinished()`, `caption(state)` for the text beside the state, `becameStale()`, and `draw()`,
+// which runs after each event.
 export function startStream(options) {
   page = options;
   connect();
@@ -56,6 +59,14 @@ function staleReason() {
   return `Stopped: ${stopReason}.`;
 }
 
+// The browser keeps a page that the user has left, for its back button. Such a page disconnects,
+// because a browser opens at most six connections to a server. It reconnects when it is shown
+// again.
+let disconnect = () => {};
+let waiting = 0;
+window.addEventListener("pagehide", () => disconnect());
+window.addEventListener("pageshow", ({ persisted }) => { if (persisted) connect(); });
+
 function connect() {
   const events = new EventSource(page.url);
   let lastEvent = performance.now();
@@ -64,16 +75,21 @@ function connect() {
     apply(JSON.parse(event.data));
     page.draw();
   });
-  // A connection that is cut without a close on this side reports no error.
+  // If the network drops a connection without closing it, the browser reports no error. Only the
+  // missing events show the loss.
   const watch = setInterval(() => {
     if (connection === "ended" || performance.now() - lastEvent < SILENCE_MS) return;
     setConnection("lost");
     reconnect(0);
   }, 1000);
-  const reconnect = (delay) => {
+  disconnect = () => {
+    clearTimeout(waiting);
     clearInterval(watch);
     events.close();
-    setTimeout(connect, delay);
+  };
+  const reconnect = (delay) => {
+    disconnect();
+    waiting = setTimeout(connect, delay);
   };
   on("alive", () => {});
   for (const [name, apply] of Object.entries(page.handlers)) on(name, apply);

@@ -12,7 +12,7 @@ const TYPING_MS = 150;
 
 // The order, filter and size of the table.
 const view = { sort: "plays", order: "descending", search: "", limit: ROWS_PER_PAGE };
-// The number of matching videos that the server reported, because the model may not have all
+// The number of videos that match the search, as the server reported it. The model may not have all
 // videos.
 let matching = null;
 let hasChanged = false;
@@ -22,7 +22,7 @@ const rows = new Map();
 
 export const isShown = (id) => rows.has(id);
 
-// Draws everything again, for example after a new state.
+// Lets the next drawing sort all rows again, for example after a `state` event.
 export function resetTable() {
   matching = null;
   sortedAt = -Infinity;
@@ -69,7 +69,7 @@ async function fetchVideos() {
 
 // MARK: Rows
 
-// Totals are drawn at once. The order changes less often, so that the table stays readable.
+// Totals are drawn at once. The rows are sorted less often, because rows that move cannot be read.
 export function drawTable(now) {
   if (!model.statistics) return;
   removeVideos(isShown);
@@ -174,7 +174,7 @@ const CALM_MS = 2000;
 const changes = new Map();
 let calmUntil = -Infinity;
 
-// The rows in the window. Only they are highlighted.
+// The rows that are visible in the browser's window. Only these rows are highlighted.
 const visible = new Set();
 const visibility = new IntersectionObserver((entries) => {
   for (const { target, isIntersecting } of entries) {
@@ -237,7 +237,7 @@ function search() {
   viewChanged();
 }
 
-// Connects the controls. `draw` requests a drawing of the page.
+// Connects the controls. `draw` schedules a redraw of the page.
 export function startTable(draw) {
   requestDraw = draw;
   for (const button of document.querySelectorAll("thead button")) {

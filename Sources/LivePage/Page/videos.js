@@ -1,5 +1,5 @@
-// The page: connects to the event stream and draws the model at most once per frame. All data from
-// the server is inserted as text, never as HTML.
+// The videos page: connects to the event stream and draws the model at most once per frame. All
+// data from the server is inserted as text, never as HTML.
 
 import { advanceCharts, drawCharts, drawLatest } from "./charts.js";
 import {
@@ -10,7 +10,8 @@ import { $, announce, setText, silence } from "./page.js";
 import { drawConnection, isStale, startStream } from "./stream.js";
 import { drawTable, removeHighlights, resetTable, startTable, videoChanged } from "./table.js";
 
-// While the totals change, they are announced after this much silence.
+// If the totals have changed, they are announced to screen readers when nothing else was announced
+// for this time.
 const SUMMARY_MS = 20_000;
 // MARK: Connection
 
@@ -45,7 +46,10 @@ function verdictReceived(verdict) {
 function stateReceived(state) {
   const isNewRun = applyState(state);
   setText("source", state.settings.source);
-  $("pages").hidden = !state.settings.has_jobs;
+  const { has_jobs, has_topics } = state.settings;
+  $("pages").hidden = !has_jobs && !has_topics;
+  $("jobs-link").hidden = !has_jobs;
+  for (const link of document.querySelectorAll(".topics-link")) link.hidden = !has_topics;
   setText("produce", state.settings.produce_command ?? "");
   $("start-command").hidden = state.settings.produce_command === null;
   $("latest").dataset.unit = "call";
@@ -127,7 +131,7 @@ function drawDuration(id, microseconds, isKnown) {
   element.replaceChildren(number, small);
 }
 
-// Announces the totals while they change.
+// Announces the totals to screen readers if they have changed.
 let announcedPlays = 0;
 function announceTotals() {
   if (!model.statistics || isStale() || silence() < SUMMARY_MS) return;
@@ -158,7 +162,7 @@ $("new-run-dismiss").addEventListener("click", () => {
 startTable(scheduleDraw);
 connect();
 setInterval(removeHighlights, 100);
-// The charts move even without events.
+// The time axis of the charts advances even without events.
 setInterval(() => {
   if (!isStale()) advanceCharts();
   drawCharts();

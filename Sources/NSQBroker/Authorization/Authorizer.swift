@@ -4,8 +4,8 @@ import Logging
 import TallyJSON
 import UVLoop
 
-/// Requests the permissions of a client from the authorization servers. It begins with a random
-/// server, and continues with the next one until a server responds.
+/// Requests the permissions of a client from the authorization servers. The first request goes to a
+/// random server. After each failure, the next server is tried.
 final class Authorizer {
     // The broker server owns this object and outlives it.
     private unowned let server: BrokerServer
@@ -14,7 +14,7 @@ final class Authorizer {
 
     init(of server: BrokerServer) {
         self.server = server
-        client = HTTPClient(server.options, on: server.loop)
+        client = HTTPClient(server.options, trusting: server.trust, on: server.loop)
     }
 
     /// Requests the permissions of a client.
@@ -56,7 +56,8 @@ final class Authorizer {
 
     // MARK: Requests and responses
 
-    /// Returns the URL of a server, whose option may be only `host:port`; `nil` if it is malformed.
+    /// Returns the URL of a server from its option, which may be only `host:port`; `nil` if it is
+    /// malformed.
     static func url(of address: String) -> HTTPURL? {
         guard address.contains("://") else { return HTTPURL(parsing: "http://\(address)/auth") }
         return HTTPURL(parsing: address) ?? HTTPURL(parsing: address, scheme: .https)
@@ -80,9 +81,9 @@ final class Authorizer {
         var description: String { "got response \(status)" }
     }
 
-    private static func authorization(in answer: HTTPClientResponse) throws -> Authorization {
-        guard answer.status == 200 else { throw Refused(status: answer.status) }
-        return try Authorization(parsing: answer.body)
+    private static func authorization(in response: HTTPClientResponse) throws -> Authorization {
+        guard response.status == 200 else { throw Refused(status: response.status) }
+        return try Authorization(parsing: response.body)
     }
 }
 

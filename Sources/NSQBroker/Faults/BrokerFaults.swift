@@ -7,7 +7,7 @@ import UVLoop
 package final class BrokerFaults: Sendable {
     /// A fault, and how often it happens.
     package struct Rule: Sendable {
-        /// The command or frame that the fault concerns, and what happens to it.
+        /// The command or frame that the fault concerns, and the effect of the fault.
         package enum Effect: Sendable {
             /// The broker refuses publishes to the topic, or to any topic, if `isMatch` returns `true`
             /// for the body of at least one message.
@@ -15,7 +15,7 @@ package final class BrokerFaults: Sendable {
             /// The broker requeues a message of the topic, or of any topic, that a consumer finishes.
             case duplicateDelivery(topic: String?)
             /// The broker sends a response or an error after a delay. Heartbeats are not delayed.
-            case delayAnswer(Duration)
+            case delayResponse(Duration)
             /// The broker sends a message of the topic, or of any topic, after a delay.
             case delayDelivery(topic: String?, Duration)
         }
@@ -85,12 +85,12 @@ package final class BrokerFaults: Sendable {
         } ?? false
     }
 
-    /// Returns the delay of an answer; zero without one.
+    /// Returns the delay of the next response; zero if it is not delayed.
     func answerDelay() -> Duration {
-        first { if case .delayAnswer(let delay) = $0 { delay } else { nil } } ?? .zero
+        first { if case .delayResponse(let delay) = $0 { delay } else { nil } } ?? .zero
     }
 
-    /// Returns the delay of a delivery; zero without one.
+    /// Returns the delay of the next delivery; zero if it is not delayed.
     func deliveryDelay(of topic: String) -> Duration {
         first {
             guard case .delayDelivery(let name, let delay) = $0, name ?? topic == topic else {
@@ -100,8 +100,9 @@ package final class BrokerFaults: Sendable {
         } ?? .zero
     }
 
-    /// Returns the value of the first rule that has one and that happens, and counts it. A rule that
-    /// has happened as often as it should is removed.
+    /// Returns the value of the first rule for which `value` is not `nil` and whose fault happens
+    /// now. The fault is counted, and a rule is removed once its fault has happened as often as it
+    /// should.
     private func first<Value>(_ value: (Rule.Effect) -> Value?) -> Value? {
         rules.withLock { rules in
             for index in rules.indices {

@@ -4,7 +4,7 @@ import NSQWire
 import TallyBasics
 import UVLoop
 
-/// The frames for one client that a fault delays. Answers stay in their order, and deliveries too.
+/// The frames for one client that a fault delays. Responses stay in their order, and deliveries too.
 final class DelayedFrames {
     private struct Entry {
         let dueNanoseconds: Int64
@@ -16,7 +16,7 @@ final class DelayedFrames {
     private let loop: Loop
     private let timer: Timer
     private let onDue: () -> Void
-    private var answers: Deque<Entry> = []
+    private var responses: Deque<Entry> = []
     private var deliveries: Deque<Entry> = []
 
     /// Creates an empty object.
@@ -32,14 +32,15 @@ final class DelayedFrames {
         timer = Timer(on: loop)
     }
 
-    /// Takes the frames out of the session's outbox that a fault delays, and adds those that are due.
-    /// A session that has ended gets all frames, so that its client receives the reason.
+    /// Removes the frames that a fault delays from the session's outbox, and appends the delayed
+    /// frames that are due. A session that has ended gets all frames, so that its client receives the
+    /// reason.
     func update() {
-        guard !faults.isEmpty || !answers.isEmpty || !deliveries.isEmpty else { return }
+        guard !faults.isEmpty || !responses.isEmpty || !deliveries.isEmpty else { return }
         var frames: [UInt8] = []
         session.outbox.drain { frames += $0 }
         var passed: [UInt8] = []
-        takeDue(&answers, &passed)
+        takeDue(&responses, &passed)
         takeDue(&deliveries, &passed)
         frames.withUnsafeBytes { bytes in
             var offset = 0
@@ -55,7 +56,7 @@ final class DelayedFrames {
 
     /// `true` if the delay of at least one frame has passed.
     var isDue: Bool {
-        [answers.first, deliveries.first].contains {
+        [responses.first, deliveries.first].contains {
             $0.map { $0.dueNanoseconds <= loop.nowNanoseconds } ?? false
         }
     }
@@ -69,14 +70,14 @@ final class DelayedFrames {
         }
     }
 
-    /// Appends a frame to the delayed ones, or to `passed` if it has no delay and no predecessor.
+    /// Delays a frame, or appends it to `passed` if neither this frame nor one before it is delayed.
     private func hold(_ frame: Bytes, _ passed: inout [UInt8]) {
         guard !session.isEnded, !isHeartbeat(frame) else { return passed += frame }
         if frame.bigEndian(at: 4, as: Int32.self) == Frame.Kind.message.rawValue {
             let topic = session.subscribedTopic?.text ?? ""
             hold(frame, &deliveries, for: faults.deliveryDelay(of: topic), &passed)
         } else {
-            hold(frame, &answers, for: faults.answerDelay(), &passed)
+            hold(frame, &responses, for: faults.answerDelay(), &passed)
         }
     }
 
@@ -95,7 +96,7 @@ final class DelayedFrames {
     }
 
     private func scheduleTimer() {
-        let due = [answers.first, deliveries.first].compactMap { $0?.dueNanoseconds }.min()
+        let due = [responses.first, deliveries.first].compactMap { $0?.dueNanoseconds }.min()
         guard let due else { return timer.stop() }
         timer.start(after: .nanoseconds(max(0, due - loop.nowNanoseconds))) { [weak self] in
             self?.onDue()
@@ -104,7 +105,7 @@ final class DelayedFrames {
 
     /// Discards the delayed frames.
     func close() {
-        answers = []
+        responses = []
         deliveries = []
         timer.close()
     }

@@ -2,7 +2,8 @@ import BrokerCore
 import NSQWire
 import TallyBasics
 
-/// Passes the commands of clients to the broker one by one, and replaces those that a fault concerns.
+/// Passes the commands of clients to the broker one by one, and replaces the commands that a fault
+/// concerns.
 final class FaultyInput {
     let faults: BrokerFaults
     private let broker: Broker
@@ -53,7 +54,8 @@ final class FaultyInput {
         return broker.receive(command.bytes, from: session, at: now)
     }
 
-    /// Returns `true` if the message must be delivered again. That happens once to each message.
+    /// Returns `true` if the message must be delivered again. Each message is delivered a second time
+    /// at most once.
     private func duplicates(_ id: MessageID, of session: Session) -> Bool {
         guard let topic = session.subscribedTopic, duplicated.remove(id) == nil,
             faults.duplicatesDelivery(of: topic.text)
@@ -78,7 +80,7 @@ private struct ReceivedCommand {
 
     /// Reads the command at `offset`; `nil` if it is incomplete.
     init?(_ all: Bytes, at offset: Int) {
-        // The protocol magic has no line end.
+        // The protocol magic is not a command line, because it has no line end.
         let rest = all.view(offset..<all.count)
         guard !rest.starts(with: Command.magic.bytes) else {
             self.init(.other, rest.view(0..<Command.magicBytes), bodyStart: Command.magicBytes)

@@ -2,7 +2,6 @@ import BrokerCore
 import HTTP
 import Logging
 import TallyBasics
-import Transport
 import UVLoop
 
 /// The HTTP side of a broker: one server with listeners for HTTP and HTTPS.
@@ -32,12 +31,18 @@ final class BrokerHTTPServer {
     var isListening: Bool { httpServer != nil }
     var connectionCount: Int { httpServer?.connectionCount ?? 0 }
 
-    /// Accepts connections from a listener, for HTTPS if `tls` is set, else for HTTP.
-    func accept(on listener: Listener, tls: TLSContext? = nil) {
-        startedServer().accept(on: listener, tls: tls)
-        let bound = listener.endpoint
-        if tls == nil { address = bound.tcpAddress } else { tlsAddress = bound.tcpAddress }
-        server.logger.info("\(tls == nil ? "HTTP" : "HTTPS"): listening on \(bound)")
+    /// Accepts connections of HTTP from a listener.
+    func accept(on listener: Listener) {
+        startedServer().accept(on: listener)
+        address = listener.endpoint.tcpAddress
+        server.logger.info("HTTP: listening on \(listener.endpoint)")
+    }
+
+    /// Accepts connections of HTTPS from a listener, each with the current certificate of the broker.
+    func acceptHTTPS(on listener: Listener) {
+        startedServer().accept(on: listener) { [unowned server] in server.tls }
+        tlsAddress = listener.endpoint.tcpAddress
+        server.logger.info("HTTPS: listening on \(listener.endpoint)")
     }
 
     private func startedServer() -> HTTPServer {
@@ -62,21 +67,4 @@ final class BrokerHTTPServer {
             done()
         }
     }
-}
-
-/// Counts the bodies of requests as input of the broker.
-private final class BrokerBodyMemory: HTTPBodyMemory {
-    private let broker: Broker
-
-    init(_ broker: Broker) { self.broker = broker }
-
-    func add(_ byteCount: Int, toBodyOf bodyBytes: Int) -> HTTPResponse? {
-        guard bodyBytes < Broker.inputBytesBeyondLimit || broker.hasMemory(for: byteCount) else {
-            return .failure(.memoryIsFull)
-        }
-        broker.memoryAccount.add(byteCount, to: .input)
-        return nil
-    }
-
-    func remove(_ byteCount: Int) { broker.memoryAccount.add(-byteCount, to: .input) }
 }

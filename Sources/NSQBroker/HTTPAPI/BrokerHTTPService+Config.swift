@@ -2,8 +2,8 @@ import GoFlags
 import HTTP
 import TallyJSON
 
-/// Handles `/config/…`, which reads and changes options. Their names are the keys of nsqd's
-/// configuration file.
+/// Handles `/config/…`, which reads and changes options. The names of the options are the keys of
+/// nsqd's configuration file.
 extension BrokerHTTPService {
     /// Returns the value of an option.
     func option(_ name: String) throws(HTTPFailure) -> HTTPResponse {

@@ -4,8 +4,8 @@ import NSQWire
 import TallyBasics
 import UVLoop
 
-/// Handles `/metrics`, the statistics in the text format of Prometheus. nsqd needs a separate
-/// exporter for them.
+/// Handles `/metrics`, the statistics in the text format of Prometheus. nsqd does not have this
+/// route, and needs a separate exporter.
 ///
 /// - SeeAlso: Prometheus, “Exposition formats”.
 extension BrokerHTTPService {
@@ -40,7 +40,7 @@ extension BrokerHTTPService {
         text.sample(broker.options.maxMemoryBytes)
         text.addProcessUsage()
         text.add(
-            "nsqd_loop_turn_seconds", .histogram,
+            "nsqd_loop_iteration_seconds", .histogram,
             "Duration of an event loop iteration, without waiting.")
         text.sample(server.http.iterationDurations)
         text.add(statistics.topics)
@@ -83,6 +83,11 @@ extension PrometheusText {
                 "timeouts_total", .counter, "Number of deliveries that timed out.",
                 { $0.timeoutCount }
             ),
+            (
+                "failed_total", .counter, "Number of messages moved to the failed set.",
+                { $0.failedCount }
+            ),
+            ("expired_total", .counter, "Number of messages that expired.", { $0.expiredCount }),
             ("depth", .gauge, "Number of messages that wait for a consumer.", { $0.depth }),
             ("in_flight", .gauge, "Number of messages in flight.", { $0.inFlightCount }),
             ("deferred", .gauge, "Number of deferred messages.", { $0.deferredCount }),

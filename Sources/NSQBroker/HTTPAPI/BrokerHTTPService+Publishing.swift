@@ -103,7 +103,8 @@ extension [UInt8] {
         }
         switch refusal {
         case nil: return
-        case .stopping: throw .exiting
+        case .refused(.draining): throw .draining
+        case .refused(.stopping): throw .exiting
         case .memoryIsFull: throw .memoryIsFull
         }
     }

@@ -44,7 +44,7 @@ extension BrokerHTTPService {
     }
 }
 
-/// The content of `/stats`, for all topics or those that the request selects.
+/// The content of `/stats`, for all topics or for the topics that the request selects.
 struct StatisticsReport {
     var statistics: BrokerStatistics
     var version: String

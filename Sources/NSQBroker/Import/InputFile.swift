@@ -2,7 +2,7 @@ import BrokerCore
 import Glibc
 import NSQWire
 
-/// A regular file of a folder that other programs write, read through a buffer.
+/// A buffered reader for a regular file in a folder to which other programs may write.
 ///
 /// The file is not mapped into memory, because a read error or a file that becomes shorter would
 /// then end the process.

@@ -15,7 +15,7 @@ struct NSQDDataPath {
     private var knownChannels: [TopicName: Set<ChannelName>] = [:]
 
     static let metadataName = "nsqd.dat"
-    /// The maximum size of `nsqd.dat`, in bytes, for millions of channels.
+    /// The maximum size of `nsqd.dat` in bytes, which is enough for millions of channels.
     private static let maxMetadataBytes = 256 << 20
 
     /// Returns `true` if a file of this name belongs to nsqd's data path.
@@ -95,8 +95,8 @@ struct NSQDDataPath {
         for topic in topics { add(topic) }
     }
 
-    /// Adds a topic with its channels. As in nsqd, invalid names are skipped, and a name that occurs
-    /// twice is one topic or channel, which is paused if one of them is.
+    /// Adds a topic with its channels. As in nsqd, invalid names are skipped. A name that occurs
+    /// twice is one topic or channel, which is paused if one of the two entries is paused.
     private mutating func add(_ topic: Topic) {
         guard let name = TopicName(topic.name), !name.isEphemeral else {
             return report.addRemark(

@@ -43,7 +43,7 @@ struct NSQDQueue {
         static let maxBytes = Limits.frameBytes
 
         init(_ record: Bytes) {
-            // No nsqd writes a time before 1970, and no later arithmetic has to handle one.
+            // nsqd writes no time before 1970. Later arithmetic does not handle negative times.
             timestampNanoseconds = max(0, record.bigEndian(at: 0, as: Int64.self))
             attempts = record.bigEndian(at: 8, as: UInt16.self)
             body = record.view(Self.headerBytes..<record.count)

@@ -66,7 +66,8 @@ final class DataPath {
             return false
         }
         logger.info("DATA-PATH: created \(path)")
-        // Otherwise a power failure could remove the folder with all its messages.
+        // Without a sync of the parent, a power failure could remove the folder with all its
+        // messages.
         let parent = Glibc.open("\(path)/..", O_RDONLY | O_DIRECTORY | O_CLOEXEC)
         guard parent >= 0 else { return true }
         defer { Glibc.close(parent) }

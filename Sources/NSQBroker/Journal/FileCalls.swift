@@ -39,7 +39,8 @@ enum FileCalls {
         guard try isRegular(name, in: folder, path) else {
             throw MessageLogError("\(path)/\(name) is not a regular file")
         }
-        // The kind of the file can change after the check above.
+        // The entry can be replaced by a pipe or a device after the check above. These flags then
+        // avoid blocking and side effects.
         let descriptor = openat(
             folder, name, flags | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)
         guard descriptor >= 0 else { throw failure("cannot open", "\(path)/\(name)") }
@@ -89,7 +90,7 @@ enum FileCalls {
     ) throws(MessageLogError) -> Bool {
         var status = stat()
         guard fstatat(folder, name, &status, 0) == 0 else {
-            // A loop of symbolic links, or a link to a missing file.
+            // The entry is a loop of symbolic links, or a link to a missing file.
             if errno == ELOOP || errno == ENOENT { return false }
             throw failure("cannot stat", "\(path)/\(name)")
         }
@@ -152,8 +153,8 @@ enum FileCalls {
 
     /// Unlocks a folder and closes its descriptor.
     ///
-    /// Closing alone keeps the lock while a child process has a copy of the descriptor, as it does
-    /// between `fork` and `exec` although the descriptor is closed on `exec`.
+    /// Closing the descriptor does not release the lock while a child process has a copy of it. Each
+    /// child process has such a copy between `fork` and `exec`, which closes the copy.
     static func unlockAndClose(_ descriptor: Int32) {
         flock(descriptor, LOCK_UN)
         close(descriptor)

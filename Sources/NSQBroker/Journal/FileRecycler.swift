@@ -3,9 +3,9 @@ import Glibc
 import NSQWire
 import UVLoop
 
-/// Renames removed journal files to recycled files, turns recycled files into new journal files,
-/// and deletes recycled files. Freeing disk space is slow, so the sync thread usually does it; the calling
-/// thread does it if the disk is full, and at the end.
+/// Renames removed journal files to recycled files, turns recycled files into new journal files, and
+/// deletes recycled files. Freeing disk space is slow, so the sync thread usually does it. The
+/// calling thread does it only if the disk is full, and when the journal is closed.
 final class FileRecycler {
     private var recycled = RecycledFiles()
     private let path: String

@@ -89,7 +89,7 @@ final class FolderDisk: JournalDisk {
     func remove(_ file: UInt32) throws(MessageLogError) {
         if try !recycler.recycle(file, openFiles[file]) {
             let name = JournalFile.name(of: file)
-            // A folder with the name of a journal file stays where it is.
+            // A folder with the name of a journal file is not removed.
             guard unlinkat(folder, name, 0) == 0 || errno == EISDIR else {
                 throw failure("cannot remove \(name)")
             }
@@ -98,8 +98,8 @@ final class FolderDisk: JournalDisk {
         openFiles.remove(file)
     }
 
-    /// Adds an open file. If too many files are open, another one is closed, but not during a sync,
-    /// which may use that file's descriptor.
+    /// Adds an open file. If too many files are open, another file is closed. A running sync may use
+    /// the descriptor of that file, so the sync thread then closes it after the sync.
     private func add(_ file: UInt32, _ descriptor: Int32) {
         guard let evicted = openFiles.add(file, descriptor) else { return }
         if runningSyncs > 0 {

@@ -7,7 +7,7 @@ extension Journal {
         /// The maximum size of all files in bytes; 0 for no limit.
         package var maxDiskBytes = 0
         /// `true` if the broker responds to a publish only after the next sync. All publishes since
-        /// the last sync wait for the same next sync.
+        /// the last sync share the next sync.
         package var respondsAfterSync = false
         /// The number of published messages after which a sync starts. Unless `respondsAfterSync`
         /// is `true`, no publish waits for this sync.

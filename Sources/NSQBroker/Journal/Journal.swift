@@ -5,8 +5,9 @@ import TallyBasics
 /// The implementation of ``MessageLog`` on files: one append-only log for all topics.
 ///
 /// A file is removed once no segment has messages in it and all older files are removed. Records
-/// about a message always follow the message in the log, so a finished message is not redelivered.
-/// Each file starts with a snapshot of the topics and channels at the time of the file's creation.
+/// about a message always follow the message in the log. They are therefore not removed before the
+/// message, and a finished message is not redelivered. Each file starts with a snapshot of the topics
+/// and channels at the time of the file's creation.
 package final class Journal: MessageLog {
     package let options: Options
     private let disk: any JournalDisk
@@ -37,6 +38,10 @@ package final class Journal: MessageLog {
         var didLastFail = false
         var messagesSinceLast = 0
     }
+
+    /// The number of files that are allowed in addition to twice the number that the journal's size
+    /// requires. With more files, the journal relocates the messages of the oldest files.
+    static let maxFilesBeyondSize = 64
 
     /// The maximum size of unwritten records in bytes. Larger amounts of records are discarded.
     private static let maxUnwrittenBytes = 16 << 20
@@ -73,12 +78,16 @@ package final class Journal: MessageLog {
     package func release(_ segment: Segment) { fileList.removeExtents(of: segment.serial) }
 
     package func segmentToRelocate(neededBytes: Int) -> UInt64? {
-        // The messages of a file whose sync failed can still be read from memory or the page cache.
+        // Messages of a file whose sync failed are relocated first. They can still be read from
+        // memory or the page cache.
         if !syncState.didLastFail, let serial = fileList.segmentInFileWithFailedSync {
             return serial
         }
-        guard usedBytes > 2 * neededBytes + 2 * options.maxBytesPerFile else { return nil }
-        return fileList.segmentInOldestFile
+        let isTooLarge = usedBytes > 2 * neededBytes + 2 * options.maxBytesPerFile
+        // Each start of the broker begins a file, so there can be many short files.
+        let fullFiles = usedBytes / options.maxBytesPerFile
+        let hasTooManyFiles = fileList.count > Self.maxFilesBeyondSize + 2 * fullFiles
+        return isTooLarge || hasTooManyFiles ? fileList.segmentInOldestFile : nil
     }
 
     // MARK: Writing
@@ -146,7 +155,9 @@ package final class Journal: MessageLog {
         // No file may be removed while a sync that covers the file is running.
         if !isDirty, !syncState.isSyncing { removeOldestFiles(fileList.unneededCount) }
         writer.abandonUnneededLastFile(&fileList)
-        guard !isFull else { return }
+        // A new file can make older files unnecessary. While the journal is full, this method writes
+        // only to begin a new file, so that the journal does not grow.
+        guard !isFull || writer.needsNewFile else { return }
         if batch.isEmpty { batch.append(topics.sorted) }
         do throws(MessageLogError) { _ = try flush() } catch { failure = error }
     }
@@ -163,6 +174,7 @@ package final class Journal: MessageLog {
         }
         syncState.isSyncing = true
         syncState.messagesSinceLast = 0
+        rewriteRecoveredTopics()
         let numbers = fileList.markAllClean()
         let write = lastWrite
         // The count is computed before the sync starts. During the sync, messages may be relocated
@@ -171,6 +183,17 @@ package final class Journal: MessageLog {
         let unneeded = fileList.unneededCount
         disk.sync(numbers) { [weak self] error in
             self?.didSync(numbers, upTo: write, unneeded, error)
+        }
+    }
+
+    /// Writes a recovered snapshot of the topics and channels again, if older files can be removed
+    /// once the snapshot is synced.
+    private func rewriteRecoveredTopics() {
+        guard let number = fileList.fileWithTopicsToRewrite else { return }
+        do throws(MessageLogError) {
+            if try writer.rewriteTopics(of: number) { fileList.didRewriteTopics(of: number) }
+        } catch {
+            // The older files stay, and the next sync tries again.
         }
     }
 
@@ -224,16 +247,17 @@ package final class Journal: MessageLog {
 
     // MARK: Recovery
 
-    /// Replays all records into `broker`, and prepares the last file for appending.
+    /// Replays all records into `broker`, and ends the last file. The first write begins a new file.
     ///
-    /// - Returns: a report with the damaged ranges. Damage affects only the records in these
-    ///   ranges.
+    /// - Returns: a report with the damaged ranges. Damage affects only the records in these ranges.
+    ///   If the topics and channels at the start of the oldest file are damaged, the messages that
+    ///   were finished in that file are delivered again.
     /// - Throws: an error if a file cannot be read or has a newer format version.
     package func recover(
         into broker: Broker, at now: Timestamp
     ) throws(MessageLogError) -> JournalReport {
         let report = try replay(into: broker, at: now)
-        try writer.resumeAppending(to: &fileList)
+        try writer.endLastFile(of: &fileList)
         return report
     }
 
@@ -261,7 +285,11 @@ package final class Journal: MessageLog {
     ) {
         switch record {
         case .topics(let snapshots):
-            fileList.markLastStartsWithTopics()
+            // Only a snapshot at the start of a file can make older files unnecessary. Records before
+            // a later snapshot can refer to channels that only older files contain.
+            if range.lowerBound == JournalFormat.fileHeaderBytes {
+                fileList.didRecoverTopicsOfLast()
+            }
             topics = KnownTopics(snapshots)
             broker.recover(snapshots, at: now)
         case .change(let change):

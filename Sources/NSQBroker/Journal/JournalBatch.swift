@@ -74,8 +74,8 @@ struct JournalBatch {
 
     /// Removes the records of messages. The memory of their segments may change afterwards.
     ///
-    /// - Parameter publishedOnly: `true` removes only newly published messages, and not the records
-    ///   of relocated ones.
+    /// - Parameter publishedOnly: `true` removes only newly published messages; `false` also removes
+    ///   relocated messages.
     mutating func removeMessages(publishedOnly: Bool) {
         records.removeAll { publishedOnly ? $0.isPublished : $0.frames != nil }
         byteCount = records.reduce(0) { $0 + $1.byteCount }

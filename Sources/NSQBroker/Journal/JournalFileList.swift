@@ -17,12 +17,24 @@ struct JournalFileState {
     var segmentCount = 0
     /// `true` if some records in the file are not synced.
     var isDirty = true
-    /// `true` if the file starts with a snapshot of the topics and channels, so that older files
-    /// are not needed for them.
-    var startsWithTopics = true
+    /// The snapshot of the topics and channels at the start of the file.
+    var topics = TopicsAtStart.written
     /// `true` if a sync of the file has failed, so that any of its records may never reach the
     /// disk.
     var hasFailedSync = false
+
+    /// The snapshot of the topics and channels with which a file starts. A file with a synced snapshot
+    /// makes older files unnecessary for topics and channels.
+    enum TopicsAtStart {
+        /// The file starts without a snapshot, or the snapshot is damaged.
+        case none
+        /// Recovery has read the snapshot, which an earlier process has written. If a sync of the
+        /// earlier process failed, the page cache can contain bytes that no later sync writes. The
+        /// snapshot can then be missing on the disk even after a sync by this process.
+        case recovered
+        /// This process has written the snapshot.
+        case written
+    }
 }
 
 extension JournalFileState {
@@ -30,7 +42,7 @@ extension JournalFileState {
     init(found file: JournalFile) {
         self.init(
             number: file.number, endOffset: 0, length: file.byteCount, isDirty: file.isRegular,
-            startsWithTopics: false)
+            topics: .none)
     }
 }
 
@@ -41,6 +53,7 @@ struct JournalFileList {
     private(set) var files = Deque<JournalFileState>()
     private var extents: [UInt64: SegmentExtents] = [:]
 
+    var count: Int { files.count }
     var oldest: JournalFileState? { files.first }
     var last: JournalFileState? { files.last }
     var usedBytes: Int { files.reduce(0) { $0 + $1.endOffset } }
@@ -67,7 +80,7 @@ struct JournalFileList {
         files[files.count - 1].recycledEnd = 0
     }
 
-    mutating func markLastStartsWithTopics() { files[files.count - 1].startsWithTopics = true }
+    mutating func didRecoverTopicsOfLast() { files[files.count - 1].topics = .recovered }
 
     /// Updates the last file and the extents after a batch was written.
     ///
@@ -150,13 +163,32 @@ struct JournalFileList {
     }
 
     /// The number of oldest files that can be removed after a sync of all records. No segment has
-    /// records in these files, and a newer file without a failed sync starts with the topics and
-    /// channels.
-    var unneededCount: Int {
+    /// records in these files. A newer file, whose syncs have not failed, starts with a snapshot of
+    /// the topics and channels that this process has written.
+    var unneededCount: Int { unneededCount { $0 == .written } }
+
+    /// The number of the file whose recovered topics and channels must be written again before older
+    /// files can be removed; `nil` if there is none.
+    var fileWithTopicsToRewrite: UInt32? {
+        let count = unneededCount { $0 != .none }
+        return count > 0 && files[count].topics == .recovered ? files[count].number : nil
+    }
+
+    private func unneededCount(
+        _ isSufficient: (JournalFileState.TopicsAtStart) -> Bool
+    ) -> Int {
         if files.contains(where: { $0.hasFailedSync && $0.segmentCount > 0 }) { return 0 }
         var count = files.dropLast().prefix { $0.segmentCount == 0 }.count
-        while count > 0, !files[count].startsWithTopics || files[count].hasFailedSync { count -= 1 }
+        while count > 0, !isSufficient(files[count].topics) || files[count].hasFailedSync {
+            count -= 1
+        }
         return count
+    }
+
+    mutating func didRewriteTopics(of number: UInt32) {
+        guard let index = index(of: number) else { return }
+        files[index].topics = .written
+        files[index].isDirty = true
     }
 
     mutating func removeFirst() { files.removeFirst() }

@@ -12,10 +12,10 @@ import Transport
 /// ```
 ///
 /// A record header contains its file number and file offset, so a copy of a record at another place
-/// is invalid. If a payload is damaged, the search for the next record starts inside the payload,
-/// because the header may be left over from an earlier write at the same offset. Each file has a
-/// secret salt, so that neither a published message nor the old bytes of a recycled file can
-/// contain a valid record.
+/// is invalid. If a payload is damaged, its header may be left over from an earlier write at the same
+/// offset. The search for the next record therefore starts inside the payload. Each file has a secret
+/// salt, so that neither a published message nor the old bytes of a recycled file can contain a valid
+/// record.
 enum JournalFormat {
     static let magic: StaticString = "TALLYLOG"
     /// The format version. Older versions can be read; newer versions are rejected.
@@ -59,14 +59,15 @@ enum JournalFormat {
 
     enum FileHeader: Equatable {
         case valid(salt: UInt32, recycledEnd: Int)
-        /// The header is still that of the recycled file, because the new header was never synced.
+        /// The file still has the header of the recycled file, because the new header was never
+        /// synced.
         case ofRecycledFile
         case newer(version: UInt32)
         case damaged
     }
 
-    /// Checks a file header. Newer format versions keep the layout of the file header, so that they
-    /// can be told from damage.
+    /// Checks a file header. Newer format versions keep the layout of the file header, so that a
+    /// newer version is not reported as damage.
     static func check(fileHeader bytes: Bytes, number: UInt32) -> FileHeader {
         guard bytes.count >= fileHeaderBytes, bytes.prefix(8).elementsEqual(magic.bytes),
             bytes.little(at: fileHeaderBytes - 4, as: UInt32.self)

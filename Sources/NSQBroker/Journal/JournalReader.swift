@@ -63,8 +63,8 @@ struct JournalReader: ~Copyable {
         return nil
     }
 
-    /// Returns the offset at which the search continues if a hole of the file begins at `offset`.
-    /// A file may have holes of any size, which are not worth reading.
+    /// Returns the offset at which the search continues if a hole of the file begins at `offset`. The
+    /// search skips holes, because they can have any size and contain no records.
     private func offsetAfterHole(at offset: Int, _ head: Bytes) throws(MessageLogError) -> Int? {
         guard offset % Self.pageBytes == 0, head.allSatisfy({ $0 == 0 }) else { return nil }
         let next = try disk.nextData(in: file, from: offset) / Self.pageBytes * Self.pageBytes
@@ -90,6 +90,16 @@ struct JournalReader: ~Copyable {
             CRC32C.checksum(payload) == header.payloadChecksum
         else { return .damagedPayload(header) }
         return .record(header, payload: payload)
+    }
+
+    /// Returns the bytes of the file header and of the topics and channels after it; `nil` if they are
+    /// damaged. The bytes are valid until the next call of a method.
+    mutating func headerAndTopics() throws(MessageLogError) -> Bytes? {
+        guard case .valid = try fileHeader(),
+            case .record(let header, _) = try record(at: JournalFormat.fileHeaderBytes),
+            header.kind == .topics
+        else { return nil }
+        return try bytes(0..<header.endOffset)
     }
 
     /// Reads a segment's messages in a byte range of the file, and skips damaged records.

@@ -8,11 +8,11 @@ struct JournalWriter {
     private let options: Journal.Options
     /// `true` if a failed write may have left part of a record at the end of the last file.
     private var hasTornTail = false
-    /// `true` if the next write begins a new file.
-    private var needsNewFile = true
+    /// `true` if the next write begins a new file, as the first write of a process does.
+    private(set) var needsNewFile = true
 
-    /// The number of bytes reserved after the last record. While the disk is full, these bytes are
-    /// available to records other than new messages, above all to the records of finished messages.
+    /// The number of bytes reserved after the last record. While the disk is full, only records other
+    /// than new messages may use these bytes, above all records of finished messages.
     static let reserveBytes = 1 << 20
     /// The number of reserved bytes that only the start of the next file may use.
     private static let reservedBytesForNewFile = 64 << 10
@@ -27,13 +27,13 @@ struct JournalWriter {
 
     // MARK: Writing
 
-    /// Appends a batch to the last file, or to a new file if the last one is full.
+    /// Appends a batch to the last file, or to a new file if the last file is full.
     ///
     /// - Parameters:
     ///   - topics: the topics and channels with which a new file starts.
     ///   - isRetry: `true` if the previous write failed, so that disk space must be reserved again.
-    /// - Returns: `nil` if the batch was written to reserved disk space. If space could not be
-    ///   reserved but the batch was written, the error of the reservation.
+    /// - Returns: `nil` if the batch was written to reserved disk space; the error of the reservation
+    ///   if the batch was written although no space could be reserved.
     mutating func write(
         _ batch: JournalBatch, startingFilesWith topics: KnownTopics, isRetry: Bool,
         to files: inout JournalFileList
@@ -150,14 +150,28 @@ struct JournalWriter {
         requireNewFile()
     }
 
-    // MARK: Resuming after recovery
+    // MARK: After recovery
+
+    /// Rewrites the file header and the snapshot after it with the same bytes, so that the next sync
+    /// writes them to the disk.
+    ///
+    /// - Returns: `false` if the start of the file is damaged; nothing is then written.
+    func rewriteTopics(of number: UInt32) throws(MessageLogError) -> Bool {
+        var reader = JournalReader(number, on: disk)
+        guard let start = try reader.headerAndTopics() else { return false }
+        try disk.write([start], to: number, at: 0)
+        return true
+    }
 
     /// Truncates the last file after its last record, so that no later recovery reads the bytes
-    /// behind it as records. A file whose start is damaged is not changed.
-    mutating func resumeAppending(to files: inout JournalFileList) throws(MessageLogError) {
-        needsNewFile = files.last == nil
+    /// behind that record as records. A file whose start is damaged is not changed.
+    ///
+    /// The first write of this process begins a new file, which contains all topics and channels.
+    /// The new file is needed if a sync of the previous process failed. Some changes of topics and
+    /// channels in the last file are then only in the page cache, and no later sync writes them to
+    /// the disk.
+    func endLastFile(of files: inout JournalFileList) throws(MessageLogError) {
         guard let last = files.last else { return }
-        if !last.startsWithTopics || last.salt == nil { requireNewFile() }
         guard last.endOffset >= JournalFormat.fileHeaderBytes else {
             return try emptyIfRecycled(last, &files)
         }

@@ -15,9 +15,9 @@ struct OpenFiles {
     /// Adds a file.
     ///
     /// - Returns: the descriptor of the file with the lowest number, which is removed and which the
-    ///   caller closes; `nil` below the maximum.
+    ///   caller closes; `nil` if fewer than ``maxCount`` files were open.
     mutating func add(_ number: UInt32, _ descriptor: Int32) -> Int32? {
-        // Records are written to the file with the highest number, and older files are read.
+        // The oldest file is closed, because records are written to the file with the highest number.
         let evicted = descriptors.count < Self.maxCount ? nil : descriptors.keys.min()
         defer { descriptors[number] = descriptor }
         return evicted.flatMap { descriptors.removeValue(forKey: $0) }

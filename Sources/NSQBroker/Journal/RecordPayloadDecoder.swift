@@ -7,8 +7,8 @@ struct RecordPayloadDecoder {
     private let bytes: Bytes
     private var offset = 0
 
-    /// Serial numbers and ordinals are below this. No broker lives long enough to reach it, and
-    /// arithmetic with smaller numbers does not overflow.
+    /// The exclusive upper bound of serial numbers and ordinals. No broker runs long enough to reach
+    /// it, and arithmetic with smaller numbers does not overflow.
     private static let endOfNumbers = 1 << 62
 
     init(_ bytes: Bytes) { self.bytes = bytes }
@@ -118,7 +118,7 @@ struct RecordPayloadDecoder {
 
     private mutating func deliveries() -> [DeliveryRecord] {
         var deliveries: [DeliveryRecord] = []
-        // The record's time after the deliveries is shorter than a delivery.
+        // The time at the end of the record is shorter than a delivery, so the loop does not read it.
         while bytes.count - offset >= RecordPayloadEncoder.deliveryBytes,
             let serial = number(UInt64.self), let index = number(UInt32.self),
             let attempts = number(UInt32.self), let due = number(Int64.self)

@@ -61,7 +61,7 @@ struct RecordPayloadEncoder {
     }
 
     /// Encodes which messages the record contains: their topic, segment, ordinals and indexes, and
-    /// what their kind adds. The messages themselves follow.
+    /// the values that their kind adds, such as deadlines. The messages themselves follow.
     ///
     /// - Returns: the kind of the record.
     mutating func append(
@@ -107,8 +107,8 @@ struct RecordPayloadEncoder {
         }
     }
 
-    /// Appends deliveries, and then the time of the record. Earlier versions of tally wrote no time,
-    /// and they ignore one that they read, because it is shorter than a delivery.
+    /// Appends deliveries, and then the time of the record. Earlier versions of tally write no time.
+    /// They ignore the time in a record that they read, because it is shorter than a delivery.
     private mutating func append(_ deliveries: [DeliveryRecord], writtenAt: Int64?) {
         for delivery in deliveries {
             bytes.append(little: delivery.serial)

@@ -1,7 +1,7 @@
 /// Removed journal files that are kept for reuse as new journal files. Overwriting a recycled file
-/// costs half as much as writing a new file, because its pages are in the page cache and its blocks
-/// are allocated. Recycling also avoids freeing disk space, which takes tens of milliseconds per
-/// file.
+/// costs half as much as writing a new file, because the pages of the recycled file are in the page
+/// cache and its blocks are allocated. Recycling also avoids freeing disk space, which takes tens of
+/// milliseconds per file.
 struct RecycledFiles {
     struct File: Equatable {
         /// The file number of the removed journal file.

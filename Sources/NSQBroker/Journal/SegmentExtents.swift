@@ -8,8 +8,8 @@ struct SegmentExtents {
 
     private(set) var extents: [Extent] = []
 
-    /// The number of extents from which on a range is merged into the last extent of the same file.
-    /// The limit saves memory when millions of segments are published one message at a time.
+    /// The number of extents after which a further range is merged into the last extent of the same
+    /// file. The limit saves memory when millions of segments are published one message at a time.
     static let maxCount = 32
     /// The largest gap in bytes that one extent includes between two records. Reading the gap is
     /// cheaper than storing another extent.

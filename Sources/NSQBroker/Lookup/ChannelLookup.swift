@@ -3,7 +3,7 @@ import NSQWire
 import TallyJSON
 import UVLoop
 
-/// Requests from all nsqlookupds at once the channels that other brokers have for a topic.
+/// Asks all nsqlookupds at the same time for the channels that other brokers have of a topic.
 final class ChannelLookup {
     private let topic: TopicName
     private let addresses: [SocketAddress]
@@ -49,11 +49,11 @@ final class ChannelLookup {
     ) {
         switch result {
         case .failure(let error): failures.append("\(address): \(error)")
-        case .success(let answer):
+        case .success(let response):
             // An nsqlookupd that does not have the topic responds with 404.
-            if answer.status == 404 { break }
-            guard answer.status == 200, let names = Self.names(in: answer.body) else {
-                failures.append("\(address): status \(answer.status)")
+            if response.status == 404 { break }
+            guard response.status == 200, let names = Self.names(in: response.body) else {
+                failures.append("\(address): status \(response.status)")
                 break
             }
             channels.formUnion(names)
@@ -64,7 +64,7 @@ final class ChannelLookup {
 
     /// Returns the valid channel names of a response, or `nil` if it is malformed.
     static func names(in body: [UInt8]) -> [ChannelName]? {
-        let answer = try? JSONValue(parsingLikeGo: body, keptDepth: 2)
-        return answer?["channels"].flatMap { [String](json: $0) }?.compactMap { ChannelName($0) }
+        let response = try? JSONValue(parsingLikeGo: body, keptDepth: 2)
+        return response?["channels"].flatMap { [String](json: $0) }?.compactMap { ChannelName($0) }
     }
 }

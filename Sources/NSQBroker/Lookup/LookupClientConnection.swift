@@ -5,8 +5,8 @@ import UVLoop
 
 /// The connection to one nsqlookupd, with reconnection after failures.
 ///
-/// nsqd waits for each response, and detects a lost connection only when it sends the next command.
-/// This broker never waits for a response, and reconnects without waiting for the next command, after a
+/// nsqd blocks until each response arrives, and detects a lost connection only when it sends the next
+/// command. This class never blocks. It reconnects without waiting for the next command, after a
 /// delay that grows with each failure.
 final class LookupClientConnection: StreamReader {
     /// The address of the nsqlookupd as in the options, `host:port`.
@@ -25,7 +25,7 @@ final class LookupClientConnection: StreamReader {
     private var isClosed = false
 
     /// The latest response to IDENTIFY.
-    private(set) var answer: LookupAnswer?
+    private(set) var response: LookupResponse?
 
     private let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 4096, alignment: 16)
 
@@ -44,8 +44,8 @@ final class LookupClientConnection: StreamReader {
 
     /// The address of this nsqlookupd's HTTP API; `nil` before its first response to IDENTIFY.
     var httpAddress: SocketAddress? {
-        guard let answer, !answer.broadcastAddress.isEmpty else { return nil }
-        return SocketAddress(host: answer.broadcastAddress, validating: answer.httpPort)
+        guard let response, !response.broadcastAddress.isEmpty else { return nil }
+        return SocketAddress(host: response.broadcastAddress, validating: response.httpPort)
     }
 
     /// Closes the connection and does not reconnect.
@@ -102,7 +102,7 @@ final class LookupClientConnection: StreamReader {
 
     // MARK: Commands
 
-    /// Sends a command after the queued ones.
+    /// Sends a command after the queued commands.
     func enqueue(_ command: LookupCommand) {
         do throws(LookupClientSession.Failure) {
             try session?.enqueue(command)
@@ -137,13 +137,13 @@ final class LookupClientConnection: StreamReader {
 
     private func handle(_ outcome: LookupClientSession.Outcome) {
         switch outcome {
-        case .identified(let answer):
-            self.answer = answer
+        case .identified(let response):
+            self.response = response
             backoff.reset()
-            log(.info, "peer info \(answer)")
-            if answer.broadcastAddress.isEmpty { log(.error, "no broadcast address") }
+            log(.info, "peer info \(response)")
+            if response.broadcastAddress.isEmpty { log(.error, "no broadcast address") }
             lookup.peersChanged()
-        case .refused(let command, let answer): log(.error, "\(command) - \(answer)")
+        case .refused(let command, let response): log(.error, "\(command) - \(response)")
         }
     }
 

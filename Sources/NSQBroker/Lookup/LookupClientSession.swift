@@ -9,9 +9,9 @@ struct LookupClientSession {
     /// A response that ``LookupClientConnection`` has to handle.
     enum Outcome: Equatable {
         /// nsqlookupd has responded to IDENTIFY with its addresses.
-        case identified(LookupAnswer)
+        case identified(LookupResponse)
         /// The response was not `OK`.
-        case refused(LookupCommand, answer: String)
+        case refused(LookupCommand, response: String)
     }
 
     /// The reason to close the connection.
@@ -26,8 +26,8 @@ struct LookupClientSession {
     private var received: [UInt8] = []
     private var queueLimit = maxQueuedChanges
 
-    /// The maximum number of queued changes. With more, it is cheaper to reconnect and to register
-    /// everything again.
+    /// The maximum number of queued changes. With more changes, it is cheaper to reconnect and to
+    /// register everything again.
     static let maxQueuedChanges = 10_000
     /// The maximum length of a response in bytes. The longest response of nsqlookupd is far
     /// shorter.
@@ -62,13 +62,13 @@ struct LookupClientSession {
     ) throws(Failure) -> [Outcome] {
         received += bytes
         var outcomes: [Outcome] = []
-        while let answer = try nextAnswer() {
-            if let outcome = try process(answer, registrations) { outcomes.append(outcome) }
+        while let response = try nextResponse() {
+            if let outcome = try process(response, registrations) { outcomes.append(outcome) }
         }
         return outcomes
     }
 
-    private mutating func nextAnswer() throws(Failure) -> [UInt8]? {
+    private mutating func nextResponse() throws(Failure) -> [UInt8]? {
         guard received.count >= 4 else { return nil }
         let size = received.withUnsafeBytes { Int($0.bigEndian(at: 0, as: Int32.self)) }
         guard (0...Self.maxAnswerBytes).contains(size) else {
@@ -80,26 +80,26 @@ struct LookupClientSession {
     }
 
     private mutating func process(
-        _ answer: [UInt8], _ registrations: () -> [LookupCommand]
+        _ response: [UInt8], _ registrations: () -> [LookupCommand]
     ) throws(Failure) -> Outcome? {
         guard let command = pendingCommand else {
             throw Failure(description: "response without a command")
         }
         pendingCommand = nil
         if case .identify = command {
-            guard let answer = answer.withUnsafeBytes({ LookupAnswer(parsing: $0) }) else {
-                throw Failure(description: "IDENTIFY was answered \(Self.text(answer))")
+            guard let response = response.withUnsafeBytes({ LookupResponse(parsing: $0) }) else {
+                throw Failure(description: "IDENTIFY was answered \(Self.text(response))")
             }
             isIdentified = true
             queue.append(contentsOf: registrations())
             queueLimit = queue.count + Self.maxQueuedChanges
-            return .identified(answer)
+            return .identified(response)
         }
-        let text = Self.text(answer)
-        return text == "OK" ? nil : .refused(command, answer: text)
+        let text = Self.text(response)
+        return text == "OK" ? nil : .refused(command, response: text)
     }
 
-    private static func text(_ answer: [UInt8]) -> String {
-        String(decoding: answer.prefix(200), as: UTF8.self)
+    private static func text(_ response: [UInt8]) -> String {
+        String(decoding: response.prefix(200), as: UTF8.self)
     }
 }

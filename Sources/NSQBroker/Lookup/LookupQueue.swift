@@ -1,7 +1,7 @@
 import DequeModule
 import NSQWire
 
-/// Topics that wait for the request of their channels, in the order of their creation.
+/// Topics whose channels will be requested from nsqlookupd, in the order of their creation.
 struct LookupQueue {
     struct Entry: Equatable {
         let topic: TopicName
@@ -18,7 +18,8 @@ struct LookupQueue {
         entries.append(Entry(topic: topic, queuedAt: now))
     }
 
-    /// Removes a deleted topic. Its entry is skipped later, so that the removal takes constant time.
+    /// Removes a deleted topic. The entry of the topic is skipped later, so that the removal takes
+    /// constant time.
     mutating func remove(_ topic: TopicName) { topics[topic] = nil }
 
     mutating func popFirst() -> Entry? {

@@ -9,26 +9,26 @@ import UVLoop
 /// new topics from them.
 ///
 /// Clients never wait for nsqlookupd: a new topic accepts messages and consumers at once. Its
-/// messages are dispatched to channels only after the response or the request timeout. So each
-/// channel that other brokers have for the topic receives all messages.
+/// messages are dispatched to channels only after the response or the request timeout. Each channel
+/// that other brokers have for the topic therefore receives all messages.
 final class LookupRegistrar {
     // The broker server owns this object and outlives it.
     private unowned let server: BrokerServer
     private let client: HTTPClient
     private var peers: [LookupClientConnection] = []
     private var lookups: [TopicName: ChannelLookup] = [:]
-    /// The topics whose channels are requested when another request has ended.
+    /// The topics that wait until another request has ended, before their channels are requested.
     private var waiting = LookupQueue()
     private var isStartingLookups = false
     private var isRunning = false
 
-    /// The maximum number of topics whose channels are requested at the same time. Each of them
-    /// takes a connection to every nsqlookupd.
+    /// The maximum number of topics whose channels are requested at the same time. Each request takes
+    /// a connection to every nsqlookupd.
     static let maxLookups = 16
 
     init(of server: BrokerServer) {
         self.server = server
-        client = HTTPClient(server.options, on: server.loop)
+        client = HTTPClient(server.options, trusting: server.trust, on: server.loop)
     }
 
     var logger: Logger { server.logger }
@@ -47,18 +47,25 @@ final class LookupRegistrar {
         adjustPeers()
     }
 
-    /// Closes all connections and cancels all requests.
-    func stop() {
+    /// Closes all connections, which removes the broker's registrations, so that producers and new
+    /// consumers choose other brokers. ``start()`` registers the broker again.
+    func withdraw() {
         isRunning = false
         for peer in peers { peer.close() }
         peers = []
+        peersChanged()
+    }
+
+    /// Closes all connections and cancels all requests.
+    func stop() {
+        withdraw()
         for lookup in lookups.values { lookup.cancel() }
         lookups = [:]
         waiting = LookupQueue()
     }
 
-    /// Connects to nsqlookupds that were added to the options, and disconnects those that were
-    /// removed.
+    /// Connects to nsqlookupds that were added to the options, and disconnects from nsqlookupds that
+    /// were removed.
     func addressesChanged() {
         if isRunning { adjustPeers() }
     }
@@ -107,7 +114,8 @@ final class LookupRegistrar {
         case .topicCreated(let topic):
             enqueue(.register(topic))
             requestChannels(of: topic)
-        case .topicDeleted(let topic):
+        case .topicDeleted(let topic, let channels):
+            for channel in channels { enqueue(.unregister(topic, channel)) }
             enqueue(.unregister(topic))
             waiting.remove(topic)
             lookups.removeValue(forKey: topic)?.cancel()
@@ -133,7 +141,8 @@ final class LookupRegistrar {
     }
 
     private func startNextLookups() {
-        // Without nsqlookupds a request ends at once, inside this loop.
+        // Without nsqlookupds, a request ends at once, and calls this method again from the loop
+        // below.
         guard !isStartingLookups else { return }
         isStartingLookups = true
         defer { isStartingLookups = false }
@@ -155,7 +164,7 @@ final class LookupRegistrar {
             finish(topic, channels, failures)
             startNextLookups()
         }
-        // An earlier request was for a deleted topic of the same name.
+        // An earlier request was for a deleted topic with the same name, and is no longer needed.
         lookups.updateValue(lookup, forKey: topic)?.cancel()
         lookup.start()
     }

@@ -1,5 +1,10 @@
 import Logging
 
+/// The format of log lines: nsqd's text, or JSON.
+package enum LogFormat: String, Sendable, CaseIterable {
+    case text, json
+}
+
 /// The log levels of nsqd, with the names that `--log-level` accepts.
 package enum LogLevel: String, Sendable, CaseIterable {
     case debug, info, warn, error, fatal

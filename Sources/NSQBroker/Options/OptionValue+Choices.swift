@@ -18,6 +18,29 @@ extension LogLevel: OptionValue {
     package var configResponse: ConfigResponse { .json(JSONWriter.value(number)) }
 }
 
+extension LogFormat: OptionValue {
+    package static var noun: String { "text or json" }
+
+    package mutating func parse(_ text: String) throws(BadValue) {
+        guard let format = LogFormat(rawValue: text) else { throw BadValue("not \(Self.noun)") }
+        self = format
+    }
+
+    package var helpText: String? { rawValue }
+    package var configResponse: ConfigResponse { .text(rawValue) }
+}
+
+extension FlagOption {
+    /// The option `--log-format` of a program.
+    package static func logFormat(
+        _ path: any WritableKeyPath<Options, LogFormat> & Sendable
+    ) -> Self {
+        Self(
+            "log-format", path, "format of the log: text or json, with one object a line",
+            isOwn: true)
+    }
+}
+
 extension TLSRequirement: OptionValue {
     package static var isBoolean: Bool { true }
     package static var typeName: String { "" }

@@ -242,6 +242,15 @@ private enum ServerOptionTable {
             and --broadcast-address; repeatable
             """,
             key: .named("http_hosts"), isOwn: true),
+        .logFormat(\.log.format),
+        ServerOption(
+            "max-attempts", \.core.attemptLimits,
+            """
+            number of deliveries after which a message is moved to the topic TOPIC.CHANNEL.failed: \
+            COUNT for all channels but those of failed sets, or TOPIC/CHANNEL=COUNT; repeatable; 0 for \
+            no limit
+            """,
+            isOwn: true),
         ServerOption(
             "max-channels", \.core.maxChannelsPerTopic,
             "maximum number of channels per topic; 0 for no limit", isOwn: true),
@@ -258,6 +267,13 @@ private enum ServerOptionTable {
         ServerOption(
             "max-memory-bytes", \.core.maxMemoryBytes,
             "maximum memory for messages and clients in bytes; above it, publishes are refused",
+            isOwn: true),
+        ServerOption(
+            "message-ttl", \.core.lifetimes,
+            """
+            time after which messages expire that were not delivered: DURATION for all topics but \
+            failed sets, or TOPIC=DURATION; repeatable
+            """,
             isOwn: true),
         ServerOption(
             "max-topics", \.core.maxTopics, "maximum number of topics; 0 for no limit", isOwn: true),

@@ -10,8 +10,8 @@ extension ServerOption {
 }
 
 private enum ServerOptionBounds {
-    /// The checks of all sizes, counts, ports and durations. nsqd does not check most
-    /// of them: it would start and then refuse every message, or crash. The upper bounds are far
+    /// The checks of all sizes, counts, ports and durations. nsqd does not check most of them: with a
+    /// bad value, it starts and then refuses every message, or crashes. The upper bounds are far
     /// above any use, and no sum or product of them overflows.
     static let all: [@Sendable (ServerOptions) throws(SetupError) -> Void] =
         (sizes + counts + ports).map { check($0) } + durations.map { check($0.0, $0.1) }
@@ -67,7 +67,7 @@ private enum ServerOptionBounds {
     ]
 
     /// The flags whose durations must be positive. ``ServerOptions/validated()`` shortens durations
-    /// that are longer than the longest one.
+    /// that exceed ``Limits/longestDuration``.
     private static let durations: [(String, any KeyPath<ServerOptions, Duration> & Sendable)] = [
         ("msg-timeout", \.core.messageTimeout), ("max-msg-timeout", \.core.maxMessageTimeout),
         ("max-req-timeout", \.core.maxRequeueTimeout),

@@ -81,8 +81,8 @@ extension TLSOptions {
     /// `true` if clients need a certificate.
     package var requiresClientCertificate: Bool { (server?.clientAuth ?? .none) != .none }
 
-    /// The options of the broker's own requests. As in nsqd, the authorities of
-    /// `--tls-root-ca-file` replace the system's authorities for them.
+    /// The options of the broker's own requests. As in nsqd, the authorities of `--tls-root-ca-file`
+    /// replace the system's authorities for these requests.
     var client: TLSClientOptions {
         var options = TLSClientOptions()
         if !rootCAFile.isEmpty { options.trust = .authorities(file: rootCAFile) }

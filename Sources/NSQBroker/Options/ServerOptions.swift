@@ -22,11 +22,11 @@ package struct ServerOptions: Sendable {
     /// The node ID, which appears in the log and under `/config/id`. Message IDs are unique without
     /// it.
     package var nodeID = System.nodeID
-    /// The maximum number of TCP connections, and the same number of HTTP connections. 0 derives
-    /// both from the limit of file descriptors.
+    /// The maximum number of TCP connections, and also of HTTP connections. 0 derives both from the
+    /// limit of file descriptors.
     package var maxConnections = 0
-    /// The time that the loop polls without blocking before it blocks in `epoll_wait`. The round
-    /// trip of a single message on one host takes about half of the default.
+    /// The time that the loop polls without blocking before it blocks in `epoll_wait`. The default
+    /// is about twice the round-trip time of a single message on one host.
     package var busyPoll = Duration.microseconds(50)
 
     /// Options that are used only when the process starts.
@@ -48,6 +48,7 @@ package struct ProcessOptions: Sendable {
 /// Options of the log.
 package struct LogOptions: Sendable {
     package var level = LogLevel.info
+    package var format = LogFormat.text
     /// The text at the beginning of each line.
     package var prefix: String
 
@@ -63,7 +64,11 @@ package struct AddressOptions: Sendable {
     package var http = "0.0.0.0:4151"
     package var https = "0.0.0.0:4152"
 
-    /// Addresses of HTTP and HTTPS that the broker does without if they are in use.
+    /// Listening sockets of a service manager, which are used instead of the addresses.
+    package var inherited: [EmbeddedBroker.StartError.Service: InheritedSocket] = [:]
+
+    /// Addresses whose HTTP or HTTPS listener is optional: if such an address is in use, the broker
+    /// runs without this listener.
     package var optional: Set<String> = []
 
     /// Names that the HTTP API accepts as `Host` on a loopback address, besides loopback names and
@@ -120,12 +125,13 @@ package struct HTTPClientOptions: Sendable {
 
 /// Options of durability.
 package struct DiskOptions: Sendable {
-    /// The folder for messages, which must exist. If it is empty, ``defaultDataPath`` is used.
+    /// The folder for messages, which is created if its parent exists. If the text is empty,
+    /// ``defaultDataPath`` is used.
     package var dataPath = ""
     /// The folder that an empty ``dataPath`` selects: the current folder for `tally nsqd`. `nil`
     /// stores messages in memory only.
     package var defaultDataPath: String?
-    /// `true` stores messages in memory only, whatever the default is.
+    /// `true` stores messages in memory only, and ignores ``defaultDataPath``.
     package var isMemoryOnly = false
     package var journal = Journal.Options()
     package var syncTimeout = Duration.seconds(2)
@@ -136,7 +142,7 @@ package struct DiskOptions: Sendable {
     }
 
     /// The folder of the messages; `nil` if they are stored in memory only.
-    var folder: String? {
+    package var folder: String? {
         guard !isMemoryOnly else { return nil }
         return dataPath.isEmpty ? defaultDataPath : dataPath
     }

@@ -6,8 +6,8 @@ import UVLoop
 /// loop iteration.
 ///
 /// The core processes commands as they arrive. At the end of the loop iteration, before the loop
-/// blocks, it delivers messages, and the driver writes to each connection once. So a single message
-/// is sent at once; nsqd can delay it by up to 250 ms to fill its output buffer.
+/// blocks, the core delivers messages, and the driver writes to each connection once. A single
+/// message is therefore sent at once. nsqd can delay it by up to 250 ms to fill its output buffer.
 final class BrokerDriver {
     private let broker: Broker
     private let loop: Loop

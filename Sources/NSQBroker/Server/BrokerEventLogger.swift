@@ -1,3 +1,4 @@
+import TallyBasics
 import BrokerCore
 import Logging
 import NSQWire
@@ -5,17 +6,17 @@ import UVLoop
 
 /// Logs the events of the broker in the words of nsqd.
 ///
-/// A client's errors with the same code are one line per second, and a second line with the number of
-/// the others. So no client floods the log.
+/// Of a client's errors with the same code, the first in each second is logged, and then one line
+/// with the number of the further errors. This keeps a client from flooding the log.
 final class BrokerEventLogger {
     private let loop: Loop
     /// Returns a client's name for the log.
     private let clientName: (SessionID) -> String
-    /// Returns the logger for the lines that are due later.
+    /// Returns the current logger, whose level can change at run time.
     private let logger: () -> Logger
     /// The errors of the current interval by client and code.
     private var errors: [ErrorKind: SuppressedErrors] = [:]
-    /// The number of errors of further clients in the current interval.
+    /// The number of errors in the current interval that are beyond ``maxKinds``.
     private var otherErrorCount = 0
     /// The timer of the current interval; `nil` between intervals.
     private var timer: Timer?
@@ -32,7 +33,7 @@ final class BrokerEventLogger {
     }
 
     private static let interval = Duration.seconds(1)
-    /// The maximum number of clients and codes in one interval.
+    /// The maximum number of combinations of client and code in one interval.
     static let maxKinds = 10_000
 
     init(
@@ -50,7 +51,8 @@ final class BrokerEventLogger {
         case .messagesUnreadable(let topic, let error):
             logger.error("TOPIC(\(topic)): \(error)")
         case .topicCreated(let topic): logger.info("TOPIC(\(topic)): created")
-        case .topicDeleted(let topic): logger.info("TOPIC(\(topic)): deleted")
+        case .topicDeleted(let topic, let channels):
+            logger.info("TOPIC(\(topic)): deleted with \(counted(channels.count, "channel"))")
         case .channelCreated(let topic, let channel):
             logger.info("TOPIC(\(topic)): new channel(\(channel))")
         case .channelDeleted(let topic, let channel):

@@ -1,8 +1,8 @@
 import Logging
 import UVLoop
 
-/// The listening sockets of a broker. They are bound before the broker opens its data path, so that a
-/// broker with an address that is in use changes no file.
+/// The listening sockets of a broker. They are bound before the broker opens its data path, so that
+/// no file changes if an address is already in use.
 struct BrokerListeners {
     private let tcp: Listener
     private var http: Listener?
@@ -22,9 +22,14 @@ struct BrokerListeners {
         of options: ServerOptions, on loop: Loop, _ logger: Logger
     ) throws(EmbeddedBroker.StartError) {
         let addresses = options.addresses
-        tcp = try Self.bind(addresses.tcp, .tcp, on: loop)
+        tcp = try Self.bind(addresses.tcp, .tcp, addresses, on: loop)
         do throws(EmbeddedBroker.StartError) {
             http = try Self.bindOptional(addresses.http, .http, addresses, on: loop, logger)
+            if options.tls.server == nil, let unused = addresses.inherited[.https] {
+                throw .invalidAddress(
+                    unused.endpoint.description, of: .https,
+                    "a socket for HTTPS needs --tls-cert and --tls-key")
+            }
             if options.tls.server != nil {
                 https = try Self.bindOptional(addresses.https, .https, addresses, on: loop, logger)
             }
@@ -42,9 +47,9 @@ struct BrokerListeners {
         _ text: String, _ service: EmbeddedBroker.StartError.Service, _ addresses: AddressOptions,
         on loop: Loop, _ logger: Logger
     ) throws(EmbeddedBroker.StartError) -> Listener? {
-        guard !text.isEmpty else { return nil }
+        guard !text.isEmpty || addresses.inherited[service] != nil else { return nil }
         do throws(EmbeddedBroker.StartError) {
-            return try bind(text, service, on: loop)
+            return try bind(text, service, addresses, on: loop)
         } catch {
             guard error.code == .addressInUse, addresses.optional.contains(text) else {
                 throw error
@@ -55,8 +60,17 @@ struct BrokerListeners {
     }
 
     private static func bind(
-        _ text: String, _ service: EmbeddedBroker.StartError.Service, on loop: Loop
+        _ text: String, _ service: EmbeddedBroker.StartError.Service, _ addresses: AddressOptions,
+        on loop: Loop
     ) throws(EmbeddedBroker.StartError) -> Listener {
+        if let socket = addresses.inherited[service] {
+            do throws(UVError) {
+                return try Listener(on: loop, inheriting: socket)
+            } catch {
+                throw EmbeddedBroker.StartError(
+                    listeningAt: socket.endpoint, of: service, error)
+            }
+        }
         let endpoint: Endpoint
         do throws(MalformedAddress) {
             endpoint = try Endpoint(parsing: text)

@@ -11,8 +11,10 @@ import UVLoop
 package final class BrokerServer: LoopHosted {
     let broker: Broker
     let loop: Loop
-    /// The TLS context; `nil` if the broker does not offer TLS.
-    let tls: TLSContext?
+    /// The TLS context of new connections; `nil` if the broker does not offer TLS.
+    private(set) var tls: TLSContext?
+    /// The certificate authorities that the broker trusts in its own requests.
+    let trust: TrustedAuthorities
     /// The faults of a test; `nil` outside of tests.
     let faults: BrokerFaults?
     private(set) var logger: Logger
@@ -27,6 +29,7 @@ package final class BrokerServer: LoopHosted {
     private(set) lazy var http = BrokerHTTPServer(of: self)
     private(set) lazy var lookup = LookupRegistrar(of: self)
     private(set) lazy var authorizer = Authorizer(of: self)
+    private(set) lazy var drain = BrokerDrain(of: self)
     private lazy var driver = BrokerDriver(broker, on: loop, flush: tcp.flush) {
         [unowned self] in handle($0)
     }
@@ -47,6 +50,7 @@ package final class BrokerServer: LoopHosted {
         self.loop = loop
         self.logger = logger
         self.tls = tls
+        trust = TrustedAuthorities(options.tls)
         self.options = options
         self.options.core.tlsAvailable = tls != nil
         var dataPath: DataPath?
@@ -106,7 +110,7 @@ package final class BrokerServer: LoopHosted {
     /// Serves the HTTP API over TLS, with the certificate of the TCP protocol.
     package func serveHTTPS(on listener: Listener) {
         precondition(tls != nil, "HTTPS requires a certificate")
-        http.accept(on: listener, tls: tls)
+        http.acceptHTTPS(on: listener)
         options.addresses.bound(https: listener.endpoint)
     }
 
@@ -130,10 +134,17 @@ package final class BrokerServer: LoopHosted {
         onOptionsChange?(before)
     }
 
-    // MARK: Stopping
+    /// Reads the files of certificates, keys and authorities again, for all connections that begin later.
+    ///
+    /// - Throws: `TLSSetupError` if a file cannot be used. The previous files then stay in use.
+    func reloadCertificates() throws(TLSSetupError) {
+        let context: TLSContext? =
+            if let server = options.tls.server { try TLSContext(server: server) } else { nil }
+        try trust.reload()
+        tls = context
+    }
 
-    /// Refuses all further messages, and continues to deliver those that it has.
-    func refusePublishes() { broker.stop() }
+    // MARK: Stopping
 
     /// Stops accepting connections and messages, sends pending bytes, and closes all connections.
     ///
@@ -141,13 +152,16 @@ package final class BrokerServer: LoopHosted {
     package func stop(_ done: @escaping () -> Void) {
         precondition(!isStopped, "a server is stopped once")
         isStopped = true
+        drain.stop()
         broker.stop()
         lookup.stop()
         authorizer.stop()
         statsd?.stop()
         driver.stopTimer()
         logger.info("TCP: closing \(options.addresses.tcp)")
-        if http.isListening { logger.info("HTTP: closing \(options.addresses.http)") }
+        if http.isListening, !options.addresses.http.isEmpty {
+            logger.info("HTTP: closing \(options.addresses.http)")
+        }
         var openServers = 2
         let serverStopped = { [self] in
             openServers -= 1

@@ -4,9 +4,8 @@ import UVLoop
 
 /// Sends the statistics of the broker to statsd, once per interval.
 ///
-/// The datagrams of a report are sent at equal distances over the interval, except for its last
-/// second. So the report of a broker with many topics does not overflow the socket buffer of
-/// statsd.
+/// The datagrams of a report are spread evenly over the interval, except for its last second. A
+/// report with many topics therefore does not overflow the socket buffer of statsd.
 final class StatsdPusher {
     // The broker server owns this object and outlives it.
     private unowned let server: BrokerServer

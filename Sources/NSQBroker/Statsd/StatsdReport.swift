@@ -17,7 +17,7 @@ struct StatsdReport {
         self.options = options
         let key = String(host.map { $0 == "." || $0 == ":" ? "_" : $0 })
         let text = options.prefix.replacing("%s", with: key)
-        // An empty prefix gets no dot.
+        // No dot follows an empty prefix.
         prefix = text.isEmpty || text.hasSuffix(".") ? text : text + "."
     }
 

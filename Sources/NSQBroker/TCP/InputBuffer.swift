@@ -17,8 +17,8 @@ struct InputBuffer: ~Copyable {
         case own
     }
 
-    /// With more stored bytes, copying them costs more than reading into a buffer of the
-    /// connection's own.
+    /// The maximum number of stored bytes that are copied to the shared buffer. Copying more bytes
+    /// costs more than reading into a buffer of the connection's own.
     private static let maxCopiedBytes = 64 << 10
     private static let minimumReadBytes = 64 << 10
 
@@ -32,9 +32,9 @@ struct InputBuffer: ~Copyable {
 
     /// Returns the memory for the next read. The stored bytes are directly before it.
     ///
-    /// - Parameter neededBytes: the size of the whole command, as far as the received bytes tell.
-    ///   The memory grows with the received bytes, so a client that announces a body of megabytes
-    ///   and sends nothing takes only kilobytes.
+    /// - Parameter neededBytes: the size of the whole command, as far as it is known from the
+    ///   received bytes. The memory grows with the received bytes, so a client that announces a body
+    ///   of megabytes and sends nothing takes only kilobytes.
     mutating func readBuffer(
         sharing shared: UnsafeMutableRawBufferPointer, neededBytes: Int
     ) -> UnsafeMutableRawBufferPointer {
@@ -50,7 +50,7 @@ struct InputBuffer: ~Copyable {
         return UnsafeMutableRawBufferPointer(rebasing: stored[storedCount...])
     }
 
-    /// Passes the stored and the new bytes to `process`, unless there are fewer than `neededBytes`.
+    /// Passes the stored and the new bytes to `process`, if there are at least `neededBytes` bytes.
     ///
     /// - Parameters:
     /// - new: the bytes that were read into the memory of the latest call of
@@ -66,8 +66,8 @@ struct InputBuffer: ~Copyable {
         store(UnsafeRawBufferPointer(rebasing: all[processed...]))
     }
 
-    /// Passes the stored bytes to `process` again. Call it after a pause whose reason was not a
-    /// lack of bytes.
+    /// Passes the stored bytes to `process` again. The caller calls this method after a pause that
+    /// did not wait for more bytes, such as a pause for an authorization.
     mutating func processAgain(_ process: (UnsafeRawBufferPointer) -> Int) {
         guard storedCount > 0 else { return }
         let processed = process(UnsafeRawBufferPointer(rebasing: stored[..<storedCount]))

@@ -3,9 +3,10 @@ import Glibc
 
 /// Growable memory for received bytes.
 ///
-/// Allocations of 128 KiB and more are separate memory mappings. They grow without copying, and
-/// freeing them returns the memory to the system at once. The C library would keep them: after a
-/// few hundred clients have sent half of a large body, the process would stay at its peak size.
+/// Allocations of 128 KiB and more are separate memory mappings. Such mappings grow without copying,
+/// and freeing them returns the memory to the system at once. The C library would keep freed memory.
+/// After a few hundred clients have sent half of a large body, the process would then stay at its
+/// peak size.
 enum InputMemory {
     private static let mappingThreshold = 128 << 10
 

@@ -103,8 +103,8 @@ final class TCPConnection: StreamReader {
     func stream(_ stream: Stream, didEnd error: UVError?) {
         guard isOpen else { return close() }
         state = .inputEnded
-        // The messages in flight to the client are requeued, so many clients that disconnect
-        // together are work for many iterations.
+        // Ending a session requeues its messages in flight. If many clients disconnect at the same
+        // time, the queue distributes this work over several iterations.
         session.markUnreachable()
         server.disconnects.submit { [weak self] in
             guard let self, state == .inputEnded else { return }
@@ -120,8 +120,8 @@ final class TCPConnection: StreamReader {
         end()
     }
 
-    /// Installs the upgrade that IDENTIFY has negotiated. It decodes the bytes received after
-    /// IDENTIFY, and encodes the bytes sent after the response to IDENTIFY.
+    /// Installs the upgrade that IDENTIFY has negotiated. The upgrade decodes the bytes received
+    /// after IDENTIFY, and encodes the bytes sent after the response to IDENTIFY.
     private func installUpgrade() {
         let upgraded = UpgradedTransport(of: self, in: server, writingTo: writer)
         self.upgraded = upgraded
@@ -282,11 +282,11 @@ final class TCPConnection: StreamReader {
         flush()
     }
 
-    /// Handles a failed write: the broker discards the pending responses and messages of the
-    /// client.
+    /// Handles a failed write. The unsent output is discarded, and no further messages are delivered
+    /// to the client.
     ///
-    /// The socket may still contain a FIN that the client sent before it disconnected, and the
-    /// broker must process it. So the connection keeps reading until the end of the input or the
+    /// The socket may still contain a FIN that the client sent before it disconnected, and the broker
+    /// must process it. The connection therefore continues to read until the end of the input or the
     /// close timeout.
     func didFailWrite() {
         guard isOpen else { return close() }
@@ -297,7 +297,7 @@ final class TCPConnection: StreamReader {
     // MARK: Closing
 
     /// Reads no more commands, writes the pending bytes, and closes the connection when the client
-    /// has read them or the close timeout has expired.
+    /// has read these bytes or the close timeout has expired.
     func end() {
         guard isOpen else { return }
         disconnectSession()

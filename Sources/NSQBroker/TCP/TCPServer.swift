@@ -25,7 +25,7 @@ final class TCPServer {
     private var receiveQuota = IterationQuota(totalBytes: 2 << 20, minimumBytes: 64 << 10)
     private var sendQuota = IterationQuota(totalBytes: 256 << 10, minimumBytes: 4 << 10)
 
-    /// Limits the TLS handshakes in one loop iteration; one takes about a millisecond.
+    /// Limits the TLS handshakes in one loop iteration; one handshake takes about a millisecond.
     let handshakeQueue: PerIterationQueue
     /// Limits the sessions of disconnected clients that are ended in one loop iteration.
     let disconnects: PerIterationQueue
@@ -76,7 +76,7 @@ final class TCPServer {
         return faultyInput.receive(bytes, from: session, at: now)
     }
 
-    /// Closes the selected connections at once, without sending what is pending.
+    /// Closes the selected connections at once, without sending their pending output.
     ///
     /// - Returns: the number of closed connections.
     func closeConnections(where isSelected: (Session) -> Bool) -> Int {

@@ -6,8 +6,8 @@ import UVLoop
 
 /// The transport layers that IDENTIFY has negotiated for one connection: TLS, compression, or both.
 ///
-/// The response to IDENTIFY is sent without them. Then each layer is installed in order, and the
-/// broker confirms it with an `OK` that is encoded by the layer.
+/// The response to IDENTIFY is sent without these layers. Then the layers are installed in order. The
+/// broker confirms each layer with an `OK` that this layer encodes.
 final class UpgradedTransport {
     private unowned let connection: TCPConnection
     private unowned let server: TCPServer
@@ -16,7 +16,7 @@ final class UpgradedTransport {
     private let writer: StreamWriter
     private let handshakeTimer: Timer
     /// Outgoing bytes that exceeded the quota of an earlier iteration. Newer bytes stay in the
-    /// session's outbox until these are sent.
+    /// session's outbox until these bytes are sent.
     private var remainingOutput = Outbox()
     private var isFlushScheduled = false
     private var memory: AccountedMemory
@@ -45,7 +45,7 @@ final class UpgradedTransport {
         case blocked
         /// More bytes can be sent in the next iteration.
         case hasMore
-        /// A flush is scheduled for the next iteration, so this one did nothing.
+        /// A flush is scheduled for the next iteration, so this flush did nothing.
         case scheduled
         /// All bytes of an ended session are written.
         case ended
@@ -148,15 +148,15 @@ final class UpgradedTransport {
         return stream.hasEnded ? .ended : isCongested ? .congested : .needsInput
     }
 
-    /// The reason why no more bytes are decoded after the broker has executed commands; `nil` without
-    /// one.
+    /// The reason why no more bytes are decoded after the broker has executed commands; `nil` if
+    /// decoding continues.
     private var pauseAfterCommands: InputResult? {
         if session.authorizationRequest != nil { return .needsAuthorization }
         if session.isEnded { return .sessionEnded }
         return session.hasPostponedInput ? .quotaExceeded : nil
     }
 
-    /// `true` if the client does not read its responses, or TLS's replies to its key updates.
+    /// `true` if the client does not read its responses, or the replies of TLS to its key updates.
     private var isCongested: Bool {
         let limit = server.broker.options.maxUnsentBytes
         return session.isCongested(limit: limit) || stream.wire.count >= limit
@@ -193,10 +193,11 @@ final class UpgradedTransport {
             handshakeTimer.stop()
             server.broker.didInstallTLS(TLSSummary(tls), on: session, at: server.now)
         }
-        // Earlier responses are encoded only by the layers that were installed before.
+        // Responses that are queued already must not be compressed, so they are encoded before the
+        // compression is added.
         encodeOutput()
         if let compression = upgrade.compression {
-            stream.add(compression.layer)
+            stream.add(compression.newLayer())
             server.broker.didInstallCompression(on: session, at: server.now)
         }
         return true
@@ -297,7 +298,7 @@ final class UpgradedTransport {
 }
 
 extension Upgrade.Compression {
-    fileprivate var layer: any TransportLayer {
+    fileprivate func newLayer() -> any TransportLayer {
         switch self {
         case .deflate(let level): Deflate(level: level)
         case .snappy: SnappyFrames()

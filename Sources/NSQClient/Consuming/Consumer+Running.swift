@@ -44,7 +44,7 @@ extension Consumer {
         await withDiscardingTaskGroup { group in
             for _ in 0..<max(1, concurrency) {
                 group.addTask {
-                    // A task whose group is cancelled ends.
+                    // `next()` throws when the group is cancelled, and the task ends.
                     while let message = try? await self.queue.next() {
                         await handler.process(message)
                     }
@@ -68,8 +68,8 @@ private struct MessageHandler: Sendable {
 
     /// Calls the handler, and finishes, requeues or gives up the message.
     func process(_ message: Message) async {
-        // A message beyond the last attempt was never answered, for example because its process
-        // crashed.
+        // A message with more attempts than allowed had no answer in its last attempt, for example
+        // because the process crashed.
         if retry.maxAttempts > 0, message.attempts > retry.maxAttempts {
             return await abandon(message, TooManyAttempts(attempts: message.attempts - 1))
         }
@@ -116,7 +116,7 @@ private struct MessageHandler: Sendable {
 extension Consumer {
     /// Finishes a message whose handler has returned.
     fileprivate func finishProcessed(_ message: Message) {
-        // One job for both calls costs less than two.
+        // One submission to the loop for both calls costs less than two.
         finishOnce(message) { engine in
             engine.recordOutcome(isSuccess: true, connection: message.place.connection)
         }
@@ -124,13 +124,13 @@ extension Consumer {
 
     /// Finishes a message that the caller answers exactly once.
     ///
-    /// With at most one message in flight, nsqd waits for the FIN before it sends the next message. So this
-    /// thread writes the FIN itself, and the loop updates its state when the next message wakes it. That
-    /// saves one of the four changes between threads for each message.
+    /// With at most one message in flight, nsqd waits for the FIN before it sends the next message. So
+    /// this thread writes the FIN itself, and the loop updates its state when the next message wakes
+    /// it. That saves one of four thread switches for each message.
     ///
     /// - Parameters:
     ///   - message: the message.
-    ///   - completion: runs on the loop after the message has left the messages in flight.
+    ///   - completion: runs on the loop when the message is no longer in flight.
     private func finishOnce(
         _ message: Message, _ completion: @escaping @Sendable (ConsumerEngine) -> Void = { _ in }
     ) {

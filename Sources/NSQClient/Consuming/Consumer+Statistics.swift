@@ -18,13 +18,13 @@ extension Consumer {
         public struct Connection: Sendable, Equatable {
             /// The address of the nsqd, as `host:port`.
             public let address: String
-            /// The maximum number of messages in flight that the consumer has last sent to the nsqd
-            /// (`RDY`).
+            /// The `RDY` count that the consumer has last sent to the nsqd: the maximum number of
+            /// messages in flight.
             public let readyCount: Int
             /// The number of received messages that are neither finished nor requeued.
             public let inFlightCount: Int
-            /// `true` if messages are in flight, and at least 85 % of ``readyCount``, unless the
-            /// connection is being closed.
+            /// `true` if at least one message, and at least 85 % of ``readyCount``, are in flight, and
+            /// the connection is not being closed.
             public let isStarved: Bool
 
             package init(address: String, readyCount: Int, inFlightCount: Int, isLeaving: Bool) {

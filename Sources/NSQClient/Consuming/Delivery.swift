@@ -1,8 +1,8 @@
 import NSQWire
 
-/// A message that its owner finishes or requeues exactly once: both methods consume the delivery, so
-/// that the compiler refuses a second answer. A delivery that goes out of scope without an answer is
-/// requeued at once, and logged.
+/// A message that its owner finishes or requeues exactly once. ``finish()`` and ``requeue(after:)``
+/// consume the delivery, so the compiler refuses a second answer. A delivery that goes out of scope
+/// without an answer is requeued at once, and logged.
 public struct Delivery: ~Copyable, Sendable {
     /// The message.
     public let message: Message

@@ -3,8 +3,8 @@ public enum BackoffScope: Sendable, Equatable {
     /// The whole consumer, as in go-nsq: for handlers that fail because of what they all use, such
     /// as a database.
     case consumer
-    /// The nsqd that has sent the message: for messages that fail because of their content, while
-    /// the other nsqds have different producers.
+    /// The nsqd that has sent the message: for messages that fail because of their content, when each
+    /// nsqd has its own producers.
     case nsqd
     /// No part: failed messages are only delivered again after their delay.
     case none

@@ -26,6 +26,7 @@ struct InFlightLimit: Sendable {
     /// The number of messages that may be in flight.
     var limit: Int {
         guard hasDemand, !isPaused else { return 0 }
-        return min(backoff.limit ?? maxInFlight, maxInFlight)
+        let limit = min(maxInFlight, ReadyDistribution.largestMaxInFlight)
+        return min(backoff.limit ?? limit, limit)
     }
 }

@@ -31,7 +31,7 @@ final class MessageQueue: Sendable {
 
     private struct State {
         var batches: Deque<MessageBatch> = []
-        /// The index in the first batch of the next message.
+        /// The index of the next message in the first batch.
         var nextIndex = 0
         /// The waiting tasks in the order of their requests.
         var waiters: Deque<(number: Int, waiter: Waiter)> = []
@@ -75,9 +75,10 @@ final class MessageQueue: Sendable {
 
     /// Creates an empty queue without demand.
     ///
-    /// - Parameter onDemandChange: runs after each change of ``hasDemand`` except that of ``finish()``, with
-    ///   the messages that no task has taken. If several threads change the demand at the same time, the
-    ///   calls can run in another order than the changes, so the closure must read ``hasDemand``.
+    /// - Parameter onDemandChange: runs after each change of ``hasDemand``, except the change by
+    ///   ``finish()``. It receives the messages that no task has taken. If several threads change the
+    ///   demand at the same time, the calls can run in another order than the changes, so the closure
+    ///   must read ``hasDemand``.
     init(_ onDemandChange: @escaping @Sendable ([Message]) -> Void) {
         self.onDemandChange = onDemandChange
     }
@@ -88,7 +89,8 @@ final class MessageQueue: Sendable {
 
     /// Adds messages.
     ///
-    /// - Returns: `false` if no task requests messages; the caller keeps the batch.
+    /// - Returns: `false` if no task requests messages. The queue then does not contain the batch, and
+    ///   the caller must requeue it.
     func append(_ batch: MessageBatch) -> Bool {
         var served: [() -> Void] = []
         let isAccepted = state.withLock { state in
@@ -141,7 +143,7 @@ final class MessageQueue: Sendable {
         try await request({ $0.popBatch() }, Waiter.batch)
     }
 
-    /// Ends the demand for messages, as the cancellation of a request does.
+    /// Ends the demand for messages, unless a task waits for one.
     func endDemand() {
         let rest: [Message]? = state.withLock { state in
             guard state.hasDemand, state.waiters.isEmpty else { return nil }

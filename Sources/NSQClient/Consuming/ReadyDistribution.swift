@@ -38,10 +38,17 @@ package struct ReadyDistribution: Sendable {
     /// max-in-flight.
     private var firstServed = 0
 
-    /// Creates a distribution without connections; a negative maximum counts as zero.
+    /// The largest effective maximum. It bounds all RDY counts, so that computations with them do not
+    /// overflow, whatever the options and nsqd's limits are.
+    package static let largestMaxInFlight = 1 << 40
+
+    /// Creates a distribution without connections. A negative maximum counts as zero. A maximum beyond
+    /// ``largestMaxInFlight`` is lowered to it.
     package init(maxInFlight: Int) {
-        self.maxInFlight = max(0, maxInFlight)
+        self.maxInFlight = Self.clamped(maxInFlight)
     }
+
+    private static func clamped(_ count: Int) -> Int { min(max(0, count), largestMaxInFlight) }
 
     /// The smallest RDY count of a connection that may receive messages; 0 if there is none.
     package var leastReady: Int { members.lazy.map(\.ready).filter { $0 > 0 }.min() ?? 0 }
@@ -73,12 +80,12 @@ package struct ReadyDistribution: Sendable {
     ///
     /// - Returns: the changed RDY counts, lowered ones first.
     package mutating func setMaxInFlight(_ count: Int) -> [Change] {
-        maxInFlight = max(0, count)
+        maxInFlight = Self.clamped(count)
         return redistribute()
     }
 
-    /// Gives RDY 1 to the next connections if there are more connections than max-in-flight. Call
-    /// this method periodically.
+    /// Moves RDY 1 to the next connections if there are more connections than max-in-flight. Call this
+    /// method periodically.
     ///
     /// - Returns: the changed RDY counts, lowered ones first.
     package mutating func rotate() -> [Change] {
@@ -138,9 +145,9 @@ package struct ReadyDistribution: Sendable {
         return levels
     }
 
-    /// Divides max-in-flight equally among the connections that are not idle; earlier ones get the
-    /// remainder. Connections with the lowest limit are computed first, so that the others share the
-    /// messages beyond that limit.
+    /// Divides max-in-flight equally among the connections that are not idle. The connections with the
+    /// lowest limits are computed first, so that connections with higher limits share what the former
+    /// cannot use.
     private func equalLevels() -> [Int] {
         var levels = Array(repeating: 0, count: members.count)
         var left = maxInFlight

@@ -36,9 +36,10 @@ public struct RetryPolicy: Sendable {
     }
 }
 
-/// The options of ``Consumer/run(concurrency:retry:onGivenUp:_:)`` that a handler overrides by
-/// throwing this error: the message is delivered again after `delay`, and the failure neither counts
-/// for the backoff nor for the maximum number of attempts.
+/// A handler of ``Consumer/run(concurrency:retry:onGivenUp:_:)`` throws this error to override the
+/// retry policy: the message is delivered again after `delay`, even after its last attempt, and the
+/// backoff does not count a failure. nsqd counts the delivery as an attempt, so the next one can exceed
+/// ``RetryPolicy/maxAttempts``.
 public struct Requeue: Error, Sendable, Equatable {
     /// The time until nsqd delivers the message again, rounded up to milliseconds.
     public var delay: Duration
@@ -67,8 +68,8 @@ public struct GiveUp: Error, Sendable, Equatable, CustomStringConvertible {
     public var description: String { reason }
 }
 
-/// The reason why a message was given up that was delivered more often than allowed, because its
-/// handlers never ended: for example, their processes crashed.
+/// The reason for giving up a message that was delivered more often than ``RetryPolicy/maxAttempts``,
+/// for example because the process crashed during each attempt.
 public struct TooManyAttempts: Error, Sendable, Equatable, CustomStringConvertible {
     /// The number of deliveries.
     public let attempts: Int

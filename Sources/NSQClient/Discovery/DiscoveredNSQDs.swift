@@ -3,9 +3,9 @@ import UVLoop
 /// The nsqds that nsqlookupd has reported, and the decision when to leave one that it no longer
 /// reports.
 ///
-/// An nsqd is left after several polls in a row without it. A poll counts only if every nsqlookupd
-/// has responded, because the nsqd may be registered at the one that did not. An nsqd that still
-/// delivers messages is never left.
+/// An nsqd is left after several polls in a row without it. A poll counts only if every nsqlookupd has
+/// responded, because the nsqd may be registered at an nsqlookupd that did not respond. An nsqd that
+/// still delivers messages is never left.
 struct DiscoveredNSQDs {
     /// The nsqds to connect to and to leave, each sorted by address.
     struct Changes: Equatable {
@@ -13,10 +13,11 @@ struct DiscoveredNSQDs {
         var removed: [SocketAddress] = []
     }
 
-    /// The number of polls in a row without an nsqd, after which the consumer leaves it.
+    /// The number of polls in a row that do not report an nsqd, after which the consumer leaves the
+    /// nsqd.
     static let pollsBeforeRemoval = 3
 
-    /// The number of polls in a row without each nsqd.
+    /// For each nsqd, the number of latest polls in a row that did not report it.
     private var missedPolls: [SocketAddress: Int] = [:]
 
     /// Applies the result of a poll.

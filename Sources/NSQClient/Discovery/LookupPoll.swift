@@ -2,7 +2,7 @@ import HTTP
 import NSQWire
 import UVLoop
 
-/// One request to each nsqlookupd for nsqds.
+/// One poll: a request to each nsqlookupd for its nsqds.
 final class LookupPoll {
     /// The requested nsqds.
     enum Selection {

@@ -7,8 +7,8 @@ import UVLoop
 
 /// Polls all nsqlookupds at an interval with jitter.
 ///
-/// While no nsqd is known, the poller polls after shorter, growing delays, so that a consumer that
-/// starts before its topic exists does not wait for a whole interval.
+/// While no nsqd is known, the poller polls after shorter, growing delays. So a consumer that starts
+/// before its topic exists does not wait for a whole interval.
 final class LookupPoller {
     private let topic: TopicName
     private let lookupds: [HTTPURL]

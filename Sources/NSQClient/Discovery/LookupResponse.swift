@@ -4,8 +4,8 @@ import UVLoop
 
 /// The nsqds in a response of nsqlookupd to `GET /lookup?topic=…` or `GET /nodes`.
 ///
-/// For a topic, nsqlookupd omits nsqds that it has not heard from for a while, and nsqds with a tombstone for the
-/// topic.
+/// For a topic, nsqlookupd omits nsqds that have sent no `PING` for a while, and nsqds with a tombstone
+/// for the topic.
 ///
 /// - SeeAlso: NSQ, “nsqlookupd”, `/lookup`.
 struct LookupResponse: Equatable {

@@ -2,9 +2,9 @@ import HTTP
 import Transport
 import UVLoop
 
-/// The request of all nsqds that are registered at nsqlookupds, whatever their topics are.
+/// The request for all nsqds that are registered at nsqlookupds, whatever their topics are.
 package enum RegisteredNSQDs {
-    /// Asks each nsqlookupd once.
+    /// Sends one request to each nsqlookupd.
     ///
     /// - Parameters:
     ///   - lookupds: the base URLs of the nsqlookupds.

@@ -7,8 +7,8 @@ import NSQWire
     import Tracing
 #endif
 
-/// The metrics and the spans of a consumer. Without the package traits that enable them, there are
-/// none, and they cost nothing.
+/// The metrics and the spans of a consumer. Without the package traits `MetricsSupport` and
+/// `DistributedTracingSupport`, nothing is recorded, and the calls cost nothing.
 struct ConsumerInstruments: Sendable {
     private let topic: String
     private let channel: String
@@ -61,7 +61,7 @@ struct ConsumerInstruments: Sendable {
         #endif
     }
 
-    /// Observes the handler of one message.
+    /// Calls the handler of one message, and records a span and the duration.
     func observe(_ message: Message, _ handle: () async throws -> Void) async throws {
         #if DistributedTracingSupport
             try await withSpan("process \(topic)", ofKind: .consumer) { span in

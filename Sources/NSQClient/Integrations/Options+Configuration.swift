@@ -101,7 +101,7 @@
             duration(key) ?? value
         }
 
-        /// Reads one of several names.
+        /// Reads one of several names, and returns its value; `value` if the key is missing.
         fileprivate func choice<Value>(
             _ key: String, _ value: Value, _ names: [String: Value]
         ) throws(NSQError) -> Value {

@@ -5,8 +5,8 @@
     import Tracing
 #endif
 
-/// The metrics and the spans of a producer. Without the package traits that enable them, there are
-/// none, and they cost nothing.
+/// The metrics and the spans of a producer. Without the package traits `MetricsSupport` and
+/// `DistributedTracingSupport`, nothing is recorded, and the calls cost nothing.
 struct ProducerInstruments: Sendable {
     #if MetricsSupport
         private let published = Counter(label: "nsq.producer.published")
@@ -14,7 +14,7 @@ struct ProducerInstruments: Sendable {
         private let duration = Metrics.Timer(label: "nsq.producer.publish.duration")
     #endif
 
-    /// Observes a publish of `count` messages.
+    /// Calls `publish` for `count` messages, and records a span, the duration and the result.
     ///
     /// - Parameters:
     ///   - topic: the topic.

@@ -3,7 +3,7 @@
 
     /// A producer is a service that stops at the graceful shutdown: it accepts no more messages, and
     /// waits for the pending responses. A service group must list it before the services that publish,
-    /// because the last service is shut down first.
+    /// because a group shuts down its last service first.
     extension Producer: Service {
         /// Waits for the graceful shutdown or the cancellation of the task, and stops the producer.
         public func run() async {
@@ -49,7 +49,7 @@
                 try await withGracefulShutdownHandler {
                     try await process()
                 } onGracefulShutdown: { [consumer] in
-                    // The second stop below waits for the end of this one.
+                    // The last call of `stop()` below waits until this call has ended.
                     Task { await consumer.stop() }
                 }
             } catch {

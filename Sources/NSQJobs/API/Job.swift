@@ -13,9 +13,9 @@ import Foundation
 /// }
 /// ```
 ///
-/// The properties are the arguments, which are stored as JSON. A job runs at least once: a worker that is
-/// killed between the end of the work and its commit leaves a job that runs again. So `perform` must be
-/// idempotent.
+/// The properties are the arguments, which are stored as JSON. A job runs at least once: if its worker
+/// is killed between the end of the work and the commit of the result, the job runs again. So `perform`
+/// must be idempotent.
 public protocol Job: Codable, Sendable {
     /// The name by which workers find the type: 1 to 200 bytes without control characters. The default is
     /// the name of the type. Set it before you rename a type whose jobs are stored.
@@ -34,8 +34,9 @@ public protocol Job: Codable, Sendable {
 
     /// Performs the job.
     ///
-    /// When the method returns, the job is completed. When it throws a ``JobInterruption``, that decides.
-    /// After any other error the job is retried, by ``JobOptions/retry``.
+    /// When the method returns, the job is completed. A thrown ``JobInterruption`` determines what
+    /// happens to the job. After any other error, the job is retried according to
+    /// ``JobOptions/retry``.
     ///
     /// The task is cancelled when the job times out, is cancelled by request, loses its lease, or when the
     /// worker stops.

@@ -9,36 +9,33 @@ extension JobContext {
     /// try await context.step("send") { try await mail.send(invoice) }
     /// ```
     ///
-    /// The result is stored before the method returns. If the worker is killed between the end of the part
-    /// and that commit, the part runs again. The steps of a job are deleted with it, and when a completed
-    /// job is retried.
+    /// The result is stored before the method returns. If the worker is killed between the end of the
+    /// part and the commit of its result, the part runs again. The steps of a job are deleted with the
+    /// job, and when a completed job is retried.
     ///
     /// - Parameters:
     ///   - name: identifies the step within the job: 1 to 200 bytes without control characters.
     ///   - body: the part. A step whose part throws an error is not stored.
     /// - Returns: the result of this or an earlier attempt.
-    /// - Throws: the error of `body`; ``JobsError/Code/invalidName``;
+    /// - Throws: the error of `body`; ``JobsError/Code/invalidName``; ``JobsError/Code/invalidOption`` if the
+    ///   job is fleeting;
     ///   ``JobsError/Code/invalidArguments`` if the result cannot be encoded or decoded, or exceeds a bound
     ///   of ``JobStep``; ``JobsError/Code/storeFailed``; ``JobsError/Code/cancelled`` if the worker does
     ///   not hold the job any more.
     public func step<Value: Codable & Sendable>(
         _ name: String, _ body: () async throws -> Value
     ) async throws -> Value {
-        try JobNames.check(step: name)
-        if let stored = try await store.step(name, of: job.id) {
-            return try decode(stored, of: name)
-        }
+        if let stored = try await storedStep(name) { return try decode(stored, of: name) }
         let value = try await body()
-        try await storeStep(name, result: encode(value, of: name))
+        try await storeStep(name, json: encode(value, of: name))
         return value
     }
 
-    /// Runs a part of the job without a result once; see ``step(_:_:)-(_,()->Value)``.
+    /// Runs a part of the job that has no result, once; see ``step(_:_:)-(_,()->Value)``.
     public func step(_ name: String, _ body: () async throws -> Void) async throws {
-        try JobNames.check(step: name)
-        guard try await store.step(name, of: job.id) == nil else { return }
+        guard try await storedStep(name) == nil else { return }
         try await body()
-        try await storeStep(name, result: "null")
+        try await storeStep(name, json: "null")
     }
 
     /// Returns the completed steps of the job, in the order of their end.
@@ -46,11 +43,29 @@ extension JobContext {
         try await store.steps(of: job.id)
     }
 
-    private func storeStep(_ name: String, result: String) async throws(JobsError) {
+    /// Returns the result of a step as JSON; `nil` if it has not completed.
+    // Inlined into `step`, this method makes the optimizer of Swift 6.3 crash.
+    @inline(never)
+    package func storedStep(_ name: String) async throws(JobsError) -> String? {
+        try checkStep(name)
+        return try await store.step(name, of: job.id)
+    }
+
+    /// Stores the result of a step.
+    @inline(never)
+    package func storeStep(_ name: String, json: String) async throws(JobsError) {
+        try checkStep(name)
         guard let claim = job.claim,
-            try await store.storeStep(name, result: result, of: claim, at: clock.now())
+            try await store.storeStep(name, result: json, of: claim, at: clock.now())
         else {
             throw JobsError(.cancelled, "the worker does not hold job \(job.id) any more")
+        }
+    }
+
+    private func checkStep(_ name: String) throws(JobsError) {
+        try JobNames.check(step: name)
+        guard !job.id.isFleeting else {
+            throw JobsError(.invalidOption, "a fleeting job has no steps")
         }
     }
 
@@ -77,7 +92,13 @@ extension JobContext {
 }
 
 extension Jobs {
-    /// Returns the completed steps of a job, in the order of their end; see ``JobContext/step(_:_:)-(_,()->Value)``.
+    /// Returns the context of a running job, for a child process of the job's worker.
+    package func context(of job: JobRecord) -> JobContext {
+        JobContext(job, store, clock, logger)
+    }
+
+    /// Returns the completed steps of a job, in the order of their end; see
+    /// ``JobContext/step(_:_:)-(_,()->Value)``.
     public func steps(of id: JobID) async throws(JobsError) -> [JobStep] {
         try await store.steps(of: id)
     }

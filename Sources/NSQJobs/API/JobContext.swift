@@ -5,21 +5,31 @@ import Logging
 public struct JobContext: Sendable {
     /// The job, as it was claimed.
     public let job: JobRecord
-    /// A logger with the job's ID, name and attempt as metadata.
-    public let logger: Logger
 
     let store: any JobStore
     let clock: JobClock
+    private let workerLogger: Logger
 
     init(_ job: JobRecord, _ store: any JobStore, _ clock: JobClock, _ logger: Logger) {
         self.job = job
         self.store = store
         self.clock = clock
-        var logger = logger
+        workerLogger = logger
+    }
+
+    /// A logger with the job's ID, name and attempt as metadata.
+    public var logger: Logger {
+        // Computed, because most jobs log nothing, and the metadata costs more than a short job.
+        var logger = workerLogger
         logger[metadataKey: "job"] = "\(job.id)"
         logger[metadataKey: "name"] = "\(job.name)"
         logger[metadataKey: "attempt"] = "\(job.attempt)"
-        self.logger = logger
+        return logger
+    }
+
+    /// The context with another state of the same job.
+    func replacing(_ job: JobRecord) -> JobContext {
+        JobContext(job, store, clock, workerLogger)
     }
 
     /// The identity of the job.
@@ -34,10 +44,10 @@ public struct JobContext: Sendable {
     /// Stores a value as the job's progress or result. It replaces the value stored before, and is visible
     /// at once in ``JobRecord/output``.
     ///
-    /// - Parameter value: is stored as JSON, of at most 1 MiB.
+    /// - Parameter value: the value, whose JSON has at most 1 MiB.
     /// - Throws: ``JobsError/Code/invalidArguments`` if the value cannot be encoded or is too large,
-    ///   ``JobsError/Code/invalidOption`` if the job is fleeting, ``JobsError/Code/storeFailed``, ``JobsError/Code/cancelled`` if the worker does not hold the job
-    ///   any more.
+    ///   ``JobsError/Code/invalidOption`` if the job is fleeting, ``JobsError/Code/storeFailed``,
+    ///   ``JobsError/Code/cancelled`` if the worker does not hold the job any more.
     public func setOutput(_ value: some Encodable & Sendable) async throws(JobsError) {
         let data: Data
         do {

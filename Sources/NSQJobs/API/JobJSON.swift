@@ -23,18 +23,20 @@ package enum JobJSON {
             object.member("max_attempts", job.maxAttempts)
             object.member("arguments", StoredJSON(job.arguments))
             object.member("tags", job.tags)
-            object.member("unique_key", OptionalJSON(job.uniqueKey))
-            object.member("limit_key", OptionalJSON(job.limitKey))
-            object.member("waits_for", OptionalJSON(job.waitsFor?.description))
-            object.member("batch", OptionalJSON(job.batch.map { Int($0.number) }))
+            object.member("unique_key", job.uniqueKey)
+            object.member("limit_key", job.limitKey)
+            object.member("waits_for", job.waitsFor?.description)
+            object.member("batch", job.batch.map { Int($0.number) })
             object.member("created_at", job.createdAt.description)
             object.member("due_at", job.dueAt.description)
-            object.member("started_at", OptionalJSON(job.startedAt?.description))
-            object.member("finished_at", OptionalJSON(job.finishedAt?.description))
-            object.member("timeout_seconds", OptionalJSON(job.timeout.map { $0 / .seconds(1) }))
+            object.member("started_at", job.startedAt?.description)
+            object.member("finished_at", job.finishedAt?.description)
+            object.member("timeout_seconds", job.timeout.map { $0 / .seconds(1) })
             object.member("cancel_requested", job.isCancelRequested)
-            object.member("note", OptionalJSON(job.note))
-            object.member("output", OptionalJSON(job.output.map(StoredJSON.init)))
+            object.member("note", job.note)
+            object.member("output", job.output.map(StoredJSON.init))
+            object.member(
+                "traceparent", job.traceContext["traceparent"])
             if let dependencies {
                 object.member("waits_for_jobs", dependencies.map { Int($0.number) })
             }
@@ -62,7 +64,7 @@ package enum JobJSON {
             object.member("started_at", attempt.startedAt.description)
             object.member("ended_at", attempt.endedAt.description)
             object.member("result", attempt.result.description)
-            object.member("error", OptionalJSON(attempt.error))
+            object.member("error", attempt.error)
         }
     }
 
@@ -71,7 +73,7 @@ package enum JobJSON {
         JSONWriter.object { object in
             object.name("jobs")
             object.array(page.jobs) { write($1, to: &$0) }
-            object.member("next", OptionalJSON(page.next.map { Int($0.number) }))
+            object.member("next", page.next.map { Int($0.number) })
         }
     }
 
@@ -104,8 +106,9 @@ package enum JobJSON {
                     object.member("queue", queue.queue)
                     object.member("paused", queue.isPaused)
                     for state in JobState.allCases { object.member("\(state)", queue[state]) }
-                    object.member("limit", LimitJSON(queue.limit))
-                    object.member("key_limit", LimitJSON(queue.keyLimit))
+                    object.member("limit", queue.limit.map(LimitJSON.init))
+                    object.member("key_limit", queue.keyLimit.map(LimitJSON.init))
+                    object.member("waiting_for_limit", queue.waitingForLimit)
                 }
             }
             object.name("workers")
@@ -123,9 +126,9 @@ package enum JobJSON {
             object.member("completed", batch.completed)
             object.member("discarded", batch.discarded)
             object.member("cancelled", batch.cancelled)
-            object.member("callback", OptionalJSON(batch.callback.map { Int($0.number) }))
+            object.member("callback", batch.callback.map { Int($0.number) })
             object.member("created_at", batch.createdAt.description)
-            object.member("ended_at", OptionalJSON(batch.endedAt?.description))
+            object.member("ended_at", batch.endedAt?.description)
         }
     }
 
@@ -134,7 +137,7 @@ package enum JobJSON {
         JSONWriter.object { object in
             object.member("queue", queue)
             object.member("per_key", isPerKey)
-            object.member("limit", LimitJSON(limit))
+            object.member("limit", limit.map(LimitJSON.init))
         }
     }
 
@@ -148,7 +151,7 @@ package enum JobJSON {
                     object.member("expression", schedule.expression.text)
                     object.member("time_zone", schedule.expression.timeZone.identifier)
                     object.member("missed", "\(schedule.missed)")
-                    object.member("next_tick", OptionalJSON(schedule.nextTick?.description))
+                    object.member("next_tick", schedule.nextTick?.description)
                     object.member("job", schedule.job.name)
                     object.member("queue", schedule.job.options.queue)
                     object.member("arguments", StoredJSON(schedule.job.arguments))
@@ -165,7 +168,7 @@ package enum JobJSON {
             object.member("concurrency", worker.concurrency)
             object.member("started_at", worker.startedAt.description)
             object.member("seen_at", worker.seenAt.description)
-            object.member("stopped_at", OptionalJSON(worker.stoppedAt?.description))
+            object.member("stopped_at", worker.stoppedAt?.description)
             object.member("running_jobs", worker.runningJobs.map { Int($0.number) })
         }
     }
@@ -190,8 +193,8 @@ private struct StoredJSON: JSONWritable {
         self.text = text
     }
 
-    /// Writes the value, or its text as a string if somebody has changed it in the database and it is not
-    /// JSON any more.
+    /// Writes the value. If the stored text is not JSON, because another program has changed it in the
+    /// database, writes the text as a string.
     func write(to bytes: inout [UInt8]) {
         let stored = Array(text.utf8)
         guard (try? JSONValue(parsingStrictly: stored, maxDepth: 512)) != nil else {
@@ -202,33 +205,19 @@ private struct StoredJSON: JSONWritable {
     }
 }
 
-/// A limit as an object, or `null`.
-private struct LimitJSON: JSONWritable {
-    private let limit: JobLimit?
+/// A limit as an object.
+package struct LimitJSON: JSONWritable {
+    private let limit: JobLimit
 
-    init(_ limit: JobLimit?) {
+    package init(_ limit: JobLimit) {
         self.limit = limit
     }
 
-    func write(to bytes: inout [UInt8]) {
-        guard let limit else { return OptionalJSON<Int>(nil).write(to: &bytes) }
+    package func write(to bytes: inout [UInt8]) {
         bytes += JSONWriter.object { object in
-            object.member("concurrency", OptionalJSON(limit.maxRunning))
-            object.member("rate_starts", OptionalJSON(limit.rate?.starts))
-            object.member("rate_seconds", OptionalJSON(limit.rate.map { $0.window / .seconds(1) }))
+            object.member("concurrency", limit.maxRunning)
+            object.member("rate_starts", limit.rate?.starts)
+            object.member("rate_seconds", limit.rate.map { $0.window / .seconds(1) })
         }
-    }
-}
-
-/// A value, or `null`.
-private struct OptionalJSON<Value: JSONWritable>: JSONWritable {
-    private let value: Value?
-
-    init(_ value: Value?) {
-        self.value = value
-    }
-
-    func write(to bytes: inout [UInt8]) {
-        if let value { value.write(to: &bytes) } else { bytes += "null".utf8 }
     }
 }

@@ -5,7 +5,8 @@ extension JobRecord {
     ///
     /// - Throws: ``JobsError/Code/invalidArguments``.
     public func decoded<Work: Job>(as type: Work.Type) throws(JobsError) -> Work {
-        try decode(type, from: arguments, "the arguments")
+        guard !EncryptedArguments.isUsed(in: arguments) else { throw .encrypted(arguments) }
+        return try decode(type, from: arguments, "the arguments")
     }
 
     /// Decodes what the job has stored with ``JobContext/setOutput(_:)``; `nil` if it has stored nothing.

@@ -20,7 +20,7 @@ extension Jobs {
         try await store.latestJob(name: name, uniqueKey: uniqueKey)
     }
 
-    /// Returns the ended attempts of a job that count, in order.
+    /// Returns the ended attempts of a job that count toward its maximum, in order.
     public func attempts(of id: JobID) async throws(JobsError) -> [JobAttempt] {
         try await store.attempts(of: id)
     }
@@ -37,15 +37,15 @@ extension Jobs {
         try await store.counts()
     }
 
-    /// Returns the latest 1,000 workers, the last one first.
+    /// Returns the latest 1,000 workers, the latest first.
     public func workers() async throws(JobsError) -> [WorkerRecord] {
         try await store.workers()
     }
 
     // MARK: Changing jobs
 
-    /// Makes a job available at once that waits for a time or has ended. A job without an attempt left gets
-    /// one more.
+    /// Makes a job available at once. The job must wait for a time, or have ended. A job without an
+    /// attempt left gets one more.
     ///
     /// - Throws: ``JobsError/Code/unknownJob``; ``JobsError/Code/invalidTransition`` if the job is available
     ///   or runs.
@@ -54,8 +54,8 @@ extension Jobs {
         try await change(id, .retry)
     }
 
-    /// Cancels a job. The task of a running job is cancelled within ``JobWorker/Options/cancellationInterval``
-    /// and a little more.
+    /// Cancels a job. The task of a running job is cancelled after at most approximately
+    /// ``JobWorker/Options/cancellationInterval``.
     ///
     /// - Returns: the job, which still runs if ``JobRecord/isCancelRequested`` is `true`.
     /// - Throws: ``JobsError/Code/unknownJob``; ``JobsError/Code/invalidTransition`` if the job has ended.
@@ -64,7 +64,7 @@ extension Jobs {
         try await change(id, .cancel)
     }
 
-    /// Gives up a job that waits.
+    /// Discards a job that waits.
     ///
     /// - Throws: ``JobsError/Code/unknownJob``; ``JobsError/Code/invalidTransition`` if the job runs or has
     ///   ended.
@@ -81,18 +81,13 @@ extension Jobs {
     @discardableResult
     public func edit(_ id: JobID, _ edit: JobEdit) async throws(JobsError) -> JobRecord {
         try edit.validate()
-        return try await change(id, .edit(edit))
+        return try await change(id, .edit(try await encrypted(edit, of: id)))
     }
 
     private func change(_ id: JobID, _ change: JobChange) async throws(JobsError) -> JobRecord {
         let job = try await store.change(id, change, at: clock.now())
-        switch job.state {
-        case .available: broker?.relay.jobsStored(due: nil)
-        case .scheduled, .retryable: broker?.relay.jobsStored(due: job.dueAt)
-        case .running: break
-        // Others may have waited for it.
-        case .completed, .discarded, .cancelled: broker?.relay.jobsStored(due: nil)
-        }
+        // Other jobs may have waited for the end of this job, or for its slot of a limit.
+        broker?.relay.jobsStored(due: nil)
         return job
     }
 
@@ -124,8 +119,9 @@ extension Jobs {
     /// - Parameters:
     ///   - limit: replaces the present limit; `nil` for none.
     ///   - queue: the name of the queue, which need not have jobs yet.
-    ///   - isPerKey: whether the limit applies to the jobs of each ``NewJob/limitKey``, and not to all jobs
-    ///     of the queue together. A queue can have both limits. Jobs without a key have none of this kind.
+    ///   - isPerKey: `true` limits the jobs of each ``NewJob/limitKey``; `false` (the default) limits
+    ///     all jobs of the queue together. A queue can have both limits. A limit per key does not apply
+    ///     to jobs without a key.
     /// - Throws: ``JobsError/Code/invalidName``, ``JobsError/Code/invalidOption``.
     public func setLimit(
         _ limit: JobLimit?, of queue: String, perKey isPerKey: Bool = false
@@ -164,7 +160,7 @@ extension Jobs {
 extension JobEdit {
     /// - Throws: the error of the first value that is not valid.
     func validate() throws(JobsError) {
-        // The values have the same rules as those of a new job.
+        // The new values must fulfil the rules for a new job.
         var options = JobOptions(tags: tags ?? [])
         if let queue { options.queue = queue }
         if let maxAttempts { options.retry.maxAttempts = maxAttempts }

@@ -37,7 +37,8 @@ extension Jobs {
     ///   - query: its ``JobQuery/before`` and ``JobQuery/limit`` are ignored.
     ///   - change: the change.
     ///   - onProgress: is called after each transaction with the numbers so far.
-    /// - Returns: the numbers. If the task is cancelled, the rest of the jobs is not changed.
+    /// - Returns: the numbers of changed and unchanged jobs. If the task is cancelled, the rest of the
+    ///   jobs is not changed.
     /// - Throws: the errors of the change of one job for values that are not valid;
     ///   ``JobsError/Code/storeFailed``, after which the jobs of earlier transactions are changed.
     @discardableResult
@@ -45,7 +46,13 @@ extension Jobs {
         matching query: JobQuery, _ change: JobBulkChange,
         onProgress: (JobBulkResult) -> Void = { _ in }
     ) async throws(JobsError) -> JobBulkResult {
-        if case .edit(let edit) = change { try edit.validate() }
+        if case .edit(let edit) = change {
+            try edit.validate()
+            guard edit.arguments == nil || middleware.cipher == nil else {
+                throw JobsError(
+                    .invalidOption, "encrypted arguments are changed one job after the other")
+            }
+        }
         var query = query
         query.before = nil
         query.limit = 500
@@ -72,7 +79,7 @@ extension Jobs {
     public func count(
         matching query: JobQuery, upTo limit: Int = 1_000_000
     ) async throws(JobsError) -> Int {
-        // The counters know the answer without a name and a tag.
+        // Stored counters answer a query that selects only queues and states, without reading jobs.
         guard query.isFiltered || query.errorGroup != nil || query.batch != nil else {
             let states = query.states.isEmpty ? Set(JobState.allCases) : query.states
             return min(

@@ -2,7 +2,7 @@ extension Jobs {
     /// Stores a schedule, or replaces the one with the same name. The relays of all processes enqueue its
     /// jobs, each tick once, also after the process that has stored it has ended.
     ///
-    /// If the expression and the time zone are those of before, the next tick stays the same. So a program
+    /// If the expression and the time zone do not change, the next tick stays the same. So a program
     /// can store its schedules at each start.
     ///
     /// - Throws: ``JobsError/Code/invalidName``, ``JobsError/Code/invalidArguments`` or
@@ -10,11 +10,9 @@ extension Jobs {
     ///   ``JobsError/Code/storeFailed``.
     public func schedule(_ schedule: CronSchedule) async throws(JobsError) {
         try JobNames.check(name: schedule.name)
-        try schedule.job.validate()
-        guard schedule.job.options.grade == .tracked else {
-            throw JobsError(.invalidOption, "the job of a schedule cannot be fleeting")
-        }
-        try JobArguments.check(schedule.job.arguments, name: schedule.job.name)
+        var schedule = schedule
+        schedule.job =
+            try preparedTemplate(schedule.job, of: "the job of a schedule") ?? schedule.job
         let now = clock.now()
         try await store.store(schedule, at: now)
         if let next = schedule.expression.next(after: now) { broker?.relay.jobsStored(due: next) }
@@ -28,8 +26,8 @@ extension Jobs {
         try await store.removeSchedule(name)
     }
 
-    /// Returns the first 1,000 schedules by name, each with its next tick. Those that this program cannot
-    /// read, for example because it does not know their time zone, are left out.
+    /// Returns the first 1,000 schedules by name, each with its next tick. A schedule that this program
+    /// cannot read, for example because its time zone is unknown, is left out.
     public func schedules() async throws(JobsError) -> [CronSchedule] {
         try await store.schedules()
     }

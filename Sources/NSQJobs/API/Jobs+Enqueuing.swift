@@ -8,7 +8,7 @@ extension Jobs {
     /// - Parameters:
     ///   - job: the job.
     ///   - delay: the time before the job runs; `nil` (the default) for at once.
-    ///   - options: replaces the options of the type; `nil` (the default) for those.
+    ///   - options: replaces the options of the type; `nil` (the default) for the options of the type.
     /// - Returns: whether the job is new, or another with the same unique key exists.
     /// - Throws: ``JobsError/Code/invalidArguments``, ``JobsError/Code/invalidName``,
     ///   ``JobsError/Code/invalidOption``, ``JobsError/Code/storeFailed``.
@@ -46,7 +46,7 @@ extension Jobs {
         var pending: Task<[EnqueueReceipt], any Error>?
         var receipts: [EnqueueReceipt] = []
         var part: [NewJob] = []
-        // A part is encoded while the one before it is committed.
+        // Each part of the jobs is encoded while the previous part is committed.
         func submit() async throws(JobsError) {
             receipts += try await result(of: pending)
             let jobs = part
@@ -104,7 +104,7 @@ extension Jobs {
     ///   - job: the job.
     ///   - database: the database of the store, which must be ``Store/sqlite(in:requiresSync:)``.
     ///   - delay: the time before the job runs; `nil` (the default) for at once.
-    ///   - options: replaces the options of the type; `nil` (the default) for those.
+    ///   - options: replaces the options of the type; `nil` (the default) for the options of the type.
     /// - Throws: the same errors as ``enqueue(_:after:options:)``.
     @discardableResult
     public func enqueue(
@@ -151,7 +151,7 @@ extension Jobs {
     ) async throws(JobsError) -> [EnqueueReceipt] {
         var receipts: [EnqueueReceipt] = []
         var rest = try middleware.prepared(jobs)[...]
-        if testing == nil { try checkFleeting(jobs, at: now) }
+        if testing == nil { try checkFleeting(Array(rest), at: now) }
         while !rest.isEmpty {
             let part = Array(rest.prefix(SQLiteJobStore.maxEnqueueCount))
             rest = rest.dropFirst(part.count)
@@ -165,7 +165,7 @@ extension Jobs {
 }
 
 extension Jobs {
-    /// Stores the tracked jobs, and then publishes the fleeting ones.
+    /// Stores the tracked jobs, and then publishes the fleeting ones, which are not stored.
     private func storeOrPublish(
         _ jobs: [NewJob], at now: JobTime
     ) async throws(JobsError) -> [EnqueueReceipt] {
@@ -188,7 +188,7 @@ extension Jobs {
     }
 }
 
-/// The check of arguments that a program has not encoded itself.
+/// Checks arguments that a program has passed as a JSON text.
 enum JobArguments {
     /// The maximum depth of arrays and objects.
     private static let maxDepth = 512

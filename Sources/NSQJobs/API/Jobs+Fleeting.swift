@@ -1,16 +1,22 @@
 import NSQClient
 
 extension Jobs {
-    /// The maximum delay of a fleeting job: the default of nsqd's `--max-req-timeout`.
-    private static let maxFleetingDelay = Duration.seconds(3600)
-
-    /// - Throws: ``JobsError/Code/invalidOption`` if a fleeting job has what only a stored one can have.
+    /// - Throws: ``JobsError/Code/invalidOption`` if a fleeting job has a property that only a stored
+    ///   job can have.
     func checkFleeting(_ jobs: [NewJob], at now: JobTime) throws(JobsError) {
         for job in jobs where job.options.grade == .fleeting {
             guard job.uniqueKey == nil else {
                 throw JobsError(.invalidOption, "a fleeting job cannot have a unique key")
             }
-            guard job.dueAt.map({ $0 - now <= Self.maxFleetingDelay }) ?? true else {
+            guard job.options.tags.isEmpty else {
+                throw JobsError(.invalidOption, "a fleeting job cannot have tags")
+            }
+            guard job.dependencies == nil, job.batch == nil, job.limitKey == nil else {
+                throw JobsError(
+                    .invalidOption,
+                    "a fleeting job cannot wait for others, or have a batch or a limit key")
+            }
+            guard job.dueAt.map({ $0 - now <= FleetingMessage.maxDelay }) ?? true else {
                 throw JobsError(
                     .invalidOption, "a fleeting job can be delayed by at most an hour")
             }
@@ -20,7 +26,7 @@ extension Jobs {
         }
     }
 
-    /// Publishes fleeting jobs, and returns when nsqd has accepted them.
+    /// Publishes fleeting jobs, which are not stored, and returns when nsqd has accepted them.
     ///
     /// - Throws: ``JobsError/Code/brokerFailed``. Some of the jobs may have been accepted.
     func publishFleeting(

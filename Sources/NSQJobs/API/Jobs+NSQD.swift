@@ -1,7 +1,7 @@
 extension Jobs {
-    /// An nsqd that a ``Jobs`` object starts, and stops with itself.
+    /// An nsqd that a ``Jobs`` object starts, and that ``Jobs/stop()`` stops.
     ///
-    /// The module `NSQJobsEmbedded` has one in this process:
+    /// The module `NSQJobsEmbedded` provides an nsqd in this process:
     ///
     /// ```swift
     /// import NSQJobsEmbedded
@@ -12,10 +12,15 @@ extension Jobs {
         /// A running nsqd.
         package struct Running: Sendable {
             let address: String
+            let startsEmpty: Bool
             let stop: @Sendable () async -> Void
 
-            package init(address: String, stop: @escaping @Sendable () async -> Void) {
+            /// - Parameter startsEmpty: `true` if the nsqd has kept no messages of an earlier run.
+            package init(
+                address: String, startsEmpty: Bool, stop: @escaping @Sendable () async -> Void
+            ) {
                 self.address = address
+                self.startsEmpty = startsEmpty
                 self.stop = stop
             }
         }
@@ -40,6 +45,8 @@ extension Jobs {
         store: Store, nsqd: NSQD, configuration: Configuration = Configuration()
     ) async throws(JobsError) {
         let running = try await nsqd.start()
+        var configuration = configuration
+        configuration.nsqdStartsEmpty = running.startsEmpty
         do throws(JobsError) {
             try await self.init(
                 store: store, nsqds: [running.address], configuration: configuration,

@@ -23,9 +23,10 @@ extension Jobs {
         ///   - writer: a `DatabasePool` or a `DatabaseQueue`. If several processes use the database, such
         ///     as workers, its `Configuration.busyMode` must be a timeout. With GRDB's default, a
         ///     transaction fails when another process writes at the same time.
-        ///   - requiresSync: refuses a database that does not sync its commits, and can lose the latest
-        ///     jobs in a power failure. GRDB opens a `DatabasePool` so. Execute
-        ///     `PRAGMA synchronous = FULL` on the writer, or pass `false`.
+        ///   - requiresSync: `true` (the default) refuses a database that does not sync its commits,
+        ///     because it can lose the latest jobs in a power failure. GRDB opens a `DatabasePool`
+        ///     without syncing commits: execute `PRAGMA synchronous = FULL` on the writer, or pass
+        ///     `false`.
         public static func sqlite(
             in writer: any DatabaseWriter, requiresSync: Bool = true
         ) -> Store {

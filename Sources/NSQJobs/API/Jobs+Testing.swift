@@ -15,7 +15,7 @@ enum TestMode: Sendable {
 }
 
 extension Jobs {
-    /// Creates jobs for a test that performs them by ``drain(_:)``, without NSQ.
+    /// Creates a `Jobs` object for a test that performs jobs with ``drain(_:)``, without NSQ.
     ///
     /// - Parameters:
     ///   - store: where the jobs are stored; in memory by default.
@@ -24,12 +24,21 @@ extension Jobs {
     public static func manual(
         store: Store = .memory, middleware: [any JobMiddleware] = []
     ) async throws(JobsError) -> Jobs {
-        try await Jobs(store: store, testing: .manual, middleware: middleware, clock: .system)
+        try await Jobs(
+            store: store, testing: .manual, middleware: MiddlewareChain(middleware), clock: .system)
     }
 
-    /// Creates jobs for a test. Each enqueue performs its jobs before it returns, if they are due, and also
-    /// the jobs that these enqueue. Jobs of an enqueue within a transaction of the application wait for
-    /// the next enqueue or ``drain(_:)``.
+    /// Creates a `Jobs` object for a test with a cipher.
+    package static func manual(
+        store: Store, cipher: any JobCipher
+    ) async throws(JobsError) -> Jobs {
+        try await Jobs(
+            store: store, testing: .manual, middleware: MiddlewareChain([], cipher), clock: .system)
+    }
+
+    /// Creates a `Jobs` object for a test. Each enqueue performs its due jobs before it returns, and
+    /// also the jobs that these jobs enqueue. Jobs of an enqueue within a transaction of the
+    /// application wait for the next enqueue or ``drain(_:)``.
     ///
     /// - Parameters:
     ///   - store: where the jobs are stored; in memory by default.
@@ -43,15 +52,16 @@ extension Jobs {
         var handlers = JobHandlers()
         register(&handlers)
         return try await Jobs(
-            store: store, testing: .inline(handlers), middleware: middleware, clock: .system)
+            store: store, testing: .inline(handlers), middleware: MiddlewareChain(middleware),
+            clock: .system)
     }
 
-    /// Creates jobs for a test that also decides about the time.
+    /// Creates a `Jobs` object for a test that also controls the clock.
     package static func manual(store: Store, clock: JobClock) async throws(JobsError) -> Jobs {
         try await Jobs(store: store, testing: .manual, clock: clock)
     }
 
-    /// Performs all due jobs, one after the other, and those that they enqueue.
+    /// Performs all due jobs, one after the other, and the jobs that they enqueue.
     ///
     /// - Parameter register: registers the types of jobs.
     /// - Returns: the performed jobs in order, in the state after their attempt.
@@ -81,7 +91,7 @@ extension Jobs {
         return performed
     }
 
-    /// The worker of all drains of this object.
+    /// Returns the number of the worker that all drains of this object use.
     private func drainWorker() async throws(JobsError) -> Int64 {
         if let number = drainWorkerNumber.withLock({ $0 }) { return number }
         let number = try await store.registerWorker(
@@ -108,7 +118,7 @@ extension Jobs {
         var found: [Work] = []
         repeat {
             let page = try await jobs(matching: query)
-            for job in page.jobs { found.append(try job.decoded(as: type)) }
+            for job in page.jobs { found.append(try decrypted(job).decoded(as: type)) }
             query.before = page.next
         } while query.before != nil
         return found

@@ -13,32 +13,40 @@ import UVLoop
 /// try await worker.run()
 /// ```
 ///
-/// The row of a job in the store is the truth about it. NSQ wakes workers, and whatever NSQ loses or
-/// repeats is repaired from the store. So every committed job comes to an end, and a job does not run
-/// twice at once while its worker renews the lease.
+/// The row of a job in the store is authoritative. NSQ only wakes workers: a job whose message NSQ
+/// loses is published again from the store, and a repeated message has no effect. Every committed
+/// job therefore ends eventually, and a job does not run twice at the same time while its worker
+/// renews the lease.
 ///
-/// A `Jobs` object publishes what it stores, and also sweeps the store for jobs that are due, whose worker
-/// was lost, or that other processes have stored. Stop it with ``stop()``.
+/// A `Jobs` object publishes the jobs that it stores. It also sweeps the store for due jobs, for
+/// jobs whose worker was lost, and for jobs that other processes have stored. Stop it with
+/// ``stop()``.
 public final class Jobs: Sendable {
     /// Settings of a `Jobs` object.
     public struct Configuration: Sendable {
-        /// The time between two sweeps of the store: 10 ms to 1 min, 1 s by default. Jobs that this process
-        /// stores, and jobs that are due, do not wait for it.
+        /// The time between two sweeps of the store: 10 ms to 1 min, 1 s by default. Jobs that this
+        /// process stores, and jobs that become due, do not wait for this interval.
         public var sweepInterval = Duration.seconds(1)
-        /// The time after which a published job is published again that no worker has claimed: 100 ms to
-        /// 1 h, 15 s by default. It doubles with each further time, up to an hour.
+        /// The time after which a published job that no worker has claimed is published again: 100 ms
+        /// to 1 h, 15 s by default. It doubles with each further publish, up to an hour.
         public var republishDelay = Duration.seconds(15)
-        /// The maximum number of jobs of one queue and priority that are published and not claimed: 1 to
-        /// 100,000, 5,000 by default. The others wait in the store, so NSQ stores a bounded number of
-        /// messages.
+        /// The maximum number of jobs of one queue and priority that are published and not claimed: 1
+        /// to 100,000, 5,000 by default. Further jobs wait in the store, so NSQ holds a bounded number
+        /// of messages.
         public var publishWindow = 5_000
         /// Which ended jobs are deleted, and when.
         public var pruning = JobPruning()
         /// Options of the producer.
         public var producer = Producer.Options()
-        /// Code around the enqueue and the attempts of all jobs, the outermost first. By default, metrics
-        /// and spans, if the package traits `MetricsSupport` and `DistributedTracingSupport` are on.
+        /// Middleware that runs around each enqueue and each attempt, the outermost first. By default,
+        /// metrics and spans, if the package traits `MetricsSupport` and `DistributedTracingSupport`
+        /// are on.
         public var middleware = Self.instruments
+        /// `true` if the nsqd has just been started without messages, so that all jobs that were published
+        /// before must be published again at once; `false` by default.
+        package var nsqdStartsEmpty = false
+        /// Encrypts arguments; see the trait `EncryptionSupport`.
+        package var cipher: (any JobCipher)?
         /// Logs warnings, and when connections begin and end.
         public var logger = Logger(label: "nsq.jobs")
 
@@ -74,7 +82,7 @@ public final class Jobs: Sendable {
         }
     }
 
-    /// A connection to NSQ, and what uses it.
+    /// The connection to NSQ, and the objects and tasks that use it.
     struct Broker: Sendable {
         let nsqds: [String]
         let producer: Producer
@@ -130,7 +138,7 @@ public final class Jobs: Sendable {
         self.clock = clock
         logger = configuration.logger
         testing = nil
-        middleware = MiddlewareChain(configuration.middleware)
+        middleware = MiddlewareChain(configuration.middleware, configuration.cipher)
         self.stopNSQD = stopNSQD
         do throws(NSQError) {
             broker = try Broker(addresses, store, configuration, clock)
@@ -141,22 +149,31 @@ public final class Jobs: Sendable {
     }
 
     /// Opens a store without NSQ, to store, read and change jobs. The `Jobs` object of another process
-    /// with the same store publishes them, within ``Configuration/sweepInterval``.
+    /// with the same store publishes the jobs, within ``Configuration/sweepInterval``.
     ///
+    /// - Parameters:
+    ///   - store: where the jobs are stored.
+    ///   - configuration: only its middleware, encryption and logger are used.
     /// - Throws: ``JobsError/Code/storeUnusable``.
-    public convenience init(store: Store) async throws(JobsError) {
-        try await self.init(store: store, testing: nil, clock: .system)
+    public convenience init(
+        store: Store, configuration: Configuration = Configuration()
+    ) async throws(JobsError) {
+        try await self.init(
+            store: store, testing: nil,
+            middleware: MiddlewareChain(configuration.middleware, configuration.cipher),
+            clock: .system, logger: configuration.logger)
     }
 
     init(
-        store: Store, testing: TestMode?, middleware: [any JobMiddleware] = [], clock: JobClock
+        store: Store, testing: TestMode?, middleware: MiddlewareChain = MiddlewareChain([]),
+        clock: JobClock, logger: Logger = Logger(label: "nsq.jobs")
     ) async throws(JobsError) {
-        self.middleware = MiddlewareChain(middleware)
+        self.middleware = middleware
         stopNSQD = {}
         self.store = try await store.open()
         self.clock = clock
         self.testing = testing
-        logger = Logger(label: "nsq.jobs")
+        self.logger = logger
         broker = nil
     }
 
@@ -171,7 +188,7 @@ public final class Jobs: Sendable {
     ///   - queues: the queues from which it takes jobs.
     ///   - concurrency: the maximum number of jobs that run at the same time.
     ///   - register: registers the types of jobs.
-    /// - Precondition: this object has NSQ.
+    /// - Precondition: this object was created with an nsqd.
     public func worker(
         queues: [String] = ["default"], concurrency: Int = 1,
         _ register: (inout JobHandlers) -> Void
@@ -181,7 +198,7 @@ public final class Jobs: Sendable {
 
     /// Creates a worker with all options.
     ///
-    /// - Precondition: this object has NSQ.
+    /// - Precondition: this object was created with an nsqd.
     public func worker(
         _ options: JobWorker.Options, _ register: (inout JobHandlers) -> Void
     ) -> JobWorker {
@@ -197,8 +214,8 @@ public final class Jobs: Sendable {
                 clock: clock, logger: logger))
     }
 
-    /// Publishes what was stored, closes the connections, and closes the store and the nsqd that this
-    /// object has opened. Stop the workers before.
+    /// Publishes the stored jobs, closes the connections, and closes the store and the nsqd that this
+    /// object has opened. Stop the workers first.
     public func stop() async {
         if let broker {
             broker.relayTask.cancel()
@@ -224,14 +241,16 @@ extension Jobs.Broker {
     ) throws(NSQError) {
         nsqds = addresses
         let logger = configuration.logger
-        // The producer may connect before the relay exists.
-        let lostConnection = LockedValue(LostConnection())
+        // The producer may connect before the relay exists, so its callback reads the relay from a
+        // variable that is set later.
+        let lostPublishes = LockedValue(
+            LostPublishes(lostAt: configuration.nsqdStartsEmpty ? clock.now() : nil))
         let relayOfProducer = LockedValue<Relay?>(nil)
         producer = try Producer(
             nsqds: addresses, options: configuration.producer, logger: logger
         ) { change in
             let now = clock.now()
-            lostConnection.withLock { $0.record(change, at: now) }
+            lostPublishes.withLock { $0.record(change, at: now) }
             relayOfProducer.withLock { $0 }?.connectionChanged(change)
         }
         publisher = JobPublisher(producer, store, logger)
@@ -240,7 +259,7 @@ extension Jobs.Broker {
         self.policy = policy
         let relay = Relay(
             store, publisher, policy: policy, interval: configuration.sweepInterval,
-            lostConnection: lostConnection, clock: clock, logger: logger)
+            lostPublishes: lostPublishes, clock: clock, logger: logger)
         self.relay = relay
         relayOfProducer.withLock { $0 = relay }
         relayTask = Task { await relay.run() }

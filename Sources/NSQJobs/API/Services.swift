@@ -1,9 +1,9 @@
 #if ServiceLifecycleSupport
     import ServiceLifecycle
 
-    /// Jobs are a service that publishes what is stored, and closes its connections and the store, at the
-    /// graceful shutdown. A service group must list it before its workers, because the last service is
-    /// shut down first.
+    /// A `Jobs` object is a service: at the graceful shutdown, it publishes the stored jobs, and closes
+    /// its connections and the store. A service group must list it before its workers, because a group
+    /// shuts down its last service first.
     ///
     /// ```swift
     /// let group = ServiceGroup(

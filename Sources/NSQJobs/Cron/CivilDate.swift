@@ -14,7 +14,8 @@ struct CivilDate: Hashable, Sendable {
 
     /// - Parameter days: the number of days since 1970-01-01.
     init(daysSince1970 days: Int) {
-        // Eras of 400 years, whose years begin on March 1.
+        // The computation uses eras of 400 years. Their years begin on March 1, so a leap day is the
+        // last day of a year.
         let shifted = days + 719_468
         let era = (shifted >= 0 ? shifted : shifted - 146_096) / 146_097
         let dayOfEra = shifted - era * 146_097

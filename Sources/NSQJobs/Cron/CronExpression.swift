@@ -7,11 +7,11 @@ import Foundation
 /// and 0 and 7 are Sunday. If the day of month and the day of week are both restricted, a day that fulfils
 /// one of them is enough. `@yearly`, `@monthly`, `@weekly`, `@daily` and `@hourly` are expressions too.
 ///
-/// When the clock changes:
-/// - A time that the change skips fires once, at the first moment after it, if the hours are restricted.
-///   An expression for every hour skips it.
-/// - A time that occurs twice fires the first time only, if the hours are restricted. An expression for
-///   every hour fires both times.
+/// When the offset of the time zone changes:
+/// - With restricted hours, a time that the change skips fires once, at the first moment after the
+///   change. A time that occurs twice fires the first time only.
+/// - With `*` for the hours, a skipped time does not fire, and a time that occurs twice fires both
+///   times.
 public struct CronExpression: Hashable, Sendable {
     /// The expression.
     public let text: String
@@ -30,8 +30,8 @@ public struct CronExpression: Hashable, Sendable {
         "@hourly": "0 * * * *",
     ]
 
-    /// The number of days that are searched for the next time: more than the 40 years in which February 29
-    /// is each day of the week.
+    /// The number of days that are searched for the next time: 41 years. Within 40 years, February 29
+    /// falls on each day of the week.
     private static let searchedDays = 366 * 41
 
     /// Parses an expression.
@@ -61,14 +61,15 @@ public struct CronExpression: Hashable, Sendable {
         }
     }
 
-    /// Returns the first time after `time`; `nil` if there is none that can be computed, which is so only
-    /// at the end of the calendar.
+    /// Returns the first time after `time`; `nil` only if `time` is outside the years that can be
+    /// computed, -9999 to 9999.
     public func next(after time: JobTime) -> JobTime? {
         let seconds = Int(time.microseconds.quotient(by: 1_000_000))
         // Beyond the year 9999, time zones have no meaning.
         guard (-377_705_116_800...253_402_300_799).contains(seconds) else { return nil }
-        // The local date of a skipped or repeated time can differ by a day.
-        let firstDay = (seconds + offset(at: seconds)).quotient(by: 86_400) - 1
+        // The search begins one day early, because the local date of a skipped or repeated time can
+        // differ by a day.
+        let firstDay = (seconds + utcOffset(at: seconds)).quotient(by: 86_400) - 1
         for day in firstDay..<firstDay + Self.searchedDays where isSelected(day) {
             let found = instants(onDay: day).first { $0 > seconds }
             if let found { return JobTime(microseconds: Int64(found) * 1_000_000) }
@@ -90,8 +91,8 @@ public struct CronExpression: Hashable, Sendable {
     /// The instants of a local day in ascending order, in seconds since 1970.
     private func instants(onDay day: Int) -> [Int] {
         let midnight = day * 86_400
-        let before = offset(at: midnight - 86_400)
-        let after = offset(at: midnight + 2 * 86_400)
+        let before = utcOffset(at: midnight - 86_400)
+        let after = utcOffset(at: midnight + 2 * 86_400)
         var instants: [Int] = []
         for hour in 0..<24 where hours.contains(hour) {
             for minute in 0..<60 where minutes.contains(minute) {
@@ -103,15 +104,15 @@ public struct CronExpression: Hashable, Sendable {
                 }
             }
         }
-        // Only a day with a change can have instants in another order, or some twice.
+        // Instants can be out of order or occur twice only on a day on which the offset changes.
         return before == after ? instants : Set(instants).sorted()
     }
 
     /// The instants of a local time on a day with a change of the offset.
     private func instants(ofLocal local: Int, _ before: Int, _ after: Int) -> [Int] {
-        // The first offset gives the earlier instant.
+        // The larger offset gives the earlier instant.
         let found = [max(before, after), min(before, after)]
-            .filter { offset(at: local - $0) == $0 }.map { local - $0 }
+            .filter { utcOffset(at: local - $0) == $0 }.map { local - $0 }
         guard !hours.isWildcard else { return found }
         return [found.first ?? change(between: local - after, and: local - before)]
     }
@@ -119,15 +120,15 @@ public struct CronExpression: Hashable, Sendable {
     /// Finds the instant at which the offset changes.
     private func change(between start: Int, and end: Int) -> Int {
         var (low, high) = (min(start, end), max(start, end))
-        let offsetAtEnd = offset(at: high)
+        let offsetAtEnd = utcOffset(at: high)
         while high - low > 1 {
             let middle = low + (high - low) / 2
-            if offset(at: middle) == offsetAtEnd { high = middle } else { low = middle }
+            if utcOffset(at: middle) == offsetAtEnd { high = middle } else { low = middle }
         }
         return high
     }
 
-    private func offset(at seconds: Int) -> Int {
+    private func utcOffset(at seconds: Int) -> Int {
         timeZone.secondsFromGMT(for: Date(timeIntervalSince1970: TimeInterval(seconds)))
     }
 }

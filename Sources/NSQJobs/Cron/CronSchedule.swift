@@ -1,7 +1,7 @@
 import Foundation
 import TallyBasics
 
-/// Which ticks of a schedule are made up for that passed while no process was running.
+/// Which ticks (times of a schedule) are enqueued later if they passed while no process was running.
 public enum MissedTicks: Int, Hashable, Sendable, Codable {
     /// None. A tick counts as missed if it is more than a minute late.
     case skip = 0
@@ -17,10 +17,10 @@ public struct CronSchedule: Hashable, Sendable {
     public var name: String
     /// When the job is enqueued.
     public var expression: CronExpression
-    /// Which missed ticks are made up for; the latest by default.
+    /// Which missed ticks are enqueued later; the latest by default.
     public var missed: MissedTicks
-    /// The job. A tick enqueues nothing if its unique key is taken, for example because the job of the
-    /// tick before still runs.
+    /// The job. A tick enqueues nothing if the job's unique key is taken, for example because the job
+    /// of the previous tick still runs.
     public var job: NewJob
     /// The time of the next tick; `nil` for a schedule that was not stored yet.
     public internal(set) var nextTick: JobTime?
@@ -51,7 +51,7 @@ public struct CronSchedule: Hashable, Sendable {
     ///
     /// - Parameters:
     ///   - tick: the first tick that was not handled.
-    ///   - limit: the maximum number of ticks. The others are due again at once.
+    ///   - limit: the maximum number of ticks. Further due ticks remain for the next call.
     package func dueTicks(
         from tick: JobTime, to now: JobTime, limit: Int
     ) -> (ticks: [JobTime], next: JobTime?) {
@@ -66,7 +66,7 @@ public struct CronSchedule: Hashable, Sendable {
         return (ticks, next)
     }
 
-    /// Returns the first tick that can be due, without computing all that were missed.
+    /// Returns the first tick that can be enqueued, without computing all ticks that were missed.
     private func firstTick(from tick: JobTime, to now: JobTime) -> JobTime? {
         let spans: [Duration] = [
             Self.tolerance, .seconds(3_600), .seconds(86_400), .seconds(32 * 86_400),

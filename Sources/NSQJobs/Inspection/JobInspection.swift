@@ -1,7 +1,7 @@
 import TallyBasics
 
-/// What a page about the jobs reads from a store and writes to it. Each call reads a bounded number of
-/// rows, however many jobs the store has.
+/// The part of a store that the page about the jobs reads and writes. Each call reads a bounded number
+/// of rows, however many jobs the store has.
 package protocol JobInspection: Sendable {
     /// Returns the state of all queues, workers and failures.
     func snapshot() async throws(JobsError) -> JobSnapshot
@@ -9,16 +9,16 @@ package protocol JobInspection: Sendable {
     /// Returns the latest ended attempts of a job in order.
     func latestAttempts(of id: JobID, limit: Int) async throws(JobsError) -> [JobAttempt]
 
-    /// Counts the jobs that a query selects, as far as one call may read.
+    /// Counts the jobs that a query selects, up to the bound of rows that one call may read.
     func preview(of query: JobQuery) async throws(JobsError) -> JobQueryPreview
 
-    /// Stores an action. Only the latest 1,000 are kept.
+    /// Stores an action of a person. Only the latest 1,000 actions are kept.
     func record(_ action: NewJobAction, at now: JobTime) async throws(JobsError)
 
     /// Returns actions, the latest first.
     ///
     /// - Parameters:
-    ///   - before: the number of the last action of the page before; `nil` for the first page.
+    ///   - before: the number of the last action of the previous page; `nil` for the first page.
     ///   - limit: the maximum number of actions.
     func actions(before: Int64?, limit: Int) async throws(JobsError) -> [JobAction]
 }
@@ -27,7 +27,7 @@ package protocol JobInspection: Sendable {
 package struct JobSnapshot: Sendable {
     /// The queues in the order of their names.
     package var queues: [QueueSnapshot] = []
-    /// The workers that have not stopped, at most 200, the one that reported last first.
+    /// The workers that have not stopped, at most 200, the one with the most recent report first.
     package var workers: [WorkerSnapshot] = []
     /// The jobs that run, at most 5,000.
     package var running: [RunningJob] = []
@@ -44,7 +44,7 @@ package struct QueueSnapshot: Sendable {
     /// The earliest due time of the available jobs with the lowest IDs; `nil` if none is available, and for
     /// queues after the first 200.
     package var oldestDue: JobTime?
-    /// The attempts since the store exists, by kind.
+    /// The waits and durations of attempts since the store was created, by kind.
     package var timings: [JobTiming.Kind: JobTiming]
 
     package init(
@@ -92,11 +92,11 @@ package struct JobQueryPreview: Hashable, Sendable {
     }
 }
 
-/// An action of a person that has ended.
+/// An ended change that a person has requested, such as a retry, before it is stored.
 package struct NewJobAction: Hashable, Sendable {
     /// What was done, such as `retry`.
     package var action: String
-    /// To which jobs or queue, as a text for people.
+    /// The jobs or the queue that the action concerned, as a text for people.
     package var target: String
     /// The number of changed jobs.
     package var changed: Int

@@ -1,6 +1,6 @@
 import TallyBasics
 
-/// A histogram of waits or durations, as a pure value.
+/// A histogram of waits or durations, without I/O and clock.
 ///
 /// The buckets are logarithmic with four for each power of two, so a quantile is at most a quarter too high.
 package struct JobTiming: Hashable, Sendable {
@@ -13,7 +13,7 @@ package struct JobTiming: Hashable, Sendable {
         /// The duration of an attempt that failed, or that gave up the job.
         case failed = 2
 
-        /// The kind of an attempt that ends so; `nil` for one that does not count.
+        /// The kind of an attempt with this outcome; `nil` if such an attempt is not measured.
         init?(_ outcome: JobOutcome) {
             switch outcome {
             case .complete: self = .completed
@@ -23,7 +23,7 @@ package struct JobTiming: Hashable, Sendable {
         }
     }
 
-    /// The number of values in each bucket that has some.
+    /// The number of values in each bucket that is not empty.
     package private(set) var counts: [Int: Int] = [:]
 
     package init() {}
@@ -40,7 +40,7 @@ package struct JobTiming: Hashable, Sendable {
         for (bucket, count) in right.counts { left.add(count, bucket: bucket) }
     }
 
-    /// Returns what was added since `earlier`.
+    /// Returns a histogram of the values that were added since `earlier`.
     package func subtracting(_ earlier: JobTiming) -> JobTiming {
         var rest = JobTiming()
         for (bucket, count) in counts {

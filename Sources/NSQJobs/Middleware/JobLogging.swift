@@ -28,7 +28,7 @@ public struct JobLogging: JobMiddleware {
     }
 }
 
-/// How an attempt ended that has thrown an error.
+/// How an attempt that has thrown an error ended.
 enum AttemptEnd: Hashable {
     /// The job has decided to run again later, or not to run any more.
     case interrupted

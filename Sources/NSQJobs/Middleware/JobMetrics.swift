@@ -12,7 +12,8 @@
     /// | `nsq.jobs.perform.duration` | timer of the attempts |
     /// | `nsq.jobs.wait.duration` | timer of the waits from the due time to the first attempt |
     ///
-    /// With the package trait `MetricsSupport`, ``Jobs/Configuration/middleware`` contains it by default.
+    /// With the package trait `MetricsSupport`, ``Jobs/Configuration/middleware`` contains this
+    /// middleware by default.
     public final class JobMetrics: JobMiddleware {
         private struct Key: Hashable {
             let queue: String
@@ -39,7 +40,8 @@
             }
         }
 
-        /// The maximum number of pairs of a queue and a name with dimensions of their own.
+        /// The maximum number of pairs of a queue and a name with their own dimensions. Further pairs
+        /// are reported as `other`.
         private static let maxKeys = 1_000
 
         private let instruments = LockedValue<[Key: Instruments]>([:])
@@ -82,7 +84,7 @@
             }
         }
 
-        /// Counts the job.
+        /// Counts a fleeting job that was given up.
         public func discarded(_ job: JobRecord, reason: String) {
             instruments(job.queue, job.name).discarded.increment()
         }

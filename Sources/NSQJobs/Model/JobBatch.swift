@@ -1,9 +1,9 @@
-/// Jobs whose common end is awaited. When all of them have ended, however each of them did, a callback job
-/// is enqueued, exactly once.
+/// A group of jobs with a callback job. The callback is enqueued exactly once, when all jobs of the
+/// group have ended, whatever their final states are.
 public struct JobBatch: Hashable, Sendable, Identifiable {
-    /// The identity of the batch, from the same numbers as those of jobs.
+    /// The identity of the batch. Batches and jobs get their IDs from the same sequence.
     public let id: JobBatchID
-    /// `true` if jobs can be added, and the batch cannot end yet; see ``Jobs/openBatch(then:)``.
+    /// `true` until ``Jobs/closeBatch(_:)``: further jobs are expected, so the batch cannot end yet.
     public let isOpen: Bool
     /// The number of its jobs.
     public let total: Int

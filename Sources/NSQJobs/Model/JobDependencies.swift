@@ -1,11 +1,12 @@
 /// The jobs whose end another job waits for.
 ///
-/// A job that waits is ``JobState/scheduled``, and ``JobRecord/waitsFor`` is ``JobWait/jobs``. Its due time
-/// counts too. ``Jobs/retry(_:)`` starts it without waiting any longer.
+/// A job that waits is ``JobState/scheduled``, and ``JobRecord/waitsFor`` is ``JobWait/jobs``. It also
+/// waits for its due time. ``Jobs/retry(_:)`` makes it available without waiting any longer.
 public struct JobDependencies: Hashable, Sendable {
-    /// What happens to a job if one that it waits for is discarded or cancelled.
+    /// What happens to a job if a job that it waits for is discarded or cancelled.
     public enum FailurePolicy: Int, CaseIterable, Hashable, Sendable, Codable {
-        /// The job is cancelled, with a note that names the other job. So are the jobs that wait for it.
+        /// The job is cancelled, with a note that names the other job. So are the jobs with this policy
+        /// that wait for it.
         case cancel = 0
         /// The job runs in any case: every end of the other job counts.
         case run = 1
@@ -36,16 +37,16 @@ public struct JobDependencies: Hashable, Sendable {
         }
     }
 
-    /// The effect of the end of one of the jobs.
+    /// The effect of a dependency on the job that waits for it.
     package enum Effect: Hashable, Sendable {
-        /// The job does not wait for it any more.
+        /// The job does not wait for the dependency any more.
         case satisfied
         case cancelled
         /// The job continues to wait.
         case waits
     }
 
-    /// Returns the effect of a state of one of the jobs.
+    /// Returns the effect of a dependency in a state.
     package static func effect(of state: JobState, _ policy: FailurePolicy) -> Effect {
         switch (state, policy) {
         case (.completed, _): .satisfied

@@ -1,51 +1,15 @@
 import TallyBasics
 
-/// The part of a job that its transitions read and change, as a pure value.
+/// The state machine of a job, without I/O and clock.
 ///
-/// Each transition increments ``version``. A worker or a message names the version that it has seen, and
-/// a transition for another version has no effect, so that duplicated and late messages are harmless.
+/// Each transition increments ``version``. A worker or a message names the version that it has seen. A
+/// transition for another version has no effect, so duplicated and late messages are harmless.
 ///
-/// - Invariant: a job in state `running` has a lease, and no other job has one. Only a scheduled or an
-///   available job has a ``hold``.
+/// - Invariant: a job in state `running` has a lease, and a job in any other state has none. Only a
+///   scheduled or an available job has a ``hold``.
 package struct JobLifecycle: Hashable, Sendable {
-    /// The right of one worker to perform the job until a time.
-    package struct Lease: Hashable, Sendable {
-        /// The worker's number in the store.
-        package let worker: Int64
-        /// The end on the lease clock, which never jumps while the machine runs.
-        package let end: MonotonicInstant
-
-        package init(worker: Int64, end: MonotonicInstant) {
-            self.worker = worker
-            self.end = end
-        }
-    }
-
-    /// The number of a claim, which a worker names when it settles the job.
-    package struct Claim: Hashable, Sendable {
-        package let version: Int
-        package let attempt: Int
-
-        package init(version: Int, attempt: Int) {
-            self.version = version
-            self.attempt = attempt
-        }
-    }
-
-    /// Why a job does not start although its due time has passed, and what it has got instead.
-    package enum Hold: Int, Hashable, Sendable {
-        /// A scheduled job waits for the limit of its key.
-        case keyLimit = 1
-        /// A scheduled job waits for the limit of its queue. If its key has a limit, it has a slot there.
-        case queueLimit = 2
-        /// An available job has waited, and has a slot of each limit.
-        case admitted = 3
-        /// A scheduled job waits for the end of other jobs.
-        case jobs = 4
-    }
-
     package private(set) var state: JobState
-    /// The number of attempts that have begun and count; 0 before the first.
+    /// The number of started attempts that count toward ``maxAttempts``; 0 before the first.
     package private(set) var attempt: Int
     /// The maximum of ``attempt``.
     package private(set) var maxAttempts: Int
@@ -55,7 +19,7 @@ package struct JobLifecycle: Hashable, Sendable {
     package private(set) var dueAt: JobTime
     package private(set) var lease: Lease?
     package private(set) var hold: Hold?
-    /// `true` if the running attempt is to be cancelled.
+    /// `true` if the cancellation of the running attempt was requested.
     package private(set) var isCancelRequested: Bool
     /// The start of the latest attempt.
     package private(set) var startedAt: JobTime?
@@ -83,7 +47,7 @@ package struct JobLifecycle: Hashable, Sendable {
         self.maxAttempts = maxAttempts
         self.version = version
         self.dueAt = dueAt
-        // A row whose lease was removed by hand expires at once.
+        // If another program has removed the lease of a running job, the lease counts as expired.
         self.lease =
             state == .running ? lease ?? Lease(worker: 0, end: MonotonicInstant.start) : nil
         self.hold = hold?.state == state ? hold : nil
@@ -92,7 +56,7 @@ package struct JobLifecycle: Hashable, Sendable {
         self.finishedAt = finishedAt
     }
 
-    /// What a worker names when it settles the running attempt; `nil` if the job does not run.
+    /// Identifies the running attempt for its worker; `nil` if the job does not run.
     package var claim: Claim? {
         state == .running ? Claim(version: version, attempt: attempt) : nil
     }
@@ -101,22 +65,23 @@ package struct JobLifecycle: Hashable, Sendable {
 
     /// Makes a scheduled or retryable job available if it is due.
     ///
-    /// - Returns: `false` if the job does not wait for a time, or for a later one, or for something else.
+    /// - Returns: `false` if the job is not due, does not wait for a time, or also waits for a limit or
+    ///   other jobs.
     package mutating func makeAvailable(at now: JobTime) -> Bool {
         guard state.isWaitingForTime, hold == nil, dueAt <= now else { return false }
         enter(.available)
         return true
     }
 
-    /// Lets a new job wait for other jobs.
+    /// Makes a new job wait for other jobs.
     package mutating func waitForJobs() {
         state = .scheduled
         hold = .jobs
     }
 
-    /// Records that all jobs have ended for which this one waits.
+    /// Records that all jobs for which this one waits have ended.
     ///
-    /// - Returns: `false` if it does not wait for jobs.
+    /// - Returns: `false` if the job does not wait for other jobs.
     package mutating func dependenciesEnded(at now: JobTime) -> Bool {
         guard hold == .jobs else { return false }
         enter(dueAt > now ? .scheduled : .available)
@@ -138,14 +103,14 @@ package struct JobLifecycle: Hashable, Sendable {
         return true
     }
 
-    /// Lets an available job wait for a limit, or one that waits for the limit of its key wait for that
-    /// of its queue.
+    /// Makes an available job wait for a limit, or makes a job that waits for the limit of its key wait
+    /// for the limit of its queue.
     ///
     /// - Parameters:
     ///   - hold: ``Hold/keyLimit`` or ``Hold/queueLimit``.
     ///   - due: the earliest time at which the job can start; `nil` if that is not known.
-    /// - Returns: `false` if the job does not wait for a worker or for the limit of its key.
-    package mutating func wait(for hold: Hold, until due: JobTime? = nil) -> Bool {
+    /// - Returns: `false` if the job is neither available nor waits for the limit of its key.
+    package mutating func waitForLimit(_ hold: Hold, until due: JobTime? = nil) -> Bool {
         guard state == .available || self.hold == .keyLimit,
             hold == .keyLimit || hold == .queueLimit
         else { return false }
@@ -154,7 +119,7 @@ package struct JobLifecycle: Hashable, Sendable {
         return true
     }
 
-    /// Makes a job available that waits for a limit, with a slot of each limit.
+    /// Makes a job that waits for a limit available, with a slot of each limit.
     ///
     /// - Returns: `false` if the job does not wait for a limit.
     package mutating func admit(at now: JobTime) -> Bool {
@@ -162,15 +127,6 @@ package struct JobLifecycle: Hashable, Sendable {
         dueAt = min(dueAt, now)
         enter(.available, .admitted)
         return true
-    }
-
-    /// The answer to a worker that renews a lease.
-    package enum Renewal: Hashable, Sendable {
-        case renewed
-        /// The lease is renewed, and the attempt is to be cancelled.
-        case cancelRequested
-        /// The worker does not hold the job any more, and must cancel the attempt.
-        case lost
     }
 
     /// Extends the lease of the running attempt. The version stays the same.
@@ -199,14 +155,15 @@ package struct JobLifecycle: Hashable, Sendable {
         return true
     }
 
-    /// Ends the lease at an earlier time, because the process of its worker has certainly ended.
+    /// Ends the lease at `end`, or at its own end if that is earlier. The process of the lease's
+    /// worker has certainly ended.
     package mutating func endLease(at end: MonotonicInstant) {
         guard let lease else { return }
         self.lease = Lease(worker: lease.worker, end: min(lease.end, end))
     }
 
-    /// Takes the job from a worker that did not renew its lease. The attempt counts, so that a job that
-    /// kills its worker in each attempt is discarded in the end.
+    /// Ends the attempt of a worker that did not renew its lease. The attempt counts, so that a job
+    /// that crashes its worker in each attempt is discarded after its last attempt.
     ///
     /// - Returns: `false` if the job does not run, or its lease is live.
     package mutating func expireLease(at leaseNow: MonotonicInstant, _ now: JobTime) -> Bool {
@@ -250,21 +207,9 @@ package struct JobLifecycle: Hashable, Sendable {
     }
 }
 
-extension JobLifecycle.Hold {
-    /// The state of a job with this hold.
-    fileprivate var state: JobState { self == .admitted ? .available : .scheduled }
-}
-
 // MARK: - Transitions that people request
 
 extension JobLifecycle {
-    /// The effect of a cancellation.
-    package enum Cancellation: Hashable, Sendable {
-        case cancelled
-        /// The job runs, and its worker is to cancel the attempt.
-        case requested
-    }
-
     /// Cancels a job that waits, or requests the cancellation of a running attempt.
     ///
     /// - Throws: ``JobsError/Code/invalidTransition`` if the job is final.
@@ -280,7 +225,7 @@ extension JobLifecycle {
         return .requested
     }
 
-    /// Gives up a job that waits.
+    /// Discards a job that waits.
     ///
     /// - Throws: ``JobsError/Code/invalidTransition`` if the job runs or is final.
     package mutating func discard(at now: JobTime) throws(JobsError) {
@@ -294,8 +239,8 @@ extension JobLifecycle {
         finish(.discarded, at: now)
     }
 
-    /// Makes a job available at once, whether it waits for a time or is final. A job without an attempt
-    /// left gets one more.
+    /// Makes a job that waits or is final available at once. A job without an attempt left gets one
+    /// more.
     ///
     /// - Throws: ``JobsError/Code/invalidTransition`` if the job is available or runs.
     package mutating func retry(at now: JobTime) throws(JobsError) {
@@ -307,8 +252,9 @@ extension JobLifecycle {
         enter(.available)
     }
 
-    /// Changes the due time and the number of attempts of a job that waits, or of which only other fields
-    /// change. The version changes, so that a worker that has seen the old fields does not claim the job.
+    /// Changes the due time and the maximum number of attempts of a job that waits; `nil` keeps the old
+    /// value. The version always changes, because other fields of the job may have changed: a worker
+    /// that has seen the old fields must not claim the job.
     ///
     /// - Throws: ``JobsError/Code/invalidTransition`` if the job runs or is final.
     package mutating func edit(dueAt due: JobTime?, maxAttempts limit: Int?, at now: JobTime)

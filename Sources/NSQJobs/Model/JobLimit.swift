@@ -1,16 +1,16 @@
-/// How many jobs of a queue, or of a queue and a key, run at the same time, and how many start within a
-/// time.
+/// The maximum number of jobs of a queue, or of a queue and a key, that run at the same time, and
+/// the maximum number that start within a time window.
 ///
 /// A job that must wait is ``JobState/scheduled``, and ``JobRecord/waitsFor`` is ``JobWait/limit``. It uses
 /// no attempt and has no error. It is available again when it may start, before jobs of the same priority
 /// that were claimed later.
 public struct JobLimit: Hashable, Sendable {
-    /// A maximum number of starts within a time.
+    /// A maximum number of starts within a time window.
     public struct Rate: Hashable, Sendable {
         /// The maximum number of attempts that start within the window: 1 to 10,000.
         public var starts: Int
-        /// The length of the window: 1 ms to 31 days. At no time have more than ``starts`` attempts
-        /// started within this time before.
+        /// The length of the window: 1 ms to 31 days. In any interval of this length, at most
+        /// ``starts`` attempts start.
         public var window: Duration
 
         /// Creates a rate.
@@ -22,7 +22,7 @@ public struct JobLimit: Hashable, Sendable {
 
     /// The maximum number of jobs that run at the same time: 1 to 10,000; `nil` (the default) for any.
     public var maxRunning: Int?
-    /// The maximum number of starts within a time; `nil` (the default) for any.
+    /// The maximum number of starts within a time window; `nil` (the default) for any.
     public var rate: Rate?
 
     /// Creates a limit.
@@ -57,7 +57,7 @@ public struct JobLimit: Hashable, Sendable {
 
 /// What a scheduled job waits for, other than its due time.
 public enum JobWait: Hashable, Sendable {
-    /// Other jobs of its queue or its key run, or have started; see ``JobLimit``.
+    /// A ``JobLimit`` of its queue or its key is reached.
     case limit
     /// The jobs of its ``JobDependencies`` have not ended.
     case jobs
@@ -117,7 +117,7 @@ extension JobLifecycle {
     }
 }
 
-/// The numbers of jobs that have a slot of a limit.
+/// The numbers of jobs that have a slot of a limit, running or reserved.
 package struct LimitUse: Hashable, Sendable {
     package var running: Int
     package var reserved: Int
@@ -127,7 +127,7 @@ package struct LimitUse: Hashable, Sendable {
         self.reserved = reserved
     }
 
-    /// Records that a job uses the limit in another way.
+    /// Records that a job's use of the limit has changed.
     package mutating func change(from old: LimitSlot, to new: LimitSlot) {
         add(-1, to: old)
         add(1, to: new)
@@ -144,22 +144,23 @@ package struct LimitUse: Hashable, Sendable {
 
 extension JobLimit {
     /// Whether a limit lets a further job start.
-    package enum Answer: Hashable, Sendable {
+    package enum Availability: Hashable, Sendable {
         case free
-        /// No further job starts before a time; `nil` if that depends on the end or the start of others.
+        /// No further job starts before `until`; `nil` if the time depends on when other jobs end or
+        /// start.
         case full(until: JobTime?)
     }
 
     /// Returns whether a further job may have a slot.
     ///
-    /// - Parameter startOfRank: returns the time of the start of a rank, from 1 for the latest; `nil` if
-    ///   there were fewer.
-    package func answer(
+    /// - Parameter startOfRank: returns the time of the start with a rank, where 1 is the latest start;
+    ///   `nil` if there were fewer starts.
+    package func availability(
         _ use: LimitUse, at now: JobTime, startOfRank: (Int) throws -> JobTime?
-    ) rethrows -> Answer {
+    ) rethrows -> Availability {
         if let maxRunning, use.running + use.reserved >= maxRunning { return .full(until: nil) }
         guard let rate else { return .free }
-        // The jobs with a reserved slot start before the next one.
+        // Jobs that have reserved a slot start before a further job, so their starts count too.
         let rank = rate.starts - use.reserved
         guard rank > 0 else { return .full(until: nil) }
         guard let start = try startOfRank(rank) else { return .free }

@@ -14,7 +14,7 @@ public struct JobOptions: Hashable, Sendable {
     public var timeout: Duration?
     /// The rule for jobs with a ``Job/uniqueKey``.
     public var uniqueness: JobUniqueness
-    /// How much is kept about the job; tracked by default.
+    /// Whether the job is stored (tracked, the default) or only an NSQ message (fleeting).
     public var grade: JobGrade
 
     /// Creates options. `maxAttempts` replaces the maximum of `retry` if it is not `nil`.
@@ -109,7 +109,7 @@ package enum JobNames {
                 .invalidName,
                 "\(noun) must have 1 to \(maxKeyBytes) bytes, not \(key.utf8.count)")
         }
-        // SQLite's text ends at the first of them.
+        // SQLite treats the first NUL as the end of a text.
         guard !key.utf8.contains(0) else {
             throw JobsError(.invalidName, "\(noun) must not contain NUL characters")
         }

@@ -10,8 +10,8 @@ public enum JobOutcome: Hashable, Sendable {
     case fail(error: String, retryAfter: Duration)
     /// The job runs again after a delay. The attempt does not count.
     case snooze(Duration)
-    /// No handler of the worker can perform the job. It is kept with the reason, the attempt does not
-    /// count, and it is offered again after a delay.
+    /// The worker has no handler for the job. The reason is stored, the attempt does not count, and
+    /// the job is available again after a delay.
     case unhandled(reason: String, retryAfter: Duration)
     /// The job is given up.
     case discard(reason: String)

@@ -1,7 +1,7 @@
 /// Which ended jobs a `Jobs` object deletes by itself.
 ///
-/// Each process with NSQ deletes by its own settings, so the strictest of them decide. A job for whose end
-/// another one waits is kept.
+/// Each process with an nsqd deletes jobs by its own settings, so the strictest settings of all
+/// processes apply. A job is kept while another job waits for its end.
 public struct JobPruning: Hashable, Sendable {
     /// How long, and how many, jobs of one state are kept.
     public struct Bound: Hashable, Sendable {

@@ -1,4 +1,4 @@
-/// A job as its store has it.
+/// A job as it is stored.
 public struct JobRecord: Hashable, Sendable, Identifiable {
     /// The identity of the job.
     public let id: JobID
@@ -6,8 +6,9 @@ public struct JobRecord: Hashable, Sendable, Identifiable {
     public let queue: String
     /// The name of the job's type, by which workers find its handler.
     public let name: String
-    /// The arguments as JSON.
-    public let arguments: String
+    /// The arguments as JSON. They can be encrypted, except in a ``JobContext``, which has them
+    /// decrypted; see ``Jobs/decrypted(_:)``.
+    public internal(set) var arguments: String
     /// The priority class.
     public let priority: JobPriority
     /// The labels of the job.
@@ -22,7 +23,7 @@ public struct JobRecord: Hashable, Sendable, Identifiable {
     public let createdAt: JobTime
     /// The state at the time of the reading.
     public var state: JobState { lifecycle.state }
-    /// The number of attempts that have begun and count.
+    /// The number of started attempts that count toward ``maxAttempts``.
     public var attempt: Int { lifecycle.attempt }
     /// The maximum number of attempts.
     public var maxAttempts: Int { lifecycle.maxAttempts }
@@ -32,13 +33,13 @@ public struct JobRecord: Hashable, Sendable, Identifiable {
     public var dueAt: JobTime { lifecycle.dueAt }
     /// What the job waits for, other than its due time; `nil` for nothing.
     public var waitsFor: JobWait? { lifecycle.waitsFor }
-    /// `true` if the running attempt is to be cancelled.
+    /// `true` if the cancellation of the running attempt was requested.
     public var isCancelRequested: Bool { lifecycle.isCancelRequested }
     /// The start of the latest attempt; `nil` before the first.
     public var startedAt: JobTime? { lifecycle.startedAt }
     /// The time at which the job became final; `nil` if it is not.
     public var finishedAt: JobTime? { lifecycle.finishedAt }
-    /// When failed attempts are repeated.
+    /// The policy for retries after failed attempts.
     public let retry: JobRetryPolicy
     /// The maximum duration of an attempt; `nil` for none.
     public let timeout: Duration?
@@ -47,6 +48,9 @@ public struct JobRecord: Hashable, Sendable, Identifiable {
     /// The JSON that the job has stored as its result or progress; `nil` if it has stored none.
     public let output: String?
 
+    /// The context of the trace in which the job was enqueued; see ``NewJob/traceContext``.
+    public let traceContext: [String: String]
+
     package let lifecycle: JobLifecycle
 
     package init(
@@ -54,7 +58,7 @@ public struct JobRecord: Hashable, Sendable, Identifiable {
         tags: [String], uniqueKey: String?, limitKey: String? = nil,
         batch: JobBatchID? = nil, createdAt: JobTime,
         retry: JobRetryPolicy, timeout: Duration?, note: String?, output: String?,
-        lifecycle: JobLifecycle
+        traceContext: [String: String] = [:], lifecycle: JobLifecycle
     ) {
         self.id = id
         self.queue = queue
@@ -70,6 +74,7 @@ public struct JobRecord: Hashable, Sendable, Identifiable {
         self.timeout = timeout
         self.note = note
         self.output = output
+        self.traceContext = traceContext
         self.lifecycle = lifecycle
     }
 }
@@ -79,8 +84,8 @@ extension JobRecord {
     package var claim: JobClaim? { lifecycle.claim.map { JobClaim(id, $0) } }
 }
 
-/// One attempt of a job that has ended and counts. Attempts that do not count, because the job was
-/// snoozed, had no handler, or was released by a worker that stopped, are not kept.
+/// An ended attempt that counts toward the job's maximum. An attempt does not count, and is not kept,
+/// if the job was snoozed, had no handler, or was released by a worker that stopped.
 public struct JobAttempt: Hashable, Sendable {
     /// How the attempt ended.
     public enum Result: Int, Hashable, Sendable, Codable {

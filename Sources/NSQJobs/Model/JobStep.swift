@@ -1,10 +1,10 @@
-/// A step of a job that has completed, with its result.
+/// A completed step of a job, with its result.
 public struct JobStep: Hashable, Sendable {
     /// The name of the step.
     public let name: String
     /// The result as JSON.
     public let result: String
-    /// The time at which the store recorded it.
+    /// The time at which the store recorded the result.
     public let completedAt: JobTime
 
     /// The maximum number of steps of a job: 1,000.

@@ -1,24 +1,25 @@
 import TallyBasics
 
-/// How long a job excludes other jobs of the same name and unique key, and what an enqueue does that
-/// meets such a job.
+/// The rule by which a job excludes other jobs of the same name and unique key, and the effect of
+/// enqueuing an excluded job.
 public struct JobUniqueness: Hashable, Sendable {
-    /// What an enqueue does that meets a job with the same key.
+    /// What an enqueue does if a job with the same key exists.
     public enum Conflict: Hashable, Sendable {
         /// Stores nothing, and returns the existing job.
         case keepExisting
-        /// Replaces the arguments, the priority, the tags and the due time of the existing job if it
-        /// waits, and returns it otherwise.
+        /// If the existing job waits, replaces its arguments, priority, tags and due time. Otherwise
+        /// returns it unchanged.
         case replaceWaiting
     }
 
-    /// The states in which a job excludes others. By default all that are not final, so that a new job
-    /// can be enqueued as soon as the earlier one has ended.
+    /// The states in which a job excludes others. By default all states that are not final, so that a
+    /// new job can be enqueued as soon as the earlier one has ended.
     public var states: Set<JobState>
-    /// If not `nil`, a job excludes only those that were enqueued in the same window. The windows begin
-    /// at 1970-01-01 00:00 UTC and have this length.
+    /// The length of a time window; `nil` for none. With a window, a job excludes only jobs that
+    /// were enqueued in the same window. Time is divided into consecutive windows from 1970-01-01
+    /// 00:00 UTC.
     public var window: Duration?
-    /// What an enqueue does that meets a job with the same key.
+    /// What an enqueue does if a job with the same key exists.
     public var conflict: Conflict
 
     /// Creates a rule.
@@ -31,7 +32,7 @@ public struct JobUniqueness: Hashable, Sendable {
         self.conflict = conflict
     }
 
-    /// The text that at most one job at a time has in the store.
+    /// A text of the name, the key and the window, which at most one job in the store has at a time.
     package func lockText(name: String, key: String, enqueuedAt now: JobTime) -> String {
         // The name of a job contains no line feed, so different pairs give different texts.
         let text = name + "\n" + key

@@ -36,7 +36,7 @@ public struct JobsError: Error, Hashable, Sendable {
         public static let brokerFailed = Self(kind: .brokerFailed)
         /// The object was stopped.
         public static let stopped = Self(kind: .stopped)
-        /// The task was cancelled.
+        /// The task was cancelled, or the worker does not hold the job any more.
         public static let cancelled = Self(kind: .cancelled)
     }
 

@@ -1,4 +1,4 @@
-/// The rules of ``JobLimit``, over what a store knows.
+/// The rules of ``JobLimit``, applied to the jobs and limits of a store.
 ///
 /// A job gets a slot of the limit of its key first, and then one of the limit of its queue. It has both
 /// while it runs. A job that waits for its queue keeps the slot of its key, so each slot that becomes free
@@ -10,13 +10,14 @@ package protocol LimitedJobs: AnyObject {
     func limit(of scope: LimitScope) throws -> JobLimit?
     /// The jobs with a slot of a scope.
     func use(of scope: LimitScope) throws -> LimitUse
-    /// The time of a start in a scope, by its rank from 1 for the latest; `nil` if there were fewer.
+    /// The time of the start with a rank in a scope, where 1 is the latest start; `nil` if there were
+    /// fewer starts.
     func start(ofRank rank: Int, in scope: LimitScope, at now: JobTime) throws -> JobTime?
     /// The first job by priority and ID that waits for the limit of a scope.
     func firstWaiting(in scope: LimitScope) throws -> JobID?
     /// Makes a waiting job available, with a slot of each limit.
     func admit(_ id: JobID, at now: JobTime) throws
-    /// Lets a job that waits for the limit of its key wait for that of its queue.
+    /// Makes a job that waits for the limit of its key wait for the limit of its queue.
     func waitForQueue(_ id: JobID, at now: JobTime) throws
     /// Stores the time at which the next slot of a scope is free; `nil` for none.
     func setWakeUp(_ time: JobTime?, of scope: LimitScope) throws
@@ -25,7 +26,7 @@ package protocol LimitedJobs: AnyObject {
 /// The decision about an available job that a worker claims.
 package enum LimitDecision: Hashable, Sendable {
     case start
-    /// The job waits for a scope, at least until a time if that is known.
+    /// The job waits for the limit of a scope, at least until a time if that is known.
     case wait(LimitScope, until: JobTime?)
 }
 
@@ -35,19 +36,20 @@ extension LimitedJobs {
         queue: Int64, key: String?, at now: JobTime
     ) throws -> LimitDecision {
         for scope in LimitScope.all(queue: queue, key: key) {
-            switch try answer(scope, at: now) {
+            switch try availability(scope, at: now) {
             case .full(let until): return .wait(scope, until: until)
             case .free:
-                // A slot that became free with time belongs to the jobs that wait.
+                // A slot that became free by the passing of time belongs to the jobs that already wait.
                 if try firstWaiting(in: scope) != nil { return .wait(scope, until: nil) }
             }
         }
         return .start
     }
 
-    private func answer(_ scope: LimitScope, at now: JobTime) throws -> JobLimit.Answer {
+    private func availability(_ scope: LimitScope, at now: JobTime) throws -> JobLimit.Availability
+    {
         guard let limit = try limit(of: scope) else { return .free }
-        return try limit.answer(try use(of: scope), at: now) {
+        return try limit.availability(try use(of: scope), at: now) {
             try start(ofRank: $0, in: scope, at: now)
         }
     }
@@ -59,7 +61,7 @@ extension LimitedJobs {
         var wakeUp: JobTime?
         for count in 0... {
             guard let id = try firstWaiting(in: scope) else { break }
-            if case .full(let until) = try answer(scope, at: now) {
+            if case .full(let until) = try availability(scope, at: now) {
                 wakeUp = until
                 break
             }
@@ -75,7 +77,7 @@ extension LimitedJobs {
     private func giveSlot(of scope: LimitScope, to id: JobID, at now: JobTime) throws {
         guard scope.key != nil else { return try admit(id, at: now) }
         let queue = LimitScope(queue: scope.queue, key: nil)
-        if try answer(queue, at: now) == .free, try firstWaiting(in: queue) == nil {
+        if try availability(queue, at: now) == .free, try firstWaiting(in: queue) == nil {
             try admit(id, at: now)
         } else {
             try waitForQueue(id, at: now)

@@ -20,6 +20,11 @@ public struct NewJob: Hashable, Sendable {
     /// The time before which the job does not run; `nil` (the default) for the time of the enqueue.
     public var dueAt: JobTime?
 
+    /// The context of the trace to which the attempts of the job belong, such as `traceparent` and
+    /// `tracestate` of W3C Trace Context; empty (the default) for none. `JobTracing` sets it. A context of
+    /// more than 16 values or 2 KiB is not stored.
+    public var traceContext: [String: String] = [:]
+
     /// The maximum size of the arguments in bytes: 1 MiB.
     public static let maxArgumentBytes = 1 << 20
 
@@ -39,7 +44,7 @@ public struct NewJob: Hashable, Sendable {
         self.dueAt = dueAt
     }
 
-    /// Checks everything but the grammar of the arguments.
+    /// Checks all values, except whether the arguments are JSON.
     ///
     /// - Throws: ``JobsError`` with the code of the first value that is not valid.
     package func validate() throws(JobsError) {

@@ -2,8 +2,8 @@ import TallyJSON
 
 /// The body of a message that wakes a worker: `{"id":7,"version":1,"name":"SendReport"}`.
 ///
-/// The message is no more than a hint. The worker reads the job when it claims it, so a duplicated, late
-/// or invented message has no effect.
+/// The message is only a hint. The worker reads the stored job when it claims the job, so a duplicated,
+/// late or invented message has no effect.
 package struct JobMessage: Hashable, Sendable {
     package let reference: JobReference
     package let name: String

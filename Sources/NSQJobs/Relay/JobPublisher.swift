@@ -2,16 +2,17 @@ import Logging
 import NSQClient
 import UVLoop
 
-/// Publishes references of jobs, in batches of one topic: all that arrive during a publish go into the
-/// next one.
+/// Publishes references of jobs in batches. A batch has references of one topic. References that arrive
+/// during a publish wait for the next batches.
 ///
-/// A failed publish makes its jobs selectable again in the store, and the sweep repeats it.
+/// After a failed publish, the reservations of its jobs are cancelled in the store, and a later sweep
+/// publishes the jobs.
 final class JobPublisher: Sendable {
     /// The maximum number of messages in one `MPUB`.
     static let maxBatchCount = 1_000
 
     private struct State {
-        var waiting = PublicationQueue()
+        var waiting = ReservedJobQueue()
         var task: Task<Void, Never>?
     }
 
@@ -26,8 +27,8 @@ final class JobPublisher: Sendable {
         self.logger = logger
     }
 
-    /// Publishes in the background. The window of published jobs bounds what waits.
-    func submit(_ publications: [Publication]) {
+    /// Publishes in the background. The publish window bounds the number of jobs that wait here.
+    func submit(_ publications: [ReservedJob]) {
         guard !publications.isEmpty else { return }
         state.withLock { state in
             state.waiting.append(publications)
@@ -44,7 +45,7 @@ final class JobPublisher: Sendable {
         while let batch = nextBatch() { try? await publish(batch) }
     }
 
-    private func nextBatch() -> [Publication]? {
+    private func nextBatch() -> [ReservedJob]? {
         state.withLock { state in
             let batch = state.waiting.removeBatch(limit: Self.maxBatchCount)
             guard batch.isEmpty else { return batch }
@@ -55,8 +56,8 @@ final class JobPublisher: Sendable {
 
     /// Publishes jobs of one topic.
     ///
-    /// - Throws: the error of the publish. The jobs are selectable again.
-    func publish(_ batch: [Publication]) async throws(NSQError) {
+    /// - Throws: the error of the publish. The reservations of the jobs are cancelled.
+    func publish(_ batch: [ReservedJob]) async throws(NSQError) {
         guard let topic = batch.first?.topic else { return }
         do throws(NSQError) {
             let bodies = batch.map { JobMessage($0.reference, name: $0.name).body }
@@ -72,12 +73,23 @@ final class JobPublisher: Sendable {
         }
     }
 
-    /// Makes jobs selectable again that were not published.
-    func cancelReservations(_ publications: [Publication]) async {
+    /// Publishes a fleeting job.
+    ///
+    /// - Throws: the error of the publish. nsqd may have accepted the job.
+    func publish(_ job: FleetingMessage, after delay: Duration) async throws(NSQError) {
+        if delay > .zero {
+            try await producer.publish(job.body, to: job.topic.name, after: delay)
+        } else {
+            try await producer.publish(job.body, to: job.topic.name)
+        }
+    }
+
+    /// Cancels the reservations of jobs that were not published, so that a relay selects them again.
+    func cancelReservations(_ publications: [ReservedJob]) async {
         do throws(JobsError) {
             try await store.cancelReservations(publications.map(\.reference))
         } catch {
-            // The sweep selects the jobs again after the delay for unclaimed ones.
+            // A later sweep publishes the jobs anyway, when their republish delay has passed.
             logger.warning("\(error)")
         }
     }

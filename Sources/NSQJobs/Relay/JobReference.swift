@@ -1,4 +1,5 @@
-/// A job in the version in which it waits for a worker: what a message of the relay names.
+/// The ID of a job, and the version in which it waits for a worker. Each message of the relay contains
+/// one reference.
 package struct JobReference: Hashable, Sendable {
     package let id: JobID
     package let version: Int
@@ -10,7 +11,7 @@ package struct JobReference: Hashable, Sendable {
 }
 
 /// A reference that the relay is to publish.
-package struct Publication: Hashable, Sendable {
+package struct ReservedJob: Hashable, Sendable {
     package let reference: JobReference
     package let topic: JobTopic
     package let name: String

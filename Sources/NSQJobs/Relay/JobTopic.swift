@@ -1,7 +1,7 @@
 /// The NSQ topic of one queue and priority class: `jobs.QUEUE.PRIORITY`, such as `jobs.mail.high`.
 ///
-/// The name of a queue has at most 40 characters that NSQ allows in names, so the name of the topic has
-/// at most 52 of the 64 that NSQ allows.
+/// The name of a queue has at most 40 characters, so the name of the topic has at most 52. NSQ allows
+/// 64, and all characters of a queue's name.
 package struct JobTopic: Hashable, Sendable {
     package let queue: String
     package let priority: JobPriority

@@ -8,7 +8,8 @@ import UVLoop
 /// It runs in each process with a ``Jobs`` object. Several relays of one store share the work, because
 /// each job is reserved for one of them in the store before it is published.
 package final class Relay: Sendable {
-    /// The maximum number of jobs that one sweep changes of each kind, and publishes to each topic.
+    /// The maximum number of jobs that one sweep changes for each kind of work, and publishes to each
+    /// topic.
     package static let sweepLimit = 1_000
 
     private let store: any JobStore
@@ -17,15 +18,15 @@ package final class Relay: Sendable {
     private let clock: JobClock
     private let logger: Logger
     private let schedule: LockedValue<RelaySchedule>
-    private let lostConnection: LockedValue<LostConnection>
+    private let lostPublishes: LockedValue<LostPublishes>
     private let wakeUp = WakeSignal()
 
     init(
         _ store: any JobStore, _ publisher: JobPublisher, policy: PublishPolicy,
-        interval: Duration, lostConnection: LockedValue<LostConnection>, clock: JobClock,
+        interval: Duration, lostPublishes: LockedValue<LostPublishes>, clock: JobClock,
         logger: Logger
     ) {
-        self.lostConnection = lostConnection
+        self.lostPublishes = lostPublishes
         self.store = store
         self.publisher = publisher
         self.policy = policy
@@ -48,7 +49,14 @@ package final class Relay: Sendable {
         wakeUp.signal()
     }
 
-    /// Sweeps when the first of the claimed jobs that wait for a limit can start.
+    /// Publishes a fleeting job.
+    ///
+    /// - Throws: the error of the publish. nsqd may have accepted the job.
+    func publish(_ job: FleetingMessage, after delay: Duration) async throws(NSQError) {
+        try await publisher.publish(job, after: delay)
+    }
+
+    /// Schedules a sweep for the earliest time at which a job that waits for a limit can start.
     func claimsLimited(_ results: [ClaimResult]) {
         let times = results.compactMap { result in
             if case .limited(let until) = result { until } else { nil }
@@ -64,7 +72,8 @@ package final class Relay: Sendable {
         if isDue { wakeUp.signal() }
     }
 
-    /// Publishes what nsqd may have lost, and what could not be published, if a connection exists.
+    /// Publishes the jobs whose messages nsqd may have lost, and the jobs that could not be published,
+    /// if a connection exists.
     func connectionChanged(_ change: ConnectionChange) {
         if change == .established { schedule.withLock { $0.connectionEstablished() } }
         wakeUp.signal()
@@ -83,9 +92,10 @@ package final class Relay: Sendable {
         }
     }
 
-    /// Makes the jobs selectable again whose messages nsqd may have lost, and requests a sweep.
+    /// Cancels the reservations of the jobs whose messages nsqd may have lost, and requests a sweep,
+    /// which publishes the jobs again.
     private func publishLostAgain() async {
-        guard let time = lostConnection.withLock({ $0.startRepair() }) else { return }
+        guard let time = lostPublishes.withLock({ $0.startRepair() }) else { return }
         do throws(JobsError) {
             var count = 0
             repeat {
@@ -94,7 +104,7 @@ package final class Relay: Sendable {
             } while count == Self.sweepLimit
             schedule.withLock { $0.jobsStored(due: nil) }
         } catch {
-            lostConnection.withLock { $0.repairFailed(time) }
+            lostPublishes.withLock { $0.repairFailed(time) }
             logger.warning("cannot publish jobs again after a lost connection: \(error)")
             try? await Task.sleep(for: .seconds(1))
         }
@@ -121,12 +131,12 @@ package final class Relay: Sendable {
 }
 
 extension Relay {
-    /// Publishes the jobs of a sweep. A refused publish, which can concern one topic only, does not keep
-    /// the others from being published.
+    /// Publishes the jobs of a sweep. After a publish that nsqd refuses, which can concern one topic
+    /// only, the jobs of other topics are still published.
     ///
     /// - Throws: ``JobsError/Code/brokerFailed``. The jobs that were not published can be selected again
     ///   at once.
-    private func publish(_ publications: [Publication]) async throws(JobsError) {
+    private func publish(_ publications: [ReservedJob]) async throws(JobsError) {
         var batches = publications.batches()[...]
         var failure: NSQError?
         while let batch = batches.popFirst() {
@@ -143,10 +153,10 @@ extension Relay {
     }
 }
 
-extension [Publication] {
+extension [ReservedJob] {
     /// Divides publications, which are ordered by topic, into batches of one topic each.
-    fileprivate func batches() -> [[Publication]] {
-        var batches: [[Publication]] = []
+    fileprivate func batches() -> [[ReservedJob]] {
+        var batches: [[ReservedJob]] = []
         for publication in self {
             if let last = batches.last, last[0].topic == publication.topic,
                 last.count < JobPublisher.maxBatchCount

@@ -1,6 +1,6 @@
 import TallyBasics
 
-/// When the relay sweeps the store, as a pure value.
+/// When the relay sweeps the store, without I/O and clock.
 ///
 /// It sweeps at once after a commit in this process, when a job is due, and while a sweep finds more than
 /// its limit. It sweeps at an interval in any case, for the commits of other processes, for expired leases
@@ -8,16 +8,17 @@ import TallyBasics
 package struct RelaySchedule: Sendable {
     private let interval: Duration
     private var backoff: Backoff
-    /// The end of the wait after the latest sweep; `nil` before the first.
+    /// The end of the wait after the latest sweep; `nil` before the first sweep, and if more work is
+    /// known.
     private var nextSweep: MonotonicInstant?
     private var isRetryPending = false
     private var nextDue: JobTime?
-    /// `true` if a sweep is to follow that starts after now. A running sweep does not see what is stored
-    /// after its transaction.
+    /// `true` if a further sweep must start. A running sweep does not see jobs that are stored after
+    /// its transaction.
     private var isRequested = false
     /// The earliest due time that was recorded since the start of the latest sweep.
     private var dueSinceStart: JobTime?
-    /// `true` if jobs wait because as many as allowed are published and not claimed.
+    /// `true` if jobs wait because the publish window is full.
     private var isWindowFull = false
     private var claimsSinceSweep = 0
     private let claimsPerSweep: Int
@@ -34,10 +35,9 @@ package struct RelaySchedule: Sendable {
         backoff = Backoff(from: .milliseconds(100), upTo: .seconds(5), jitterSeed: seed)
     }
 
-    /// Records that jobs were stored which the relay is to publish.
+    /// Records that new jobs were stored, which the relay must publish.
     ///
-    /// - Parameter due: the earliest time of those that wait for a time; `nil` if there are available
-    ///   ones.
+    /// - Parameter due: the earliest due time of the stored jobs; `nil` if jobs are available already.
     package mutating func jobsStored(due: JobTime?) {
         if let due {
             nextDue = min(nextDue ?? due, due)
@@ -47,14 +47,16 @@ package struct RelaySchedule: Sendable {
         }
     }
 
-    /// Records that workers of this process have claimed jobs, so that the window can have further ones.
+    /// Records that workers of this process have claimed jobs, so that the publish window has space for
+    /// further jobs.
     package mutating func jobsClaimed(_ count: Int) {
         guard isWindowFull else { return }
         claimsSinceSweep += count
         if claimsSinceSweep >= claimsPerSweep { isRequested = true }
     }
 
-    /// Records that an nsqd can be reached again. A sweep is due at once, although others have failed.
+    /// Records that an nsqd can be reached again. If the latest sweep has failed, a sweep is due at
+    /// once.
     package mutating func connectionEstablished() {
         guard isRetryPending else { return }
         isRetryPending = false
@@ -102,14 +104,14 @@ package struct RelaySchedule: Sendable {
 /// What a sweep of the store has found.
 package struct SweepResult: Sendable {
     /// The jobs that the relay must publish.
-    package var publications: [Publication] = []
-    /// `true` if a further sweep finds more.
+    package var publications: [ReservedJob] = []
+    /// `true` if a further sweep will find more work.
     package var hasMore = false
-    /// `true` if jobs wait because as many as allowed are published and not claimed.
+    /// `true` if jobs wait because the publish window is full.
     package var isWindowFull = false
     /// The earliest time at which a job is due; `nil` if there is none.
     package var nextDue: JobTime?
-    /// The number of leases that had ended.
+    /// The number of expired leases.
     package var expiredLeases = 0
 
     package init() {}

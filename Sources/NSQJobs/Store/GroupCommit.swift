@@ -6,9 +6,9 @@ import UVLoop
 /// become the next transaction. So a busy store syncs once for many changes, and a lone change waits for
 /// nothing.
 ///
-/// A change that fails with a ``JobsError`` leaves nothing behind, and the others of its transaction are
-/// committed: each of several changes has a savepoint. Any other error rolls back the transaction and fails
-/// all of its changes.
+/// A change that fails with a ``JobsError`` is rolled back to its savepoint, and the other changes of
+/// its transaction are committed. Any other error rolls back the transaction and fails all of its
+/// changes.
 final class GroupCommit: Sendable {
     /// The maximum number of changes in a transaction.
     static let maxChanges = 512
@@ -84,7 +84,7 @@ final class GroupCommit: Sendable {
             state.isCommitting = !state.waiting.isEmpty
             return state.isCommitting
         }
-        // Other users of the writer get their turn between two transactions.
+        // Other users of the writer can run between two transactions.
         if hasMore { writer.asyncWriteWithoutTransaction { self.commitWaiting($0) } }
         for (change, error) in zip(changes, errors) { change.finish(error) }
     }
@@ -119,7 +119,7 @@ final class GroupCommit: Sendable {
             try change.run(transaction)
             try transaction.settleConsequences()
         }
-        // The rollback of the transaction is enough for a lone change.
+        // A lone change needs no savepoint, because its error rolls back the transaction.
         if isAlone { try run() } else { try transaction.isolated(run) }
     }
 }

@@ -8,15 +8,15 @@ public struct JobQuery: Hashable, Sendable {
     public var name: String?
     /// A tag; `nil` (the default) for all jobs.
     public var tag: String?
-    /// A text that the name, the arguments, the unique key, the tags or the latest error contains, in any
-    /// case of the letters A to Z; `nil` (the default) for all jobs.
+    /// A text that occurs in the name, the arguments, the unique key, the tags or the latest error;
+    /// `nil` (the default) for all jobs. The case of the letters A to Z is ignored.
     public var text: String?
     /// The number of a ``JobErrorGroup``; `nil` (the default) for all jobs.
     public var errorGroup: Int64?
     /// The batch; `nil` (the default) for all.
     public var batch: JobBatchID?
-    /// Selects only jobs with a lower ID: the ``JobPage/next`` of the page before; `nil` (the default) for
-    /// the first page.
+    /// Selects only jobs with a lower ID: the ``JobPage/next`` of the previous page; `nil` (the
+    /// default) for the first page.
     public var before: JobID?
     /// The maximum number of jobs in a page: 1 to 1,000, 50 by default.
     public var limit: Int
@@ -41,9 +41,9 @@ public struct JobQuery: Hashable, Sendable {
 
 /// A page of a list of jobs.
 public struct JobPage: Hashable, Sendable {
-    /// The jobs in descending order of their IDs. A page of a query with a name, a tag or a text can have
-    /// fewer jobs than the limit, although further pages have some, because one call reads a bounded number
-    /// of rows.
+    /// The jobs in descending order of their IDs. One call reads a bounded number of rows. So a page of
+    /// a query with a name, a tag or a text can have fewer jobs than the limit, or none, although
+    /// further pages have jobs.
     public let jobs: [JobRecord]
     /// The ``JobQuery/before`` of the next page; `nil` if this is the last page.
     public let next: JobID?
@@ -59,6 +59,8 @@ public struct QueueCounts: Hashable, Sendable {
     public internal(set) var limit: JobLimit?
     /// The limit of the jobs of each ``NewJob/limitKey``; `nil` for none.
     public internal(set) var keyLimit: JobLimit?
+    /// The number of scheduled jobs that wait for one of the limits; see ``JobWait/limit``.
+    public internal(set) var waitingForLimit = 0
     private var counts: [JobState: Int]
 
     package init(queue: String, isPaused: Bool, counts: [JobState: Int]) {
@@ -96,7 +98,8 @@ public struct WorkerRecord: Hashable, Sendable {
     public let startedAt: JobTime
     /// The time at which it last reported to the store.
     public let seenAt: JobTime
-    /// The time of its stop; `nil` if it runs or was killed.
+    /// The time at which the worker stopped, or at which another process found that it had ended;
+    /// `nil` if neither is known.
     public let stoppedAt: JobTime?
     /// The jobs whose lease it holds, at most 1,000.
     public let runningJobs: [JobID]
@@ -135,7 +138,8 @@ public struct JobEdit: Hashable, Sendable {
 public struct PruneRule: Hashable, Sendable {
     /// The final states; all by default.
     public var states: Set<JobState>
-    /// Deletes jobs that became final longer ago; `nil` (the default) for no limit of the age.
+    /// Deletes jobs that became final longer than this time ago; `nil` (the default) for no age
+    /// limit.
     public var olderThan: Duration?
     /// Deletes the oldest jobs until this number remains in each queue and state; `nil` (the default) for
     /// no limit of the number.

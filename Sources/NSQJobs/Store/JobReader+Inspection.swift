@@ -4,9 +4,9 @@ import TallyBasics
 extension JobReader {
     /// The maximum number of rows of each kind in a snapshot.
     private static let (maxWorkers, maxRunning, maxErrors) = (200, 5_000, 50)
-    /// The maximum number of queues of which the earliest due time is read.
+    /// The maximum number of queues for which the earliest due time is read.
     private static let maxSampledQueues = 200
-    /// The number of available jobs of a queue of which the earliest due time is read.
+    /// The number of available jobs in a queue from which the earliest due time is selected.
     private static let sampledJobs = 20
 
     func snapshot() throws -> JobSnapshot {
@@ -132,26 +132,6 @@ extension JobReader {
                 action: NewJobAction(
                     row[2], target: row[3], changed: row[4], unchanged: row[5], error: row[6]))
         }
-    }
-}
-
-extension JobTransaction {
-    /// The number of actions that are kept.
-    private static let maxActions: Int64 = 1_000
-
-    func record(_ action: NewJobAction, at now: JobTime) throws {
-        try database.execute(
-            sql: """
-                INSERT INTO nsq_jobs_action (at, action, target, changed, unchanged, error)
-                VALUES (?, ?, ?, ?, ?, ?)
-                """,
-            arguments: [
-                now.microseconds, action.action, action.target, action.changed, action.unchanged,
-                action.error,
-            ])
-        try database.execute(
-            sql: "DELETE FROM nsq_jobs_action WHERE id <= ?",
-            arguments: [database.lastInsertedRowID - Self.maxActions])
     }
 }
 

@@ -14,14 +14,15 @@ extension JobReader {
         return JobPage(jobs: try found.ids.compactMap { try job(JobID($0)) }, next: found.next)
     }
 
-    /// Counts the jobs that a query selects. The counters answer for queues, states and errors.
+    /// Counts the jobs that a query selects. For queues, states and error groups, it reads stored
+    /// counters.
     func preview(of query: JobQuery) throws -> JobQueryPreview {
         if !query.isFiltered {
-            if let group = query.errorGroup, query.states.isEmpty, query.queue == nil {
+            if let group = query.errorGroup, query.batch == nil, !query.hasLists {
                 let count = try Int.fetchOne(
                     database, sql: "SELECT count FROM nsq_jobs_error WHERE id = ?",
                     arguments: [group])
-                return JobQueryPreview(count: count ?? 0, isComplete: true)
+                return JobQueryPreview(count: Self.bounded(count ?? 0), isComplete: true)
             }
             if query.errorGroup == nil, query.batch == nil {
                 let count = try lists(query).reduce(0) { $0 + $1.count }
@@ -34,7 +35,8 @@ extension JobReader {
         return JobQueryPreview(count: found.ids.count, isComplete: found.next == nil)
     }
 
-    /// Returns the IDs that a query selects, in descending order, as far as one call may read.
+    /// Returns the IDs that a query selects, in descending order, up to the bound of rows that one call
+    /// may read.
     private func matches(
         _ query: JobQuery, limit: Int
     ) throws -> (ids: [Int64], next: JobID?) {
@@ -42,9 +44,11 @@ extension JobReader {
             limit: limit, isFiltered: query.readsOtherJobs, at: .now)
         var before = query.before?.number ?? .max
         let lists = try self.lists(query)
+        let listCount =
+            query.readsLists(ofTotal: lists.reduce(0) { $0 + $1.count }) ? lists.count : 1
         while true {
             let portions = try self.portions(
-                query, lists, before: before, limit: search.portion(of: lists.count))
+                query, lists, before: before, limit: search.portion(of: listCount))
             guard let next = search.add(portions) else { return (search.ids, nil) }
             before = next
             if search.isDone(at: .now) { return (search.ids, JobID(before)) }
@@ -53,7 +57,7 @@ extension JobReader {
 
     /// Reads the next rows of each list.
     private func portions(
-        _ query: JobQuery, _ lists: [JobList], before: Int64, limit: Int
+        _ query: JobQuery, _ lists: [QueueStateList], before: Int64, limit: Int
     ) throws -> [ListPortion] {
         if let group = query.errorGroup {
             let source = """
@@ -73,25 +77,26 @@ extension JobReader {
                 try portion(query, source, ["list": batch.number], before: before, limit: limit)
             ]
         }
-        // Few jobs of a queue or a state are read faster than all jobs with the name.
-        if let name = query.name,
-            !query.hasLists || lists.reduce(0, { $0 + $1.count }) > ListSearch.maxRows
-        {
+        let readsLists = query.readsLists(ofTotal: lists.reduce(0) { $0 + $1.count })
+        if let name = query.name, !readsLists {
             let source = """
                 FROM nsq_jobs_job AS job WHERE name = :list AND id < :before
                 ORDER BY id DESC LIMIT :limit
                 """
             return [try portion(query, source, ["list": name], before: before, limit: limit)]
         }
-        guard query.hasLists else {
+        guard readsLists else {
             let source = "FROM nsq_jobs_job AS job WHERE id < :before ORDER BY id DESC LIMIT :limit"
             return [try portion(query, source, [:], before: before, limit: limit)]
         }
         return try lists.map { list in
+            // Running jobs are few. Without the named index, SQLite would read all rows in the order of
+            // their IDs.
+            let isRunning = list.state == JobState.running.rawValue
             let source = """
-                FROM nsq_jobs_job AS job
+                FROM nsq_jobs_job AS job \(isRunning ? "INDEXED BY nsq_jobs_job_lease" : "")
                 WHERE queue_id = :list AND state = :state
-                    AND state \(list.state == 2 ? "=" : "<>") 2 AND id < :before
+                    AND state \(isRunning ? "=" : "<>") 2 AND id < :before
                 ORDER BY id DESC LIMIT :limit
                 """
             return try portion(
@@ -111,8 +116,8 @@ extension JobReader {
         return ListPortion(rows, limit: limit)
     }
 
-    /// The lists that have jobs, of those that the query selects.
-    private func lists(_ query: JobQuery) throws -> [JobList] {
+    /// The lists that the query selects and that are not empty.
+    private func lists(_ query: JobQuery) throws -> [QueueStateList] {
         let rows = try Row.fetchAll(
             database,
             sql: """
@@ -120,14 +125,16 @@ extension JobReader {
                 JOIN nsq_jobs_queue AS queue ON queue.id = count.queue_id
                 WHERE count.count > 0 AND queue.name = ifnull(?, queue.name)
                 """, arguments: [query.queue])
-        return rows.map { JobList(queue: $0[0], state: $0[1], count: $0[2]) }.filter { list in
+        return rows.map { row in
+            QueueStateList(queue: row[0], state: row[1], count: Self.bounded(row[2]))
+        }.filter { list in
             query.states.isEmpty || query.states.contains { $0.rawValue == list.state }
         }
     }
 }
 
 /// The jobs of one queue in one state.
-private struct JobList {
+private struct QueueStateList {
     let queue: Int64
     let state: Int
     let count: Int

@@ -1,6 +1,6 @@
 import GRDB
 
-/// The queries of the SQLite store. None of them counts rows, and each reads a bounded number.
+/// The queries of the SQLite store. None of them counts rows, and each reads a bounded number of rows.
 struct JobReader {
     let database: Database
 
@@ -66,7 +66,7 @@ struct JobReader {
         var counts: [QueueCounts] = []
         for row in rows {
             let name: String = row[0]
-            let state: Int? = row[2]
+            let column: Int? = row[2]
             if counts.last?.queue != name {
                 var queue = QueueCounts(queue: name, isPaused: row[1], counts: [:])
                 for stored in limits[row[4]] ?? [] {
@@ -78,11 +78,19 @@ struct JobReader {
                 }
                 counts.append(queue)
             }
-            guard let state = state.flatMap(JobState.init(rawValue:)) else { continue }
-            counts[counts.count - 1][state] = row[3] as Int
+            switch column.flatMap(JobCounter.init(column:)) {
+            case .state(let state): counts[counts.count - 1][state] = Self.bounded(row[3])
+            case .waitingForLimit:
+                counts[counts.count - 1].waitingForLimit = Self.bounded(row[3])
+            case nil: break
+            }
         }
         return counts
     }
+
+    /// Limits a stored number of jobs, so that sums do not overflow even if another program has edited
+    /// the database.
+    static func bounded(_ count: Int) -> Int { min(max(0, count), 1 << 40) }
 
     func workers() throws -> [WorkerRecord] {
         let rows = try Row.fetchAll(

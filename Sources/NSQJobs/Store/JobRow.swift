@@ -65,7 +65,7 @@ struct StoredJob: StatementRow {
         JobRow.columns
             + """
             , name, arguments, tags, unique_key, created_at, first_delay, max_delay, jitter, timeout, \
-            output
+            output, trace_context
             """
 
     var row: JobRow
@@ -77,6 +77,7 @@ struct StoredJob: StatementRow {
     private var retry: JobRetryPolicy
     private let timeout: Duration?
     private let output: String?
+    private let traceContext: String?
 
     init(_ columns: StatementColumns) {
         row = JobRow(columns)
@@ -96,9 +97,10 @@ struct StoredJob: StatementRow {
         if let jitter = columns.optional(first + 7, as: Double.self) { retry.jitter = jitter }
         timeout = columns.optional(first + 8, as: Int64.self).map { .microseconds($0) }
         output = columns.optional(first + 9)
+        traceContext = columns.optional(first + 10)
     }
 
-    /// The job as others see it.
+    /// The job for callers of the store.
     func record(queue: String) -> JobRecord {
         var retry = retry
         retry.maxAttempts = row.lifecycle.maxAttempts
@@ -107,7 +109,7 @@ struct StoredJob: StatementRow {
             priority: row.priority, tags: JobTags.decode(tags), uniqueKey: uniqueKey,
             limitKey: row.limitKey, batch: row.batch, createdAt: createdAt, retry: retry,
             timeout: timeout,
-            note: row.note, output: output,
+            note: row.note, output: output, traceContext: TraceContext.decode(traceContext),
             lifecycle: row.lifecycle)
     }
 }

@@ -1,6 +1,6 @@
 import TallyBasics
 
-/// Where jobs are stored. The row of a job is the truth about it; messages of NSQ only wake workers.
+/// The storage of jobs. The row of a job is authoritative, and NSQ's messages only wake workers.
 ///
 /// Each call is one atomic change. Implementations may group the calls of many tasks into one
 /// transaction. All transitions follow ``JobLifecycle``.
@@ -8,11 +8,12 @@ package protocol JobStore: Sendable {
     // MARK: Enqueuing
 
     /// Stores jobs, all or none. A job whose unique key is taken is not stored, and does not affect the
-    /// others.
+    /// other jobs.
     ///
     /// - Parameters:
     ///   - jobs: valid jobs, at most ``maxEnqueueCount``.
-    ///   - policy: whether the caller publishes new available jobs itself; `nil` if it does not.
+    ///   - policy: reserves new available jobs for the caller, which publishes them itself; `nil`
+    ///     leaves them to the relay.
     func enqueue(
         _ jobs: [NewJob], publishing policy: PublishPolicy?, at now: JobTime
     ) async throws(JobsError) -> EnqueueResult
@@ -25,15 +26,16 @@ package protocol JobStore: Sendable {
         _ jobs: [NewJob], then callback: NewJob?, at now: JobTime
     ) async throws(JobsError) -> (id: JobBatchID, result: EnqueueResult)
 
-    /// Ends the adding of jobs to a batch.
+    /// Closes a batch; see ``Jobs/closeBatch(_:)``.
     func closeBatch(_ id: JobBatchID, at now: JobTime) async throws(JobsError)
 
     // MARK: Publishing
 
     /// Does the work of a relay in one change: enqueues the jobs of schedules, makes due jobs
-    /// available, takes expired leases, and reserves jobs to publish.
+    /// available, ends the attempts whose leases have expired, and reserves jobs to publish.
     ///
-    /// - Parameter limit: the maximum number of jobs of each kind, and of each topic.
+    /// - Parameter limit: the maximum number of jobs for each kind of this work, and of reserved jobs
+    ///   for each topic.
     func sweep(
         limit: Int, policy: PublishPolicy, at now: JobTime
     ) async throws(JobsError) -> SweepResult
@@ -43,16 +45,16 @@ package protocol JobStore: Sendable {
     /// - Returns: the number of jobs.
     func makeDueJobsAvailable(limit: Int, at now: JobTime) async throws(JobsError) -> Int
 
-    /// Takes the lease of workers that did not renew it, at most `limit` leases.
+    /// Ends the attempts of workers that did not renew their leases, at most `limit` of them.
     ///
     /// - Returns: the number of jobs.
     func expireLeases(limit: Int, at now: JobTime) async throws(JobsError) -> Int
 
-    /// Makes jobs selectable again whose publish failed.
+    /// Cancels the reservations of jobs whose publish failed, so that a relay selects them again.
     func cancelReservations(_ references: [JobReference]) async throws(JobsError)
 
-    /// Makes jobs selectable again that were published before a time and are not claimed, at most `limit`
-    /// of them.
+    /// Cancels the reservations of jobs that were published before a time and are not claimed, so that
+    /// a relay publishes them again; at most `limit` jobs.
     ///
     /// - Returns: the number of jobs.
     func releasePublished(
@@ -69,13 +71,13 @@ package protocol JobStore: Sendable {
     /// Records that a worker is alive, or has stopped.
     func updateWorker(_ number: Int64, isStopped: Bool, at now: JobTime) async throws(JobsError)
 
-    /// Claims the jobs that are still available in the version of the reference, and those whose worker
-    /// held them until its process ended.
+    /// Claims the jobs that are still available in the version of the reference, and running jobs if
+    /// the process of their worker has ended.
     ///
     /// - Returns: one result for each reference, in order.
     func claim(
         _ references: [JobReference], worker: Int64, lease: Duration, at now: JobTime
-    ) async throws(JobsError) -> [ClaimResult]
+    ) async throws(JobsError) -> ClaimResults
 
     /// Claims available jobs of any version, in the order in which they would be published.
     func claimNext(
@@ -84,7 +86,7 @@ package protocol JobStore: Sendable {
 
     /// Renews leases.
     ///
-    /// - Returns: one answer for each claim, in order.
+    /// - Returns: one result for each claim, in order.
     func renew(
         _ claims: [JobClaim], lease: Duration
     ) async throws(JobsError) -> [JobLifecycle.Renewal]
@@ -94,7 +96,7 @@ package protocol JobStore: Sendable {
         _ settlements: [Settlement], at now: JobTime
     ) async throws(JobsError) -> SettleResult
 
-    /// Selects the claims whose cancellation was requested.
+    /// Selects the claims whose cancellation was requested, and those that are not held any more.
     func cancellations(of claims: [JobClaim]) async throws(JobsError) -> Set<JobClaim>
 
     /// Stores the progress or result of a running job.
@@ -112,7 +114,7 @@ package protocol JobStore: Sendable {
     /// Returns the result of a step of a job as JSON; `nil` if it has not completed.
     func step(_ name: String, of id: JobID) async throws(JobsError) -> String?
 
-    /// Stores a job that was given up without having been stored before.
+    /// Stores a fleeting job that was given up, in the state `discarded`.
     func insertDiscarded(_ job: NewJob, note: String, at now: JobTime) async throws(JobsError)
 
     // MARK: Reading
@@ -136,7 +138,7 @@ package protocol JobStore: Sendable {
     func change(
         _ id: JobID, _ change: JobChange, at now: JobTime
     ) async throws(JobsError) -> JobRecord
-    /// Changes those of the jobs whose state allows it.
+    /// Changes the jobs whose state allows the change.
     ///
     /// - Returns: the number of changed jobs.
     func changeAll(
@@ -147,7 +149,8 @@ package protocol JobStore: Sendable {
     ///
     /// - Parameters:
     ///   - limit: a valid limit; `nil` for none.
-    ///   - isPerKey: whether the limit is that of the jobs of each key.
+    ///   - isPerKey: whether the limit applies to the jobs of each key, or to all jobs of the queue
+    ///     together.
     func setLimit(_ limit: JobLimit?, queue: String, isPerKey: Bool) async throws(JobsError)
 
     /// Stores a schedule; see ``Jobs/schedule(_:)``.
@@ -157,7 +160,8 @@ package protocol JobStore: Sendable {
     /// - Returns: `false` if there is none with this name.
     func removeSchedule(_ name: String) async throws(JobsError) -> Bool
     func schedules() async throws(JobsError) -> [CronSchedule]
-    /// Enqueues the jobs of due ticks, at most `limit` of each schedule.
+    /// Enqueues the jobs of cron schedules whose times (ticks) are due, for at most `limit` ticks
+    /// of each schedule.
     ///
     /// - Returns: `true` if there can be more.
     func enqueueDueTicks(limit: Int, at now: JobTime) async throws(JobsError) -> Bool
@@ -177,14 +181,15 @@ extension JobStore {
     package static var maxEnqueueCount: Int { 10_000 }
 }
 
-/// When jobs are published again that no worker has claimed.
+/// How many jobs are published at a time, and when a job that no worker has claimed is published again.
 package struct PublishPolicy: Hashable, Sendable {
-    /// The time after the first publish; it doubles with each further one.
+    /// The time between the first and the second publish of a job. It doubles with each further
+    /// publish.
     package var republishDelay: Duration
     /// The maximum time between two publishes.
     package var maxRepublishDelay: Duration
-    /// The maximum number of jobs of one topic that are published and not claimed. The others wait in
-    /// the store, so that NSQ holds a bounded number of messages, and loses at most that many.
+    /// The maximum number of jobs of one topic that are published and not claimed. Further jobs wait in
+    /// the store, so that NSQ holds, and can lose, only a bounded number of messages.
     package var window: Int
 
     package init(
@@ -211,35 +216,11 @@ package struct EnqueueResult: Sendable {
     /// One receipt for each job, in order.
     package var receipts: [EnqueueReceipt] = []
     /// The new available jobs that the caller must publish.
-    package var publications: [Publication] = []
-    /// `true` if there are other available jobs for the relay.
+    package var publications: [ReservedJob] = []
+    /// `true` if the relay must publish further available jobs.
     package var hasUnpublished = false
     /// The earliest due time of the new jobs that wait for a time; `nil` if there is none.
     package var earliestDue: JobTime?
-}
-
-/// A claim of a job, as its worker names it.
-package struct JobClaim: Hashable, Sendable {
-    package let id: JobID
-    package let claim: JobLifecycle.Claim
-
-    package init(_ id: JobID, _ claim: JobLifecycle.Claim) {
-        self.id = id
-        self.claim = claim
-    }
-}
-
-/// The result of claiming one reference.
-package enum ClaimResult: Sendable {
-    case claimed(JobRecord)
-    /// The job does not exist, or is not available in that version.
-    case stale
-    /// Another worker holds the lease of the job.
-    case held
-    /// The queue is paused. The job is published again when the queue is resumed.
-    case paused
-    /// The job waits for a ``JobLimit``, at least until a time if that is known.
-    case limited(until: JobTime?)
 }
 
 /// The end of one attempt.
@@ -257,7 +238,7 @@ package struct Settlement: Hashable, Sendable {
 package struct SettleResult: Hashable, Sendable {
     /// For each settlement in order, whether the claim was still held.
     package let isHeld: [Bool]
-    /// `true` if other jobs became available that waited for the ended ones.
+    /// `true` if jobs that waited for the ended ones became available.
     package let hasNewlyAvailable: Bool
 }
 
@@ -266,7 +247,7 @@ package struct NewWorker: Hashable, Sendable {
     package let name: String
     package let queues: [String]
     package let concurrency: Int
-    /// The time for which what the worker has started can outlive its process.
+    /// The time for which child processes of the worker can outlive the worker's process.
     package let gracePeriod: Duration
 
     package init(

@@ -1,6 +1,6 @@
 import Foundation
 
-/// The job of a schedule, or the callback of a batch, in its column, as JSON.
+/// The job of a schedule, or the callback of a batch, as JSON in a column.
 struct JobTemplate: Codable {
     private let name: String
     private let arguments: String
@@ -17,6 +17,7 @@ struct JobTemplate: Codable {
     private let uniqueStates: [JobState]
     private let uniqueWindow: Int64?
     private let replacesWaiting: Bool
+    private let traceContext: [String: String]?
 
     init(_ job: NewJob) {
         name = job.name
@@ -34,9 +35,10 @@ struct JobTemplate: Codable {
         uniqueStates = job.options.uniqueness.states.sorted { $0.rawValue < $1.rawValue }
         uniqueWindow = job.options.uniqueness.window?.microsecondsRoundedUp
         replacesWaiting = job.options.uniqueness.conflict == .replaceWaiting
+        traceContext = TraceContext.bounded(job.traceContext)
     }
 
-    /// The job.
+    /// Creates the job.
     ///
     /// - Parameter tick: the time before which it does not run.
     func job(dueAt tick: JobTime?) -> NewJob {
@@ -49,8 +51,10 @@ struct JobTemplate: Codable {
         let options = JobOptions(
             queue: queue, priority: priority, tags: tags, retry: retry,
             timeout: timeout.map { .microseconds($0) }, uniqueness: uniqueness)
-        return NewJob(
+        var job = NewJob(
             name: name, arguments: arguments, options: options, uniqueKey: uniqueKey,
             limitKey: limitKey, dueAt: tick)
+        job.traceContext = traceContext ?? [:]
+        return job
     }
 }

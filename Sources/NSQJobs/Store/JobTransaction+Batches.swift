@@ -19,7 +19,7 @@ extension JobTransaction {
         return JobBatchID(id)
     }
 
-    /// Ends the adding of jobs from outside. The batch ends when its jobs have ended.
+    /// Closes a batch, which then ends when all of its jobs have ended.
     ///
     /// - Throws: ``JobsError/Code/unknownBatch``.
     func closeBatch(_ id: JobBatchID, at now: JobTime) throws {
@@ -45,7 +45,8 @@ extension JobTransaction {
         ends.change(id, at: now) { $0.total += 1 }
     }
 
-    /// Writes the changed numbers of batches, and enqueues the callbacks of those that end by them.
+    /// Writes the changed numbers of batches, and enqueues the callbacks of the batches that have
+    /// ended.
     func settleBatches() throws {
         let changes = ends.removeBatches()
         guard !changes.isEmpty else { return }
@@ -69,7 +70,8 @@ extension JobTransaction {
         else { return }
         ends.known.remove(id)
         let callback = try callback(of: id)
-        // Here, so that the callback, which can end in the same transaction, finds an ended batch.
+        // This precedes the enqueue: the callback can end in the same transaction, and must find an
+        // ended batch.
         try database.execute(
             sql: "UPDATE nsq_jobs_batch SET ended_at = ? WHERE id = ?",
             arguments: [now.microseconds, id.number])
@@ -85,17 +87,21 @@ extension JobTransaction {
         let select = try database.cachedStatement(
             sql: "SELECT callback FROM nsq_jobs_batch WHERE id = ?")
         guard let text = try String.fetchOne(select, arguments: [id.number]) else { return nil }
-        // One that somebody has changed, so that it cannot be decoded, is as good as none.
+        // A callback that cannot be decoded, because another program has changed it, is ignored.
         let template = try? JobCoding.decoder.decode(JobTemplate.self, from: Data(text.utf8))
         return template?.job(dueAt: nil)
     }
 
-    /// Deletes batches that have ended before a time.
+    /// Deletes batches that have ended before a time, and whose callbacks have ended.
     func deleteBatches(endedBefore end: JobTime, limit: Int) throws {
         let delete = try database.cachedStatement(
             sql: """
                 DELETE FROM nsq_jobs_batch WHERE id IN (
-                    SELECT id FROM nsq_jobs_batch WHERE ended_at < ? ORDER BY ended_at LIMIT ?)
+                    SELECT id FROM nsq_jobs_batch AS batch
+                    WHERE ended_at < ? AND NOT EXISTS (
+                        SELECT 1 FROM nsq_jobs_job
+                        WHERE id = batch.callback_id AND state < 4)
+                    ORDER BY ended_at LIMIT ?)
                 """)
         try delete.execute(arguments: [end.microseconds, limit])
     }
@@ -106,7 +112,7 @@ extension JobReader {
         try batch("WHERE id = ?", [id.number])
     }
 
-    /// Returns the batch whose callback a job is.
+    /// Returns the batch whose callback is the job `id`.
     func batch(ofCallback id: JobID) throws -> JobBatch? {
         try batch("WHERE callback_id = ?", [id.number])
     }
@@ -119,7 +125,7 @@ extension JobReader {
                 FROM nsq_jobs_batch \(condition)
                 """)
         guard let row = try Row.fetchOne(select, arguments: arguments) else { return nil }
-        // Numbers that the store has not written must not overflow.
+        // Numbers that another program has written must not cause an overflow.
         func number(_ index: Int) -> Int { min(max(row[index] as Int, 0), 1 << 60) }
         return JobBatch(
             id: JobBatchID(row[0] as Int64), isOpen: row[1], total: number(2), completed: number(3),

@@ -2,8 +2,8 @@ import Foundation
 import GRDB
 
 extension JobTransaction {
-    /// Stores a schedule. Its next tick stays the same if its times do, so that a program can store its
-    /// schedules at each start.
+    /// Stores a schedule. If its expression and time zone do not change, its next tick stays the same,
+    /// so that a program can store its schedules at each start.
     func store(_ schedule: CronSchedule, at now: JobTime) throws {
         let expression = schedule.expression
         let next = expression.next(after: now)?.microseconds
@@ -47,7 +47,7 @@ extension JobTransaction {
             "WHERE next_at <= ? ORDER BY next_at LIMIT ?", [now.microseconds, limit])
         for stored in due {
             guard let schedule = stored.schedule, let tick = schedule.nextTick else {
-                // Until the schedule is stored again by a program that can read it.
+                // The schedule has no ticks until a program that can read it stores it again.
                 try setNextTick(nil, of: stored.name)
                 continue
             }
@@ -75,11 +75,12 @@ extension JobReader {
     /// A row of a schedule.
     struct StoredSchedule {
         let name: String
-        /// `nil` if this program cannot read it, for example because it does not know the time zone.
+        /// `nil` if this program cannot read the schedule, for example because its time zone is
+        /// unknown.
         let schedule: CronSchedule?
     }
 
-    /// Returns schedules.
+    /// Returns the schedules that an SQL condition selects.
     func schedules(
         _ condition: String, _ arguments: StatementArguments
     ) throws -> [StoredSchedule] {

@@ -6,7 +6,8 @@ extension JobTransaction {
 
     /// Stores the dependencies of a new job.
     ///
-    /// - Returns: whether the job waits for others, and the job by whose end it is cancelled.
+    /// - Returns: whether the job waits for others, and the ended dependency because of which it must
+    ///   be cancelled.
     /// - Throws: ``JobsError/Code/unknownJob``.
     func storeDependencies(
         _ dependencies: JobDependencies, of id: JobID
@@ -35,7 +36,8 @@ extension JobTransaction {
 
     // MARK: Ends
 
-    /// Records what a transition means for the batch of a job, and for the jobs that wait for it.
+    /// Records the consequences of a transition for the job's batch, and for the jobs that wait for the
+    /// job.
     func recordEnd(of row: JobRow, from old: JobLifecycle, at now: JobTime) throws {
         let state = row.lifecycle.state
         let id = JobID(row.id)
@@ -73,8 +75,8 @@ extension JobTransaction {
         try delete.execute(arguments: [id.number])
     }
 
-    /// Releases or cancels the jobs that wait for ended ones. What exceeds the maximum of a change is left
-    /// to the relay.
+    /// Releases or cancels the jobs that wait for ended ones. The relay continues with the jobs
+    /// that exceed the maximum number per change.
     func resolveDependencies() throws {
         while let (id, state) = ends.removeEnded() {
             guard ends.dependentsLeft > 0 else {
@@ -101,7 +103,7 @@ extension JobTransaction {
         let policy: JobDependencies.FailurePolicy
     }
 
-    /// The jobs on which the end of another has an effect.
+    /// The jobs that wait for an ended job, and on which its end has an effect.
     private func dependents(
         of id: JobID, in state: JobState, limit: Int
     ) throws -> [Dependent] {
@@ -129,7 +131,7 @@ extension JobTransaction {
         }
     }
 
-    /// Cancels a job because one that it waits for has ended.
+    /// Cancels a job, because a job that it waits for was discarded or cancelled.
     func cancel(
         _ row: JobRow, after ended: (id: JobID, state: JobState), at now: JobTime
     ) throws {
@@ -155,7 +157,8 @@ extension JobTransaction {
 
     // MARK: Work of the relay
 
-    /// Continues with the dependents of jobs that had more than a change may release.
+    /// Continues with the dependents of jobs that have more dependents than one change may release
+    /// or cancel.
     ///
     /// - Returns: `true` if there can be more.
     func resolveRest(limit: Int, at now: JobTime) throws -> Bool {
@@ -166,7 +169,8 @@ extension JobTransaction {
         let ids = try Int64.fetchAll(select, arguments: [limit])
         for id in ids {
             try delete.execute(arguments: [id])
-            // A job that was retried meanwhile ends again.
+            // A job that was retried in the meantime is not final. Its dependents are released when
+            // it ends again.
             guard let state = try row(JobID(id))?.lifecycle.state, state.isFinal else { continue }
             ends.jobEnded(JobID(id), in: state, at: now)
         }

@@ -61,7 +61,7 @@ extension JobTransaction {
                 publishAt = policy.nextPublish(afterPublish: 1, at: now).microseconds
                 let topic = JobTopic(queue: options.queue, priority: options.priority)
                 result.publications.append(
-                    Publication(
+                    ReservedJob(
                         JobReference(id: id, version: lifecycle.version), to: topic, name: job.name)
                 )
             } else {
@@ -77,7 +77,7 @@ extension JobTransaction {
         }
     }
 
-    /// Reserves a new job for the caller that publishes it.
+    /// Reserves a new job for the caller that publishes it, if the publish window has space.
     private func reserve(
         _ topic: AvailableTopic, _ policy: PublishPolicy, at now: JobTime
     ) throws -> Bool {
@@ -96,8 +96,8 @@ extension JobTransaction {
             INSERT INTO nsq_jobs_job (id, queue_id, priority, state, version, attempt, max_attempts,
                 due_at, publish_at, publish_count, is_cancel_requested, created_at, first_delay,
                 max_delay, jitter, timeout, unique_states, is_unique, name, unique_key,
-                unique_lock, tags, arguments, limit_key, hold, batch_id)
-            VALUES (?, ?, ?, ?, 1, 0, ?, ?, ?, ?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                unique_lock, tags, arguments, limit_key, hold, batch_id, trace_context)
+            VALUES (?, ?, ?, ?, 1, 0, ?, ?, ?, ?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
             """)
         let options = job.options
         let retry = options.retry
@@ -117,6 +117,7 @@ extension JobTransaction {
             },
             JobTags.encode(options.tags), job.arguments, job.limitKey,
             lifecycle.hold?.rawValue, job.batch?.number,
+            TraceContext.encode(TraceContext.bounded(job.traceContext)),
         ])
     }
 
@@ -130,13 +131,10 @@ extension JobTransaction {
         let edit = JobEdit(
             arguments: job.arguments, priority: job.options.priority, tags: job.options.tags,
             dueAt: job.dueAt ?? now)
-        let changed = try change(existing, .edit(edit), at: now)
-        let due = changed.lifecycle.dueAt
-        if changed.lifecycle.state == .available {
-            result.hasUnpublished = true
-        } else {
-            result.earliestDue = min(result.earliestDue ?? due, due)
-        }
+        let due = try change(existing, .edit(edit), at: now).lifecycle.dueAt
+        // The job may be available now, or a job that has waited for its slot of a limit.
+        result.hasUnpublished = true
+        result.earliestDue = min(result.earliestDue ?? due, due)
         return EnqueueReceipt(existing, .replaced)
     }
 }

@@ -2,11 +2,9 @@ import GRDB
 
 extension JobTransaction {
     /// Stores a fleeting job that was given up.
-    ///
-    /// - Returns: the job's ID in the store.
-    func insertDiscarded(_ job: NewJob, note: String, at now: JobTime) throws -> JobID {
+    func insertDiscarded(_ job: NewJob, note: String, at now: JobTime) throws {
         var job = job
-        // A job that waits is not published within this transaction.
+        // A later due time keeps the job from being published within this transaction.
         job.dueAt = now + .seconds(1)
         let id = try enqueue([job], publishing: nil, at: now).receipts[0].id
         guard var row = try row(id) else { throw JobsError.unknownJob(id) }
@@ -15,6 +13,5 @@ extension JobTransaction {
         row.note = note
         try write(row, from: before, at: now)
         try settleConsequences()
-        return id
     }
 }

@@ -7,12 +7,13 @@ extension JobTransaction {
 
     // MARK: Claims and transitions
 
-    /// Lets an available job that a worker claims wait, if a limit demands it.
+    /// Checks the limits for an available job that a worker claims. If a limit is reached, the job
+    /// waits.
     ///
     /// - Parameters:
     ///   - row: the job after the claim.
-    ///   - old: the job before it.
-    /// - Returns: the decision, which is carried out if it is not to start.
+    ///   - old: the job before the claim.
+    /// - Returns: the decision. If the job must wait, the method has already written that.
     func limitDecision(
         _ row: JobRow, _ old: JobLifecycle, at now: JobTime
     ) throws -> LimitDecision {
@@ -21,16 +22,16 @@ extension JobTransaction {
         guard case .wait(let scope, let until) = decision else { return .start }
         var row = row
         row.lifecycle = old
-        guard row.lifecycle.wait(for: scope.hold, until: until) else { return .start }
+        guard row.lifecycle.waitForLimit(scope.hold, until: until) else { return .start }
         row.resetPublication()
         try write(row, from: old, at: now)
         return decision
     }
 
-    /// Records what a transition means for the limits of the job's queue.
+    /// Records the consequences of a transition for the limits of the job's queue and key.
     func recordLimits(of row: JobRow, from old: JobLifecycle, at now: JobTime) throws {
         let new = row.lifecycle
-        // Costs nothing for a queue without limits.
+        // A queue without limits needs none of the work below.
         guard try limits(ofQueue: row.queue) != nil || old.hold != nil || new.hold != nil else {
             return
         }
@@ -46,7 +47,7 @@ extension JobTransaction {
         }
     }
 
-    /// Gives the slots that have become free to waiting jobs.
+    /// Gives free slots to waiting jobs.
     func settleLimits() throws {
         while let scope = limits.nextUnsettled() {
             try settle(scope, limit: Self.maxSettled, at: limits.now)
@@ -56,10 +57,10 @@ extension JobTransaction {
     // MARK: Limits of queues
 
     /// Returns the limits of a queue; `nil` if it has none.
-    func limits(ofQueue queue: Int64) throws -> LimitMemory.QueueLimits? {
-        if limits.areNone { return nil }
+    func limits(ofQueue queue: Int64) throws -> LimitsCache.QueueLimits? {
+        if limits.hasNoLimits { return nil }
         if let queues = limits.queues { return queues[queue] }
-        var queues: [Int64: LimitMemory.QueueLimits] = [:]
+        var queues: [Int64: LimitsCache.QueueLimits] = [:]
         for stored in try JobReader(database: database).limits() {
             if stored.isPerKey {
                 queues[stored.queue, default: .init()].perKey = stored.limit
@@ -68,11 +69,11 @@ extension JobTransaction {
             }
         }
         limits.queues = queues
-        limits.areNone = queues.isEmpty
+        limits.hasNoLimits = queues.isEmpty
         return queues[queue]
     }
 
-    /// Stores a limit, or deletes it, and lets the relay check all waiting jobs of the queue.
+    /// Stores a limit, or deletes it, and makes the relay check all waiting jobs of the queue.
     func setLimit(_ limit: JobLimit?, ofQueue name: String, isPerKey: Bool) throws {
         let queue = try queueNumber(name)
         if let limit, limit != JobLimit() {
@@ -94,13 +95,13 @@ extension JobTransaction {
         try database.execute(
             sql: "INSERT OR REPLACE INTO nsq_jobs_limit_check VALUES (?, 0, 0, 0)",
             arguments: [queue])
-        limits = LimitMemory()
+        limits = LimitsCache()
     }
 
     // MARK: Work of the relay
 
-    /// Settles the scopes in which a slot is free by now, and those of jobs that wait for a limit that was
-    /// changed.
+    /// Gives free slots to waiting jobs. It checks the scopes in which a slot has become free by the
+    /// passing of time, and the scopes of queues whose limits were changed.
     ///
     /// - Parameter limit: the maximum number of scopes, and of waiting jobs.
     /// - Returns: `true` if there can be more.
@@ -125,7 +126,8 @@ extension JobTransaction {
         return hasMore
     }
 
-    /// Settles the scopes of waiting jobs of a queue, from a position.
+    /// Selects the scopes of a queue's waiting jobs, from the position of `check` on, for
+    /// ``settleLimits()``.
     ///
     /// - Returns: `true` if there can be more.
     private func recheck(
@@ -155,200 +157,5 @@ extension JobTransaction {
             sql: "INSERT OR REPLACE INTO nsq_jobs_limit_check VALUES (?, ?, ?, ?)",
             arguments: [check.queue, last[0] as Int, last[1] as Int, last[2] as Int64])
         return true
-    }
-
-    // MARK: Starts
-
-    private func recordStart(in scope: LimitScope, at now: JobTime) throws {
-        guard let rate = try limit(of: scope)?.rate else { return }
-        let latest = try latestStart(in: scope) ?? 0
-        let insert = try database.cachedStatement(
-            sql: "INSERT OR REPLACE INTO nsq_jobs_start VALUES (?, ?, ?, ?, ?)")
-        try insert.execute(arguments: [
-            scope.queue, scope.key ?? "", latest.addingSaturated(1), now.microseconds,
-            (now + rate.window).microseconds,
-        ])
-    }
-
-    /// The number of the latest start in a scope; `nil` if there is none.
-    private func latestStart(in scope: LimitScope) throws -> Int64? {
-        let select = try database.cachedStatement(
-            sql: """
-                SELECT number FROM nsq_jobs_start WHERE queue_id = ? AND key = ?
-                ORDER BY number DESC LIMIT 1
-                """)
-        return try Int64.fetchOne(select, arguments: [scope.queue, scope.key ?? ""])
-    }
-
-    /// Deletes starts that no rate counts any more.
-    private func deleteOldStarts(limit: Int, at now: JobTime) throws -> Int {
-        let delete = try database.cachedStatement(
-            sql: """
-                DELETE FROM nsq_jobs_start WHERE (queue_id, key, number) IN (
-                    SELECT queue_id, key, number FROM nsq_jobs_start WHERE ends_at <= ? LIMIT ?)
-                """)
-        try delete.execute(arguments: [now.microseconds, limit])
-        return database.changesCount
-    }
-}
-
-// MARK: - What the rules read and change
-
-extension JobTransaction: LimitedJobs {
-    func limit(of scope: LimitScope) throws -> JobLimit? {
-        let limits = try limits(ofQueue: scope.queue)
-        return scope.key == nil ? limits?.whole : limits?.perKey
-    }
-
-    func use(of scope: LimitScope) throws -> LimitUse {
-        if let use = limits.uses[scope] { return use }
-        let use = try LimitUse(running: running(in: scope), reserved: reserved(in: scope))
-        limits.uses[scope] = use
-        return use
-    }
-
-    private func running(in scope: LimitScope) throws -> Int {
-        guard let key = scope.key else { return try count(queue: scope.queue, .running) }
-        let select = try database.cachedStatement(
-            sql: """
-                SELECT count(*) FROM nsq_jobs_job
-                WHERE queue_id = ? AND limit_key = ? AND state = 2
-                """)
-        return try Int.fetchOne(select, arguments: [scope.queue, key]) ?? 0
-    }
-
-    private func reserved(in scope: LimitScope) throws -> Int {
-        guard let key = scope.key else {
-            let select = try database.cachedStatement(
-                sql: "SELECT count(*) FROM nsq_jobs_job WHERE queue_id = ? AND hold = 3")
-            return try Int.fetchOne(select, arguments: [scope.queue]) ?? 0
-        }
-        let select = try database.cachedStatement(
-            sql: """
-                SELECT count(*) FROM nsq_jobs_job
-                WHERE queue_id = ? AND limit_key = ? AND hold IN (2, 3)
-                """)
-        return try Int.fetchOne(select, arguments: [scope.queue, key]) ?? 0
-    }
-
-    func start(ofRank rank: Int, in scope: LimitScope, at now: JobTime) throws -> JobTime? {
-        guard let latest = try latestStart(in: scope) else { return nil }
-        let number = latest.subtractingSaturated(Int64(rank - 1))
-        let select = try database.cachedStatement(
-            sql: "SELECT at FROM nsq_jobs_start WHERE queue_id = ? AND key = ? AND number = ?")
-        let arguments: StatementArguments = [scope.queue, scope.key ?? "", number]
-        guard let start = try Int64.fetchOne(select, arguments: arguments) else { return nil }
-        guard start > now.microseconds else { return JobTime(start) }
-        let window = try limit(of: scope)?.rate?.window ?? .zero
-        // The wall clock was set back. The starts of before it count from now.
-        try database.execute(
-            sql: """
-                UPDATE nsq_jobs_start SET at = ?, ends_at = ?
-                WHERE queue_id = ? AND key = ? AND at > ?
-                """,
-            arguments: [
-                now.microseconds, (now + window).microseconds, scope.queue, scope.key ?? "",
-                now.microseconds,
-            ])
-        return now
-    }
-
-    func firstWaiting(in scope: LimitScope) throws -> JobID? {
-        let order = "ORDER BY priority, id LIMIT 1"
-        guard let key = scope.key else {
-            let select = try database.cachedStatement(
-                sql: "SELECT id FROM nsq_jobs_job WHERE queue_id = ? AND hold = 2 \(order)")
-            return try Int64.fetchOne(select, arguments: [scope.queue]).map { JobID($0) }
-        }
-        let select = try database.cachedStatement(
-            sql: """
-                SELECT id FROM nsq_jobs_job WHERE queue_id = ? AND limit_key = ? AND hold = 1 \(order)
-                """)
-        return try Int64.fetchOne(select, arguments: [scope.queue, key]).map { JobID($0) }
-    }
-
-    func admit(_ id: JobID, at now: JobTime) throws {
-        try changeWaiting(id, at: now) { $0.admit(at: now) }
-        hasNewlyAvailable = true
-    }
-
-    func waitForQueue(_ id: JobID, at now: JobTime) throws {
-        try changeWaiting(id, at: now) { $0.wait(for: .queueLimit) }
-    }
-
-    private func changeWaiting(
-        _ id: JobID, at now: JobTime, _ change: (inout JobLifecycle) -> Bool
-    ) throws {
-        guard var row = try row(id) else { return }
-        let old = row.lifecycle
-        guard change(&row.lifecycle) else {
-            // Somebody has changed the state in the database, and not the column `hold`.
-            let update = try database.cachedStatement(
-                sql: "UPDATE nsq_jobs_job SET hold = NULL WHERE id = ?")
-            return try update.execute(arguments: [id.number])
-        }
-        row.resetPublication()
-        try write(row, from: old, at: now)
-    }
-
-    func setWakeUp(_ time: JobTime?, of scope: LimitScope) throws {
-        guard let time else {
-            let delete = try database.cachedStatement(
-                sql: "DELETE FROM nsq_jobs_limit_wake_up WHERE queue_id = ? AND key = ?")
-            return try delete.execute(arguments: [scope.queue, scope.key ?? ""])
-        }
-        let insert = try database.cachedStatement(
-            sql: "INSERT OR REPLACE INTO nsq_jobs_limit_wake_up VALUES (?, ?, ?)")
-        try insert.execute(arguments: [scope.queue, scope.key ?? "", time.microseconds])
-    }
-}
-
-extension JobReader {
-    /// A limit in its row.
-    struct StoredLimit {
-        let queue: Int64
-        let isPerKey: Bool
-        let limit: JobLimit
-    }
-
-    /// How far the check of the waiting jobs of a queue has come.
-    struct LimitCheck {
-        let queue: Int64
-        let hold: Int
-        let priority: Int
-        let id: Int64
-    }
-
-    func limits() throws -> [StoredLimit] {
-        let select = try database.cachedStatement(
-            sql: """
-                SELECT queue_id, is_per_key, max_running, max_starts, window FROM nsq_jobs_limit
-                """)
-        return try Row.fetchAll(select).map { row in
-            // Numbers that the store has not written become the nearest ones that are allowed.
-            func number(_ index: Int) -> Int? {
-                (row[index] as Int?).map { min(max($0, 1), JobLimit.maxCount) }
-            }
-            var limit = JobLimit(maxRunning: number(2))
-            if let starts = number(3), let window = row[4] as Int64? {
-                limit.rate = .init(starts, per: .microseconds(max(1, window)))
-            }
-            return StoredLimit(queue: row[0], isPerKey: row[1], limit: limit)
-        }
-    }
-
-    func limitChecks() throws -> [LimitCheck] {
-        let select = try database.cachedStatement(
-            sql: "SELECT queue_id, hold, priority, job_id FROM nsq_jobs_limit_check")
-        return try Row.fetchAll(select).map {
-            LimitCheck(queue: $0[0], hold: $0[1], priority: $0[2], id: $0[3])
-        }
-    }
-
-    /// The earliest time at which a slot of a limit is free for a waiting job.
-    func nextLimitWakeUp() throws -> JobTime? {
-        let select = try database.cachedStatement(
-            sql: "SELECT wake_at FROM nsq_jobs_limit_wake_up ORDER BY wake_at LIMIT 1")
-        return try Int64.fetchOne(select).map { JobTime($0) }
     }
 }

@@ -2,7 +2,8 @@ import GRDB
 import TallyBasics
 
 extension JobTransaction {
-    /// Deletes the oldest final jobs that a rule selects, and ended batches of its age.
+    /// Deletes the oldest final jobs that a rule selects, and batches that ended before the rule's
+    /// age limit.
     ///
     /// - Parameter limit: the maximum number of jobs.
     /// - Returns: the number of deleted jobs; less than `limit` if there are no more.
@@ -30,7 +31,7 @@ extension JobTransaction {
         let queue: Int64
     }
 
-    /// Jobs for whose end no other one waits.
+    /// The SQL condition for a job that no other job waits for.
     private static let isUnneeded = """
         NOT EXISTS (SELECT 1 FROM nsq_jobs_dependency WHERE dependency_id = nsq_jobs_job.id)
         """
@@ -61,9 +62,9 @@ extension JobTransaction {
             .map { FinalJob(id: $0[0], queue: $0[1]) }
     }
 
-    /// The number of jobs in a state, of each queue that has some.
+    /// The number of jobs in a state, for each queue that has such jobs.
     private func countsOfQueues(in state: JobState) throws -> [(queue: Int64, count: Int)] {
-        // Includes the deletions of this transaction.
+        // The query then includes the deletions of this transaction.
         try writeCounts()
         let select = try database.cachedStatement(
             sql: """
@@ -73,7 +74,7 @@ extension JobTransaction {
         return try Row.fetchAll(select, arguments: [state.rawValue]).map { ($0[0], $0[1]) }
     }
 
-    /// Deletes jobs and what belongs to them.
+    /// Deletes jobs, their attempts and their steps.
     ///
     /// - Returns: their number.
     private func delete(_ jobs: [FinalJob], _ state: JobState) throws -> Int {

@@ -29,7 +29,7 @@ extension JobTransaction {
 
     /// The topics of queues that are not paused and have available jobs, by priority.
     func availableTopics() throws -> [AvailableTopic] {
-        // Includes the changes of this transaction.
+        // The query then includes the changes of this transaction.
         try writeCounts()
         let select = try database.cachedStatement(
             sql: """
@@ -43,7 +43,7 @@ extension JobTransaction {
 
     /// Does the work of a relay; see ``JobStore/sweep(limit:policy:at:)``.
     func sweep(
-        limit: Int, policy: PublishPolicy, processes: ProcessTable, leaseNow: MonotonicInstant,
+        limit: Int, policy: PublishPolicy, processes: ProcessLiveness, leaseNow: MonotonicInstant,
         at now: JobTime
     ) throws -> SweepResult {
         var result = SweepResult()
@@ -64,7 +64,8 @@ extension JobTransaction {
     }
 
     /// Selects available jobs to publish: those that were never published in their version, and those
-    /// that nobody has claimed for a time. They are not selected again before `policy.republishDelay`.
+    /// that no worker has claimed for a time. The jobs are not selected again before
+    /// `policy.republishDelay`.
     private func reserve(
         limit: Int, policy: PublishPolicy, _ result: inout SweepResult, at now: JobTime
     ) throws {
@@ -96,7 +97,8 @@ extension JobTransaction {
             select, arguments: [topic.queue, topic.priority.rawValue, now.microseconds]) != nil
     }
 
-    /// Returns how many jobs an enqueue may reserve: none while others wait, which would be overtaken.
+    /// Returns how many jobs an enqueue may reserve: none while earlier jobs wait to be published,
+    /// because the new jobs would overtake them.
     func freeReservations(
         _ topic: AvailableTopic, _ policy: PublishPolicy, at now: JobTime
     ) throws -> Int {
@@ -104,7 +106,7 @@ extension JobTransaction {
         return try max(0, policy.window - published(to: topic, window: policy.window, at: now))
     }
 
-    /// Counts the published jobs of a topic that nobody has claimed, up to the window.
+    /// Counts the published jobs of a topic that no worker has claimed, up to the window.
     private func published(to topic: AvailableTopic, window: Int, at now: JobTime) throws -> Int {
         let select = try database.cachedStatement(
             sql: """
@@ -119,7 +121,7 @@ extension JobTransaction {
 
     private func reserve(
         _ topic: AvailableTopic, limit: Int, _ policy: PublishPolicy, at now: JobTime
-    ) throws -> [Publication] {
+    ) throws -> [ReservedJob] {
         let select = try database.cachedStatement(
             sql: """
                 SELECT id, version, name, publish_count FROM nsq_jobs_job
@@ -132,11 +134,11 @@ extension JobTransaction {
             arguments: [topic.queue, topic.priority.rawValue, now.microseconds, limit])
         return try rows.map { row in
             let id: Int64 = row[0]
-            // A number that the store has not written must not overflow.
+            // A number that another program has written must not cause an overflow.
             let count = min(max(row[3], 0), Int(Int32.max)) + 1
             let next = policy.nextPublish(afterPublish: count, at: now)
             try setPublishTime(next.microseconds, count: count, of: id)
-            return Publication(
+            return ReservedJob(
                 JobReference(id: JobID(id), version: row[1]), to: name, name: row[2])
         }
     }
@@ -147,7 +149,7 @@ extension JobTransaction {
         try update.execute(arguments: [time, count, id])
     }
 
-    /// Makes jobs selectable again whose publish failed.
+    /// Cancels the reservations of jobs whose publish failed, so that a relay selects them again.
     func cancelReservations(_ references: [JobReference]) throws {
         let update = try statement(
             .unreserve,

@@ -1,7 +1,7 @@
 import GRDB
 
 extension JobTransaction {
-    /// Makes jobs selectable again that were published before a time; see
+    /// Cancels the reservations of jobs that were published before a time; see
     /// ``JobStore/releasePublished(before:limit:policy:at:)``.
     func releasePublished(
         before time: JobTime, limit: Int, policy: PublishPolicy, at now: JobTime
@@ -14,8 +14,8 @@ extension JobTransaction {
         return released
     }
 
-    /// The time of a publish is not stored. It is the time of the next publish less the delay of
-    /// ``PublishPolicy``, which doubles with each publish.
+    /// The time of a publish is not stored. It is computed: the time of the next publish, minus the
+    /// delay of ``PublishPolicy``, which doubles with each publish.
     private func release(
         _ topic: AvailableTopic, before time: JobTime, limit: Int, policy: PublishPolicy,
         at now: JobTime

@@ -9,7 +9,7 @@ extension JobTransaction {
     private struct RunningWorker {
         let number: Int64
         let process: String
-        /// The time for which what the worker has started can outlive its process.
+        /// The time for which child processes of the worker can outlive the worker's process.
         let grace: Duration
 
         init(_ row: Row) {
@@ -19,31 +19,34 @@ extension JobTransaction {
         }
     }
 
-    /// Ends the leases of the workers whose processes have ended, those first that have not reported for
-    /// the longest time.
+    /// Ends the leases of the workers whose processes have ended. The workers that have not reported
+    /// for the longest time are checked first. Processes of other namespaces cannot be checked.
     func endLeases(
-        ofEnded processes: ProcessTable, leaseNow: MonotonicInstant, at now: JobTime
+        ofEnded processes: ProcessLiveness, leaseNow: MonotonicInstant, at now: JobTime
     ) throws {
+        guard let own = processes.own() else { return }
         let select = try database.cachedStatement(
             sql: """
                 SELECT id, process, process_grace FROM nsq_jobs_worker
-                WHERE process IS NOT NULL AND stopped_at IS NULL ORDER BY seen_at LIMIT ?
+                WHERE process_namespaces = ? AND process IS NOT NULL AND stopped_at IS NULL
+                ORDER BY seen_at LIMIT ?
                 """)
-        let workers = try Row.fetchAll(select, arguments: [Self.maxCheckedWorkers])
+        let workers = try Row.fetchAll(
+            select, arguments: [ProcessLiveness.namespaces(of: own), Self.maxCheckedWorkers])
         for worker in workers.map({ RunningWorker($0) }) where processes.hasEnded(worker.process) {
             try endLeases(of: worker, leaseNow: leaseNow, at: now)
         }
     }
 
-    /// Claims jobs that others hold according to `results`, if the processes of their holders have ended.
+    /// Claims jobs that other workers hold, if the processes of these workers have ended.
     ///
-    /// nsqd delivers a message that a worker has kept in flight again when the connection of the worker
-    /// breaks. That alone does not end a lease, because the process of the worker can be alive: its jobs
-    /// then continue, and the lease decides.
+    /// When the connection of a worker breaks, nsqd redelivers the messages that the worker has kept in
+    /// flight. A redelivery alone does not end a lease, because the worker's process may still perform
+    /// its jobs and renew their leases.
     ///
     /// - Returns: the results of the claims, with ``ClaimResult/held`` for the jobs that others hold.
     func takeOver(
-        _ references: [JobReference], _ results: [ClaimResult], from processes: ProcessTable,
+        _ references: [JobReference], _ results: [ClaimResult], from processes: ProcessLiveness,
         worker: Int64, lease: (now: MonotonicInstant, end: MonotonicInstant), at now: JobTime
     ) throws -> [ClaimResult] {
         var results = results
@@ -55,7 +58,9 @@ extension JobTransaction {
             guard let holder = try runningWorker(row.worker), processes.hasEnded(holder.process)
             else { continue }
             try endLeases(of: holder, leaseNow: lease.now, at: now)
-            _ = try expireLeases(limit: Relay.sweepLimit, leaseNow: lease.now, at: now)
+            if try expireLeases(limit: Relay.sweepLimit, leaseNow: lease.now, at: now) > 0 {
+                hasNewlyAvailable = true
+            }
             try settleConsequences()
             guard let freed = try self.row(reference.id), freed.lifecycle.state != .running else {
                 continue
@@ -89,6 +94,8 @@ extension JobTransaction {
             guard let lease = row.lifecycle.lease else { continue }
             try update.execute(arguments: [lease.end.nanoseconds, id])
         }
-        try updateWorker(worker.number, isStopped: true, at: now)
+        let stop = try database.cachedStatement(
+            sql: "UPDATE nsq_jobs_worker SET stopped_at = ? WHERE id = ?")
+        try stop.execute(arguments: [now.microseconds, worker.number])
     }
 }

@@ -6,7 +6,7 @@ import TallyBasics
 ///
 /// All transitions read the row, apply ``JobLifecycle``, and write the row, so that the rules exist once.
 final class JobTransaction {
-    /// What the transaction has read and will write. A change that fails restores it.
+    /// The values that the transaction has read or will write. They are restored if a change fails.
     private struct Memory {
         var countChanges: [CountKey: Int] = [:]
         var queues: [String: Int64] = [:]
@@ -19,18 +19,18 @@ final class JobTransaction {
     /// How many new jobs of a topic can be reserved in this transaction.
     var freeReservations: [AvailableTopic: Int] = [:]
     /// What the transaction knows about limits.
-    var limits = LimitMemory()
+    var limits = LimitsCache()
     /// What the transaction knows about jobs that have ended.
-    var ends = EndMemory()
+    var ends = EndedJobsCache()
     /// What this transaction adds to the statistics of attempts.
-    var inspection = InspectionChanges()
-    /// `true` if jobs became available as a consequence of a change of others.
+    var inspection = TimingChanges()
+    /// `true` if jobs became available as a consequence of changes of other jobs.
     var hasNewlyAvailable = false
     private var statements: [SQL: Statement] = [:]
 
     private struct CountKey: Hashable {
         let queue: Int64
-        let state: JobState
+        let counter: JobCounter
     }
 
     /// The statements that run for many rows.
@@ -53,7 +53,8 @@ final class JobTransaction {
 
     // MARK: Changes
 
-    /// Runs one change of several. If it throws, nothing of it is left, in the database and in memory.
+    /// Runs one of several changes. If it throws a ``JobsError``, its effects in the database and in
+    /// memory are undone.
     func isolated(_ change: () throws -> Void) throws {
         let before = (memory, freeReservations, limits, ends, inspection)
         try statement(.savepoint, "SAVEPOINT nsq_jobs_change").execute()
@@ -68,8 +69,9 @@ final class JobTransaction {
         try statement(.release, "RELEASE SAVEPOINT nsq_jobs_change").execute()
     }
 
-    /// Does what follows for other jobs from the changes so far: gives free slots to waiting jobs, releases
-    /// or cancels the jobs that wait for ended ones, and enqueues the callbacks of ended batches.
+    /// Applies the consequences of the changes so far to other jobs: gives free slots to waiting jobs,
+    /// releases or cancels the jobs that wait for ended ones, and enqueues the callbacks of ended
+    /// batches.
     func settleConsequences() throws {
         repeat {
             try settleLimits()
@@ -81,7 +83,11 @@ final class JobTransaction {
     // MARK: Counters
 
     func count(_ change: Int, queue: Int64, _ state: JobState) {
-        memory.countChanges[CountKey(queue: queue, state: state), default: 0] += change
+        count(change, queue: queue, .state(state))
+    }
+
+    func count(_ change: Int, queue: Int64, _ counter: JobCounter) {
+        memory.countChanges[CountKey(queue: queue, counter: counter), default: 0] += change
     }
 
     /// Writes the counters. Call it right before the commit.
@@ -96,7 +102,7 @@ final class JobTransaction {
                 ON CONFLICT DO UPDATE SET count = count + excluded.count
                 """)
         for (key, change) in changes {
-            try statement.execute(arguments: [key.queue, key.state.rawValue, change])
+            try statement.execute(arguments: [key.queue, key.counter.column, change])
         }
     }
 
@@ -105,8 +111,8 @@ final class JobTransaction {
         let select = try database.cachedStatement(
             sql: "SELECT count FROM nsq_jobs_count WHERE queue_id = ? AND state = ?")
         let stored = try Int.fetchOne(select, arguments: [queue, state.rawValue]) ?? 0
-        let change = memory.countChanges[CountKey(queue: queue, state: state)] ?? 0
-        // A number that the store has not written must not overflow.
+        let change = memory.countChanges[CountKey(queue: queue, counter: .state(state))] ?? 0
+        // A number that another program has written must not cause an overflow.
         return max(0, min(stored, 1 << 62)) + change
     }
 
@@ -169,7 +175,7 @@ final class JobTransaction {
         return try JobRow.fetchOne(select, [id.number])
     }
 
-    /// Writes the columns that a transition from `old` may have changed, and records what follows from it
+    /// Writes the columns that a transition from `old` may have changed, and records the consequences
     /// for other jobs.
     func write(_ row: JobRow, from old: JobLifecycle, at now: JobTime) throws {
         var row = row
@@ -178,6 +184,8 @@ final class JobTransaction {
             count(-1, queue: row.queue, old.state)
             count(1, queue: row.queue, state)
         }
+        let (waited, waits) = (old.waitsFor == .limit, row.lifecycle.waitsFor == .limit)
+        if waited != waits { count(waits ? 1 : -1, queue: row.queue, .waitingForLimit) }
         try recordLimits(of: row, from: old, at: now)
         try recordEnd(of: row, from: old, at: now)
         if let states = row.uniqueStates {
@@ -204,14 +212,14 @@ final class JobTransaction {
         try updateFailure(of: row.id, from: old.state, to: state)
     }
 
-    /// Returns whether no other job has the lock of a unique job. A job that loses its lock continues
-    /// without it, so that uniqueness never blocks a queue.
+    /// Returns `true` if a job has the lock of its unique key, or can take it because no other job has
+    /// it. A job whose lock is taken continues without it, so that uniqueness never blocks a queue.
     private func canLock(_ row: JobRow) throws -> Bool {
         guard !row.isUnique, let lock = row.uniqueLock else { return row.isUnique }
         return try uniqueJob(lock) == nil
     }
 
-    /// Returns the job that has a lock.
+    /// Returns the job that has the lock of a unique key.
     func uniqueJob(_ lock: String) throws -> JobID? {
         let find = try statement(
             .findUnique, "SELECT id FROM nsq_jobs_job WHERE unique_lock = ? AND is_unique = 1")

@@ -6,7 +6,7 @@ import TallyBasics
 /// All processes of a machine share it, it never jumps, and it continues while the machine is
 /// suspended. It starts again with the machine; ``bootID`` then changes, and all leases have ended.
 package struct LeaseClock: Sendable {
-    /// Identifies the start of the machine.
+    /// Identifies the latest start of the machine. It changes when the machine starts again.
     package let bootID: String
     /// Returns the time since the start of the machine.
     package let now: @Sendable () -> MonotonicInstant

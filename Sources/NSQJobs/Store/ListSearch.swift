@@ -32,7 +32,8 @@ struct ListPortion {
 /// A search that merges lists in descending order of the IDs, and ends after a bounded number of rows, as
 /// a pure value.
 struct ListSearch {
-    /// The maximum number of rows that one search reads, and that it reads before it looks at the clock.
+    /// The maximum number of rows that one search reads, and the maximum number between two checks of
+    /// the deadline.
     static let (maxRows, maxPortion) = (10_000, 1_000)
     /// The maximum duration of a search, after which it ends with what it has found.
     static let maxDuration = Duration.milliseconds(20)
@@ -45,7 +46,7 @@ struct ListSearch {
 
     /// - Parameters:
     ///   - limit: the maximum number of found jobs.
-    ///   - isFiltered: `true` if rows can be read that are not selected.
+    ///   - isFiltered: `true` if the search can read rows that the query does not select.
     ///   - now: the start.
     init(limit: Int, isFiltered: Bool, at now: ContinuousClock.Instant) {
         self.limit = limit
@@ -55,11 +56,14 @@ struct ListSearch {
 
     /// The number of rows to read next from each of `lists`.
     func portion(of lists: Int) -> Int {
-        guard isFiltered else { return limit - ids.count }
+        guard isFiltered else {
+            return max(1, min(limit - ids.count, Self.maxRows / max(1, lists)))
+        }
         return max(1, min(Self.maxPortion, Self.maxRows - read) / max(1, lists))
     }
 
-    /// `true` if enough was found or read.
+    /// `true` if the search must end: enough jobs were found, enough rows were read, or the deadline
+    /// has passed.
     func isDone(at now: ContinuousClock.Instant) -> Bool {
         ids.count >= limit || read >= Self.maxRows || now >= deadline
     }
@@ -69,7 +73,8 @@ struct ListSearch {
     /// - Returns: the ID below which the search continues; `nil` if there is nothing more.
     mutating func add(_ portions: [ListPortion]) -> Int64? {
         read += portions.reduce(0) { $0 + $1.rows.count }
-        // Below the highest end, the rows of that list are not known yet.
+        // The rows of a list below its `end` are not read yet. Therefore, only rows down to the
+        // highest `end` can be merged.
         let end = portions.compactMap(\.end).max()
         var found = portions.flatMap(\.rows)
             .filter { $0.isSelected && $0.id >= end ?? .min }.map(\.id)
@@ -80,7 +85,7 @@ struct ListSearch {
     }
 }
 
-/// The condition of a query on the columns that no index has.
+/// The condition of a query on the columns that have no index.
 struct ListFilter {
     let sql: String
     let arguments: StatementArguments
@@ -93,7 +98,7 @@ struct ListFilter {
             values["name"] = name
         }
         if let tag = query.tag {
-            // Most rows are refused without their tags being parsed.
+            // The first condition rejects most rows, so that their tags need not be parsed.
             conditions.append(
                 """
                 instr(ifnull(job.tags, ''), :quoted) AND json_valid(job.tags)
@@ -109,6 +114,11 @@ struct ListFilter {
                     + columns.map { "instr(lower(ifnull(job.\($0), '')), lower(:text))" }
                     .joined(separator: " OR ") + ")")
             values["text"] = text
+        }
+        if query.errorGroup != nil, let batch = query.batch {
+            // The search reads the list of the error group and not the list of the batch.
+            conditions.append("job.batch_id = :batch")
+            values["batch"] = batch.number
         }
         if query.readsAllQueues {
             if !query.states.isEmpty {
@@ -136,6 +146,15 @@ extension JobQuery {
     /// `true` if the list that is read can contain jobs of all queues and states.
     var readsAllQueues: Bool { errorGroup != nil || batch != nil || name != nil }
 
-    /// `true` if rows can be read that are not selected.
+    /// Returns `true` if the lists of queues and states are read. If these lists have few jobs, reading
+    /// them is faster than reading all jobs with the name.
+    ///
+    /// - Parameter count: the number of jobs in these lists.
+    func readsLists(ofTotal count: Int) -> Bool {
+        hasLists && errorGroup == nil && batch == nil
+            && (name == nil || count <= ListSearch.maxRows)
+    }
+
+    /// `true` if the search can read rows that the query does not select.
     var readsOtherJobs: Bool { isFiltered || readsAllQueues }
 }

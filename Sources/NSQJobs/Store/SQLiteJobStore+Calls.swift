@@ -101,13 +101,14 @@ extension SQLiteJobStore {
 
     package func claim(
         _ references: [JobReference], worker: Int64, lease: Duration, at now: JobTime
-    ) async throws(JobsError) -> [ClaimResult] {
+    ) async throws(JobsError) -> ClaimResults {
         let (start, processes) = (leaseClock.now(), processes)
         return try await write {
             let results = try $0.claim(references, worker: worker, leaseEnd: start + lease, at: now)
-            return try $0.takeOver(
+            let all = try $0.takeOver(
                 references, results, from: processes, worker: worker,
                 lease: (now: start, end: start + lease), at: now)
+            return ClaimResults(all, hasNewlyAvailable: $0.hasNewlyAvailable)
         }
     }
 
@@ -162,7 +163,7 @@ extension SQLiteJobStore {
     package func insertDiscarded(
         _ job: NewJob, note: String, at now: JobTime
     ) async throws(JobsError) {
-        _ = try await write { try $0.insertDiscarded(job, note: note, at: now) }
+        try await write { try $0.insertDiscarded(job, note: note, at: now) }
     }
 
     package func job(_ id: JobID) async throws(JobsError) -> JobRecord? {

@@ -10,7 +10,7 @@ package final class SQLiteJobStore: JobStore {
     private let writer: any DatabaseWriter
     private let commits: GroupCommit
     let leaseClock: LeaseClock
-    let processes: ProcessTable
+    let processes: ProcessLiveness
     private let isOwner: Bool
 
     /// Opens the database at `path`, and creates it if it does not exist.
@@ -25,7 +25,8 @@ package final class SQLiteJobStore: JobStore {
                 // GRDB opens WAL databases with NORMAL, which can lose the latest commits in a power
                 // failure.
                 try database.execute(sql: "PRAGMA synchronous = FULL")
-                // A checkpoint truncates a log that a long reader has let grow.
+                // The write-ahead log grows during a long read. A checkpoint then truncates it to this
+                // size.
                 try database.execute(sql: "PRAGMA journal_size_limit = \(Self.maxLogBytes)")
             }
             try self.init(opened: pool, isOwner: true, requiresSync: true, leaseClock)
@@ -36,7 +37,7 @@ package final class SQLiteJobStore: JobStore {
 
     /// Creates a store in memory, for tests. It is not durable.
     package convenience init(
-        inMemory leaseClock: LeaseClock = .system, processes: ProcessTable = .system
+        inMemory leaseClock: LeaseClock = .system, processes: ProcessLiveness = .system
     ) throws(JobsError) {
         do {
             let queue = try DatabaseQueue(configuration: Self.configuration)
@@ -66,7 +67,7 @@ package final class SQLiteJobStore: JobStore {
 
     private init(
         opened writer: any DatabaseWriter, isOwner: Bool, requiresSync: Bool, _ clock: LeaseClock,
-        _ processes: ProcessTable = .system, maxWaiting: Int = SQLiteJobStore.maxWaiting
+        _ processes: ProcessLiveness = .system, maxWaiting: Int = SQLiteJobStore.maxWaiting
     ) throws {
         try writer.writeWithoutTransaction { database in
             if requiresSync { try Self.checkSync(database) }
@@ -86,7 +87,7 @@ package final class SQLiteJobStore: JobStore {
     private static var configuration: Configuration {
         var configuration = Configuration()
         configuration.label = "nsq.jobs"
-        // Waits while another process commits.
+        // A transaction waits up to 10 s while another process commits.
         configuration.busyMode = .timeout(10)
         return configuration
     }
@@ -109,7 +110,8 @@ package final class SQLiteJobStore: JobStore {
         }
     }
 
-    /// After a restart of the machine, no worker of before exists any more.
+    /// Ends all leases after a restart of the machine, because all workers from before the restart
+    /// have ended.
     private static func endLeasesOfEarlierBoot(
         _ database: Database, _ clock: LeaseClock
     ) throws {
@@ -120,17 +122,24 @@ package final class SQLiteJobStore: JobStore {
             sql: "UPDATE nsq_jobs_meta SET boot_id = ?", arguments: [clock.bootID])
     }
 
-    /// Stores jobs within a transaction of the caller, which decides whether they exist.
+    /// Stores jobs within a transaction of the caller. The jobs exist if the caller commits the
+    /// transaction.
     ///
     /// - Precondition: `database` belongs to the database of this store.
     package func enqueue(
         _ jobs: [NewJob], in database: Database, at now: JobTime
     ) throws(JobsError) -> EnqueueResult {
         do {
-            let transaction = JobTransaction(database)
-            let result = try transaction.enqueue(jobs, publishing: nil, at: now)
-            try transaction.settleConsequences()
-            try transaction.writeCounts()
+            var result = EnqueueResult()
+            // The caller may commit after an error. The savepoint ensures that none of these jobs is
+            // stored then.
+            try database.inSavepoint {
+                let transaction = JobTransaction(database)
+                result = try transaction.enqueue(jobs, publishing: nil, at: now)
+                try transaction.settleConsequences()
+                try transaction.writeCounts()
+                return .commit
+            }
             return result
         } catch {
             throw JobsError(storeError: error)
@@ -155,7 +164,7 @@ package final class SQLiteJobStore: JobStore {
     }
 
     package func close() async throws(JobsError) {
-        // The changes that wait are committed before this one.
+        // All waiting changes are committed before this empty change.
         try await write { _ in }
         guard isOwner else { return }
         do {

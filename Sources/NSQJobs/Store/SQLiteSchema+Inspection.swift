@@ -1,7 +1,8 @@
 import GRDB
 
 extension SQLiteSchema {
-    /// Creates what a page about the jobs reads: the memory of workers, times of attempts, failed jobs by their errors, and the actions of people.
+    /// Creates the tables and columns for the page about the jobs: the memory of workers, times of
+    /// attempts, failed jobs by their errors, and the actions of people.
     static func createInspectionTables(_ database: Database) throws {
         for statement in [
             "ALTER TABLE nsq_jobs_worker ADD COLUMN memory INTEGER", liveWorkers, timing,
@@ -87,13 +88,13 @@ extension SQLiteSchema {
 
     // MARK: Failed jobs
 
-    /// `true` for a job whose attempt failed, and which nobody has given up by request.
+    /// The SQL condition for a job whose attempt failed, and that was not discarded by request.
     static func isFailed(_ row: String) -> String {
         "\(row).state IN (3, 5) AND \(row).note IS NOT NULL AND \(row).note <> 'discarded by request'"
     }
 
-    /// The first line of an error, up to 200 characters, with `#` for numbers, so that errors with
-    /// other identifiers belong to one group.
+    /// The SQL expression for the first line of an error, up to 200 characters. Numbers are replaced by
+    /// `#`, so that errors that differ only in numbers belong to one group.
     static func errorText(_ row: String) -> String {
         let note = "\(row).note"
         let line = "substr(\(note), 1, instr(\(note) || char(10), char(10)) - 1)"
@@ -111,7 +112,7 @@ extension SQLiteSchema {
         END
         """
 
-    /// Deletes old groups without jobs from time to time.
+    /// Deletes old groups without jobs, each time that 256 groups were added.
     private static let errorsPruned = """
         CREATE TRIGGER nsq_jobs_errors_pruned AFTER INSERT ON nsq_jobs_error
         WHEN NEW.id % 256 = 0

@@ -6,6 +6,16 @@ extension SQLiteSchema {
         for statement in limits { try database.execute(sql: statement) }
     }
 
+    /// Counts the jobs that wait for a limit, beside those in each state; see ``JobCounter``.
+    static func countJobsWithLimits(_ database: Database) throws {
+        try database.execute(
+            sql: """
+                INSERT INTO nsq_jobs_count (queue_id, state, count)
+                SELECT queue_id, \(JobCounter.waitingForLimit.column), count(*) FROM nsq_jobs_job
+                WHERE hold IN (1, 2) GROUP BY queue_id
+                """)
+    }
+
     /// `hold` is a `JobLifecycle.Hold`. The key of a row is empty for the limit of a whole queue.
     /// `nsq_jobs_limit_check` has the position up to which the waiting jobs of a queue were checked since
     /// its limit was changed.

@@ -16,6 +16,9 @@ enum SQLiteSchema {
         { try addIndexesOfNamesAndEnds($0) },
         { try createInspectionTables($0) },
         { try addProcessesOfWorkers($0) },
+        { try addNamespacesOfProcesses($0) },
+        { try countJobsWithLimits($0) },
+        { try addTraceContext($0) },
     ]
 
     /// Creates the tables, or brings them to the newest version. Call it within a transaction.
@@ -73,6 +76,32 @@ enum SQLiteSchema {
                 CREATE INDEX nsq_jobs_worker_running ON nsq_jobs_worker (seen_at)
                 WHERE process IS NOT NULL AND stopped_at IS NULL
                 """)
+    }
+
+    /// `trace_context` is a `TraceContext` as JSON.
+    private static func addTraceContext(_ database: Database) throws {
+        try database.execute(sql: "ALTER TABLE nsq_jobs_job ADD COLUMN trace_context TEXT")
+    }
+
+    /// A process can only check processes of its own namespaces, so the index finds the workers by
+    /// their namespaces.
+    private static func addNamespacesOfProcesses(_ database: Database) throws {
+        for statement in [
+            "ALTER TABLE nsq_jobs_worker ADD COLUMN process_namespaces TEXT",
+            // The last of the three words that identify a process.
+            """
+            UPDATE nsq_jobs_worker SET process_namespaces =
+                replace(process, rtrim(process, replace(process, ' ', '')), '')
+            WHERE process IS NOT NULL
+            """,
+            "DROP INDEX nsq_jobs_worker_running",
+            """
+            CREATE INDEX nsq_jobs_worker_running ON nsq_jobs_worker (process_namespaces, seen_at)
+            WHERE process IS NOT NULL AND stopped_at IS NULL
+            """,
+        ] {
+            try database.execute(sql: statement)
+        }
     }
 
     // MARK: Tables of version 1. Do not edit them; append a migration.
@@ -160,8 +189,8 @@ enum SQLiteSchema {
         ) STRICT, WITHOUT ROWID
         """
 
-    /// The number of jobs, changed in the transactions that change the jobs, so that counting reads a
-    /// few rows.
+    /// The number of jobs of each queue and state. Each transaction that changes jobs updates it, so
+    /// that counting reads only a few rows.
     private static let count = """
         CREATE TABLE nsq_jobs_count (
             queue_id INTEGER NOT NULL,

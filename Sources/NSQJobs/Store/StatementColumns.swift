@@ -21,8 +21,8 @@ struct StatementColumns {
     /// The integer of a column that is not NULL.
     func integer(_ index: CInt) -> Int64 { optional(index) ?? 0 }
 
-    /// The small integer of a column that is not NULL. The store writes none beyond the limit, and with
-    /// one that somebody else has written, no sum overflows.
+    /// The integer of a column that is not NULL, limited to ±2⁶². The store writes no integer beyond
+    /// the limit, and if another program has written one, sums do not overflow.
     func int(_ index: CInt) -> Int {
         min(max(optional(index) ?? 0, -Self.maxInteger), Self.maxInteger)
     }

@@ -1,13 +1,14 @@
 import UVLoop
 
-/// Why the task of an attempt was cancelled.
+/// The reason why the task of an attempt was cancelled.
 final class AttemptCancellation: Sendable {
     enum Reason: Hashable, Sendable {
         /// The attempt took longer than the timeout of its job.
         case timeout(Duration)
-        /// Somebody cancelled the job.
+        /// The cancellation of the job was requested.
         case requested
-        /// The worker did not renew the lease before its end, or the store gave the job away.
+        /// The worker did not renew the lease before its end, or the store shows that the worker does
+        /// not hold the job any more.
         case leaseLost
         /// The worker stops.
         case stopping

@@ -1,10 +1,10 @@
 import TallyBasics
 
-/// How many jobs a worker holds at most, as a pure value.
+/// Computes the maximum number of jobs that a worker claims, without I/O and clock.
 ///
-/// A worker of long jobs claims one for each free slot, so that no job waits in a busy worker while another
-/// worker is idle. A worker of short jobs claims ahead what it performs within a short time, so that one
-/// transaction claims many.
+/// A worker of long jobs claims one for each free slot, so that no job waits in a busy worker while
+/// another worker is idle. A worker of short jobs claims in advance as many jobs as it performs within
+/// ``lead``, so that one transaction claims many jobs.
 package struct ClaimWindow: Sendable {
     /// The time of work that is claimed ahead.
     package static let lead = Duration.milliseconds(20)
@@ -12,7 +12,8 @@ package struct ClaimWindow: Sendable {
     package static let maxAhead = 1_024
 
     private let concurrency: Int
-    /// The moving average of an attempt's duration in nanoseconds; `nil` before the first.
+    /// The moving average of an attempt's duration in nanoseconds; `nil` before the first attempt has
+    /// ended.
     private var average: Double?
     private var endedSinceCheck = 0
 
@@ -30,9 +31,11 @@ package struct ClaimWindow: Sendable {
     private var ahead: Int {
         guard let average else { return 0 }
         let count = Double(Self.lead.nanoseconds) / max(average, 1) * Double(concurrency)
-        // Below this, jobs take so long that claiming them one by one costs nothing.
+        // Below this number, jobs take so long that claiming them one by one costs little in
+        // comparison.
         guard count >= Double(2 * concurrency) else { return 0 }
-        // A power of two, so that small changes of the average do not change the limit.
+        // The result is a power of two, so that small changes of the average do not change the
+        // limit.
         let bounded = Int(min(count, Double(Self.maxAhead)))
         return 1 << (Int.bitWidth - 1 - bounded.leadingZeroBitCount)
     }
@@ -44,9 +47,10 @@ package struct ClaimWindow: Sendable {
         endedSinceCheck += 1
     }
 
-    /// Records that attempts are running and none has ended for a time, which raises the average.
+    /// Checks at an interval whether attempts have ended. If attempts are running and none has ended
+    /// since the previous check, the average rises.
     ///
-    /// - Parameter interval: the time since the check before.
+    /// - Parameter interval: the time since the previous check.
     package mutating func check(active: Int, interval: Duration) {
         if endedSinceCheck == 0, active > 0 {
             average = max(average ?? 0, Double(interval.nanoseconds))

@@ -1,6 +1,6 @@
 import TallyBasics
 
-/// The messages of running jobs that a worker keeps in flight, as a pure value.
+/// The messages of running jobs that a worker keeps in flight, without I/O and clock.
 ///
 /// When the process of the worker ends, its connections break, and nsqd delivers these messages to other
 /// workers at once, which then take over the jobs. A message is held until its job is settled, or for a

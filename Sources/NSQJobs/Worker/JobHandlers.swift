@@ -2,7 +2,7 @@ import Foundation
 
 /// The types of jobs that a worker can perform, by their names.
 public struct JobHandlers: Sendable {
-    /// Performs a job whose arguments were not decoded.
+    /// Decodes the arguments of a job, and performs it.
     package typealias Handler = @Sendable (JobContext) async throws -> Void
 
     private var handlers: [String: Handler] = [:]
@@ -31,7 +31,7 @@ public struct JobHandlers: Sendable {
                 job = try JobCoding.decoder.decode(
                     Work.self, from: Data(context.job.arguments.utf8))
             } catch {
-                throw UndecodableArguments(reason: "\(error)")
+                throw UndecodableArguments(error)
             }
             try await perform(job, context)
         }
@@ -57,8 +57,26 @@ public struct JobHandlers: Sendable {
     /// The handler of a name; `nil` if there is none.
     package subscript(name: String) -> Handler? { handlers[name] ?? fallback }
 
-    /// The arguments of a job are not those of its type.
+    /// The error for arguments that cannot be decoded as the type of their job.
     package struct UndecodableArguments: Error {
         package let reason: String
+        /// The reason without values of the arguments.
+        private let reasonWithoutValues: String
+
+        /// Creates an error whose reason contains no values.
+        init(reason: String) {
+            self.reason = reason
+            reasonWithoutValues = reason
+        }
+
+        /// Creates the error from an error of a decoder.
+        init(_ error: any Error) {
+            reason = "\(error)"
+            reasonWithoutValues =
+                (error as? DecodingError).map { DecodingFailure($0).description }
+                ?? "an error of the type \(type(of: error))"
+        }
+
+        var withoutValues: Self { Self(reason: reasonWithoutValues) }
     }
 }

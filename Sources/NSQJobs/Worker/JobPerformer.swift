@@ -8,10 +8,10 @@ struct JobPerformer: Sendable {
     let store: any JobStore
     let clock: JobClock
     let logger: Logger
-    /// The time until a job is offered again for which a worker has no handler.
+    /// The time after which a job for which the worker has no handler is available again.
     let unhandledDelay: Duration
 
-    /// Calls the handler of a job. The task is cancelled for one of the reasons of `cancellation`.
+    /// Calls the handler of a job. If the task is cancelled, `cancellation` contains the reason.
     ///
     /// - Returns: the outcome; `nil` if the worker lost the job, and must not settle it.
     func perform(_ job: JobRecord, _ cancellation: AttemptCancellation) async -> JobOutcome? {

@@ -16,9 +16,10 @@ import UVLoop
 /// its end, it cancels the job's task, because another worker may claim the job.
 ///
 /// The worker keeps the message of a short job in flight until the job has ended, up to
-/// ``Options/messageHold``. If its process is killed, its connection breaks, and nsqd delivers the message
-/// to another worker at once. That worker takes over the jobs of the killed one, because the system shows
-/// that its process has ended. If only the connection has broken, the process lives, and the lease decides.
+/// ``Options/messageHold``. If its process is killed, its connection breaks, and nsqd delivers the
+/// message to another worker at once. That worker takes over the jobs of the killed one, because the
+/// system shows that its process has ended. If only the connection has broken, the process keeps its
+/// jobs as long as it renews their leases.
 public final class JobWorker: Sendable {
     /// Settings of a worker.
     public struct Options: Sendable {
@@ -28,27 +29,29 @@ public final class JobWorker: Sendable {
         public var concurrency: Int
         /// The order of jobs of several priority classes; strict by default.
         public var priorityOrder: PriorityOrder
-        /// The duration of a lease: 100 ms to 1 h, 30 s by default. A job whose worker cannot be seen to
-        /// have ended is available again after that time.
+        /// The duration of a lease: 100 ms to 1 h, 30 s by default. If it is not certain that a worker
+        /// has ended, its jobs are available again only after that time.
         public var lease: Duration
-        /// The maximum time for which the message of a running job is kept in flight: 0 to 10 min, 30 s by
-        /// default. The worker touches it meanwhile, up to nsqd's `--max-msg-timeout`. With 0, and for jobs
-        /// of a few milliseconds, each message is finished right after the claim.
+        /// The maximum time for which the message of a running job is kept in flight: 0 to 10 min, 30 s
+        /// by default. The worker restarts the message's timeout meanwhile (`TOUCH`), up to nsqd's
+        /// `--max-msg-timeout`. With 0, and for jobs of a few milliseconds, each message is finished
+        /// right after the claim.
         public var messageHold: Duration
-        /// The time for which what the worker has started, such as child processes, can outlive its
-        /// process: 0 to 1 min, 0 by default. The jobs of a worker that was killed are available again
-        /// after that time.
+        /// The time for which child processes of the worker, or other work that it has started, can
+        /// outlive the worker's process: 0 to 1 min, 0 by default. The jobs of a worker that was killed
+        /// are available again after that time.
         public var gracePeriod: Duration
         /// The maximum time for which ``JobWorker/stop()`` waits for running jobs before it cancels their
         /// tasks; 30 s by default.
         public var stopTimeout: Duration
-        /// The maximum time until the task of a job is cancelled whose cancellation was requested: 10 ms to
-        /// 1 min, 500 ms by default.
+        /// The maximum time from the request to cancel a running job to the cancellation of its task:
+        /// 10 ms to 1 min, 500 ms by default.
         public var cancellationInterval: Duration
-        /// The time until a job is offered again for which the worker has no handler; 10 s by default.
-        public var unhandledDelay: Duration
-        /// Whether ``JobGrade/fleeting`` jobs that are given up are stored in the state `discarded`; `false`
+        /// The time after which a job for which the worker has no handler is available again; 10 s
         /// by default.
+        public var unhandledDelay: Duration
+        /// `true` if ``JobGrade/fleeting`` jobs that are given up are stored in the state
+        /// `discarded`; `false` by default.
         public var storesDiscardedFleetingJobs = false
         /// The name of the worker in the store; by default the host and the process ID.
         public var name: String
@@ -59,6 +62,8 @@ public final class JobWorker: Sendable {
         public var lookup = LookupOptions()
         /// The options of the connections to the nsqds.
         public var client = ClientOptions()
+        /// The clock of the worker's leases; tests of this package replace it.
+        package var leaseClock = LeaseClock.system
 
         /// Creates options with the default values.
         public init(queues: [String] = ["default"], concurrency: Int = 1) {
@@ -119,6 +124,14 @@ public final class JobWorker: Sendable {
     ///   ``JobsError/Code/cancelled`` if the task is cancelled.
     public func run() async throws(JobsError) {
         try await session.runUntilShutdown()
+    }
+
+    /// Takes and performs jobs as ``run()`` does.
+    ///
+    /// - Parameter onStart: is called once, when the worker is registered in the store and its
+    ///   consumers are created.
+    package func run(onStart: @Sendable () -> Void) async throws(JobsError) {
+        try await session.run(onStart: onStart)
     }
 
     /// Stops the worker: it takes no more jobs, waits for the running ones up to

@@ -1,6 +1,6 @@
 import TallyBasics
 
-/// The leases that a worker holds, as a pure value.
+/// The leases that a worker holds, without I/O and clock.
 ///
 /// A lease is renewed when a third of it has passed, and repeatedly after failures. Shortly before its end
 /// the worker gives it up, because another worker may claim the job then.
@@ -22,7 +22,7 @@ package struct LeaseTable: Sendable {
         self.lease = lease
     }
 
-    /// The time between a lease's end and its being given up.
+    /// How long before the end of a lease the worker gives the lease up.
     package var safetyMargin: Duration { lease / 10 }
 
     /// The number of leases.
@@ -30,7 +30,8 @@ package struct LeaseTable: Sendable {
 
     /// Adds a claim.
     ///
-    /// - Parameter instant: a time before the store computed the end of the lease.
+    /// - Parameter instant: a time before the store computed the end of the lease, so that the end in
+    ///   this table is not later.
     package mutating func add(_ claim: JobClaim, at instant: MonotonicInstant) {
         entries[claim.id] = Entry(
             claim: claim.claim, claimedAt: instant, end: instant + lease,
@@ -42,7 +43,8 @@ package struct LeaseTable: Sendable {
         if holds(claim) { entries[claim.id] = nil }
     }
 
-    /// Returns `true` if the claim was neither removed nor given up.
+    /// Returns `true` while the worker holds the claim, that is, until the claim is removed or given
+    /// up.
     package func holds(_ claim: JobClaim) -> Bool { entries[claim.id]?.claim == claim.claim }
 
     /// Returns the claims to renew now. They are returned again after a twelfth of the lease if no answer
@@ -55,7 +57,8 @@ package struct LeaseTable: Sendable {
 
     /// Records that the store has renewed a claim.
     ///
-    /// - Parameter instant: a time before the store computed the end of the lease.
+    /// - Parameter instant: a time before the store computed the end of the lease, so that the end in
+    ///   this table is not later.
     package mutating func renewed(_ claim: JobClaim, at instant: MonotonicInstant) {
         guard var entry = entries[claim.id], entry.claim == claim.claim else { return }
         entry.end = max(entry.end, instant + lease)

@@ -3,9 +3,9 @@ import TallyBasics
 
 /// Runs the tasks that renew leases on a thread of their own.
 ///
-/// Swift's shared pool has only as many threads as the machine has processors. Jobs that compute or block
-/// without suspending can occupy all of them, and must not lose their leases by that. `Task.sleep` also
-/// needs the pool, so these tasks use ``sleep(for:)``.
+/// Swift's shared pool has only as many threads as the machine has processors. Jobs that compute or
+/// block without suspending can occupy all of these threads, and their leases must be renewed
+/// nevertheless. `Task.sleep` also needs the pool, so these tasks use ``sleep(for:)``.
 final class MaintenanceExecutor: TaskExecutor {
     private let queue: DispatchQueue
 

@@ -7,12 +7,13 @@ public struct PriorityOrder: Hashable, Sendable {
         self.weights = weights
     }
 
-    /// Jobs of a higher class always come first. A class can wait without limit while a higher one has
-    /// jobs.
+    /// Among the messages that a worker has received, those of a higher class come first. A message of
+    /// a lower class waits up to 5 ms for messages of a higher class. A class can wait without limit
+    /// while a higher class has jobs.
     public static let strict = Self(weights: nil)
 
-    /// While several classes have jobs, each gets a share in proportion to its weight, so that none waits
-    /// without limit.
+    /// While several classes have jobs, each class gets a share in proportion to its weight, so that no
+    /// class waits without limit.
     ///
     /// - Parameters: the weights, 1 to 1,000 each.
     public static func weighted(high: Int = 6, normal: Int = 3, low: Int = 1) -> Self {
@@ -27,8 +28,9 @@ public struct PriorityOrder: Hashable, Sendable {
     }
 }
 
-/// Selects classes by their weights, as a pure value: each selection adds its weight to the credit of each
-/// class that has jobs, and the class with the highest credit pays the sum.
+/// Selects classes by their weights, without I/O and clock: each selection adds the weight of each
+/// class with jobs to its credit. The class with the highest credit is selected, and its credit is
+/// reduced by the sum of these weights.
 ///
 /// - SeeAlso: nginx, “smooth weighted round-robin balancing”.
 struct PrioritySelection: Hashable, Sendable {

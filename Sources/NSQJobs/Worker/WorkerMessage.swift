@@ -1,12 +1,12 @@
 import NSQClient
 import UVLoop
 
-/// A received message that names a job. The messages of a batch are finished together, when none of them
-/// waits for its claim any more, except those that are held for a running job.
+/// A received message that names a job. The messages of a batch are finished together, when the claims
+/// of all of them have ended. Only the messages that are held for a running job are finished later.
 struct WorkerMessage: Sendable {
     /// The index of the consumer that has received the message.
     let source: Int
-    /// The job that is the message itself; `nil` if the message names a stored job.
+    /// The fleeting job that the message contains; `nil` if the message names a stored job.
     let fleeting: FleetingMessage?
     private let message: Message
     private let batch: PendingBatch
@@ -21,8 +21,8 @@ struct WorkerMessage: Sendable {
         self.fleeting = fleeting
     }
 
-    /// The number of deliveries, including this one.
-    var attempts: Int { message.attempts }
+    /// The number of deliveries, including this one and, for a fleeting job, those of its earlier messages.
+    var attempts: Int { message.attempts + (fleeting?.earlierAttempts ?? 0) }
 
     /// Finishes the message, with its batch.
     func finish() { batch.end(message) }
@@ -30,17 +30,18 @@ struct WorkerMessage: Sendable {
     /// Requeues the message for another worker.
     func requeue(after delay: Duration = .zero) { batch.requeue(message, after: delay) }
 
-    /// Excludes the message from its batch, so that the others do not wait for ``finishHeld()``.
-    func hold() { batch.hold() }
+    /// Counts the message as answered in its batch, so that the other messages do not wait for it.
+    /// ``finishHeld()`` or ``requeueHeld(after:)`` answers it later.
+    func countHeld() { batch.countHeld() }
 
-    /// Finishes the message after ``hold()``.
+    /// Finishes the message after ``countHeld()``.
     func finishHeld() { batch.finishHeld(message) }
 
-    /// Requeues the message after ``hold()``.
+    /// Requeues the message after ``countHeld()``.
     func requeueHeld(after delay: Duration) { batch.requeueHeld(message, after: delay) }
 
-    /// Returns the messages of a batch with their bodies' references. Malformed messages are finished and
-    /// passed to `onMalformed`.
+    /// Returns the messages of a batch, each with the job reference in its body. Malformed messages are
+    /// finished and passed to `onMalformed`.
     static func messages(
         of batch: MessageBatch, to topic: JobTopic, from consumer: Consumer, _ source: Int,
         onMalformed: (Message) -> Void
@@ -89,7 +90,7 @@ private final class PendingBatch: Sendable {
         answer { _ in }
     }
 
-    func hold() { answer { $0.hasHeld = true } }
+    func countHeld() { answer { $0.hasHeld = true } }
 
     func finishHeld(_ message: Message) { consumer.finish(message) }
 
@@ -104,7 +105,8 @@ private final class PendingBatch: Sendable {
             return state.unanswered == 0 ? (state.finished, state.hasHeld) : ([], false)
         }
         guard !finished.isEmpty else { return }
-        // Finishing the whole batch costs the least, and finishes those that were not requeued.
+        // Finishing the whole batch costs the least, and finishes only the messages that were not
+        // requeued.
         guard hasHeld else { return consumer.finish(batch) }
         for message in finished { consumer.finish(message) }
     }

@@ -4,6 +4,43 @@ import TallyBasics
 import UVLoop
 
 extension WorkerSession {
+    /// The maximum time for which a worker that starts waits for its connections. After that time it
+    /// takes jobs of the other nsqds, even if one nsqd cannot be reached.
+    private static let connectTimeout = Duration.seconds(2)
+    /// The time after which the first messages of all priorities have arrived. nsqd buffers small
+    /// messages for up to 25 ms, to send several together.
+    private static let firstMessagesTime = Duration.milliseconds(30)
+
+    /// Starts to take jobs when all consumers are connected and have received their first messages, so that
+    /// the order of priorities holds for the first jobs too.
+    func startTaking() async {
+        await waitForConnections(state.withLock { $0.consumers })
+        state.withLock { state in
+            guard !isStopping else { return }
+            for (index, consumer) in state.consumers.enumerated() {
+                state.maxInFlight[index] = options.concurrency
+                consumer.setMaxInFlight(options.concurrency)
+            }
+        }
+        try? await Task.sleep(for: Self.firstMessagesTime)
+        guard !isStopping else { return }
+        state.withLock { $0.isTaking = true }
+        dispatch()
+    }
+
+    /// Waits until each consumer is connected to an nsqd, or has failed, or the time has passed.
+    private func waitForConnections(_ consumers: [Consumer]) async {
+        let ended = WakeSignal()
+        let connections = Task {
+            await withDiscardingTaskGroup { group in
+                for consumer in consumers { group.addTask { try? await consumer.connected() } }
+            }
+            ended.signal()
+        }
+        await ended.wait(atMost: Self.connectTimeout)
+        connections.cancel()
+    }
+
     /// Takes the messages of a consumer until the task is cancelled.
     func receive(from consumer: Consumer, _ source: Int, _ topic: JobTopic) async {
         for await batch in consumer.batches {
@@ -20,13 +57,28 @@ extension WorkerSession {
 
     /// Claims and starts jobs for the free slots, and adapts how many messages nsqd may send.
     func dispatch() {
-        let batch = state.withLock { state in
-            while let job = state.queue.startNext() { start(job, &state) }
-            let batch = state.queue.startClaim(limit: state.window.limit)
+        typealias Work = (batch: [WorkerQueue<WorkerMessage>.Waiting], delay: Duration?)
+        let work = state.withLock { state -> Work in
+            guard state.isTaking else { return ([], nil) }
+            while let job = state.queue.startNext() { startAttempt(of: job, &state) }
+            let now = MonotonicInstant.now
+            if state.isClosed, state.queue.active < options.concurrency {
+                state.queue.opened(at: now)
+            }
+            let batch = state.queue.startClaim(limit: state.window.limit, at: now)
             updateMaxInFlight(&state)
-            return batch
+            guard !state.isPostponed else { return (batch, nil) }
+            let delay = state.queue.postponement(limit: state.window.limit, at: now)
+            state.isPostponed = delay != nil
+            return (batch, delay)
         }
-        if !batch.isEmpty { Task { await claim(batch) } }
+        if !work.batch.isEmpty { Task { await claim(work.batch) } }
+        guard let delay = work.delay else { return }
+        Task {
+            try? await Task.sleep(for: delay)
+            state.withLock { $0.isPostponed = false }
+            dispatch()
+        }
     }
 
     private func updateMaxInFlight(_ state: inout State) {
@@ -34,11 +86,14 @@ extension WorkerSession {
         let free =
             state.window.isAhead
             ? state.window.limit : max(0, options.concurrency - state.queue.active)
+        if state.isClosed, free > 0 { state.queue.requested() }
+        state.isClosed = free == 0
         for (index, consumer) in state.consumers.enumerated() {
-            // Held messages are in flight too. With several nsqds, some of them could send messages although
-            // no slot is free, so the number is zero then.
+            // Held messages are in flight too, so their number is added. If no slot is free, the number
+            // is zero: of several nsqds, one without held messages could otherwise send messages.
             let held = state.held.count(of: index)
-            // Does not follow each change of a number that changes with each short job.
+            // With short jobs, the number of held messages changes constantly, and RDY must not change
+            // with it.
             let allowance = state.window.isAhead && held > 0 ? free : held
             let count = free > 0 ? free + allowance : 0
             guard count != state.maxInFlight[index] else { continue }
@@ -49,7 +104,7 @@ extension WorkerSession {
     }
 
     private func claim(_ batch: [WorkerQueue<WorkerMessage>.Waiting]) async {
-        let instant = MonotonicInstant.now
+        let instant = leaseNow
         let number = state.withLock { $0.number }
         do throws(JobsError) {
             let results = try await claim(batch, worker: number)
@@ -71,8 +126,10 @@ extension WorkerSession {
         let references = batch.filter { $0.token.fleeting == nil }.map(\.reference)
         var claimed: ArraySlice<ClaimResult> = []
         if !references.isEmpty {
-            claimed = try await store.claim(
-                references, worker: worker, lease: options.lease, at: clock.now())[...]
+            let answer = try await store.claim(
+                references, worker: worker, lease: options.lease, at: clock.now())
+            if answer.hasNewlyAvailable { relay.jobsStored(due: nil) }
+            claimed = answer.results[...]
         }
         return batch.map { waiting in
             guard let job = waiting.token.fleeting else { return claimed.removeFirst() }
@@ -85,17 +142,23 @@ extension WorkerSession {
         _ batch: [WorkerQueue<WorkerMessage>.Waiting], _ results: [ClaimResult],
         at instant: MonotonicInstant
     ) {
-        var (jobs, finished): ([JobRecord], [WorkerMessage]) = ([], [])
+        var jobs: [JobRecord] = []
+        var (finished, givenUp): ([WorkerMessage], [WorkerMessage]) = ([], [])
         state.withLock { state in
             for (waiting, result) in zip(batch, results) {
                 guard case .claimed(let job) = result, let claim = job.claim else {
-                    finished.append(waiting.token)
+                    if waiting.token.fleeting == nil {
+                        finished.append(waiting.token)
+                    } else {
+                        waiting.token.countHeld()
+                        givenUp.append(waiting.token)
+                    }
                     continue
                 }
                 jobs.append(job)
                 guard !claim.id.isFleeting else {
                     state.held.hold(waiting.token, of: claim, from: waiting.token.source, at: nil)
-                    waiting.token.hold()
+                    waiting.token.countHeld()
                     continue
                 }
                 state.leases.add(claim, at: instant)
@@ -105,17 +168,24 @@ extension WorkerSession {
                     continue
                 }
                 state.held.hold(waiting.token, of: claim, from: waiting.token.source, at: instant)
-                waiting.token.hold()
+                waiting.token.countHeld()
             }
             state.queue.endClaim(jobs)
+            // While the claimed messages were in flight, nsqd has sent no further messages of their
+            // class.
+            if !state.window.isAhead, state.queue.active < options.concurrency {
+                state.queue.opened(at: .now)
+                state.queue.requested()
+            }
         }
         for message in finished { message.finish() }
+        for message in givenUp { if let job = message.fleeting { giveUp(message, of: job) } }
         relay.jobsClaimed(jobs.count { !$0.id.isFleeting })
         let isHeld = results.contains { if case .held = $0 { true } else { false } }
-        // The process of the holder can be ending.
+        // The process of the worker that holds the job may be ending, so the relay sweeps again soon.
         if isHeld { relay.jobsStored(due: clock.now() + Self.takeOverDelay) }
     }
 
-    /// The time after which a process that was ending has ended.
+    /// The time after which a process that was ending has usually ended.
     private static let takeOverDelay = Duration.milliseconds(100)
 }

@@ -1,5 +1,4 @@
 import Logging
-import NSQClient
 import TallyBasics
 import UVLoop
 
@@ -9,13 +8,15 @@ extension WorkerSession {
         min(options.lease / 20, options.cancellationInterval, .milliseconds(50))
     }
 
-    /// Renews leases, and looks for cancellations, until the task is cancelled.
-    func maintain() async {
-        var nextCheck = MonotonicInstant.now + options.cancellationInterval
-        var nextReport = MonotonicInstant.now + options.lease / 3
+    /// Renews leases, and checks for requested cancellations of jobs, until the task is cancelled.
+    ///
+    /// - Parameter start: when the worker started.
+    func maintain(since start: MonotonicInstant) async {
+        var nextCheck = start + options.cancellationInterval
+        var nextReport = start + options.lease / 3
         while !Task.isCancelled {
             await executor.sleep(for: tick)
-            let now = MonotonicInstant.now
+            let now = leaseNow
             let isCheck = nextCheck <= now
             if isCheck { nextCheck = now + options.cancellationInterval }
             let isReport = nextReport <= now
@@ -27,7 +28,8 @@ extension WorkerSession {
         }
     }
 
-    private func finishHeldMessages(heldFor age: Duration, at now: MonotonicInstant) {
+    /// Finishes the messages that are held for at least `age`.
+    func finishHeldMessages(heldFor age: Duration, at now: MonotonicInstant) {
         let messages = state.withLock { $0.held.releaseAll(heldFor: age, at: now) }
         for message in messages { message.finishHeld() }
     }
@@ -75,7 +77,7 @@ extension WorkerSession {
 
     private func renew(_ claims: [JobClaim]) async throws(JobsError) {
         guard !claims.isEmpty else { return }
-        let instant = MonotonicInstant.now
+        let instant = leaseNow
         let answers = try await store.renew(claims, lease: options.lease)
         var (cancelled, lost): ([JobClaim], [JobClaim]) = ([], [])
         state.withLock { state in
@@ -95,83 +97,18 @@ extension WorkerSession {
         cancel(lost, .leaseLost)
     }
 
-    /// If all slots are busy, requeues the messages that wait for one, so that other workers receive them.
-    /// A worker that claims ahead keeps them.
+    /// If all slots are busy, requeues the messages that wait for one, so that other workers receive
+    /// them. A worker that claims ahead keeps its messages. The messages of fleeting jobs stay, because
+    /// each further delivery would use an attempt of the job.
     private func returnWaitingMessages() {
         let returned = state.withLock { state -> [WorkerQueue<WorkerMessage>.Waiting] in
             state.window.check(active: state.queue.active, interval: tick)
             guard !state.window.isAhead, state.queue.active >= options.concurrency else {
                 return []
             }
-            return state.queue.removeWaiting()
+            return state.queue.removeWaiting { $0.token.fleeting == nil }
         }
         for waiting in returned { waiting.token.requeue() }
         dispatch()
-    }
-
-    // MARK: Shutdown
-
-    /// The maximum time for which a stopping worker waits for cancelled tasks and for the store.
-    private static let closeTimeout = Duration.seconds(5)
-
-    /// Ends everything that ``run()`` has started.
-    func shutDown(_ feeders: [Task<Void, Never>], _ maintenance: Task<Void, Never>) async {
-        let (waiting, consumers) = state.withLock { state in
-            state.queue.stop()
-            return (state.queue.removeWaiting(), state.consumers)
-        }
-        for feeder in feeders { feeder.cancel() }
-        for message in waiting { message.token.requeue() }
-        let end = MonotonicInstant.now + options.stopTimeout
-        await wait(until: end, orStopAtOnce: true) { $0.queue.active == 0 && !$0.isSettling }
-        release()
-        cancel(state.withLock { Array($0.attempts.keys) }, .stopping)
-        await wait(until: .now + Self.closeTimeout, orStopAtOnce: false) {
-            $0.queue.active == 0 && !$0.isSettling
-        }
-        maintenance.cancel()
-        finishHeldMessages(heldFor: .zero, at: .now)
-        // Those of fleeting jobs that did not end.
-        for message in state.withLock({ $0.held.releaseAll() }) {
-            message.requeueHeld(after: .zero)
-        }
-        await withDiscardingTaskGroup { group in
-            for consumer in consumers { group.addTask { await consumer.stop() } }
-        }
-        reportRest()
-        let number = state.withLock { $0.number }
-        try? await store.updateWorker(number, isStopped: true, at: clock.now())
-    }
-
-    /// Releases the claimed jobs that have not started.
-    private func release() {
-        let messages = state.withLock { state in
-            state.queue.removeClaimed().compactMap(\.claim).compactMap { claim in
-                if claim.id.isFleeting { return state.held.release(claim) }
-                state.unsettled.append(Settlement(claim, .release))
-                return nil
-            }
-        }
-        for message in messages { message.requeueHeld(after: .zero) }
-        settleEnded()
-    }
-
-    private func wait(
-        until end: MonotonicInstant, orStopAtOnce: Bool, _ isDone: (State) -> Bool
-    ) async {
-        while MonotonicInstant.now < end, !(orStopAtOnce && isStoppingAtOnce) {
-            // Jobs whose claim ends now do not start any more.
-            release()
-            if state.withLock({ isDone($0) }) { return }
-            await progress.wait(atMost: min(end - .now, .milliseconds(100)))
-        }
-    }
-
-    private func reportRest() {
-        let rest = state.withLock { $0.attempts.keys.map(\.id) }
-        guard !rest.isEmpty else { return }
-        logger.warning(
-            "\(counted(rest.count, "job")) did not end after the cancellation: \(rest); it is available again when its lease ends"
-        )
     }
 }

@@ -6,7 +6,8 @@ extension WorkerSession {
     /// The maximum number of settlements in one change of the store.
     private static let maxSettlements = 1_000
 
-    /// Settles the ended attempts: all that end during a commit are in the next one.
+    /// Settles the ended attempts, that is, stores their outcomes. The attempts that end during a
+    /// commit are in the next commit.
     func settleEnded() {
         let isIdle = state.withLock { state in
             guard !state.isSettling, !state.unsettled.isEmpty else { return false }
@@ -65,7 +66,7 @@ extension WorkerSession {
         wakeRelay(after: batch)
     }
 
-    /// Released and failed jobs are for the relay again.
+    /// Schedules a sweep for the released and failed jobs, which the relay must publish again.
     private func wakeRelay(after batch: [Settlement]) {
         var due: JobTime?
         for settlement in batch {

@@ -22,10 +22,16 @@ final class WorkerSession: Sendable {
         /// The maximum number of messages in flight of each consumer.
         var maxInFlight: [Int]
         var consumers: [Consumer] = []
+        /// `false` until messages of all priorities can have arrived; see ``startTaking()``.
+        var isTaking = false
+        /// `true` while no messages are requested, because all slots are busy.
+        var isClosed = false
+        /// `true` while messages wait for those of a higher class.
+        var isPostponed = false
         var number: Int64 = 0
     }
 
-    /// When the worker stops.
+    /// Whether and how the worker must stop.
     enum Stop: Int { case no, gracefully, atOnce }
 
     let options: JobWorker.Options
@@ -63,10 +69,10 @@ final class WorkerSession: Sendable {
                     concurrency: options.concurrency, order: options.priorityOrder),
                 window: ClaimWindow(concurrency: options.concurrency),
                 leases: LeaseTable(lease: options.lease), held: HeldMessages(sources: sources),
-                maxInFlight: Array(repeating: options.concurrency, count: sources)))
+                maxInFlight: Array(repeating: 0, count: sources)))
     }
 
-    func run() async throws(JobsError) {
+    func run(onStart: @Sendable () -> Void = {}) async throws(JobsError) {
         try options.validate()
         let isFirst = hasStarted.withLock { hasStarted in
             defer { hasStarted = true }
@@ -76,6 +82,7 @@ final class WorkerSession: Sendable {
         let worker = NewWorker(
             name: options.name, queues: options.queues, concurrency: options.concurrency,
             gracePeriod: options.gracePeriod)
+        let start = leaseNow
         let number = try await store.registerWorker(worker, at: clock.now())
         let consumers = try makeConsumers()
         state.withLock {
@@ -85,12 +92,19 @@ final class WorkerSession: Sendable {
         let feeders = consumers.enumerated().map { index, consumer in
             Task { await self.receive(from: consumer.consumer, index, consumer.topic) }
         }
-        let maintenance = Task(executorPreference: executor) { await self.maintain() }
+        let maintenance = Task(executorPreference: executor) { await self.maintain(since: start) }
+        let taking = Task { await self.startTaking() }
+        onStart()
         await waitForStop()
-        // Not a child task: the shutdown has to end although this task may be cancelled.
+        taking.cancel()
+        // The shutdown is not a child task, because it must complete even if this task is
+        // cancelled.
         await Task { await self.shutDown(feeders, maintenance) }.value
         if Task.isCancelled { throw JobsError(.cancelled, "the task of the worker was cancelled") }
     }
+
+    /// The time on the clock of the leases.
+    var leaseNow: MonotonicInstant { options.leaseClock.now() }
 
     func stop() { request(.gracefully) }
 
@@ -118,8 +132,10 @@ final class WorkerSession: Sendable {
                 var settings = Consumer.Options()
                 settings.client = options.client
                 settings.lookup = options.lookup
-                settings.maxInFlight = options.concurrency
-                // The shortest that nsqd allows: a lone message must not wait for others.
+                // Until ``startTaking()``, the consumer requests no messages.
+                settings.maxInFlight = 0
+                // This is the shortest time that nsqd allows. A single message must not wait in
+                // nsqd's buffer for others.
                 settings.outputBufferTimeout = .milliseconds(25)
                 let topic = JobTopic(queue: queue, priority: priority)
                 do throws(NSQError) {
@@ -139,14 +155,15 @@ final class WorkerSession: Sendable {
 
     // MARK: Attempts
 
-    func start(_ job: JobRecord, _ state: inout State) {
+    func startAttempt(of job: JobRecord, _ state: inout State) {
         // A job that waited for a slot may have lost its lease meanwhile.
         guard let claim = job.claim, claim.id.isFleeting || state.leases.holds(claim) else {
             if let claim = job.claim { state.held.release(claim)?.finishHeld() }
             return state.queue.jobEnded()
         }
         let cancellation = AttemptCancellation()
-        // The task needs the lock at its end, so it ends after it is recorded.
+        // The task takes the lock at its end. The caller holds the lock, so the task is recorded before
+        // it ends.
         let task = Task { await self.perform(job, claim, cancellation) }
         state.attempts[claim] = Attempt(cancellation: cancellation, task: task)
     }
@@ -175,7 +192,7 @@ final class WorkerSession: Sendable {
             return nil
         }
         if let outcome, claim.id.isFleeting {
-            if let message { answer(message, of: job, outcome) }
+            if let message { settleMessage(message, of: job, outcome) }
         } else {
             message?.finishHeld()
         }

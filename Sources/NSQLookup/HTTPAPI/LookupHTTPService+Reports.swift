@@ -4,7 +4,7 @@ import TallyBasics
 import TallyJSON
 import UVLoop
 
-/// The responses of nsqlookupd, with their members in the order of the original.
+/// The responses of nsqlookupd, with their members in the order that Go's nsqlookupd has.
 extension LookupHTTPService {
     var info: [UInt8] {
         JSONWriter.object { json in
@@ -77,7 +77,8 @@ extension LookupHTTPService {
         json.member("version", entry.info.version)
     }
 
-    /// The number that Go returns for the time that was never set.
+    /// The value of `time.Time{}.UnixNano()` in Go, which `/debug` of Go's nsqlookupd reports for a
+    /// time that was never set.
     private static let goZeroTime = -6_795_364_578_871_345_152
 
     var metrics: HTTPResponse {

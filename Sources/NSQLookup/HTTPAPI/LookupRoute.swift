@@ -1,7 +1,7 @@
 import HTTP
 
-/// The operation that a request selects: one of nsqlookupd's operations, or one of two additional
-/// ones.
+/// The operation that a request selects: one of nsqlookupd's operations, or one of two that only
+/// this server has.
 enum LookupRoute: Equatable, Sendable {
     case ping
     case info
@@ -32,7 +32,7 @@ enum LookupRoute: Equatable, Sendable {
         "GET": [
             "/ping": .ping, "/info": .info, "/lookup": .lookup, "/topics": .topics,
             "/channels": .channels, "/nodes": .nodes, "/debug": .debug, "/metrics": .metrics,
-            "/healthz": .health,
+            "/livez": .health, "/readyz": .health, "/healthz": .health,
         ],
         "POST": [
             "/topic/create": .createTopic, "/topic/delete": .deleteTopic,

@@ -21,14 +21,14 @@ struct LookupFrameReader {
 
     private var expectation = Expectation.magic
     private var buffer: [UInt8] = []
-    /// The number of bytes at the start of `buffer` that are consumed.
+    /// The number of bytes at the start of `buffer` that were already returned.
     private var consumed = 0
 
     static let magicBytes = 4
     /// The maximum size of the body of IDENTIFY in bytes. nsqd sends less than 1 KiB.
     static let maxBodyBytes = Limits.smallBodyBytes
 
-    /// The state of the input when it ends.
+    /// The position within the protocol at which the input ends.
     enum End { case betweenCommands, inMagic, inBodyLength, inBody }
 
     var end: End {
@@ -40,15 +40,15 @@ struct LookupFrameReader {
         }
     }
 
-    /// Appends received bytes. The caller then reads all units, so the buffer contains at most one
-    /// incomplete unit besides them.
+    /// Appends received bytes. The caller then calls ``next()`` until it returns `nil`, so the
+    /// buffer contains at most one incomplete unit when more bytes are appended.
     mutating func append(_ bytes: some Sequence<UInt8>) {
         buffer.removeFirst(consumed)
         consumed = 0
         buffer += bytes
     }
 
-    /// Expects the length and the body of IDENTIFY next.
+    /// Makes ``next()`` expect the length and the body of IDENTIFY.
     mutating func expectBody() { expectation = .bodyLength }
 
     /// Returns the next complete unit; `nil` if more bytes are needed.

@@ -1,7 +1,7 @@
 import NSQWire
 
-/// A command line of nsqlookupd's protocol: without surrounding white space, and split at every
-/// single space, as in nsqlookupd.
+/// A command line of nsqlookupd's protocol. As in nsqlookupd, white space at both ends is removed,
+/// and the line is split at every single space.
 struct LookupLine {
     let verb: [UInt8]
     let parameters: [[UInt8]]
@@ -17,7 +17,8 @@ struct LookupLine {
         parameters = Array(words.dropFirst())
     }
 
-    /// Removes the white space of Go's `strings.TrimSpace` in ASCII and Latin-1.
+    /// Removes the white space that Go's `strings.TrimSpace` removes, limited to characters of
+    /// ASCII and Latin-1.
     private static func trimmed(_ line: ArraySlice<UInt8>) -> ArraySlice<UInt8> {
         var line = line
         while let count = spaceCount(line.prefix(2)) { line = line.dropFirst(count) }

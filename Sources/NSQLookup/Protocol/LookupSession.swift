@@ -2,7 +2,8 @@ import Logging
 import NSQWire
 import TallyBasics
 
-/// The server's side of one connection of nsqlookupd's protocol V1, without I/O. Time is an argument.
+/// The server's side of one connection with nsqlookupd's protocol V1. A pure value: no I/O, and
+/// time is an argument.
 ///
 /// - SeeAlso: `nsqlookupd/lookup_protocol_v1.go` in NSQ.
 package struct LookupSession {
@@ -24,7 +25,7 @@ package struct LookupSession {
         case closed
     }
 
-    /// What the connection has to do.
+    /// The result of input: what the connection has to send and log, and whether it closes.
     package struct Output {
         /// The bytes to send.
         package var bytes: [UInt8] = []
@@ -65,8 +66,9 @@ package struct LookupSession {
     /// Executes the complete commands in the received bytes.
     ///
     /// - Parameters:
-    ///   - bytes: the bytes; a rest that is not a complete command is kept.
-    ///   - table: receives the registrations.
+    ///   - bytes: the received bytes. An incomplete command at the end is stored until the rest
+    ///     arrives.
+    ///   - table: the table that the commands change.
     ///   - identity: the addresses of this nsqlookupd, for the response to IDENTIFY.
     package mutating func receive(
         _ bytes: some Sequence<UInt8>, _ table: inout RegistrationTable,
@@ -153,7 +155,8 @@ package struct LookupSession {
         phase = .anonymous
     }
 
-    /// - Returns: the response; `nil` if the body of IDENTIFY has to be received before.
+    /// - Returns: the response; `nil` if the command is IDENTIFY, whose body has to be received
+    ///   first.
     private mutating func execute(
         _ line: LookupLine, _ table: inout RegistrationTable, at now: Timestamp,
         _ log: inout [LogLine]
@@ -209,7 +212,8 @@ package struct LookupSession {
             }
             return Array("OK".utf8)
         } catch {
-            // The connection stays open: an nsqd that reconnects would only register all again.
+            // The connection stays open. Otherwise the nsqd would reconnect and repeat all its
+            // registrations.
             let refusal = ProtocolError(.invalid, "REGISTER too many registrations")
             log.append(LogLine(.error, "[\(address)] - \(refusal)"))
             return refusal.data
@@ -239,7 +243,8 @@ package struct LookupSession {
 
     // MARK: Responses
 
-    /// Ends the session with an error, as nsqlookupd does for every error.
+    /// Ends the session with an error. nsqlookupd closes the connection after every error of the
+    /// protocol.
     private mutating func fail(_ error: ProtocolError, cause: String? = nil, _ output: inout Output)
     {
         Self.append(error.data, to: &output.bytes)
@@ -253,7 +258,8 @@ package struct LookupSession {
 
     private static func badBody(_ text: String) -> ProtocolError { ProtocolError(.badBody, text) }
 
-    /// A response is its size in four bytes and its data, without a frame type.
+    /// Appends a response: four bytes with the size, and the data. Unlike in nsqd's protocol, there
+    /// is no frame type.
     private static func append(_ response: [UInt8], to bytes: inout [UInt8]) {
         bytes.append(bigEndian: Int32(response.count))
         bytes += response

@@ -25,7 +25,7 @@ package struct PeerInfo: Equatable, Sendable {
     /// The version of the nsqd.
     package var version = ""
 
-    /// Creates information without any value.
+    /// Creates a value with empty fields.
     package init() {}
 
     /// The name of the nsqd in `/topic/tombstone`, as `host:port`.
@@ -80,9 +80,9 @@ extension PeerInfo {
 /// A connected nsqd that has identified itself.
 struct Peer {
     let info: PeerInfo
-    /// The time of its last PING, or of IDENTIFY.
+    /// The time of the last PING; before the first PING, the time of IDENTIFY.
     var lastUpdate: Timestamp
-    /// The topics and channels that it is registered for.
+    /// The topics for which the nsqd is registered. ``channels`` has its channels.
     var topics: Set<TopicName> = []
     var channels: [TopicName: Set<ChannelName>] = [:]
 

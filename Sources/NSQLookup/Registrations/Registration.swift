@@ -7,7 +7,7 @@ package enum Registration: Hashable, Sendable {
     case topic(TopicName)
     case channel(TopicName, ChannelName)
 
-    /// The three parts of the entry in nsqlookupd's notation.
+    /// The three parts of the entry in the notation of nsqlookupd's log and of `/debug`.
     var parts: (category: String, key: String, subkey: String) {
         switch self {
         case .client: ("client", "", "")
@@ -29,7 +29,7 @@ package enum TopicSelection: Equatable, Sendable {
     case one(TopicName)
     /// As in nsqlookupd, the text `*` selects every topic.
     case all
-    /// The text is not a valid name, so no topic has it.
+    /// No topic, because the text is not a valid name.
     case none
 
     /// Interprets the value of the argument `topic`.

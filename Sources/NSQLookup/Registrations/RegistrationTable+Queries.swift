@@ -1,8 +1,8 @@
 import NSQWire
 import TallyBasics
 
-/// What the HTTP API reads from the table. Names are sorted, and nsqds are in the order of their
-/// connections; the order of the original is random.
+/// The queries of the HTTP API. Names are sorted, and nsqds are in the order in which they
+/// connected. Go's nsqlookupd returns both in a random order.
 extension RegistrationTable {
     /// The number of topics.
     package var topicCount: Int { topics.count }
@@ -47,7 +47,8 @@ extension RegistrationTable {
     package struct Node: Equatable {
         /// What the nsqd reports about itself.
         package var info: PeerInfo
-        /// The topics that it is registered for, and whether it is tombstoned for each.
+        /// The topics for which the nsqd is registered, and whether it is tombstoned for each of
+        /// them.
         package var topics: [(name: String, isTombstoned: Bool)]
 
         package static func == (one: Node, other: Node) -> Bool {
@@ -71,9 +72,10 @@ extension RegistrationTable {
     package struct DebugEntry {
         /// What the nsqd reports about itself.
         package var info: PeerInfo
-        /// The time of its last PING, or of IDENTIFY.
+        /// The time of the last PING; before the first PING, the time of IDENTIFY.
         package var lastUpdate: Timestamp
-        /// The time at which it was tombstoned for the topic, even if that is long ago.
+        /// The time at which the nsqd was tombstoned for the topic, even if the tombstone has
+        /// expired.
         package var tombstonedAt: Timestamp?
     }
 

@@ -1,13 +1,14 @@
 import NSQWire
 import TallyBasics
 
-/// The topics, channels and nsqds that nsqlookupd knows, without I/O. Time is an argument.
+/// The topics, channels and nsqds that are registered at nsqlookupd. A pure value: no I/O, and time
+/// is an argument.
 ///
-/// A topic or a channel stays in the table when its last nsqd disconnects, until it is deleted. An
-/// ephemeral one is removed when its last nsqd unregisters it.
+/// A topic or a channel stays in the table until it is deleted, even if no nsqd has it. An
+/// ephemeral topic or channel is removed when its last nsqd unregisters it.
 ///
-/// An nsqd that sends no PING is first not listed (``Limits/inactiveProducerTimeout``), and removed when
-/// `LookupConnection` closes its connection.
+/// If an nsqd stops sending PING, responses no longer list it after
+/// ``Limits/inactiveProducerTimeout``. It is removed when `LookupConnection` closes its connection.
 package struct RegistrationTable {
     /// An nsqd that is registered for a topic.
     struct TopicProducer {
@@ -18,18 +19,19 @@ package struct RegistrationTable {
     /// The nsqds of one topic.
     struct Topic {
         var producers: [PeerID: TopicProducer] = [:]
-        /// Tombstones of before a restart, by the name of the nsqd. The next registration of that
-        /// nsqd applies its tombstone.
+        /// Tombstones from before a restart, by the name of the nsqd. A tombstone takes effect when
+        /// this nsqd registers again.
         var restoredTombstones: [String: Timestamp] = [:]
     }
 
     /// The limits of the table.
     package struct Limits: Sendable {
-        /// The time since its last PING after which an nsqd is not listed.
+        /// An nsqd whose last PING is older than this is not listed.
         package var inactiveProducerTimeout = Duration.seconds(300)
-        /// The time for which a tombstoned nsqd is not listed for the topic.
+        /// The time for which a tombstoned nsqd is not listed for its topic.
         package var tombstoneLifetime = Duration.seconds(45)
-        /// The maximum number of entries: of topics, channels, and of nsqds of each of them.
+        /// The maximum number of entries. Each topic and each channel is one entry, and so is each
+        /// nsqd of each of them.
         package var maxEntries = 1_000_000
 
         /// Creates the default limits.
@@ -42,9 +44,10 @@ package struct RegistrationTable {
     private(set) var peers: [PeerID: Peer] = [:]
     private(set) var topics: [TopicName: Topic] = [:]
     private(set) var channels: [TopicName: [ChannelName: Set<PeerID>]] = [:]
-    /// The number of topics and channels, and of the nsqds of each of them.
+    /// The number of entries: each topic and each channel is one entry, and so is each nsqd of each
+    /// of them.
     package private(set) var entryCount = 0
-    /// Increases with each change of the state that survives a restart.
+    /// A number that increases with each change that must be stored on disk.
     package private(set) var revision = 0
 
     /// Creates an empty table.
@@ -59,7 +62,8 @@ package struct RegistrationTable {
 
     /// Records a PING.
     ///
-    /// - Returns: the time since the last one; `nil` if the nsqd has not identified itself.
+    /// - Returns: the time since the previous PING or IDENTIFY; `nil` if the nsqd has not
+    ///   identified itself.
     package mutating func ping(from peer: PeerID, at now: Timestamp) -> Duration? {
         guard let last = peers[peer]?.lastUpdate else { return nil }
         peers[peer]?.lastUpdate = now
@@ -88,7 +92,7 @@ package struct RegistrationTable {
 
     // MARK: Registrations of nsqds
 
-    /// Registers an nsqd for a topic, and for one of its channels.
+    /// Registers an nsqd for a topic, and for one of its channels if `channel` is not `nil`.
     ///
     /// - Returns: the registrations that are new.
     /// - Throws: ``RegistrationLimitReached`` if the table is full; then nothing has changed.
@@ -96,7 +100,8 @@ package struct RegistrationTable {
         _ topic: TopicName, _ channel: ChannelName?, by peer: PeerID, at now: Timestamp
     ) throws(RegistrationLimitReached) -> [Registration] {
         guard peers[peer] != nil else { return [] }
-        // A registration adds at most a topic, a channel, and the nsqd to both.
+        // A registration adds at most four entries: a topic, a channel, and the nsqd of each of
+        // them.
         guard entryCount + 4 <= limits.maxEntries || isRegistered(topic, channel, by: peer) else {
             throw RegistrationLimitReached()
         }
@@ -115,11 +120,11 @@ package struct RegistrationTable {
         return channel.map { peer.channels[topic]?.contains($0) == true } ?? true
     }
 
-    /// The registrations that UNREGISTER has removed.
+    /// The registrations that an UNREGISTER command has removed.
     package struct Unregistration: Equatable {
         /// The channels of a topic that the nsqd should have unregistered before the topic.
         package var unexpected: [Registration] = []
-        /// The topic or channel; `nil` if the nsqd was not registered for it.
+        /// The topic or channel in the command; `nil` if the nsqd was not registered for it.
         package var expected: Registration?
     }
 
@@ -197,8 +202,8 @@ package struct RegistrationTable {
         return true
     }
 
-    /// Tombstones an nsqd for topics: it is not listed for them until the lifetime of the tombstone
-    /// has passed, or until it registers again.
+    /// Tombstones an nsqd for topics: responses do not list it for these topics until the lifetime
+    /// of the tombstone has passed, or until the nsqd registers again.
     ///
     /// - Parameter node: the broadcast address and the HTTP port of the nsqd, as `host:port`.
     package mutating func tombstone(
@@ -212,10 +217,11 @@ package struct RegistrationTable {
         }
     }
 
-    // MARK: State of before a restart
+    // MARK: State from before a restart
 
-    /// Adds a topic of before a restart, with its channels and tombstones. The limit of entries does not
-    /// apply, because the file would lose what is not restored.
+    /// Adds a topic from the state file, with its channels and tombstones. The limit of entries
+    /// does not apply here: entries that are not restored would be lost at the next write of the
+    /// file.
     ///
     /// - Parameter tombstones: the times of the tombstones by the names of the nsqds.
     mutating func restore(

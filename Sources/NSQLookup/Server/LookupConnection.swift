@@ -2,7 +2,8 @@ import NSQWire
 import TallyBasics
 import UVLoop
 
-/// One connection of an nsqd: passes received bytes to the session and sends its responses.
+/// One connection of an nsqd. It passes received bytes to its ``LookupSession``, and sends the
+/// session's responses.
 final class LookupConnection: StreamReader {
     let id: PeerID
 
@@ -17,7 +18,7 @@ final class LookupConnection: StreamReader {
 
     private enum State {
         case reading
-        /// Reading is paused until the client has read its responses.
+        /// Reading is paused until all pending responses are sent.
         case congested
         /// The session has ended. Pending bytes are still sent, and received bytes are discarded.
         case closing
@@ -74,7 +75,7 @@ final class LookupConnection: StreamReader {
         case .written: didSendAll()
         case .queued:
             if case .reading = state { state = .congested }
-            // A client that is closing may not read, either.
+            // The client may not read its last responses, so the close has a timeout.
             if case .closing = state { lingeringClose.startTimeout() }
             stream.stopReading()
         case .failed: close()
@@ -98,8 +99,8 @@ final class LookupConnection: StreamReader {
 
     // MARK: Closing
 
-    /// Closes the connection if the client has not identified itself in time, or has been silent for
-    /// too long.
+    /// Closes the connection if the client has not identified itself in time, or if no byte has
+    /// arrived for too long.
     func closeIfSilent(at now: Int64, _ options: LookupServerOptions) {
         let (start, timeout) =
             session.isIdentified

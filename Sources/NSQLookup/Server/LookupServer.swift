@@ -16,7 +16,8 @@ final class LookupServer: LoopHosted {
     private var http: HTTPServer!
     private lazy var service = LookupHTTPService(of: self)
     private var store: StateSaver?
-    /// The state at the beginning of the stop: the end of an nsqd's connection removes its tombstones.
+    /// The state to write during a stop, captured before the connections are closed, because
+    /// closing the connection of an nsqd removes its tombstones.
     private var lastState: [UInt8]?
     private let hostname = System.hostname
     let startedAt: Timestamp
@@ -131,15 +132,16 @@ final class LookupServer: LoopHosted {
         for line in lines { logger.log(level: line.level, "\(line.text)") }
     }
 
-    /// Changes the table for a request of the HTTP API. ``whenStored(_:)`` waits for the change.
+    /// Changes the table for a request of the HTTP API. Call ``whenStored(_:)`` afterwards to wait
+    /// until the change is on disk.
     func change<Result, Failure: Error>(
         _ body: (inout RegistrationTable) throws(Failure) -> Result
     ) throws(Failure) -> Result {
         try body(&table)
     }
 
-    /// Calls `done` when all changes so far are on the disk, or with an error if they are not; at once
-    /// without a data path.
+    /// Calls `done` with `nil` when all changes so far are synced to disk, or with the error of a
+    /// failed write. Without a data path, calls it immediately.
     func whenStored(_ done: @escaping (StateFileError?) -> Void) {
         guard let store else { return done(nil) }
         store.store(done)

@@ -10,14 +10,14 @@ final class LookupTCPServer {
     private let listener: Listener
     private var connections: [PeerID: LookupConnection] = [:]
     private var lastNumber = 0
-    /// Checks the deadlines of all connections; `nil` while there are none.
+    /// The timer that checks the timeouts of all connections; `nil` while there are no connections.
     private var deadlineTimer: Timer?
 
     /// The buffer that all connections read into. They can share it, because the loop reads from one
     /// connection at a time.
     let readBuffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 16 << 10, alignment: 16)
 
-    /// The interval in which deadlines are checked.
+    /// The interval at which timeouts are checked.
     static let checkInterval = Duration.seconds(1)
 
     init(_ listener: Listener, of server: LookupServer) {
@@ -70,7 +70,7 @@ final class LookupTCPServer {
 
     func log(_ lines: [LookupSession.LogLine]) { server.log(lines) }
 
-    /// Removes a connection that closes.
+    /// Removes a closed connection and its registrations.
     func connectionClosed(_ connection: LookupConnection, _ session: inout LookupSession) {
         connections[connection.id] = nil
         server.disconnect(&session)

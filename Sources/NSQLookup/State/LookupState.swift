@@ -2,9 +2,10 @@ import NSQWire
 import TallyBasics
 import TallyJSON
 
-/// What survives a restart of nsqlookupd: topics and channels that are not ephemeral, and tombstones.
+/// The state that survives a restart of nsqlookupd: topics and channels that are not ephemeral, and
+/// tombstones.
 ///
-/// nsqds are not a part of it, because they connect and register again.
+/// It does not contain nsqds, because they reconnect and register again.
 struct LookupState: Equatable {
     struct Topic: Equatable {
         var name: TopicName
@@ -74,7 +75,7 @@ extension LookupState {
 // MARK: - JSON
 
 extension LookupState {
-    /// The reason why a file is not a state.
+    /// The error for a file that does not contain a valid state.
     struct Malformed: Error {}
 
     var json: [UInt8] {

@@ -12,11 +12,11 @@ package struct StateFileError: Error, Equatable, Sendable, CustomStringConvertib
     init(_ description: String) { self.description = description }
 }
 
-/// The file with the state of nsqlookupd in its data path. The folder is locked, so that no other
-/// nsqlookupd writes it.
+/// The file with nsqlookupd's state, in the data path. The folder is locked, so that no other
+/// nsqlookupd writes the file.
 ///
-/// A new state is written to a second file, synced, and then renamed. So the file always contains a
-/// complete state.
+/// A new state is written to a second file, which is synced and then renamed over the first. So the
+/// file always contains a complete state.
 // SAFETY: the stored properties are constants, and only one thread at a time calls `write(_:)`.
 final class StateFile: @unchecked Sendable {
     private let folderPath: String
@@ -24,7 +24,7 @@ final class StateFile: @unchecked Sendable {
 
     static let name = "nsqlookupd.json"
     private static let newName = "nsqlookupd.json.new"
-    /// The maximum size of the file in bytes: a million entries take less than 100 MiB.
+    /// The maximum size of the file in bytes. A million entries take less than 100 MiB.
     private static let maxBytes = 1 << 30
 
     /// Opens and locks the folder, which must exist.

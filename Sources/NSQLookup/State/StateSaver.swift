@@ -4,9 +4,9 @@ import UVLoop
 
 /// Writes the state of the table to the data path after changes, on a thread of its own.
 ///
-/// One write is in progress at a time. Changes that happen during it are in the next one, which
-/// begins after a pause that is as long as the write was, and at least ``shortestPause``. So the store
-/// uses at most half of a thread, however large the state is and however often it changes.
+/// One write is in progress at a time. Changes during a write are part of the next write. The pause
+/// between two writes is as long as the last write took, and at least ``shortestPause``. So writing
+/// uses at most half of one thread's time, however large the state is and however often it changes.
 final class StateSaver {
     private let file: StateFile
     private let loop: Loop
@@ -46,10 +46,10 @@ final class StateSaver {
         timer = Timer(on: loop)
     }
 
-    /// Stores the current state soon.
+    /// Schedules a write of the current state.
     ///
-    /// - Parameter done: runs when the state is on the disk, or with an error if a write failed; by
-    ///   default nothing waits for it.
+    /// - Parameter done: called with `nil` when the state is synced to disk, or with the error of a
+    ///   failed write; `nil` if the caller does not need the result.
     func store(_ done: ((StateFileError?) -> Void)? = nil) {
         let revision = revision()
         guard revision > storedRevision else {

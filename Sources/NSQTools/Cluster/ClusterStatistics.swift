@@ -1,3 +1,4 @@
+import TallyBasics
 import TallyJSON
 
 /// The statistics of topics and channels, summed up over several nsqds.
@@ -46,8 +47,8 @@ package struct ClusterStatistics: Equatable, Sendable {
 
 extension ClusterStatistics.Topic {
     fileprivate mutating func add(_ json: JSONValue) {
-        depth += json.count("depth")
-        messageCount += json.count("message_count")
+        depth.addSaturated(json.count("depth"))
+        messageCount.addSaturated(json.count("message_count"))
         isPaused = isPaused || json.flag("paused")
         guard case .array(let channels) = json["channels"] else { return }
         for channel in channels {
@@ -59,27 +60,14 @@ extension ClusterStatistics.Topic {
 
 extension ClusterStatistics.Channel {
     fileprivate mutating func add(_ json: JSONValue) {
-        depth += json.count("depth")
-        backendDepth += json.count("backend_depth")
-        inFlightCount += json.count("in_flight_count")
-        deferredCount += json.count("deferred_count")
-        requeueCount += json.count("requeue_count")
-        timeoutCount += json.count("timeout_count")
-        messageCount += json.count("message_count")
-        clientCount += json.count("client_count")
+        depth.addSaturated(json.count("depth"))
+        backendDepth.addSaturated(json.count("backend_depth"))
+        inFlightCount.addSaturated(json.count("in_flight_count"))
+        deferredCount.addSaturated(json.count("deferred_count"))
+        requeueCount.addSaturated(json.count("requeue_count"))
+        timeoutCount.addSaturated(json.count("timeout_count"))
+        messageCount.addSaturated(json.count("message_count"))
+        clientCount.addSaturated(json.count("client_count"))
         isPaused = isPaused || json.flag("paused")
-    }
-}
-
-extension JSONValue {
-    /// The number of a member; 0 if it is missing. A number of another program is limited, so that no
-    /// sum of a thousand numbers overflows.
-    fileprivate func count(_ name: String) -> Int {
-        let number = self[name].flatMap { Int(json: $0) } ?? 0
-        return min(max(number, -(1 << 52)), 1 << 52)
-    }
-
-    fileprivate func flag(_ name: String) -> Bool {
-        self[name].flatMap { Bool(json: $0) } ?? false
     }
 }

@@ -4,7 +4,7 @@ import NSQWire
 import TallyJSON
 import UVLoop
 
-/// Asks nsqds and nsqlookupds over HTTP for topics, producers and statistics.
+/// Reads topics, producers and statistics from nsqds and nsqlookupds over HTTP.
 package final class NSQDQueries: Sendable {
     private let sender: HTTPSender
 
@@ -38,7 +38,7 @@ package final class NSQDQueries: Sendable {
 
     // MARK: nsqlookupd
 
-    /// Returns the topics that at least one nsqlookupd knows, sorted.
+    /// Returns the topics that are registered at one nsqlookupd or more, sorted.
     package func topics(of lookupds: [String]) async throws(Failure) -> [String] {
         var topics: Set<String> = []
         for lookupd in lookupds {
@@ -48,8 +48,8 @@ package final class NSQDQueries: Sendable {
         return topics.filter { TopicName($0) != nil }.sorted()
     }
 
-    /// Returns the HTTP addresses of the nsqds that have a topic, sorted and without duplicates. An
-    /// nsqlookupd without the topic has none.
+    /// Returns the HTTP addresses of the nsqds that have a topic, sorted and without duplicates. It
+    /// is not an error if an nsqlookupd does not know the topic.
     package func nsqds(
         of topic: String, lookupds: [String]
     ) async throws(Failure) -> [String] {
@@ -69,7 +69,7 @@ package final class NSQDQueries: Sendable {
 
     // MARK: nsqd
 
-    /// Returns the topics of nsqds, with their channels, summed up over the nsqds.
+    /// Returns the statistics of topics and their channels, summed up over the nsqds.
     ///
     /// - Parameters:
     ///   - topic: only this topic; `nil` for all.
@@ -87,27 +87,32 @@ package final class NSQDQueries: Sendable {
         return statistics
     }
 
+    // MARK: Health
+
+    /// Reads the health of a server of this package. The programs of NSQ have no such routes.
+    ///
+    /// - Parameter path: the route, such as `/readyz`.
+    /// - Returns: the text of the response.
+    /// - Throws: `Failure` if the server cannot be reached, or responds with another status than
+    ///   200.
+    package func health(of address: String, path: String) async throws(Failure) -> String {
+        let (url, response) = try await response(of: address, path, [:])
+        let text =
+            String(decoding: response.body.prefix(1_000), as: UTF8.self)
+            .split(separator: "\n").first.map(String.init) ?? ""
+        guard response.status == 200 else {
+            throw Failure(description: "\(url): status \(response.status): \(text)")
+        }
+        return text
+    }
+
     // MARK: Requests
 
     private func get(
         _ address: String, _ path: String, _ arguments: [String: String] = [:],
         allowsNotFound: Bool = false
     ) async throws(Failure) -> JSONValue {
-        var url: HTTPURL
-        do throws(NSQError) {
-            url = try HTTPURL(lookupd: address)
-        } catch {
-            throw Failure(description: "\(error)")
-        }
-        url.target = (url.target == "/" ? "" : url.target) + path
-        for (name, value) in arguments.sorted(by: { $0.key < $1.key }) { url.append(name, value) }
-        let response: HTTPClientResponse
-        do {
-            let accept = (name: "Accept", value: "application/vnd.nsq; version=1.0")
-            response = try await sender.send(url, headers: [accept]).get()
-        } catch {
-            throw Failure(description: "\(url): \(error)")
-        }
+        let (url, response) = try await response(of: address, path, arguments)
         if response.status == 404, allowsNotFound { return .object([]) }
         guard response.status == 200 else {
             throw Failure(description: "\(url): status \(response.status)")
@@ -116,5 +121,27 @@ package final class NSQDQueries: Sendable {
             throw Failure(description: "\(url): the response is not JSON")
         }
         return json
+    }
+
+    /// Sends a request.
+    ///
+    /// - Parameter body: the body of a `POST`; `nil` sends a `GET`.
+    func response(
+        of address: String, _ path: String, _ arguments: [String: String], body: [UInt8]? = nil
+    ) async throws(Failure) -> (url: HTTPURL, response: HTTPClientResponse) {
+        var url: HTTPURL
+        do throws(NSQError) {
+            url = try HTTPURL(lookupd: address)
+        } catch {
+            throw Failure(description: "\(error)")
+        }
+        url.target = (url.target == "/" ? "" : url.target) + path
+        for (name, value) in arguments.sorted(by: { $0.key < $1.key }) { url.append(name, value) }
+        do {
+            let accept = (name: "Accept", value: "application/vnd.nsq; version=1.0")
+            return (url, try await sender.send(url, headers: [accept], body: body).get())
+        } catch {
+            throw Failure(description: "\(url): \(error)")
+        }
     }
 }

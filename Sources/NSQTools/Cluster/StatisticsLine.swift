@@ -1,6 +1,8 @@
-/// The lines that `nsq_stat` prints.
+import TallyBasics
+
+/// Formats the lines that `nsq_stat` prints.
 package enum StatisticsLine {
-    /// The two lines above the numbers, which are repeated after ``linesPerHeader`` reports.
+    /// The two header lines above the numbers. They are repeated after ``linesPerHeader`` reports.
     package static let header = [
         "------rate------+----------------depth----------------+--------------metadata---------------",
         columns([
@@ -10,26 +12,28 @@ package enum StatisticsLine {
         ]),
     ]
 
-    /// The number of reports, including the first one without numbers, from one header to the next.
+    /// The number of reports from one header to the next, including the first report, which has no
+    /// numbers.
     package static let linesPerHeader = 25
 
     /// Returns the numbers of one report.
     ///
     /// - Parameters:
     ///   - now: the counters.
-    ///   - before: the counters of the report before.
-    ///   - interval: the time between the two.
+    ///   - before: the counters of the previous report.
+    ///   - interval: the time between the two reports.
     package static func text(
         _ now: ClusterStatistics.Channel, since before: ClusterStatistics.Channel,
         interval: Duration
     ) -> String {
-        let received = now.messageCount - before.messageCount
-        let finished = received - (now.depth - before.depth)
+        let received = now.messageCount.subtractingSaturated(before.messageCount)
+        let waiting = now.depth.subtractingSaturated(before.depth)
+        let finished = received.subtractingSaturated(waiting)
         let seconds = interval / .seconds(1)
         func rate(_ count: Int) -> String { String(Int(clamping: Double(count) / seconds)) }
         return columns([
             (rate(received), 7), (rate(finished), 7), ("|", 1), ("\(now.depth)", 7),
-            ("\(now.depth - now.backendDepth)", 7), ("\(now.backendDepth)", 7),
+            ("\(now.depth.subtractingSaturated(now.backendDepth))", 7), ("\(now.backendDepth)", 7),
             ("\(now.inFlightCount)", 5), ("\(now.deferredCount)", 5), ("|", 1),
             ("\(now.requeueCount)", 7), ("\(now.timeoutCount)", 7), ("\(now.messageCount)", 12),
             ("\(now.clientCount)", 7),

@@ -1,26 +1,27 @@
 import Glibc
 
-/// The names of the files of a topic: a text in which `<TOPIC>`, `<HOST>`, `<PID>`, `<DATETIME>` and
-/// `<REV>` are replaced.
+/// A template for the file names of a topic, in which `<TOPIC>`, `<HOST>`, `<PID>`, `<DATETIME>`
+/// and `<REV>` are replaced.
 package struct FileNameFormat: Equatable, Sendable {
     private let text: String
     private let dateFormat: String
 
-    /// The reason why a format cannot be used.
+    /// The error for a template that needs `<REV>` and does not contain it.
     package struct MissingRevision: Error, CustomStringConvertible {
         package var description: String {
             "missing <REV> in --filename-format when gzip, rotation, or work dir enabled"
         }
     }
 
-    /// Replaces the parts that do not change.
+    /// Replaces the parts of the template that are the same for all files of the topic.
     ///
     /// - Parameters:
     ///   - options: the options of the files.
     ///   - topic: the name of the topic.
     ///   - hostname: the name of the host, with its domain.
     ///   - processID: the number of the process.
-    /// - Throws: ``MissingRevision`` if files need a revision and the format has none.
+    /// - Throws: ``MissingRevision`` if files need a revision number and the template has no
+    ///   `<REV>`.
     package init(
         _ options: FileOptions, topic: String, hostname: String, processID: Int
     ) throws(MissingRevision) {
@@ -43,21 +44,21 @@ package struct FileNameFormat: Equatable, Sendable {
         dateFormat = options.dateFormat
     }
 
-    /// Returns the name at a time, still with `<REV>`.
+    /// Returns the name for a time. `<REV>` is not replaced yet.
     ///
     /// - Parameter seconds: the time since 1970.
     package func name(at seconds: Int) -> String {
         text.replacing("<DATETIME>", with: Self.date(dateFormat, at: seconds))
     }
 
-    /// Replaces `<REV>` by a number: `-000001`.
+    /// Replaces `<REV>` by a dash and a number with at least six digits: `-000001`.
     package static func name(_ name: String, revision: Int) -> String {
         let digits = String(revision)
         let padding = String(repeating: "0", count: max(0, 6 - digits.count))
         return name.replacing("<REV>", with: "-\(padding)\(digits)")
     }
 
-    /// The conversions of nsq_to_file; another character after `%` stays as it is.
+    /// The `%` conversions that nsq_to_file supports. `%` with any other character is not changed.
     private static let conversions = Set("BbmAadHIMSYypZz")
 
     /// Formats a local time as nsq_to_file does.

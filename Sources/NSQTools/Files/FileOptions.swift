@@ -1,6 +1,7 @@
 import Glibc
 
-/// The options of the files into which `nsq_to_file` writes. The defaults are those of nsq_to_file.
+/// The options of the files that `nsq_to_file` writes. The defaults are those of NSQ's
+/// `nsq_to_file`.
 package struct FileOptions: Sendable {
     /// The folder of finished files.
     package var outputFolder = "/tmp"
@@ -14,7 +15,7 @@ package struct FileOptions: Sendable {
     package var hostIdentifier = ""
     /// The level of the compression with gzip, 1 to 9; `nil` for none.
     package var gzipLevel: Int?
-    /// Whether a file is created only for a message.
+    /// Whether a file is created only when there is a message for it.
     package var skipsEmptyFiles = false
     /// The size in bytes above which a file is rotated; 0 for no limit.
     package var rotateSize = 0
@@ -28,12 +29,12 @@ package struct FileOptions: Sendable {
     /// The folder in which files are written.
     var currentFolder: String { hasWorkFolder ? workFolder : outputFolder }
 
-    /// `true` if several files can have the same time, so that their names need a revision.
+    /// `true` if several files can have the same time, so that their names need a revision number.
     var needsRevision: Bool {
         gzipLevel != nil || rotateSize > 0 || rotateInterval > .zero || hasWorkFolder
     }
 
-    /// `true` if an existing file is never continued.
+    /// `true` if messages are never appended to an existing file.
     var createsNewFiles: Bool { gzipLevel != nil || rotateInterval > .zero }
 }
 

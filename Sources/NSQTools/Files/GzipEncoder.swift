@@ -1,7 +1,7 @@
 import CZlib
 
-/// Compresses bytes as consecutive gzip members (RFC 1952). Programs such as `gunzip` decompress them
-/// as one text.
+/// Compresses bytes as consecutive gzip members (RFC 1952). Programs such as `gunzip` decompress
+/// all members as one stream.
 final class GzipEncoder {
     // A zlib stream must not move, because it contains pointers to itself.
     private let stream = UnsafeMutablePointer<z_stream>.allocate(capacity: 1)
@@ -26,9 +26,9 @@ final class GzipEncoder {
         stream.deallocate()
     }
 
-    /// Compresses bytes. zlib keeps a part of its output until later calls.
+    /// Compresses bytes. zlib holds back a part of the output until later calls.
     ///
-    /// - Parameter output: the compressed bytes are appended.
+    /// - Parameter output: the array to which the compressed bytes are appended.
     func append(_ bytes: UnsafeRawBufferPointer, to output: inout [UInt8]) {
         guard !bytes.isEmpty else { return }
         hasOpenMember = true
@@ -41,7 +41,7 @@ final class GzipEncoder {
     }
 
     /// Ends the current member, so that all bytes so far can be decompressed. The next byte begins
-    /// another member.
+    /// a new member.
     func endMember(_ output: inout [UInt8]) {
         guard hasOpenMember else { return }
         run(Z_FINISH, &output)

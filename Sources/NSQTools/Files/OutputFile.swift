@@ -2,11 +2,12 @@ import Glibc
 
 /// One open file with messages, one per line, optionally compressed.
 ///
-/// Only ``sync()`` makes messages durable: it ends the gzip member, syncs the file, and, after the
-/// creation of the file, its folder.
+/// Only ``sync()`` makes messages durable. It ends the gzip member and syncs the file. The first
+/// time, it also syncs the folder, so that a new file survives a power failure.
 final class OutputFile {
     let path: String
-    /// The size in bytes: of a new file, the bytes before compression, as in nsq_to_file.
+    /// The size in bytes. Messages that this process has written count with their size before
+    /// compression, as in nsq_to_file.
     private(set) var byteCount: Int
     private let descriptor: Int32
     private let gzip: GzipEncoder?
@@ -39,8 +40,8 @@ final class OutputFile {
 
     deinit { if descriptor >= 0 { Glibc.close(descriptor) } }
 
-    /// A process that was killed may have written a part of a line. The message is delivered again, so
-    /// its part becomes a line of its own.
+    /// Ends an incomplete last line, which a killed process may have left. nsqd delivers its
+    /// message again, so the incomplete line stays as a line of its own.
     private func endTornLine() throws(FileError) {
         var last: UInt8 = 0
         guard pread(descriptor, &last, 1, byteCount - 1) == 1 else {
@@ -63,7 +64,7 @@ final class OutputFile {
         if buffer.count > Self.bufferBytes { try writeBuffer() }
     }
 
-    /// Writes all messages so far to the disk, and returns when they are durable.
+    /// Writes and syncs all messages so far, and returns when they are durable.
     func sync() throws(FileError) {
         guard !isSynced || !folderIsSynced else { return }
         gzip?.endMember(&buffer)
@@ -95,7 +96,7 @@ enum Folders {
         return slash == path.startIndex ? "/" : String(path[..<slash])
     }
 
-    /// Creates a folder and those that contain it, with mode 0770, unless they exist.
+    /// Creates a folder and its missing parent folders, with mode 0770.
     static func create(_ path: String) throws(FileError) {
         if mkdir(path, 0o770) == 0 || errno == EEXIST { return }
         guard errno == ENOENT, path.contains("/") else {

@@ -2,11 +2,12 @@ import Glibc
 import Logging
 import TallyBasics
 
-/// The files of one topic: the open one, and the decision when to begin another. Time is an argument.
+/// The files of one topic: writes to the open file, and decides when to begin another. Time is an
+/// argument.
 ///
-/// A file is rotated when its name changes with the time, when it is older than the rotation interval,
-/// and when it is larger than the rotation size. With a work folder, a finished file is moved to the
-/// output folder; an existing file is never replaced.
+/// A file is rotated in three cases: its name differs from the name for the current time, it is
+/// older than the rotation interval, or it is larger than the rotation size. If there is a work
+/// folder, a finished file is moved to the output folder. An existing file is never replaced.
 package final class RotatingFile {
     private let options: FileOptions
     private let format: FileNameFormat
@@ -15,14 +16,14 @@ package final class RotatingFile {
     private let label: String
 
     private var file: OutputFile?
-    /// The name of the open or the last file, with `<REV>`.
+    /// The name of the open file, or of the last one, in which `<REV>` is not replaced.
     private var name = ""
     private var revision = 0
     private var openedAt = Timestamp(monotonic: 0, wall: 0)
 
-    /// Creates the files' owner; it opens no file.
+    /// Creates the object. It opens no file until the first message.
     ///
-    /// - Parameter label: the start of each line of the log.
+    /// - Parameter label: the topic and the channel, which start each line of the log.
     package init(
         _ options: FileOptions, _ format: FileNameFormat, label: String, logger: Logger
     ) {
@@ -32,9 +33,9 @@ package final class RotatingFile {
         self.logger = logger
     }
 
-    /// Writes a message, to a new file if the open one has to be rotated.
+    /// Writes a message. If the open file has to be rotated, writes the message to a new file.
     ///
-    /// - Returns: `true` if the file was rotated. The messages of the old file are durable then.
+    /// - Returns: `true` if the file was rotated. Then all messages of the old file are durable.
     package func append(
         _ body: UnsafeRawBufferPointer, at now: Timestamp
     ) throws(FileError) -> Bool {
@@ -44,8 +45,8 @@ package final class RotatingFile {
         return rotates
     }
 
-    /// Rotates the file if it is due. Runs at each sync interval, so that a topic without messages gets
-    /// its files, too, unless empty files are skipped.
+    /// Rotates the file if rotation is due. Call this method at each sync interval: a topic without
+    /// messages also gets a file for each period, unless empty files are skipped.
     package func tick(at now: Timestamp) throws(FileError) {
         guard needsRotation(at: now) else { return }
         if options.skipsEmptyFiles { try close() } else { try openNext(at: now) }
@@ -131,8 +132,8 @@ package final class RotatingFile {
 
     // MARK: Finished files
 
-    /// Moves a file of the work folder to the output folder, with another revision if a file has its
-    /// name.
+    /// Moves a file from the work folder to the output folder. If a file with this name exists
+    /// there, the moved file gets the next free revision number.
     private func move(_ path: String) throws(FileError) {
         var target = FileNameFormat.name("\(options.outputFolder)/\(name)", revision: revision)
         logger.info("[\(label)] moving finished file \(path) to \(target)")

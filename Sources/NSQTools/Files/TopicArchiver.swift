@@ -3,8 +3,8 @@ import NSQClient
 import TallyBasics
 import UVLoop
 
-/// Writes the messages of one topic to files. A message is finished only after its file is synced, so
-/// that neither a crash of the process nor a power failure loses it.
+/// Writes the messages of one topic to files. A message is finished only after its file is synced,
+/// so neither a crash of the process nor a power failure loses it.
 package final class TopicArchiver: Sendable {
     private let consumer: Consumer
     private let logger: Logger
@@ -15,7 +15,8 @@ package final class TopicArchiver: Sendable {
     private let events: AsyncStream<Event>
     private let sendEvent: AsyncStream<Event>.Continuation
     private let receiving = LockedValue(Receiving())
-    /// `true` while a tick waits in `events`, so that ticks do not pile up while the disk is slow.
+    /// `true` while `events` contains a tick. It prevents further ticks from accumulating while the
+    /// disk is slow.
     private let hasTick = LockedValue(false)
 
     private struct Receiving {
@@ -26,9 +27,9 @@ package final class TopicArchiver: Sendable {
     private enum Event: Sendable {
         case messages(MessageBatch)
         case tick
-        /// Finish the file, and open another one for the next message.
+        /// The current file is finished, and the next message goes to a new file.
         case reopen
-        /// No messages follow.
+        /// The last event: no messages follow.
         case end
     }
 
@@ -36,7 +37,8 @@ package final class TopicArchiver: Sendable {
     ///
     /// - Parameters:
     ///   - label: the topic and the channel, for the log.
-    ///   - maxInFlight: the number of messages after which the file is synced at the latest.
+    ///   - maxInFlight: the maximum number of messages in flight. When so many are written, the
+    ///     file is synced, because nsqd delivers no more until some are finished.
     package init(
         of consumer: Consumer, _ options: FileOptions, _ format: FileNameFormat, label: String,
         maxInFlight: Int, logger: Logger
@@ -49,10 +51,10 @@ package final class TopicArchiver: Sendable {
         (events, sendEvent) = AsyncStream.makeStream()
     }
 
-    /// Finishes the open file, and opens another one for the next message.
+    /// Finishes the open file. The next message goes to a new file.
     package func reopen() { sendEvent.yield(.reopen) }
 
-    /// Ends the demand for messages, and lets ``run(syncInterval:)`` return after what was received is
+    /// Requests no further messages. ``run(syncInterval:)`` returns after all received messages are
     /// synced and finished.
     package func stop() {
         receiving.withLock { receiving in
@@ -63,9 +65,10 @@ package final class TopicArchiver: Sendable {
 
     /// Writes messages until ``stop()``, and then stops the consumer.
     ///
-    /// - Parameter syncInterval: the maximum time between the arrival of a message and the sync.
-    /// - Throws: `FileError` if a message cannot be written. Messages that are not finished are
-    ///   delivered again.
+    /// - Parameter syncInterval: the maximum time from the receipt of a message to the sync of its
+    ///   file.
+    /// - Throws: `FileError` if a message cannot be written. nsqd delivers unfinished messages
+    ///   again.
     package func run(syncInterval: Duration) async throws {
         startReceiving()
         let ticking = Task {

@@ -11,13 +11,13 @@ package struct Forwarder: Sendable {
     private let filter: JSONFilter
     private let logger: Logger
 
-    /// Describes a transfer.
+    /// Creates a forwarder. ``run(concurrency:retry:)`` starts it.
     ///
     /// - Parameters:
     ///   - consumer: the consumer of the messages.
-    ///   - producer: publishes the copies.
+    ///   - producer: the producer that publishes the copies.
     ///   - topic: the topic of the copies.
-    ///   - filter: selects messages and their fields.
+    ///   - filter: the filter that selects messages and their fields.
     package init(
         _ consumer: Consumer, to topic: String, _ producer: Producer, _ filter: JSONFilter,
         logger: Logger
@@ -29,7 +29,8 @@ package struct Forwarder: Sendable {
         self.logger = logger
     }
 
-    /// The reason why a message is delivered again, besides a failed publish.
+    /// The error for a message that lacks the required field. Like after a failed publish, the
+    /// message is delivered again.
     private struct MissingField: Error, CustomStringConvertible {
         var description: String { "missing field to check required value" }
     }
@@ -37,8 +38,8 @@ package struct Forwarder: Sendable {
     /// Forwards messages until the consumer is stopped.
     ///
     /// - Parameters:
-    ///   - concurrency: the maximum number of copies that wait for their acknowledgement.
-    ///   - retry: when and how often a message is delivered again whose copy was not acknowledged.
+    ///   - concurrency: the maximum number of copies that are published and not yet acknowledged.
+    ///   - retry: when and how often a message is delivered again after a failure.
     package func run(concurrency: Int, retry: RetryPolicy) async throws(NSQError) {
         try await consumer.run(concurrency: concurrency, retry: retry) { message in
             switch filter.decide(message.body) {

@@ -3,10 +3,10 @@ import NSQClient
 import TallyBasics
 import UVLoop
 
-/// Sends each message of a consumer to HTTP endpoints. A message is finished only after an endpoint has
-/// answered with success.
+/// Sends each message of a consumer to one or all of several HTTP endpoints. A message is finished
+/// only after these requests have succeeded.
 package final class HTTPForwarder: Sendable {
-    /// The requests, of which each message makes one.
+    /// The kind of request that is sent for each message.
     package enum Method: Sendable {
         /// `GET` of a URL in which `%s` is replaced by the message; the status must be 200.
         case get
@@ -14,13 +14,13 @@ package final class HTTPForwarder: Sendable {
         case post(contentType: String)
     }
 
-    /// Which of the endpoints receive a message.
+    /// The endpoints that receive a message: one of them, or all.
     package enum Distribution: Sendable {
         case one(HostPool.Mode)
         case all
     }
 
-    /// The reason why a message is delivered again.
+    /// The reason why a request failed. The message is then delivered again.
     package struct Failure: Error, CustomStringConvertible, Sendable {
         package let description: String
     }
@@ -29,14 +29,14 @@ package final class HTTPForwarder: Sendable {
     private let method: Method
     private let endpoints: [String]
     private let headers: [(name: String, value: String)]
-    /// `nil` if every endpoint receives each message.
+    /// Selects the endpoint for each message; `nil` if all endpoints receive each message.
     private let pool: LockedValue<HostPool>?
 
     /// Creates a forwarder.
     ///
     /// - Parameters:
     ///   - endpoints: the URLs, at least one.
-    ///   - headers: further header fields of each request.
+    ///   - headers: additional header fields of each request.
     /// - Throws: `Failure` if a URL is invalid.
     package init(
         to endpoints: [String], _ method: Method, _ distribution: Distribution,
@@ -110,7 +110,7 @@ package final class HTTPForwarder: Sendable {
         return url
     }
 
-    /// Encodes bytes for a query as Go does.
+    /// Escapes bytes for a query string as Go's `url.QueryEscape` does.
     static func escaped(_ bytes: [UInt8]) -> String {
         var text = ""
         for byte in bytes {

@@ -2,22 +2,23 @@ import TallyBasics
 
 /// Selects one of several hosts for each request. Time is an argument.
 package struct HostPool: Sendable {
-    /// The rule of the selection.
+    /// The rule by which a host is selected.
     package enum Mode: Sendable {
-        /// The hosts in turn, whether they respond or not.
+        /// All hosts in turn, even hosts that do not respond.
         case roundRobin
-        /// The hosts in turn that respond. One that failed is left out for 30 seconds, and for twice as
-        /// long after each further failure, up to 15 minutes.
+        /// The hosts that respond, in turn. A host that failed is not selected for 30 seconds. This
+        /// time doubles with each further failure, up to 15 minutes.
         case respondingHosts
-        /// As ``respondingHosts``, but most often the host that responds fastest.
+        /// Mostly the host with the shortest average response time. At random, and less often over
+        /// time, a host is selected as in ``respondingHosts``, to measure the others too.
         case epsilonGreedy
     }
 
     private struct Host {
-        /// The time until which the host is left out; `nil` if its last request succeeded.
+        /// The time until which the host is not selected; `nil` if its last request succeeded.
         var deadUntil: Int64?
         var retryDelay = HostPool.firstRetryDelay
-        /// The moving average of the response times in seconds; `nil` without a response.
+        /// The moving average of the response times in seconds; `nil` before the first response.
         var averageSeconds: Double?
     }
 
@@ -25,7 +26,8 @@ package struct HostPool: Sendable {
     private var hosts: [Host]
     private var next = 0
     private var generator: SplitMix64
-    /// The probability of a selection in turn, which decreases with each one.
+    /// The probability of a selection in turn instead of the fastest host. It decreases with each
+    /// selection in turn.
     private var epsilon = 0.3
 
     static let firstRetryDelay = Duration.seconds(30)
@@ -35,7 +37,7 @@ package struct HostPool: Sendable {
     /// The weight of the latest response time in the average.
     private static let latestWeight = 0.2
 
-    /// Creates a pool of hosts that all respond.
+    /// Creates a pool in which all hosts are assumed to respond.
     ///
     /// - Parameters:
     ///   - count: the number of hosts, at least 1.

@@ -1,13 +1,13 @@
 import TallyJSON
 
-/// Selects messages with JSON bodies, and fields of them, as `nsq_to_nsq` does.
+/// Selects messages by a field of their JSON body, and removes other fields, as `nsq_to_nsq` does.
 package struct JSONFilter: Sendable {
     /// Only messages with this field pass; empty for all.
     package var requiredField = ""
-    /// Only messages in which ``requiredField`` has this value pass: a text, or a number; empty for any
-    /// value.
+    /// Only messages in which ``requiredField`` has this value, a text or a number, pass; empty for
+    /// any value.
     package var requiredValue = ""
-    /// The fields that a passed message keeps; empty for all.
+    /// The fields that remain in the body of a message that passes; empty for all.
     package var fields: [String] = []
 
     /// Creates a filter that passes all messages unchanged.
@@ -20,11 +20,11 @@ package struct JSONFilter: Sendable {
         case discard
         /// The body is not a JSON object.
         case malformed
-        /// The message lacks the field that must have a value.
+        /// The message lacks ``requiredField``, although a value is required.
         case missingField
     }
 
-    /// Arrays and objects that are nested deeper make a body malformed.
+    /// The maximum nesting of arrays and objects. A body with deeper nesting is malformed.
     private static let maxDepth = 500
 
     /// Decides about a message.
@@ -56,8 +56,8 @@ package struct JSONFilter: Sendable {
         }
     }
 
-    /// Returns the object with only the selected fields, sorted by name; `nil` if a value is nested too
-    /// deep.
+    /// Returns the object with only the selected fields, sorted by name; `nil` if a value is nested
+    /// too deeply.
     private func selected(from json: JSONValue) -> [UInt8]? {
         var members: [JSONValue.Member] = []
         if case .object(let all) = json {
@@ -67,10 +67,10 @@ package struct JSONFilter: Sendable {
         return Self.write(.object(members), to: &bytes) ? bytes : nil
     }
 
-    /// Appends a value as Go does: members are sorted by name, and the last one of a name counts. A
-    /// number keeps its spelling.
+    /// Appends a value as Go encodes it: members are sorted by name, and only the last member with
+    /// a name is written. Numbers are written as they were received.
     ///
-    /// - Returns: `false` if a value was nested too deep to be kept.
+    /// - Returns: `false` if a value was nested too deeply, or contains an unpaired surrogate.
     private static func write(_ value: JSONValue, to bytes: inout [UInt8]) -> Bool {
         switch value {
         case .null: bytes += "null".utf8

@@ -1,21 +1,22 @@
 import TallyBasics
 
-/// Remembers the fingerprints of recently counted plays, so that a play is counted once even if NSQ
+/// Stores the fingerprints of recently counted plays. So a play is counted once even if NSQ
 /// delivers it again, or its producer publishes it again after a lost response.
 ///
 /// The window consists of two generations. New fingerprints are added to the current generation.
-/// When it reaches its maximum size or age, the previous generation is discarded as a whole, and
-/// the current one becomes the previous one. So no order of insertion has to be stored.
+/// When the current generation reaches its maximum size or age, it becomes the previous generation,
+/// and the former previous generation is discarded as a whole. So the order of insertion does not
+/// have to be stored.
 package struct DeduplicationWindow {
     /// The bounds of the window, in memory and in the store.
     package struct Settings: Sendable {
-        /// Fingerprints are remembered for at least this long, unless `limit` is reached, and at most
-        /// twice as long. The time between two runs of the processor does not count, because NSQ
-        /// redelivers the unfinished messages of a run only in the next one.
+        /// Fingerprints are stored for at least this long, unless `limit` is reached, and for at
+        /// most twice as long. The time while the processor does not run is not included, because
+        /// NSQ redelivers the unfinished messages of one run only in the next run.
         package var window = Duration.seconds(3600)
         /// The maximum number of fingerprints. If more plays arrive within `window`, at least the
-        /// latest `limit / 2` are remembered. Each fingerprint takes 16 bytes in the store and up
-        /// to 43 bytes in memory.
+        /// latest `limit / 2` are stored. Each fingerprint takes 16 bytes in the store and up to 43
+        /// bytes in memory.
         package var limit = 1_000_000
 
         package init() {}
@@ -42,11 +43,11 @@ package struct DeduplicationWindow {
         generationStart = now
     }
 
-    /// The number of remembered fingerprints.
+    /// The number of stored fingerprints.
     package var count: Int { current.count + previous.count }
 
-    /// Adds fingerprints that the store has for a generation. Generations other than the current
-    /// and the previous one are ignored.
+    /// Adds fingerprints that were loaded from the store, with their generation. Generations other
+    /// than the current and the previous one are ignored.
     mutating func restore(_ fingerprints: some Sequence<Fingerprint>, of generation: Int) {
         for fingerprint in fingerprints {
             if generation == self.generation {
@@ -79,7 +80,8 @@ package struct DeduplicationWindow {
 
     private mutating func beginGeneration(at now: MonotonicInstant) {
         previous = current
-        // Growing the set would delay all plays, so it gets the size of the previous one at once.
+        // Growing a large set would delay all plays, so the new set gets the capacity of the
+        // previous one immediately.
         current = FingerprintSet(minimumCapacity: previous.count)
         generation += 1
         generationStart = now

@@ -1,6 +1,6 @@
 import NSQWire
 
-/// A 128-bit hash that identifies a play, to recognize duplicates.
+/// A 128-bit hash that identifies a play, by which duplicates are recognized.
 ///
 /// With a million fingerprints in the window, the probability that a new play has the same
 /// fingerprint as another one is 1 in 10³².
@@ -24,8 +24,8 @@ package struct Fingerprinter: Sendable {
         self.key = key
     }
 
-    /// The fingerprint of a topic at one nsqd. It is an input of the fingerprints of messages,
-    /// because message IDs are unique only within one nsqd.
+    /// The fingerprint of a topic at one nsqd. Fingerprints of messages include it, because message
+    /// IDs are unique only within one nsqd.
     package func source(nsqd: String, topic: TopicName) -> Fingerprint {
         var text = Array("\(nsqd)\n\(topic.text)".utf8)
         return finish(hash(.source), with: &text)
@@ -33,10 +33,11 @@ package struct Fingerprinter: Sendable {
 
     /// The fingerprint of a play's ID, or of its message if the play has no ID.
     ///
-    /// A play ID identifies a play across all of its publications. It is hashed together with the
-    /// video ID, so that a play is not lost when its producer reuses the ID for another video. A
-    /// message keeps its ID and timestamp in all deliveries. The timestamp distinguishes messages
-    /// with the same ID, which a broker may assign after it has lost its state.
+    /// A play ID identifies a play in all its publications. It is hashed together with the video
+    /// ID, so that a play is not lost if its producer reuses the ID for another video. Without a
+    /// play ID, the ID and the timestamp of the message are hashed, which are the same in all
+    /// deliveries. The timestamp distinguishes messages with the same ID, which a broker may assign
+    /// after it has lost its state.
     package func fingerprint(
         of play: Play, in message: ReceivedMessage, from source: Fingerprint
     ) -> Fingerprint {
@@ -83,7 +84,8 @@ package struct Fingerprinter: Sendable {
         return Fingerprint(low: low, high: high | 1)
     }
 
-    /// The first word of each hash, so that IDs of different kinds never have the same input.
+    /// The first word of the input of each hash. It differs by kind, so IDs of different kinds
+    /// never have the same input.
     fileprivate enum Kind: UInt64 {
         case source = 1
         case message, guid, text

@@ -1,7 +1,7 @@
 /// A set of fingerprints, as a hash table with open addressing and linear probing.
 ///
-/// It takes 16 bytes a slot, and at most three quarters of the slots are in use. A fingerprint is a
-/// hash already, so its low bits select the slot.
+/// A slot takes 16 bytes, and at most three quarters of the slots are in use. A fingerprint is
+/// itself a hash, so its low bits select the slot.
 struct FingerprintSet {
     private(set) var count = 0
     // INVARIANT: the number of slots is a power of two. From the slot that a fingerprint's bits

@@ -1,8 +1,9 @@
 /// Assigns the indices 0, 1, 2, … to GUIDs in the order of their insertion.
 ///
-/// It is a hash table with open addressing and linear probing. It takes 20 bytes a GUID plus free
-/// slots. A `Dictionary` takes twice as much, and three times as much while it grows. With a
-/// million videos, the table takes most of the processor's memory.
+/// It is a hash table with open addressing and linear probing. It takes 20 bytes per GUID, plus the
+/// free slots. A `Dictionary` takes twice as much memory, and three times as much while it grows.
+/// The difference matters, because with a million videos this table is most of the processor's
+/// memory.
 package struct GUIDTable {
     /// The GUIDs by index.
     package private(set) var guids: [GUID] = []

@@ -16,8 +16,8 @@ package struct CountChange: Hashable, Sendable {
     package let videoID: VideoID
     /// The video's total after the batch.
     package internal(set) var count: Int
-    /// The arrival of the first play of the video in the batch. The freshness of the total is
-    /// measured from here.
+    /// The time when the first play of the video in the batch arrived. The freshness of the total
+    /// is measured from this time.
     package let arrival: MonotonicInstant
     /// `true` if a play of the batch left the video below the realtime bound, so that the total
     /// must be published immediately.
@@ -33,9 +33,9 @@ package struct CountChange: Hashable, Sendable {
 
 /// Counts plays and collects the changes of the current batch.
 ///
-/// It starts with the totals in the store and then counts in memory. After a failed commit its
-/// totals are higher than those in the store, so a new counter must be made from the store. NSQ
-/// redelivers the plays of the failed commit, because they are not finished.
+/// It starts with the totals in the store and then counts in memory. If a batch is abandoned after
+/// a failed commit, the totals in memory are higher than those in the store, so a new counter must
+/// be made from the store. NSQ redelivers the plays of this batch, because they are not finished.
 package struct PlayCounter {
     /// A change is immediate if a play leaves its video below this total.
     private let realtimeBelow: Int
@@ -70,7 +70,7 @@ package struct PlayCounter {
 
     /// Counts one play into the current batch.
     package mutating func count(_ play: Play, arrival: MonotonicInstant) {
-        // This lookup takes nearly all of the time that counting takes.
+        // Counting spends nearly all its time in this lookup.
         let (index, isNew) = videoIDs.insert(play.videoID)
         if isNew { totals.append(VideoTotal()) }
         totals[index].add(play, arrival: arrival, realtimeBelow: realtimeBelow, to: &changes)
@@ -92,9 +92,9 @@ package struct PlayCounter {
 /// A video's total, and the likely index of its change in the current batch.
 private struct VideoTotal {
     var count = 0
-    /// The video's index in the `changes` of the last batch that contained one of its plays. In a later
-    /// batch, the index belongs to another video's change, or to none. Checking the video ID is cheaper than
-    /// resetting all indices after each batch.
+    /// The index of the video's change in the last batch that contained one of its plays. In a
+    /// later batch, this index is outdated, so the video ID of the change is compared before use.
+    /// This is cheaper than resetting all indices after each batch.
     private var changeIndex: UInt32 = 0
 
     init(count: Int = 0) {

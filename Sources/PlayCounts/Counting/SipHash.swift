@@ -1,7 +1,8 @@
 /// SipHash-2-4 with 128 bits of output, a keyed hash by Aumasson and Bernstein.
 ///
-/// The hashes are stored, so the standard library's `Hasher` is no alternative: its key differs in
-/// each process. Without the key, an attacker cannot choose inputs with equal hashes.
+/// The standard library's `Hasher` cannot be used, because the hashes are stored, and the key of
+/// `Hasher` differs in each process. An attacker who does not know the key cannot choose inputs
+/// with equal hashes.
 struct SipHash {
     private var v0: UInt64
     private var v1: UInt64

@@ -1,6 +1,7 @@
 import TallyBasics
 
-/// The calls to one client since the start of the processor, and what the client has not accepted.
+/// The calls to one client since the start of the processor, and the counts that the client has not
+/// accepted yet.
 package struct ClientMetrics: Sendable {
     /// The client's name, which contains no secrets.
     package let client: String
@@ -10,10 +11,10 @@ package struct ClientMetrics: Sendable {
     package private(set) var batchedCalls = 0
     /// The number of calls that the client did not accept.
     package private(set) var failedCalls = 0
-    /// The number of attempts after a failure.
+    /// The number of repeated attempts after a failed call.
     package private(set) var retries = 0
-    /// The time from the receipt of an immediate play to the end of the call that the client
-    /// accepted, in seconds, for each count of a call.
+    /// The time in seconds from the receipt of an immediate play to the end of the accepted call
+    /// that published it. Each immediate count in a call is one sample.
     package private(set) var immediateLatency = PrometheusHistogram(bounds: [
         "0.001", "0.002", "0.005", "0.01", "0.02", "0.05", "0.1", "0.2", "0.5", "1", "2", "5", "10",
         "60",

@@ -2,7 +2,7 @@ import TallyBasics
 
 /// The state of a processor at one point in time, for monitoring.
 package struct ProcessorMetrics: Sendable {
-    /// The part of its life in which the processor is.
+    /// The phase of the processor's life.
     package enum Phase: Sendable {
         case running, stopping, ended
     }
@@ -19,19 +19,20 @@ package struct ProcessorMetrics: Sendable {
     package var lastCommitError: StoreError?
     /// The number of nsqds to which the processor is connected.
     package var connections = 0
-    /// The number of messages that were received and neither finished nor requeued.
+    /// The number of received messages that are neither finished nor requeued.
     package var messagesInFlight = 0
-    /// The time since the publish of the oldest message that is known and not committed; zero if there
-    /// is none.
+    /// The time since the publish of the oldest received message that is not committed; zero if
+    /// there is none.
     package var backlogAge = Duration.zero
-    /// The remembered clients, in the order of their options.
+    /// The clients whose accepted counts the store records, in the order of the command line.
     package var clients: [ClientMetrics] = []
 
     package init() {}
 
-    /// The reason why plays are not counted; `nil` if they are.
+    /// The reason why no plays are counted at present; `nil` while counting works.
     ///
-    /// An unreachable client is no reason, because the store keeps its counts.
+    /// An unreachable client is not a problem in this sense, because the store keeps the counts for
+    /// it.
     package var problem: String? {
         switch phase {
         case .ended: return "counting has stopped" + (lastCommitError.map { ": \($0)" } ?? "")

@@ -13,10 +13,11 @@ package final class ProcessorMetricsReader: Sendable {
         reference = LoopBound(Reference(processor: processor), on: loop)
     }
 
-    /// Reads the metrics. They are computed by this call only, so counting does no work for them.
+    /// Reads the metrics. They are computed only by this call, so they cost nothing while nobody
+    /// reads them.
     ///
-    /// - Parameter completion: called on the processor's loop, or at once if that is closed, with the
-    ///   metrics; with `nil` if the processor does not exist anymore.
+    /// - Parameter completion: called with the metrics on the processor's loop; with `nil` if the
+    ///   processor no longer exists. If its loop is closed, called immediately with `nil`.
     package func read(_ completion: @escaping @Sendable (ProcessorMetrics?) -> Void) {
         let isOpen = reference.submit { completion($0?.processor?.metrics) }
         if !isOpen { completion(nil) }

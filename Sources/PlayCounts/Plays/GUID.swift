@@ -3,9 +3,9 @@ package typealias VideoID = GUID
 
 /// A 128-bit identifier, written as 32 hexadecimal digits in groups of 8-4-4-4-12.
 ///
-/// It is parsed in upper or lower case and written in lower case, so that clients receive one form
-/// of each ID. Other forms (with braces, without hyphens, with `urn:`) are invalid, because other
-/// tools may treat them as different IDs.
+/// Parsing accepts upper and lower case. The text is written in lower case, so that clients receive
+/// one form of each ID. Other forms (with braces, without hyphens, with `urn:`) are invalid,
+/// because other tools may treat them as different IDs.
 package struct GUID: Hashable, Sendable {
     /// The length of the text in bytes.
     package static let textBytes = 36
@@ -31,8 +31,8 @@ package struct GUID: Hashable, Sendable {
 
     /// Parses a GUID; `nil` if the text has another form.
     ///
-    /// It parses eight digits at a time, because the two GUIDs of a message take much of its
-    /// parsing time. `Speed` in the tests measures both.
+    /// The initializer parses eight digits at a time, because the two GUIDs of a message take much
+    /// of the time of parsing it. The suite `Speed` measures this.
     package init?(text: UnsafeRawBufferPointer) {
         guard
             text.count == GUID.textBytes,
@@ -75,8 +75,8 @@ extension GUID: CustomStringConvertible {
     package var description: String { text }
 }
 
-/// Eight hexadecimal ASCII digits in a word, with the first digit in the lowest byte, as a
-/// little-endian load returns them.
+/// Eight hexadecimal ASCII digits in a 64-bit word. The first digit is in the lowest byte, as after
+/// a little-endian load.
 private struct EightDigits {
     let ascii: UInt64
 
@@ -86,8 +86,8 @@ private struct EightDigits {
 
     /// The number that the digits represent, or `nil` if a byte is not a hexadecimal digit.
     ///
-    /// It tests all bytes at once, for `0`…`9` and, with the case bit set, for `a`…`f`: adding 0x80
-    /// minus a bound sets the top bit of each byte that is at least the bound.
+    /// All bytes are tested at once for `0`…`9` and, with the case bit set, for `a`…`f`. Adding
+    /// 0x80 minus a bound sets the top bit of each byte that is at least the bound.
     var value: UInt64? {
         let tops = 0x8080_8080_8080_8080 as UInt64
         let lower = ascii | every(0x20)

@@ -3,14 +3,14 @@ extension Play {
     /// any other fields. A `play_id` that is empty or not a string is ignored, and so is a byte order
     /// mark before the object.
     ///
-    /// Nearly every message has the common form, which ``init(scanning:)`` parses in a tenth of the
-    /// time of the strict parser (`Speed` in the tests measures both). The strict parser handles
-    /// all other messages, and only it rejects messages.
+    /// Nearly every message has a common form, which ``init(scanning:)`` parses in a tenth of the
+    /// time of the strict parser (the suite `Speed` measures both). The strict parser handles all
+    /// other messages, and it alone decides whether a message is rejected.
     package init(
         parsing body: RawSpan, limits: PlayParsingLimits = PlayParsingLimits()
     ) throws(Rejection) {
         guard body.byteCount <= limits.bodyBytes else { throw .tooLarge }
-        // RFC 8259 allows a parser to ignore a byte order mark, which programs on Windows write.
+        // Programs on Windows write a byte order mark. RFC 8259 allows parsers to ignore it.
         let hasMark = body.withUnsafeBytes { $0.hasByteOrderMark }
         let body = hasMark ? body.extracting(droppingFirst: 3) : body
         if let play = Play(scanning: body) {
@@ -20,8 +20,8 @@ extension Play {
         }
     }
 
-    /// Parses the common form: one flat object in ASCII without escapes, duplicate keys and
-    /// fractions, with at most eight other fields.
+    /// Parses the common form: one flat object in ASCII, without escapes, duplicate keys or
+    /// fractions, and with at most eight fields besides `video_id` and `play_id`.
     ///
     /// - Returns: `nil` for any other form, which may still be a valid play.
     package init?(scanning body: RawSpan) {
@@ -74,7 +74,8 @@ private struct CommonFormScanner {
         while position < bytes.count, bytes[position].isSpace { position += 1 }
     }
 
-    /// Skips white space and `byte`. Returns `false` if another byte follows the white space.
+    /// Skips white space and then `byte`. Returns `false` if `byte` does not follow the white
+    /// space.
     private mutating func skip(_ byte: UInt8) -> Bool {
         skipWhiteSpace()
         guard position < bytes.count, bytes[position] == byte else { return false }
@@ -112,7 +113,8 @@ private struct CommonFormScanner {
         return .other
     }
 
-    /// Scans an integer. If a fraction or an exponent follows it, the next `skip` fails.
+    /// Scans an integer. If a fraction or an exponent follows, the next call of `skip` fails,
+    /// because it expects a comma or a brace.
     private mutating func wholeNumber() -> Value? {
         if bytes[position] == .hyphen { position += 1 }
         let start = position
@@ -152,9 +154,9 @@ extension UInt8 {
     }
 }
 
-/// The number of bytes of an 8-byte word before the first special one. `(x - 1) & ~x` sets the top
-/// bit of each zero byte. A borrow may also set the top bit of a higher byte, but only the lowest
-/// set bit is used.
+/// The number of bytes of an 8-byte word before the first quote, backslash, control character or
+/// byte outside ASCII. `(x - 1) & ~x` sets the top bit of each zero byte. A borrow may also set the
+/// top bit of a higher byte, but only the lowest set bit is used.
 private func unescapedPrefixLength(_ word: UInt64) -> Int {
     let ones = 0x0101_0101_0101_0101 as UInt64
     let ascii = UInt64(littleEndian: word)

@@ -1,8 +1,8 @@
 import TallyJSON
 
 extension Play {
-    /// Parses any message by RFC 8259. Where the RFC allows a choice, the parser rejects duplicate
-    /// keys, which are ambiguous, and accepts unpaired surrogates.
+    /// Parses any message according to RFC 8259. Where the RFC leaves a choice, this parser rejects
+    /// duplicate keys, because they are ambiguous, and accepts unpaired surrogates.
     package init(
         strictlyParsing body: RawSpan, limits: PlayParsingLimits = PlayParsingLimits()
     ) throws(Rejection) {

@@ -1,4 +1,4 @@
-/// One play of one video, the content of one message.
+/// One play of one video. A message contains one play.
 package struct Play: Hashable, Sendable {
     package let videoID: VideoID
     /// Identifies the play, so that it is counted once even if its producer publishes it twice.
@@ -10,12 +10,13 @@ package struct Play: Hashable, Sendable {
     }
 }
 
-/// A producer's identifier of a play, which can be any text but the empty one. Nearly all are GUIDs
-/// in lower case. Those are stored as 16 bytes, without an allocation.
+/// A producer's identifier of a play: any text that is not empty. Nearly all identifiers are GUIDs
+/// in lower case, which are stored as 16 bytes without an allocation.
 package enum PlayID: Hashable, Sendable {
     case guid(GUID)
-    /// An identifier of any other form, in UTF-8 with unpaired surrogates in three bytes each. It is
-    /// compared by bytes, because `String` treats different encodings of “é” as equal.
+    /// An identifier of any other form, in UTF-8, with each unpaired surrogate encoded in three
+    /// bytes. Identifiers are compared by bytes, because `String` treats different encodings of “é”
+    /// as equal.
     case text([UInt8])
 
     /// Creates an identifier from UTF-8.
@@ -28,7 +29,7 @@ package enum PlayID: Hashable, Sendable {
     }
 }
 
-/// The bounds of a message that is parsed.
+/// The limits of a message that the parser accepts.
 package struct PlayParsingLimits: Sendable {
     /// The maximum length of a body in bytes. nsqd accepts 1 MiB by default.
     package var bodyBytes = 65_536

@@ -1,8 +1,8 @@
 import TallyBasics
 
 extension SplitMix64 {
-    /// A pseudo-random GUID with the version and variant bits of UUID version 4. Another seed or
-    /// index yields another GUID, except for collisions of random numbers.
+    /// A pseudo-random GUID with the version and variant bits of UUID version 4. A different seed
+    /// or index yields a different GUID, except for random collisions.
     package static func guid(seed: UInt64, index: Int) -> GUID {
         var generator = SplitMix64(seed: mix(seed) &+ UInt64(index) &* 0xD134_2543_DE82_EF95)
         let high = generator.next() & ~0xF000 | 0x4000

@@ -1,4 +1,4 @@
-/// The depth of the processor's channel at its broker.
+/// The numbers of messages in the processor's channel at nsqd.
 package struct ChannelDepth: Sendable, Equatable {
     /// The number of messages that are queued in the channel or in its topic.
     package var depth: Int
@@ -7,7 +7,7 @@ package struct ChannelDepth: Sendable, Equatable {
     /// The number of deferred messages.
     package var deferred: Int
     /// The time since the oldest message that is queued or in flight was published; `nil` if there
-    /// is none.
+    /// is none or if it is unknown.
     package var oldestAge: Duration?
 
     package init(depth: Int, inFlight: Int, deferred: Int, oldestAge: Duration? = nil) {

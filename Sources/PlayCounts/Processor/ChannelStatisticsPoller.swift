@@ -3,8 +3,8 @@ import NSQWire
 import TallyBasics
 import UVLoop
 
-/// Reads the statistics of the processor's channel from the HTTP APIs of nsqds, soon after the start
-/// and then every five seconds.
+/// Reads the statistics of the processor's channel from the HTTP APIs of nsqds: first a second
+/// after the start, then at growing intervals up to five seconds.
 ///
 /// An nsqd whose statistics cannot be read is ignored until they can be read again.
 package final class ChannelStatisticsPoller {
@@ -18,7 +18,7 @@ package final class ChannelStatisticsPoller {
     private var queues: [SocketAddress: ChannelDepth] = [:]
 
     /// Called with the statistics of one nsqd.
-    package var onStatistics: (ReportedChannel, HTTPURL) -> Void = { _, _ in }
+    package var onStatistics: (NSQDChannelStatistics, HTTPURL) -> Void = { _, _ in }
     /// Called with the sum over all nsqds; `nil` if no statistics can be read.
     package var onQueueState: (ChannelDepth?) -> Void = { _ in }
 
@@ -50,7 +50,7 @@ package final class ChannelStatisticsPoller {
     }
 
     private func poll() {
-        // A request of the last poll that still runs is superseded.
+        // Requests of the last poll that are still in progress are obsolete.
         for call in calls { call.cancel() }
         calls = nsqds.map { nsqd in
             var url = nsqd
@@ -59,16 +59,16 @@ package final class ChannelStatisticsPoller {
                 ("format", "json"), ("topic", topic.text), ("channel", channel.text),
             ] { url.append(name, value) }
             return client.get(url) { [weak self] result in
-                var statistics: ReportedChannel?
+                var statistics: NSQDChannelStatistics?
                 if case .success(let response) = result, response.status == 200 {
-                    statistics = ReportedChannel(parsing: response.body)
+                    statistics = NSQDChannelStatistics(parsing: response.body)
                 }
                 self?.didRead(statistics, of: nsqd)
             }
         }
     }
 
-    private func didRead(_ statistics: ReportedChannel?, of nsqd: HTTPURL) {
+    private func didRead(_ statistics: NSQDChannelStatistics?, of nsqd: HTTPURL) {
         queues[nsqd.address] = statistics?.queue
         if let statistics { onStatistics(statistics, nsqd) }
         onQueueState(queues.isEmpty ? nil : ChannelDepth(sum: queues.values))

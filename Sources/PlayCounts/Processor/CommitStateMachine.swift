@@ -1,12 +1,13 @@
 import TallyBasics
 
-/// Decides when the processor commits its batches, and repeats failed commits. It does no I/O.
+/// Decides when the processor commits its batches, and when it repeats a failed commit. It does no
+/// I/O.
 ///
-/// At most one commit is in progress. Plays that arrive meanwhile form the next batch. A batch with
-/// an immediate play is committed at once. Any other batch waits for more plays, because a commit
-/// costs as much as thousands of plays and its counts are not urgent. It is committed when it has
-/// half as many messages as the smallest RDY count of a connection, and after `Settings.batchDelay`
-/// at the latest.
+/// At most one commit is in progress. Plays that arrive during a commit form the next batch. A
+/// batch with an immediate play is committed at once. Any other batch waits for more plays, because
+/// its counts are not urgent, and one commit costs as much as counting thousands of plays. Such a
+/// batch is committed when its size reaches half of the smallest RDY count of a connection, and
+/// after `Settings.batchDelay` at the latest.
 struct CommitStateMachine<ReceivedBatch> {
     typealias Settings = PlayProcessor.Settings
 
@@ -18,7 +19,7 @@ struct CommitStateMachine<ReceivedBatch> {
         let accepted: [ClientNumber: [PlayCount]]
     }
 
-    /// An instruction to the driver.
+    /// An instruction to the driver, ``PlayProcessor``.
     enum Action {
         /// Starts a commit, and then reports ``commitSucceeded(at:)`` or ``commitFailed(at:)``.
         case commit(Commit)
@@ -36,11 +37,12 @@ struct CommitStateMachine<ReceivedBatch> {
         var messages = 0
         var counted = 0
         var duplicates = 0
-        /// The time at which the oldest message was enqueued.
+        /// The time at which the oldest message was published.
         var oldestPublishTime: MonotonicInstant?
-        /// The latest time at which the commit starts, unless another commit is in progress.
+        /// The latest time at which the commit of this batch starts. A commit in progress can delay
+        /// it further.
         var dueAt: MonotonicInstant?
-        /// Whether the batch is large enough to be committed before `dueAt`.
+        /// Whether the batch has reached the size at which it is committed before `dueAt`.
         var isFull = false
     }
 
@@ -48,7 +50,7 @@ struct CommitStateMachine<ReceivedBatch> {
         let commit: Commit
         let batch: Batch
 
-        /// `false` for a commit that only shows whether the store works.
+        /// `false` for an empty commit, which only tests whether the store works.
         var hasChanges: Bool {
             batch.messages > 0 || !commit.changes.isEmpty || !commit.accepted.isEmpty
         }
@@ -62,7 +64,7 @@ struct CommitStateMachine<ReceivedBatch> {
         case enqueued([ReceivedBatch])
     }
 
-    /// The numbers of messages by outcome. Plays are included when they are committed.
+    /// The numbers of messages by outcome. A play is included only after its commit.
     private(set) var statistics = PlayProcessor.Statistics()
     /// The metrics of all commits until now.
     private(set) var metrics = CommitMetrics()
@@ -75,7 +77,7 @@ struct CommitStateMachine<ReceivedBatch> {
     private var accepted: [ClientNumber: [PlayCount]] = [:]
     /// The latest time at which the accepted counts are committed; `nil` if there are none.
     private var acceptedDueAt: MonotonicInstant?
-    /// The time of an empty commit, which shows whether the store still works.
+    /// The time of the next empty commit, which tests whether the store still works.
     private var probeDueAt: MonotonicInstant
     private var backoff: Backoff
 
@@ -92,10 +94,11 @@ struct CommitStateMachine<ReceivedBatch> {
             jitterSeed: settings.jitterSeed)
     }
 
-    /// Whether no commit is in progress and the last one is finished.
+    /// Whether no commit is in progress, the counts of the last one are enqueued for publication,
+    /// and its messages are finished.
     var isIdle: Bool { if case .idle = state { true } else { false } }
 
-    /// Whether the last commit has failed and is not started again yet.
+    /// Whether the last commit has failed and was not repeated yet.
     var isWaitingToRetry: Bool { if case .waitingToRetry = state { true } else { false } }
 
     /// Whether there are accepted counts that no commit contains yet.
@@ -104,7 +107,8 @@ struct CommitStateMachine<ReceivedBatch> {
     /// The number of videos with plays.
     var videos: Int { counter.videos }
 
-    /// The time at which the oldest message that is not committed was enqueued; `nil` if there is none.
+    /// The time at which the oldest received message that is not committed was published; `nil` if
+    /// there is none.
     var oldestPublishTime: MonotonicInstant? {
         let inCommit: MonotonicInstant? =
             switch state {
@@ -115,7 +119,7 @@ struct CommitStateMachine<ReceivedBatch> {
         return [inCommit, batch.oldestPublishTime].compactMap(\.self).min()
     }
 
-    /// The time at which the driver must request actions again if no event occurs before.
+    /// The time at which the driver must request actions again if no event occurs earlier.
     func nextDeadline(isStopping: Bool) -> MonotonicInstant? {
         switch state {
         case .idle:
@@ -149,12 +153,13 @@ struct CommitStateMachine<ReceivedBatch> {
         statistics.rejected[reason, default: 0] += 1
     }
 
-    /// Adds a delivery to the open batch. Its plays must be counted before.
+    /// Adds a delivery (messages of one read) to the open batch. Call ``count(_:_:at:)`` for its
+    /// plays first.
     ///
     /// - Parameters:
     ///   - messages: the number of messages in the delivery.
     ///   - limit: the number of messages at which the batch is full.
-    ///   - publish: the publish of the delivery's oldest message.
+    ///   - publish: the time when the delivery's oldest message was published.
     mutating func append(
         _ delivery: ReceivedBatch, messages: Int, limit: Int, publishedAt publish: MonotonicInstant,
         at now: MonotonicInstant
@@ -166,8 +171,9 @@ struct CommitStateMachine<ReceivedBatch> {
         batch.isFull = batch.messages >= limit
     }
 
-    /// Adds the counts of an accepted call to the next commit. If no batch is received, that commit
-    /// starts after `acceptanceRecordDelay`, so that it rarely delays the next batch.
+    /// Adds the counts of an accepted call to the next commit. If no batch is committed earlier, a
+    /// commit for these counts alone starts after `acceptanceRecordDelay`. The delay makes such
+    /// commits rare, because each may delay the next batch.
     mutating func callAccepted(
         by client: ClientNumber, _ counts: [PlayCount], at now: MonotonicInstant
     ) {
@@ -188,7 +194,8 @@ struct CommitStateMachine<ReceivedBatch> {
         backoff.reset()
     }
 
-    /// Keeps the batch to commit it again after a delay. Its messages are not finished meanwhile.
+    /// Keeps the batch, which is committed again after a delay. Its messages stay unfinished during
+    /// the delay.
     mutating func commitFailed(at now: MonotonicInstant) {
         guard case .committing(let commit, _) = state else { return }
         metrics.recordFailure()

@@ -6,33 +6,33 @@ extension PlayProcessor {
         package var scheduler = CallScheduler.Settings()
         /// A play that leaves its video below this count is published immediately.
         package var realtimeBelow = 100
-        /// The bounds of a message.
+        /// The limits of a message that is parsed.
         package var limits = PlayParsingLimits()
-        /// The maximum number of delivery attempts. A message with more attempts is rejected
-        /// without being parsed, because it may have crashed the processor each time. 0 means no
-        /// limit.
+        /// The maximum number of delivery attempts; 0 means no limit. A message with more attempts
+        /// is rejected without being parsed, because it may have crashed the processor each time.
         package var maxAttempts = 100
         package var deduplication = DeduplicationWindow.Settings()
-        /// The maximum time until the store records which counts a client has accepted. The next
-        /// commit of a batch records them too.
+        /// The maximum time until the store records which counts a client has accepted. If a batch
+        /// is committed earlier, its commit also records them.
         package var acceptanceRecordDelay = Duration.milliseconds(100)
         /// The first delay after a failed call, before jitter.
         package var minRetryDelay = Duration.milliseconds(100)
         /// The maximum delay after a failed call.
         package var maxRetryDelay = Duration.seconds(10)
-        /// Seeds the jitter of the retry delays.
+        /// The seed of the jitter of the retry delays.
         package var jitterSeed = UInt64.random(in: .min ... .max)
-        /// How long a batch without an immediate play waits for more messages; far less than a
-        /// message timeout.
+        /// The time that a batch without an immediate play waits for more messages. It must be much
+        /// shorter than nsqd's message timeout.
         package var batchDelay = Duration.milliseconds(50)
         /// The first delay after a failed commit, before jitter.
         package var minStoreRetryDelay = Duration.milliseconds(100)
         /// The maximum delay after a failed commit.
         package var maxStoreRetryDelay = Duration.seconds(5)
-        /// The time without a commit after which an empty commit shows whether the store works.
+        /// The time without a commit after which an empty commit tests whether the store works.
         package var storeProbeInterval = Duration.seconds(2)
-        /// The maximum duration of a stop. After half of it, the connections to nsqd are closed;
-        /// after all of it, no more calls are made. The next start completes the rest.
+        /// The maximum duration of a stop. After half of this time, the connections to nsqd are
+        /// closed; after all of it, no more calls are made. The next start publishes the counts
+        /// that are left.
         package var stopTimeout = Duration.seconds(3)
 
         package init() {}
@@ -52,7 +52,7 @@ extension PlayProcessor {
         package var committed: ([CountChange], MonotonicInstant) -> Void = { _, _ in }
         /// A client accepted a call.
         package var accepted: (_ client: String, Call, MonotonicInstant) -> Void = { _, _, _ in }
-        /// The store does not work, or works again (`nil`).
+        /// The store has failed, or works again (`nil`).
         package var storeChanged: (StoreError?) -> Void = { _ in }
         /// Messages were finished.
         package var finished: (_ messages: Int, MonotonicInstant) -> Void = { _, _ in }

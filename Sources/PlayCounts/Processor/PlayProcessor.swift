@@ -6,7 +6,7 @@ import UVLoop
 
 /// Consumes plays from a channel, counts them, and publishes the counts to clients.
 ///
-/// It runs on a loop's thread and performs the actions of its ``PlayProcessorStateMachine``.
+/// It runs on a loop's thread. Its ``PlayProcessorStateMachine`` decides which actions it performs.
 package final class PlayProcessor {
     /// The messages of one read from a connection, which are finished together.
     private struct ReceivedBatch {
@@ -39,8 +39,9 @@ package final class PlayProcessor {
     /// Receives the events of the processor.
     package var observer = Observer()
 
-    /// Called when the processor has ended because of the store: another processor has opened it,
-    /// or it did not work until the end of a stop. NSQ redelivers the unfinished messages.
+    /// Called when the processor has ended because of the store: another processor has opened the
+    /// store, or the store did not work before a stop timed out. NSQ redelivers the unfinished
+    /// messages.
     package var onFailure: (StoreError) -> Void = { _ in }
 
     /// Called when the processor has ended for any reason.
@@ -113,7 +114,7 @@ package final class PlayProcessor {
         }
     }
 
-    /// Starts to consume, and publishes the counts that an earlier run left unpublished.
+    /// Starts to consume plays, and publishes the counts that an earlier run left unpublished.
     package func start() {
         consumer.onBatch = { [weak self] in self?.receive($0) }
         consumer.start()
@@ -170,13 +171,15 @@ package final class PlayProcessor {
         loop.callAtIterationEnd(self)
     }
 
-    /// Converts nsqd's time of a publish, which may be in the future if the clocks differ.
+    /// Converts the time of a publish from nsqd's wall clock to the loop's clock. If nsqd's clock
+    /// is ahead, the time may lie in the future; then the present is returned.
     private func instant(ofPublish wallNanoseconds: Int64) -> MonotonicInstant {
         let age = loop.wallClockNanoseconds.subtractingSaturated(wallNanoseconds)
         return loop.instant + .nanoseconds(-max(0, age))
     }
 
-    /// Publishes a rejected message, and finishes it after that, whatever happens to the batch.
+    /// Publishes a rejected message to the topic of rejected messages, and then finishes it. This
+    /// does not depend on the commit of the batch.
     private func reject(
         _ received: ReceivedMessage, _ message: Message, from nsqd: SocketAddress,
         _ reason: Rejection
@@ -220,7 +223,7 @@ package final class PlayProcessor {
         performActions()
     }
 
-    /// Lets nsqd deliver no more messages until a commit succeeds.
+    /// Sets RDY to 0, so that nsqd delivers no more messages until a commit succeeds.
     private func storeFailed(_ error: StoreError) {
         defer { observer.storeChanged(error) }
         guard error.isTransient, machine.isActive else { return }
@@ -237,8 +240,9 @@ package final class PlayProcessor {
 
     // MARK: Actions
 
-    /// Performs actions until the state machine returns none. An event that occurs during an action
-    /// only changes the state machine, and the loop below performs the actions that result.
+    /// Performs actions until the state machine returns none. If an event occurs during an action,
+    /// this method is called again and returns immediately: the `while` loop of the outer call
+    /// performs the resulting actions.
     private func performActions() {
         guard !isPerformingActions else { return }
         isPerformingActions = true
@@ -283,7 +287,8 @@ package final class PlayProcessor {
         }
     }
 
-    /// Finishes the plays of a delivery. Its rejected messages are finished after their publish.
+    /// Finishes the plays of a delivery. Its rejected messages are finished separately, after their
+    /// publish.
     private func finish(_ delivery: ReceivedBatch) {
         let messages = delivery.messages
         let rejected = delivery.rejected

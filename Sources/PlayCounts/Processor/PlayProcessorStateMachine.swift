@@ -2,25 +2,26 @@ import TallyBasics
 
 /// Decides when the processor commits, publishes, finishes and ends. It does no I/O.
 ///
-/// ``PlayProcessor`` drives it: it reports events, then performs ``nextAction(at:areClientsIdle:)``
-/// until that returns `nil`, and calls it again at ``nextDeadline``.
+/// ``PlayProcessor`` drives this type: it reports events, and then performs the actions that
+/// ``nextAction(at:areClientsIdle:)`` returns until it returns `nil`. It does so again at
+/// ``nextDeadline``.
 ///
-/// After each commit, its counts are published, and then its messages are finished. After a crash
-/// at any point, NSQ redelivers the messages, or the store has the counts, or both.
+/// After each commit, its counts are published, and then its messages are finished. So after a
+/// crash at any point, NSQ redelivers the messages, or the store has the counts, or both.
 ///
 /// `ReceivedBatch` is a group of received messages that are finished together.
 struct PlayProcessorStateMachine<ReceivedBatch> {
     typealias Commits = CommitStateMachine<ReceivedBatch>
 
-    /// An instruction to the driver.
+    /// An instruction to the driver, ``PlayProcessor``.
     enum Action {
-        /// Commits a batch, or publishes and finishes a committed one.
+        /// Commits a batch, or publishes or finishes a committed batch.
         case batch(Commits.Action)
         /// Closes the connections to nsqd without waiting for its responses.
         case abandonConsumer
-        /// Makes every pending count due.
+        /// Publishes every pending count without waiting for its deadline.
         case flushClients
-        /// Makes no further calls.
+        /// Stops making calls to clients.
         case stopPublishing
         /// Closes everything and reports the end of the processor. It is the last action.
         case close(failed: Bool)
@@ -71,7 +72,7 @@ struct PlayProcessorStateMachine<ReceivedBatch> {
         }
     }
 
-    /// The time at which the driver must request actions again if no event occurs before.
+    /// The time at which the driver must request actions again if no event occurs earlier.
     var nextDeadline: MonotonicInstant? {
         switch phase {
         case .running: return commits.nextDeadline(isStopping: false)
@@ -99,12 +100,13 @@ struct PlayProcessorStateMachine<ReceivedBatch> {
     /// Counts one rejected message.
     mutating func reject(_ reason: Rejection) { commits.reject(reason) }
 
-    /// Adds a delivery to the open batch. Its plays must be counted before.
+    /// Adds a delivery (messages of one read) to the open batch. Call ``count(_:_:at:)`` for its
+    /// plays first.
     ///
     /// - Parameters:
     ///   - messages: the number of messages in the delivery.
     ///   - limit: the number of messages at which the batch is full.
-    ///   - publish: the publish of the delivery's oldest message.
+    ///   - publish: the time when the delivery's oldest message was published.
     mutating func append(
         _ delivery: ReceivedBatch, messages: Int, limit: Int, publishedAt publish: MonotonicInstant,
         at now: MonotonicInstant
@@ -128,7 +130,8 @@ struct PlayProcessorStateMachine<ReceivedBatch> {
         if isFatal, isActive { phase = .failed }
     }
 
-    /// Begins to stop. The caller must have stopped the delivery of messages.
+    /// Begins to stop. The caller then stops the consumer, and reports it with
+    /// ``consumerStopped()``.
     ///
     /// - Returns: `true` if the processor was running.
     mutating func stop(at now: MonotonicInstant) -> Bool {

@@ -1,19 +1,19 @@
 import Foundation
 
-/// The content of a message in the topic of rejected messages: one JSON object.
+/// The JSON object that is published to the topic of rejected messages for one rejected message.
 package struct RejectedMessage: Encodable {
-    /// The maximum length of a body in bytes; a longer body is truncated. JSON escapes can take six
-    /// bytes for one (`\u0001`), and nsqd accepts messages of 1 MiB, so a body of this length
-    /// always fits.
+    /// The maximum length of a body in bytes; a longer body is truncated. nsqd accepts messages of
+    /// 1 MiB. A body of this length always fits, even if JSON escapes each byte with six
+    /// (`\u0001`).
     package static let longestBody = 160 << 10
 
     private var reason: String
     private var description: String
     private var messageID: String
     private var bodyBytes: Int
-    /// The body or its beginning as text; `nil` if it is not UTF-8.
+    /// The body, or its beginning if it is truncated, as text; `nil` if it is not UTF-8.
     private var body: String?
-    /// The body or its beginning in base 64; `nil` if it is UTF-8.
+    /// The body, or its beginning if it is truncated, in base 64; `nil` if it is UTF-8.
     private var bodyBase64: String?
     private var isCut: Bool?
 

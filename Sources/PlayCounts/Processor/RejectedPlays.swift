@@ -4,10 +4,10 @@ import NSQWire
 import UVLoop
 
 /// Publishes messages that are not plays, with the reason, to a separate topic at the nsqd that
-/// delivered them. So they are neither lost nor redelivered forever.
+/// delivered them. So such messages are neither lost nor redelivered forever.
 ///
-/// A message is finished after its publish. If the processor ends between the two, NSQ redelivers
-/// the message, and it is published again with the same `message_id`.
+/// A rejected message is finished after its publish. If the processor ends in between, NSQ
+/// redelivers the message, and it is published again with the same `message_id`.
 package final class RejectedPlays {
     /// The suffix of the topic for rejected messages. It is appended to the name of the source
     /// topic.
@@ -26,7 +26,7 @@ package final class RejectedPlays {
     private final class Destination {
         let producer: ProducerEngine
         /// The maximum length of a body in bytes. It is reduced when the nsqd rejects a message as
-        /// too long, because nsqd does not report its `--max-msg-size`.
+        /// too long: nsqd does not report its `--max-msg-size`, so the limit is found by trial.
         var longestBody = RejectedMessage.longestBody
 
         init(_ producer: ProducerEngine) {
@@ -99,8 +99,7 @@ package final class RejectedPlays {
         return destination
     }
 
-    /// Returns `true` if the nsqd has refused the message so often that it is logged and not
-    /// published.
+    /// Returns `true` if the nsqd has refused the publish so often that the message is only logged.
     private func isDiscarded(
         _ message: Message, _ rejected: RejectedMessage, _ error: NSQError
     ) -> Bool {
@@ -110,8 +109,8 @@ package final class RejectedPlays {
         return true
     }
 
-    /// Requeues the message, which is rejected again at its redelivery. This is repeated without a
-    /// limit while the nsqd is unreachable.
+    /// Requeues the message. After its redelivery, the publish is attempted again, without a limit
+    /// while the nsqd is unreachable.
     private func publishFailed(
         _ message: Message, _ bodyBytes: Int, _ error: NSQError, _ destination: Destination
     ) {

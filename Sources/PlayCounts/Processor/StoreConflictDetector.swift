@@ -2,18 +2,19 @@ import HTTP
 import Logging
 import NSQWire
 
-/// Warns if a channel has consumers with different stores, because each store has a part of the plays
-/// then, and totals that look whole.
+/// Warns if several processors with different stores consume one channel. Each store then counts
+/// only a part of the plays, although its totals look complete.
 ///
-/// The connections of a processor have a client ID with the ID of its store, and nsqd's statistics
-/// contain the client IDs.
+/// The client ID of a processor's connections contains the ID of its store. nsqd's statistics list
+/// the client IDs of a channel's consumers.
 package struct StoreConflictDetector {
     /// The prefix of the client ID of a processor's connections.
     private static let prefix = "tally-store-"
 
-    /// The maximum number of consumers that one warning names. Client IDs come from outside.
+    /// The maximum number of consumers that one warning names. The limit is needed because foreign
+    /// clients choose client IDs.
     private static let maxNamed = 3
-    /// The number of reported client IDs after which nothing is reported.
+    /// The number of reported client IDs after which no more warnings are logged.
     private static let maxReported = 100
 
     /// The client ID of a processor with this store.
@@ -25,7 +26,7 @@ package struct StoreConflictDetector {
     private let logger: Logger
     private var reported: Set<String> = []
 
-    /// - Parameter storeID: the ID of the own store.
+    /// - Parameter storeID: the ID of this processor's store.
     package init(topic: TopicName, channel: ChannelName, storeID: String, logger: Logger) {
         self.topic = topic
         self.channel = channel
@@ -33,7 +34,7 @@ package struct StoreConflictDetector {
         clientID = Self.clientID(storeID: storeID)
     }
 
-    /// Warns of consumers with other stores, once of each.
+    /// Logs a warning about consumers with other stores, once for each of them.
     ///
     /// - Parameter clientIDs: the client IDs of the channel's consumers at this nsqd.
     package mutating func check(_ clientIDs: Set<String>, of nsqd: HTTPURL) {
@@ -51,7 +52,8 @@ package struct StoreConflictDetector {
             """)
     }
 
-    /// An ID that is longer than our own is of no processor.
+    /// All client IDs of processors have the same length, so a longer ID is not the ID of a
+    /// processor.
     private func isOfOtherStore(_ id: String) -> Bool {
         id.hasPrefix(Self.prefix) && id != clientID && id.utf8.count <= clientID.utf8.count
     }

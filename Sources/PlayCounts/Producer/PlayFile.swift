@@ -4,9 +4,10 @@ import TallyBasics
 /// Reads messages from a file or standard input, one per line, without parsing them. Empty lines
 /// and a byte order mark at the start are skipped.
 ///
-/// Each read blocks until some bytes are available and returns up to 64 KiB, so a pipe works too.
+/// Each read blocks until some bytes are available, and returns up to 64 KiB. So it can also read a
+/// pipe.
 package struct PlayFile: ~Copyable {
-    /// The maximum length of a line in bytes. It is also nsqd's default limit of a message.
+    /// The maximum length of a line in bytes, which equals nsqd's default limit of a message.
     package static let lineBytes = 1_048_576
 
     /// Reads the file on any thread.
@@ -35,7 +36,7 @@ package struct PlayFile: ~Copyable {
     private var lines = LineSplitter()
     /// Whether the end of the file was read.
     package private(set) var isAtEnd = false
-    /// The number of bytes read behind the last newline.
+    /// The number of bytes that were read after the last newline.
     package var pendingBytes: Int { lines.pendingBytes }
 
     /// - Parameter path: the path of the file, or `-` for standard input.
@@ -69,7 +70,7 @@ package struct PlayFile: ~Copyable {
         return line == nil && isAtEnd ? lines.removeRest() : line
     }
 
-    /// Appends what ``chunks`` has returned.
+    /// Appends a chunk that ``chunks`` has read.
     package mutating func append(_ chunk: [UInt8]) {
         isAtEnd = chunk.isEmpty
         lines.append(chunk)
@@ -94,12 +95,12 @@ package enum PlayFileError: Error, Equatable, CustomStringConvertible {
 
 /// Splits a sequence of chunks into lines.
 struct LineSplitter {
-    /// The line number of the line that was returned last.
+    /// The number of the last returned line, from 1.
     private(set) var number = 0
     private var pending: [UInt8] = []
     private var start = 0
 
-    /// The bytes of the incomplete line at the end.
+    /// The number of bytes of the incomplete line at the end.
     var pendingBytes: Int { pending.count - start }
 
     mutating func append(_ chunk: [UInt8]) {

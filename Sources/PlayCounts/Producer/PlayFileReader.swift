@@ -1,10 +1,10 @@
 import Glibc
 import UVLoop
 
-/// Provides the messages of a file to a producer that runs on a loop. Another thread reads the file,
-/// so that a pipe without data does not block the loop.
+/// Provides the messages of a file to a producer that runs on a loop. A separate thread reads the
+/// file, because reading from an empty pipe would block the loop.
 ///
-/// Only one chunk that is not split into lines is in memory at a time.
+/// At most one chunk is in memory that was not split into lines yet.
 package final class PlayFileReader {
     private var file: PlayFile
     private let thread: LoopThread
@@ -14,7 +14,7 @@ package final class PlayFileReader {
     private var isStopped = false
     private var failure: PlayFileError?
 
-    /// Called on the loop when ``next()`` may return a message again, after it has returned `nil`.
+    /// Called on the loop after ``next()`` has returned `nil`, when it may return a message again.
     package var onReady: () -> Void = {}
 
     /// Whether ``next()`` will return no further message.
@@ -32,7 +32,8 @@ package final class PlayFileReader {
         thread = try LoopThread(name: "play reader")
     }
 
-    /// Returns the next message. Returns `nil` at the end, and while no complete line has been read.
+    /// Returns the next message; `nil` at the end of the file, or if no complete line has been read
+    /// yet.
     package func next() throws(PlayFileError) -> [UInt8]? {
         if let line = try file.nextBuffered() { return line }
         if let failure { throw failure }
@@ -44,7 +45,7 @@ package final class PlayFileReader {
         return nil
     }
 
-    /// Reads no more of the file. Complete lines that were read are still returned.
+    /// Stops reading the file. Complete lines that were already read are still returned.
     package func stop() {
         isStopped = true
         interruption.interrupt()
@@ -66,7 +67,7 @@ package final class PlayFileReader {
         }
     }
 
-    /// - Parameter result: the chunk, or `nil` if the reader was stopped before.
+    /// - Parameter result: the chunk, or `nil` if the reader was stopped during the wait.
     private func didRead(_ result: Result<[UInt8]?, PlayFileError>) {
         isReading = false
         switch result {
@@ -78,7 +79,8 @@ package final class PlayFileReader {
     }
 }
 
-/// Lets another thread end the wait for a file's input. What arrives afterwards stays unread.
+/// A pipe with which another thread ends a wait for input. Input that arrives after the
+/// interruption stays unread.
 private final class ReadInterruption: Sendable {
     private let readEnd: Int32
     private let writeEnd: Int32
@@ -101,7 +103,7 @@ private final class ReadInterruption: Sendable {
         _ = write(writeEnd, &byte, 1)
     }
 
-    /// Blocks until a read of the file would not block.
+    /// Blocks until a read of the file would return immediately, or until an interruption.
     ///
     /// - Returns: `false` after an interruption.
     func waitForInput(of descriptor: Int32) -> Bool {

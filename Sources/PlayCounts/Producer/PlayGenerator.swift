@@ -1,9 +1,9 @@
 import TallyBasics
 
-/// A pseudo-random sequence of plays, in which a few videos are popular and most are rare. The same
-/// settings yield the same plays on every machine.
+/// A pseudo-random sequence of plays, in which a few videos are played often and most are played
+/// rarely. The same settings yield the same plays on every machine.
 ///
-/// The collection creates each play on access, and stores four bytes for it.
+/// The collection creates each play on access, and stores only four bytes for each.
 package struct PlayGenerator: RandomAccessCollection, Sendable {
     /// The settings of the sequence.
     package struct Settings: Sendable {
@@ -11,13 +11,14 @@ package struct PlayGenerator: RandomAccessCollection, Sendable {
         package var plays = 100_000
         /// The number of videos.
         package var videos = 100
-        /// The minimum number of videos with fewer than `coldBelow` plays.
+        /// The minimum number of cold videos, which have fewer than `coldBelow` plays.
         package var coldVideos = 15
         /// A video with fewer plays is a cold video.
         package var coldBelow = 100
-        /// Selects the sequence: the same seed yields the same plays.
+        /// The seed of the sequence: the same seed yields the same plays.
         package var seed: UInt64 = 1
-        /// Changes only the play IDs, so that a processor counts the same plays again.
+        /// Another number changes only the play IDs. A processor then counts the same plays again,
+        /// because it does not recognize them as duplicates.
         package var run: UInt64 = 0
 
         package init() {}
@@ -123,7 +124,7 @@ extension PlayGenerator.Settings {
         return counts
     }
 
-    /// Adds the part of each rank in `plays`, rounded down, to `counts`.
+    /// Adds each rank's share of `plays` by Zipf's law, rounded down, to `counts`.
     private func distribute(_ plays: Int, over ranks: Range<Int>, _ counts: inout [Int]) {
         let sum = ranks.reduce(0.0) { $0 + 1 / Double($1 + 1) }
         for rank in ranks {

@@ -3,28 +3,31 @@ import NSQWire
 import TallyBasics
 import UVLoop
 
-/// Publishes plays to an nsqd in batches, at full speed or at a given rate.
+/// Publishes plays to nsqd in batches, at full speed or at a given rate.
 ///
 /// It runs on a loop's thread. At most `maxBatchesInFlight` batches are unacknowledged at a time,
 /// which bounds the memory for any number of plays.
 ///
 /// After a lost connection, the failed batches are published again, up to `maxRetries` times. A
-/// batch that was sent before is published again only if each of its plays has an ID, so that the
-/// processor recognizes duplicates. If the first connection attempt fails, publishing fails at
-/// once.
+/// batch that may have reached nsqd is published again only if each of its plays has an ID, by
+/// which the processor recognizes duplicates. If the first connection attempt fails, publishing
+/// fails without retries.
 package final class PlayProducer {
     /// The settings of a producer.
     package struct Settings: Sendable {
         /// The number of plays per second; 0 means no limit.
         package var rate = 0.0
-        /// The interval at which plays are published if there is a rate. One batch of all plays of an
-        /// interval costs the broker and the processor much less than a batch for each play.
+        /// The interval at which plays are published if there is a rate. All plays of an interval
+        /// are published as one batch, which costs the broker and the processor much less than a
+        /// batch for each play.
         package var rateInterval = Duration.milliseconds(10)
         /// The maximum number of plays in one MPUB.
         package var playsPerBatch = 200
-        /// The size in bytes from which a batch gets no more plays. nsqd accepts bodies of 5 MiB
-        /// and messages of 1 MiB by default.
+        /// When a batch reaches this size in bytes, no more plays are added. nsqd accepts bodies of
+        /// 5 MiB and messages of 1 MiB by default.
         package var bytesPerBatch = 1 << 20
+        /// Refuses messages without a `play_id`, because each copy of such a play would be counted.
+        package var requiresPlayIDs = false
         /// The maximum number of MPUBs whose response is pending.
         package var maxBatchesInFlight = 8
         /// The maximum number of consecutive failures. With the default delays, 12 failures take
@@ -38,11 +41,12 @@ package final class PlayProducer {
         package init() {}
     }
 
-    /// Returns the body of the next message, or `nil` if there is none: see ``hasSourceEnded``.
+    /// Returns the body of the next message, or `nil` if there is none at present; see
+    /// ``hasSourceEnded``.
     package typealias Source = () throws -> [UInt8]?
 
     private let loop: Loop
-    private let engine: ProducerEngine
+    private let publisher: any BatchPublisher
     private let topic: TopicName
     private let settings: Settings
     private let source: Source
@@ -70,9 +74,9 @@ package final class PlayProducer {
     /// Called with the value of `published` when it changes.
     package var onProgress: (Int) -> Void = { _ in }
 
-    /// Called when the source has returned `nil`. If it returns `false`, the source may return messages
-    /// later, and its owner then calls ``readAgain()``. Until then, the producer publishes the
-    /// messages that it has already read.
+    /// Called when the source has returned `nil`, and returns whether this was its end. If it
+    /// returns `false`, the source may have messages later; its owner then calls ``readAgain()``.
+    /// Until then, the producer publishes the messages that it has already read.
     package var hasSourceEnded: () -> Bool = { true }
 
     /// The messages of one MPUB, and their encoded form.
@@ -87,20 +91,34 @@ package final class PlayProducer {
 
         /// `true` if each play has an ID, by which a processor recognizes it when it is published
         /// again.
-        var hasPlayIDs: Bool {
-            bodies.allSatisfy { (try? Play(parsing: $0.span.bytes))?.playID != nil }
+        var hasPlayIDs: Bool { bodies.allSatisfy(Self.hasPlayID) }
+
+        static func hasPlayID(_ body: [UInt8]) -> Bool {
+            (try? Play(parsing: body.span.bytes))?.playID != nil
+        }
+    }
+
+    /// The error of a message without a `play_id`, if ``Settings/requiresPlayIDs`` is `true`.
+    package struct MissingPlayID: Error, Equatable, CustomStringConvertible {
+        /// The number of the message; the first one has number 1.
+        let number: Int
+
+        package var description: String {
+            "play \(number) has no play_id, so each of its copies would count"
         }
     }
 
     /// Creates a producer. ``start(_:)`` begins to publish.
     ///
-    /// - Parameter source: returns the messages to publish.
+    /// - Parameters:
+    ///   - publisher: publishes the batches.
+    ///   - source: returns the messages to publish.
     package init(
-        on loop: Loop, engine: ProducerEngine, topic: TopicName, settings: Settings = Settings(),
-        source: @escaping Source
+        on loop: Loop, publisher: any BatchPublisher, topic: TopicName,
+        settings: Settings = Settings(), source: @escaping Source
     ) {
         self.loop = loop
-        self.engine = engine
+        self.publisher = publisher
         self.topic = topic
         self.settings = settings
         self.source = source
@@ -126,8 +144,8 @@ package final class PlayProducer {
         publishMore()
     }
 
-    /// Publishes the rest of the source without a limit of the rate. The owner has stopped the source,
-    /// so that it ends soon.
+    /// Publishes the rest of the source without the rate limit. The owner must have stopped the
+    /// source, so that it ends soon.
     package func finish() {
         ignoresRate = true
         rateTimer.stop()
@@ -156,6 +174,9 @@ package final class PlayProducer {
                     isPaused = !isAtEnd
                     break
                 }
+                if settings.requiresPlayIDs, !Batch.hasPlayID(body) {
+                    throw MissingPlayID(number: playsRead + batch.encoded.count + 1)
+                }
                 batch.append(body)
             }
         } catch {
@@ -166,7 +187,7 @@ package final class PlayProducer {
 
     private func publish(_ batch: Batch) {
         batchesInFlight += 1
-        engine.publish(batch.encoded, to: topic) { [weak self] error in
+        publisher.publish(batch.encoded, to: topic) { [weak self] error in
             guard let self else { return }
             batchesInFlight -= 1
             if let error {
@@ -194,8 +215,8 @@ package final class PlayProducer {
 
     private func publishFailed(_ batch: Batch, _ error: NSQError) {
         guard failure == nil else { return }
-        // All batches in flight fail together when the connection is lost, so only the first counts
-        // as a failure, and increases the delay.
+        // All batches in flight fail together when the connection is lost. So only the first of
+        // them counts as a failure and increases the delay.
         let isFirst = failedBatches.isEmpty
         guard canRetry(batch, after: error), !isFirst || backoff.failures < settings.maxRetries
         else {

@@ -8,12 +8,13 @@ package struct Call: Hashable, Sendable {
         package let count: PlayCount
         /// The time by which the client should have received the total.
         package let deadline: MonotonicInstant
-        /// `true` if a play left the video below the realtime bound. `false` if the total was
-        /// published because its freshness bound was near, or because the call had a free slot.
+        /// `true` if a play left the video below the realtime bound (100 by default). `false` if
+        /// the total was published because its deadline was near, or because the call had a free
+        /// slot.
         package let isImmediate: Bool
     }
 
-    /// The serial number of the call: a scheduler numbers its calls 1, 2, 3, …
+    /// The serial number of the call. Each scheduler numbers its calls from 1.
     package let number: Int
     /// The videos of the call, those with the earliest deadlines first.
     package let videos: [Video]

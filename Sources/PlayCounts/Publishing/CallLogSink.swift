@@ -1,7 +1,7 @@
 import TallyBasics
 import UVLoop
 
-/// A sink that accepts every call and records it with the time. The demo uses it as its client.
+/// A sink that accepts every call, and records it with the time. In the demo, it is the client.
 package final class CallLogSink: Sink {
     /// The calls so far.
     package private(set) var log = CallLog()

@@ -1,18 +1,20 @@
 import HeapModule
 import TallyBasics
 
-/// Decides which counts go to a client, when, and in which call, with as few calls as possible.
+/// Decides which counts are sent to a client, when, and in which call, with as few calls as
+/// possible.
 ///
 /// Each video whose count has changed since it was last published is pending, with a deadline. The
 /// deadline is the arrival of its oldest unpublished play plus the freshness, minus a margin for
-/// the duration of the call. If the video's total is still below the realtime bound after a play, the
-/// deadline is that play's arrival plus the coalescing delay. When a call is due, its free slots are filled with the
-/// pending videos that have the earliest deadlines. Filling a free slot never adds a call: if the
-/// video is played again, its new deadline is later than the old one.
+/// the duration of the call. If the video's total is still below the realtime bound after a play,
+/// the deadline is the arrival of that play plus the coalescing delay. When a call is due, its free
+/// slots are filled with the pending videos that have the earliest deadlines. Filling a free slot
+/// never causes an additional call: if the video is played again, its new deadline is later than
+/// the old one.
 ///
-/// A round of calls starts only after every call of the previous round is answered, and contains each
-/// video at most once. So no client receives an older total after a newer one. Changes that
-/// arrive during a round wait for the next round and share its calls.
+/// Calls are made in rounds. A round contains each video at most once, and starts only after every
+/// call of the previous round is answered. So a client never receives an older total after a newer
+/// one. Changes that arrive during a round wait for the next round and share its calls.
 package struct CallScheduler {
     /// The settings of a scheduler.
     package struct Settings: Sendable {
@@ -20,11 +22,13 @@ package struct CallScheduler {
         package var videosPerCall = 20
         /// The maximum time from a play to the call that publishes it.
         package var freshness = Duration.seconds(60)
-        /// The time that an immediate count waits for others to share its call. A longer delay
-        /// leads to fewer calls. With a delay of zero, only counts of the same batch share calls.
+        /// The time that an immediate count waits for other counts to share its call. A longer
+        /// delay leads to fewer calls. With a delay of zero, only counts of the same batch share
+        /// calls.
         package var coalesce = Duration.zero
         /// The time reserved for the call itself, which is subtracted from the freshness. With half
-        /// a second, counts are published every 59.5 s instead of 60 s: one more call in 119.
+        /// a second, counts are published every 59.5 s instead of every 60 s, which costs one
+        /// additional call in 119.
         package var margin = Duration.milliseconds(500)
         /// The maximum number of calls in one round. A client that was unreachable for hours
         /// receives its counts in several rounds.
@@ -58,7 +62,7 @@ package struct CallScheduler {
     private var queue = Heap<QueueEntry>()
     private var outstandingCalls: [Int: Call] = [:]
     private var lastCallNumber = 0
-    /// The time before which no calls are made, after a failed call.
+    /// The end of the pause after a failed call; `nil` if there is no pause.
     private var pausedUntil: MonotonicInstant?
 
     package init(_ settings: Settings = Settings()) {
@@ -70,20 +74,20 @@ package struct CallScheduler {
         immediateDelay = min(batchedDelay, settings.coalesce)
     }
 
-    /// The number of videos with an unpublished count that is in no outstanding call.
+    /// The number of videos with an unpublished count that no outstanding call contains.
     package var pendingVideos: Int { pending.count }
 
-    /// `true` if calls have started that are not answered yet.
+    /// `true` if some calls were started and not answered yet.
     package var hasOutstandingCalls: Bool { !outstandingCalls.isEmpty }
 
-    /// The number of videos whose latest count is in no accepted call.
+    /// The number of videos whose latest count no accepted call contains.
     package var unpublishedVideos: Int {
         let outstanding = outstandingCalls.values.lazy.flatMap(\.videos)
         return pending.count + outstanding.count { pending[$0.count.videoID] == nil }
     }
 
-    /// The arrival of the oldest play that is in no accepted call; `nil` if there is none. The arrival
-    /// of a count that an earlier run left unpublished is computed from its deadline.
+    /// The arrival of the oldest play that no accepted call contains; `nil` if there is none. For a
+    /// count that an earlier run left unpublished, the arrival is computed from the deadline.
     package var oldestArrival: MonotonicInstant? {
         let outstanding = outstandingCalls.values.lazy.flatMap(\.videos).map(arrival)
         return [outstanding.min(), oldestPendingArrival].compactMap(\.self).min()
@@ -91,12 +95,13 @@ package struct CallScheduler {
 
     private var oldestPendingArrival: MonotonicInstant? {
         guard let first = queue.min, let video = pending[first.videoID] else { return nil }
-        // A batched count waits longer than an immediate one, so no count with a later deadline has an
-        // older play.
+        // Batched counts wait the longest. So if the first count is batched, no count with a later
+        // deadline has an older play.
         guard video.isImmediate else {
             return arrival(deadline: video.deadline, isImmediate: false)
         }
-        // Immediate counts wait only while the client accepts no calls, so this is rare.
+        // This search of all counts is rare: immediate counts wait only while the client accepts no
+        // calls.
         return pending.values.lazy
             .map { arrival(deadline: $0.deadline, isImmediate: $0.isImmediate) }.min()
     }
@@ -208,7 +213,7 @@ package struct CallScheduler {
         precondition(wasOutstanding, "call \(call.number) is answered exactly once")
     }
 
-    /// Merges a change with the pending one of the same video: the newer total and the earlier
+    /// Merges a change with the pending change of the same video. The newer total and the earlier
     /// deadline apply.
     private mutating func merge(_ videoID: VideoID, _ new: Pending) {
         guard let old = pending[videoID] else {

@@ -1,4 +1,5 @@
-/// A receiver of counts: its sink, and the name under which the store records the accepted counts.
+/// A receiver of counts: its sink (the transport of calls), and the name under which the store
+/// records the counts that it has accepted.
 package struct Client {
     /// Identifies the client in the store and in the log.
     package let name: String

@@ -5,9 +5,8 @@ import UVLoop
 /// Publishes counts to one client: makes the calls that its ``CallScheduler`` plans, and retries
 /// failed calls.
 ///
-/// Each client has its own publisher, so a slow or unreachable client delays neither the other
-/// clients nor the counting. The publisher keeps the latest unpublished total of each video. A
-/// client never receives an older total after a newer one.
+/// Each client has its own publisher, so a slow or unreachable client delays neither other clients
+/// nor counting. The publisher keeps only the latest unpublished total of each video.
 final class ClientPublisher {
     let client: Client
     /// The client's primary key in the store; `nil` if the store does not record the client.
@@ -80,22 +79,23 @@ final class ClientPublisher {
         updateTimer()
     }
 
-    /// Ends the delay after a failed call, so that the call is retried once more before the
-    /// processor stops.
+    /// Ends the delay after a failed call immediately, so that the call is tried once more before
+    /// the processor stops.
     func endRetryPause() {
         backoff.reset()
         scheduler.endPause(at: loop.instant)
         publishDueCalls()
     }
 
-    /// Makes every pending count due, because the process will end.
+    /// Publishes every pending count without waiting for its deadline, because the process will
+    /// end.
     func flush() {
         guard !isFlushing else { return }
         isFlushing = true
         publishDueCalls()
     }
 
-    /// Makes no further calls. The client may still answer the outstanding ones.
+    /// Makes no further calls. Outstanding calls may still be answered.
     func stop() {
         isStopped = true
         timer.close()
@@ -123,8 +123,8 @@ final class ClientPublisher {
         case .failure(let error): callFailed(call, error)
         }
         guard !scheduler.hasOutstandingCalls else { return }
-        // A sink may complete the call within `send`, so the next calls start at the end of the
-        // iteration.
+        // The next calls start at the end of the loop iteration, because a sink may call the
+        // completion within `send`, and would otherwise recurse.
         loop.callAtIterationEnd(self)
     }
 
@@ -135,8 +135,8 @@ final class ClientPublisher {
         }
     }
 
-    /// Handles a failed call. The calls of a round fail together, so only the first increases the
-    /// delay.
+    /// Handles a failed call. The calls of a round usually fail together, so only the first failure
+    /// increases the delay.
     private func callFailed(_ call: Call, _ error: SinkError) {
         counters.recordFailure()
         if retryAt == nil {

@@ -2,10 +2,11 @@ import HTTP
 import Transport
 import UVLoop
 
-/// Posts each call as JSON to a URL, one after the other on one connection.
+/// Posts each call as JSON to a URL, one call at a time on one connection.
 ///
-/// The client accepts a call with a status of 2xx. Any other status and a timeout fail the call and
-/// all queued calls, so that an older total never arrives after a newer one.
+/// A response with status 2xx means that the client accepts the call. After any other status, an
+/// error or a timeout, this call and all queued calls fail, so that an older total never arrives
+/// after a newer one.
 package final class HTTPSink: Sink {
     private let url: HTTPURL
     private let client: HTTPClient

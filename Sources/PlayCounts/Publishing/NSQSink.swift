@@ -5,13 +5,13 @@ import UVLoop
 
 /// Publishes each call as a message to a topic.
 ///
-/// NSQ may deliver a message twice, and messages in any order. So consumers of the topic must
-/// accept a total that is repeated, and one that arrives after a newer one.
+/// NSQ may deliver a message twice, and may deliver messages in any order. So consumers of the
+/// topic must tolerate a repeated total, and an older total after a newer one.
 package final class NSQSink: Sink {
     private let topic: TopicName
     private let producer: ProducerEngine
 
-    /// Starts to connect.
+    /// Creates a sink, and starts to connect.
     ///
     /// - Parameter client: the options of the connection.
     package init(

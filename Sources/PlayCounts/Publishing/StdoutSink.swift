@@ -2,12 +2,13 @@ import Glibc
 
 /// Writes each call as one line of JSON to standard output.
 ///
-/// The descriptor stays in blocking mode, because other processes that share the descriptor share
-/// its mode too. The sink polls before each write, so that it does not block the loop: `poll`
+/// The descriptor stays in blocking mode, because the mode is shared with all other processes that
+/// have the descriptor. To avoid blocking the loop, the sink polls before each write: `poll`
 /// reports a pipe as writable only if it has space for `PIPE_BUF` bytes (4,096 on Linux), and a
 /// call with twenty videos takes half of that.
 ///
-/// A reader that has exited causes an error only if the process ignores SIGPIPE.
+/// If the reader has exited, a call fails only if the process ignores SIGPIPE. Otherwise the signal
+/// ends the process.
 package final class StdoutSink: Sink {
     private let descriptor: Int32
     private var line: [UInt8] = []
@@ -29,8 +30,7 @@ package final class StdoutSink: Sink {
         completion(Result { () throws(SinkError) in try writeLine() })
     }
 
-    /// Returns `true` if a write would not block, either because it would succeed or because it
-    /// would fail.
+    /// Returns `true` if a write would not block: it would either succeed or fail immediately.
     private func isWritable(timeoutMilliseconds: Int32) -> Bool {
         var request = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
         return poll(&request, 1, timeoutMilliseconds) != 0

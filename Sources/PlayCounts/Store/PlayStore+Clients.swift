@@ -4,8 +4,9 @@ import GRDB
 package typealias ClientNumber = Int
 
 extension PlayStore {
-    /// Registers exactly the named clients. A new client has accepted no counts. The accepted
-    /// counts of other clients stay in the store, in case they are registered again.
+    /// Registers exactly the named clients. A new client has accepted no counts. For clients that
+    /// are no longer registered, the accepted counts stay in the store, in case they are registered
+    /// again.
     ///
     /// - Returns: the primary key of each registered client, by name.
     package func registerClients(_ names: [String]) throws(StoreError) -> [String: ClientNumber] {
@@ -27,8 +28,8 @@ extension PlayStore {
         }
     }
 
-    /// Renames a client. If a client with the new name exists, the old one gets a name without
-    /// meaning.
+    /// Renames a client. If a client with the new name exists already, that one is kept, and the
+    /// renamed client becomes `former client N`.
     package func renameClient(_ name: String, to newName: String) throws(StoreError) {
         try inDatabase { database in
             try database.execute(

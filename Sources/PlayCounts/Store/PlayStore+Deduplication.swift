@@ -44,14 +44,15 @@ extension PlayStore {
         }
     }
 
-    /// Inserts the fingerprints of a batch and deletes those of up to two expired batches. Deleting
-    /// a whole generation in one commit would delay it beyond the freshness bound.
+    /// Inserts the fingerprints of a batch, and deletes those of at most two expired batches.
+    /// Deleting a whole generation in one commit would take so long that counts would be published
+    /// too late.
     func write(_ addition: DeduplicationWindow.Addition, to database: Database) throws {
         guard !addition.fingerprints.isEmpty else { return }
         let insert = try database.cachedStatement(
             sql: "INSERT INTO counted (generation, fingerprints) VALUES (?, ?)")
         try insert.execute(arguments: [addition.generation, addition.fingerprints.data])
-        // Row IDs increase, so the two lowest belong to the oldest batches.
+        // Row IDs increase, so the two lowest row IDs belong to the oldest batches.
         let delete = try database.cachedStatement(
             sql: """
                 DELETE FROM counted WHERE generation < ?
@@ -70,8 +71,8 @@ extension Fingerprint {
     /// The fingerprints in a blob, or `nil` if the length of the blob is not a multiple of 16
     /// bytes.
     ///
-    /// They are stored in the byte order of the machine, which is little-endian on all platforms of
-    /// Swift.
+    /// Fingerprints are stored in the byte order of the machine, which is little-endian on all
+    /// platforms that Swift supports.
     fileprivate static func all(in blob: Data?) -> [Fingerprint]? {
         guard let blob, blob.count % MemoryLayout<Fingerprint>.stride == 0 else { return nil }
         return [Fingerprint](

@@ -5,8 +5,8 @@ extension PlayStore {
         let isFile = path != ":memory:"
         var configuration = Configuration()
         configuration.label = "tally.store"
-        // Waits while a user of the `sqlite3` shell has a lock. A second processor fails at
-        // `StoreLock`.
+        // Waits up to two seconds if another program, such as the `sqlite3` shell, has locked the
+        // database. A second processor does not get this far, because `StoreLock` refuses it.
         configuration.busyMode = .timeout(2)
         // GRDB's `journalMode` would switch the file to WAL mode before the application ID is
         // checked.
@@ -21,7 +21,8 @@ extension PlayStore {
             guard isFile else { return }
             try preallocateLog(database)
             try makeDurable(database, path: path)
-            // A checkpoint truncates a log that a long reader has let grow.
+            // The log grows beyond this size while a long read prevents checkpoints. The next
+            // checkpoint then truncates it.
             try database.execute(sql: "PRAGMA journal_size_limit = \(maxLogBytes)")
         }
         return queue
@@ -31,7 +32,7 @@ extension PlayStore {
         try Int.fetchOne(database, sql: "SELECT sum(play_count) FROM counts") ?? 0
     }
 
-    /// Takes over the store from the processor that opened it before.
+    /// Increments the epoch, so that commits of a processor that opened the store earlier fail.
     static func takeOwnership(_ database: Database) throws -> (epoch: Int, id: String) {
         var owner: (Int, String)?
         try database.inTransaction(.immediate) {
@@ -44,6 +45,6 @@ extension PlayStore {
         return owner
     }
 
-    /// The size of the write-ahead log after a checkpoint, in bytes; twice its usual size.
+    /// The maximum size of the write-ahead log after a checkpoint, in bytes: twice its usual size.
     private static let maxLogBytes = 8 << 20
 }

@@ -3,7 +3,7 @@ import GRDB
 
 extension PlayStore {
     /// Reads the totals of a store without locking or changing it, even while a processor has it
-    /// open. The result contains only whole commits.
+    /// open. The result never contains a part of a commit.
     package static func readCounts(at path: String) throws(StoreError) -> [StoredCount] {
         guard FileManager.default.fileExists(atPath: path) else {
             throw StoreError(.missing, path: path)
@@ -11,9 +11,9 @@ extension PlayStore {
         do throws(StoreError) {
             return try readCounts(at: path, opening: path)
         } catch {
-            // SQLite creates a file beside a WAL database even for reading. If the folder does not
-            // permit that and there is no writer, the database file alone is complete and does not
-            // change.
+            // SQLite creates a file beside a WAL database even for reading, which fails if the
+            // folder is read-only. If no process has the store open, the database file alone is
+            // complete, so it can be opened as immutable, without the additional file.
             guard [.readOnly, .cannotOpen].contains(error.kind), !hasWriter(path) else {
                 throw error
             }

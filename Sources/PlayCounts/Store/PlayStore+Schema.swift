@@ -10,10 +10,10 @@ extension PlayStore {
         migrator.registerMigration("1: counts") { database in
             try database.execute(sql: "PRAGMA application_id = \(applicationID)")
             // The ID is stored as text, so that `select * from counts` shows it in the same form as
-            // the calls; that takes 20 more bytes a row. The column has no index: GUIDs are random,
-            // so a batch of 2,500 new videos would write 2,500 pages of the index (68 ms with a
-            // million videos). `VideoRows` finds the row instead, and ensures that each video has
-            // one.
+            // the calls. This takes 20 more bytes per row. The column has no index: GUIDs are
+            // random, so a batch of 2,500 new videos would write 2,500 pages of the index (68 ms
+            // with a million videos). `VideoRows` finds the row of a video instead, and ensures
+            // that each video has only one row.
             try database.execute(
                 sql: """
                     CREATE TABLE counts (
@@ -26,8 +26,8 @@ extension PlayStore {
                     """)
         }
         migrator.registerMigration("2: counted plays") { database in
-            // Each row has the fingerprints of one batch, because a row for each play would double
-            // the duration of a commit. `DeduplicationWindow` explains generations.
+            // Each row has the fingerprints of one batch. A row for each play would double the
+            // duration of a commit. `DeduplicationWindow` explains generations.
             try database.execute(
                 sql: """
                     CREATE TABLE counted (
@@ -49,9 +49,9 @@ extension PlayStore {
                         is_served INTEGER NOT NULL
                     ) STRICT
                     """)
-            // The totals that each client has accepted, so that a client that was unreachable
-            // receives exactly the totals that it missed. The rows of one client are adjacent, in
-            // the order of `counts`.
+            // The totals that each client has accepted. With them, a client that was unreachable
+            // later receives exactly the totals that it missed. The rows of one client are
+            // adjacent, in the order of `counts`.
             try database.execute(
                 sql: """
                     CREATE TABLE published (
@@ -75,8 +75,8 @@ extension PlayStore {
         }
         migrator.registerMigration("4: owner") { database in
             // Each processor that opens the store increments the epoch, and each commit checks it.
-            // So of two processors that have opened one store, only the later one commits, even
-            // where a file lock does not work.
+            // So if two processors have opened the same store, only the later one can commit, even
+            // on file systems without file locks.
             try database.execute(
                 sql: "CREATE TABLE owner (epoch INTEGER NOT NULL, store_id TEXT NOT NULL) STRICT")
             try database.execute(
@@ -97,9 +97,9 @@ extension PlayStore {
         }
     }
 
-    /// Makes each commit durable before it returns, because the messages are finished after it.
-    /// GRDB opens WAL databases with `synchronous = NORMAL`, which can lose the latest commits in a
-    /// power failure.
+    /// Makes SQLite sync each commit before it returns, because its messages are finished
+    /// afterwards. GRDB opens WAL databases with `synchronous = NORMAL`, with which a power failure
+    /// can lose the latest commits.
     static func makeDurable(_ database: Database, path: String) throws {
         try database.execute(sql: "PRAGMA synchronous = FULL")
         let synchronous = try Int.fetchOne(database, sql: "PRAGMA synchronous")
@@ -109,14 +109,16 @@ extension PlayStore {
         }
     }
 
-    /// Extends the write-ahead log to its usual length once, so that later commits overwrite it.
+    /// Extends the write-ahead log to its usual length once, so that later commits overwrite the
+    /// file instead of extending it.
     ///
-    /// A commit that extends the file also writes the journal of the file system, and waits for the
-    /// data of other processes in it. A commit that overwrites allocated blocks does not. Call this
-    /// before `makeDurable`: the checkpoint at its end then syncs all pages at once.
+    /// A commit that extends the file must also write the journal of the file system, and waits for
+    /// the data of other processes in that journal. A commit that overwrites allocated blocks
+    /// avoids this. Call this method before `makeDurable`, so that the pages are synced only once,
+    /// by the checkpoint at its end.
     static func preallocateLog(_ database: Database) throws {
         try database.execute(sql: "PRAGMA synchronous = NORMAL")
-        // The table exists if an earlier process was killed within this function.
+        // The table exists already if an earlier process was killed within this method.
         try database.execute(sql: "DROP TABLE IF EXISTS stretch")
         try database.execute(sql: "CREATE TABLE stretch (bytes BLOB)")
         try database.execute(sql: "INSERT INTO stretch VALUES (zeroblob(16384))")

@@ -1,8 +1,8 @@
 import GRDB
 
-/// The states that tests need and that cannot be reached quickly otherwise.
+/// Methods for tests, which put a store into states that are hard to reach otherwise.
 extension PlayStore {
-    /// A reader of a store whose transaction does not end before ``close()``.
+    /// A reader of a store with a read transaction that stays open until ``close()``.
     package struct Reader {
         private let queue: DatabaseQueue
 
@@ -22,18 +22,17 @@ extension PlayStore {
         }
     }
 
-    /// Puts the store into the state in which it is after another processor has opened it. It is for tests.
+    /// Changes the store as another processor does that opens it. For tests.
     package func simulateTakeover() throws(StoreError) {
         try inDatabase { try $0.execute(sql: "UPDATE owner SET epoch = epoch + 1") }
     }
 
-    /// Puts the store into the state that a process leaves if it is killed within ``init(_:)``. It is
-    /// for tests.
+    /// Changes the store as a process does that is killed within ``init(_:)``. For tests.
     package func simulateInterruptedOpening() throws(StoreError) {
         try inDatabase { try $0.execute(sql: "CREATE TABLE stretch (bytes BLOB)") }
     }
 
-    /// Limits the size of the database, as a full disk does. It is for tests.
+    /// Limits the size of the database, as a full disk does. For tests.
     package func limitPages(to pages: Int) throws(StoreError) {
         try inDatabase { try $0.execute(sql: "PRAGMA max_page_count = \(pages)") }
     }

@@ -8,13 +8,13 @@ import UVLoop
 /// All queries run on GRDB's serial queue. Commits are asynchronous, and their completions run on
 /// that queue. Only one processor at a time can open a store.
 package final class PlayStore: Sendable {
-    /// The place of a store.
+    /// The location of a store.
     package enum Location: Sendable {
         case file(String)
-        /// A file that is deleted when the store is closed, for benchmarks that need the cost of a
-        /// real one.
+        /// A file that is deleted when the store is closed, for benchmarks that have to include the
+        /// cost of a real file.
         case temporary(in: URL = FileManager.default.temporaryDirectory)
-        /// A database in memory, which is not durable, for tests.
+        /// A database in memory, for tests. It is lost when the store is closed.
         case memory
     }
 
@@ -36,22 +36,24 @@ package final class PlayStore: Sendable {
     /// The path of the database; `:memory:` for a database in memory.
     package let path: String
     private let queue: DatabaseQueue
-    /// The number of times that a processor has opened the store. It changes when another one does.
+    /// The number of times that a processor had opened the store when this object did. The number
+    /// in the database increases when another processor opens the store.
     private let epoch: Int
     /// A random number that identifies the store.
     package let storeID: String
     /// `true` if this object has created the store.
     package let isNew: Bool
-    /// A warning for users if the store has less history than it had before; see `StoreNote`.
+    /// A warning for users if the store contains fewer plays than at its last use; see
+    /// ``StoreHistoryFile``.
     package let lostHistory: String?
-    /// The note of the history before this object opened the store.
-    private let previousHistory: StoreNote?
+    /// The history file that was beside the store before this object opened it.
+    private let previousHistory: StoreHistoryFile?
     // SAFETY: `init` sets the two, and later only jobs of `queue` use them, which run one at a time.
-    /// The number of counted plays; see `StoreNote`.
+    /// The number of counted plays, for ``StoreHistoryFile``.
     nonisolated(unsafe) private var plays: Int
     private let playsAtOpening: Int
-    /// The time at which the history was last written.
-    nonisolated(unsafe) private var notedAt = ContinuousClock.now
+    /// The time at which the history file was last written.
+    nonisolated(unsafe) private var historyWrittenAt = ContinuousClock.now
     private let lock: StoreLock?
     /// The files at the store's path; `nil` in memory.
     private let files: StoreFiles?
@@ -90,12 +92,12 @@ package final class PlayStore: Sendable {
             files = lock == nil ? nil : StoreFiles(of: path)
             plays = try queue.inDatabase(PlayStore.sumOfCounts)
             playsAtOpening = plays
-            let history = StoreNote(storeID: storeID, epoch: epoch, plays: plays)
+            let history = StoreHistoryFile(storeID: storeID, epoch: epoch, plays: plays)
             if lock == nil || temporaryFolder != nil {
                 previousHistory = nil
                 lostHistory = nil
             } else {
-                previousHistory = StoreNote(beside: path)
+                previousHistory = StoreHistoryFile(beside: path)
                 lostHistory = previousHistory?.loss(in: history, at: path)
                 history.write(beside: path)
             }
@@ -108,7 +110,7 @@ package final class PlayStore: Sendable {
     }
 
     deinit {
-        // Deletes the file of a store that was not closed, because of an error elsewhere.
+        // Deletes the temporary file if the store was not closed, for example after an error.
         if let temporaryFolder { try? FileManager.default.removeItem(at: temporaryFolder) }
     }
 
@@ -120,7 +122,7 @@ package final class PlayStore: Sendable {
         }
     }
 
-    /// Reads all totals with their published counts.
+    /// Reads the totals of all videos, with the totals that all clients have accepted.
     package func loadCounts() throws(StoreError) -> [StoredCount] {
         try inDatabase { [path] in try PlayStore.counts(in: $0, path: path) }
     }
@@ -133,7 +135,8 @@ package final class PlayStore: Sendable {
         }
     }
 
-    /// Starts a transaction and returns at once. Transactions run in the order of these calls.
+    /// Starts a transaction, and returns without waiting for it. Transactions run in the order of
+    /// the calls.
     ///
     /// - Parameters:
     ///   - changes: the totals that a batch changed.
@@ -155,7 +158,7 @@ package final class PlayStore: Sendable {
                     return .commit
                 }
                 plays += counted?.fingerprints.count ?? 0
-                noteHistory()
+                writeHistoryFile()
                 completion(.success(()))
             } catch {
                 completion(.failure(StoreError(error, path: path)))
@@ -163,12 +166,14 @@ package final class PlayStore: Sendable {
         }
     }
 
-    /// Writes the note of the history if the last one is older than ten seconds.
-    private func noteHistory() {
+    /// Writes the history file beside the store if it was last written more than ten seconds ago.
+    private func writeHistoryFile() {
         let now = ContinuousClock.now
-        guard lock != nil, temporaryFolder == nil, now - notedAt > .seconds(10) else { return }
-        notedAt = now
-        StoreNote(storeID: storeID, epoch: epoch, plays: plays).write(beside: path)
+        guard lock != nil, temporaryFolder == nil, now - historyWrittenAt > .seconds(10) else {
+            return
+        }
+        historyWrittenAt = now
+        StoreHistoryFile(storeID: storeID, epoch: epoch, plays: plays).write(beside: path)
     }
 
     /// - Throws: `StoreError` of kind `takenOver` if another processor has opened the store.
@@ -202,10 +207,11 @@ package final class PlayStore: Sendable {
         }
     }
 
-    /// Closes the store of a command that could not start, and removes the files that this object
-    /// created. After ``close()`` it does nothing.
+    /// Closes the store if a command could not start, and removes the files that this object has
+    /// created. Does nothing after ``close()``.
     ///
-    /// A store with a new play, or with another owner, stays.
+    /// The files are kept if plays were counted since the opening, or if another processor owns the
+    /// store now.
     package func abandon() throws(StoreError) {
         guard !isClosed.withLock({ $0 }) else { return }
         guard let lock, temporaryFolder == nil, try isUntouched() else { return try close() }
@@ -216,7 +222,7 @@ package final class PlayStore: Sendable {
             if let previousHistory {
                 previousHistory.write(beside: path)
             } else {
-                StoreNote.remove(beside: path)
+                StoreHistoryFile.remove(beside: path)
             }
             lock.release()
         } catch {
@@ -239,8 +245,8 @@ package final class PlayStore: Sendable {
         }
     }
 
-    /// Waits for the started commits and closes the file. The store is unusable after it, and further
-    /// calls do nothing.
+    /// Waits for the started commits, and closes the file. The store cannot be used afterwards.
+    /// Further calls do nothing.
     package func close() throws(StoreError) {
         let isFirst = isClosed.withLock { isClosed in
             defer { isClosed = true }
@@ -251,7 +257,7 @@ package final class PlayStore: Sendable {
             if lock != nil, temporaryFolder == nil,
                 let plays = try? queue.inDatabase(PlayStore.sumOfCounts)
             {
-                StoreNote(storeID: storeID, epoch: epoch, plays: plays).write(beside: path)
+                StoreHistoryFile(storeID: storeID, epoch: epoch, plays: plays).write(beside: path)
             }
             try queue.close()
             lock?.release()

@@ -1,7 +1,7 @@
 import GRDB
 
 /// The reason why the store cannot be used, and the remedy. No plays are lost: messages are
-/// finished only after their commit, so NSQ redelivers those that were not committed.
+/// finished only after their commit, so NSQ redelivers uncommitted messages.
 package struct StoreError: Error, Equatable, Sendable {
     /// The kinds of errors, each with its own remedy.
     package enum Kind: Sendable {
@@ -12,8 +12,8 @@ package struct StoreError: Error, Equatable, Sendable {
         case takenOver
     }
 
-    /// `true` if a commit may succeed later, without a restart. Every error of a commit is
-    /// transient, except the loss of the ownership.
+    /// `true` if a later attempt to commit may succeed without a restart. Every error of a commit
+    /// is transient, except that another processor has taken over the store.
     package var isTransient: Bool { kind != .takenOver }
 
     package let kind: Kind

@@ -2,8 +2,9 @@ import Glibc
 
 /// The files of an open store: the database and its write-ahead log.
 ///
-/// SQLite continues with its open files when they are removed or replaced, and the counts would be
-/// lost at the end of the process. Therefore the files are compared with those at the paths.
+/// If these files are removed or replaced, SQLite continues to write to the open files, and the
+/// counts would be lost at the end of the process. Therefore the open files are compared with the
+/// files at their paths before each commit.
 struct StoreFiles: Sendable {
     private let path: String
     private let files: [(name: String, identity: FileIdentity?)]
@@ -14,8 +15,8 @@ struct StoreFiles: Sendable {
         files = [path, path + "-wal"].map { ($0, FileIdentity(of: $0)) }
     }
 
-    /// Removes a database that is closed. SQLite has removed its log, unless another program has the
-    /// database open.
+    /// Removes a closed database and its log. Usually SQLite has removed the log already, unless
+    /// another program has the database open.
     static func remove(_ path: String) {
         for suffix in ["", "-wal", "-shm"] { unlink(path + suffix) }
     }

@@ -3,30 +3,31 @@ import UVLoop
 
 /// Prevents a second processor from opening the same store.
 ///
-/// It holds an open file description lock on the database itself, so it does not matter by which
-/// path, symbolic link or hard link a process opens the store. The kernel releases it when the
-/// process ends in any way. The lock is far behind the bytes that SQLite locks, so other programs
-/// can read the store. Where the file system does not support such locks, only the check of
-/// the owner in each commit remains.
+/// It holds an open file description lock on the database file itself. So it works for every path,
+/// symbolic link or hard link through which a process opens the store. The kernel releases the lock
+/// when the process ends in any way. The locked byte is far beyond the bytes that SQLite locks, so
+/// other programs can read the store. On file systems without such locks, only the check of the
+/// owner in each commit protects the store.
 ///
 /// - SeeAlso: fcntl(2), “Open file description locks”.
 final class StoreLock: Sendable {
-    /// The files that this process has locked. SQLite's POSIX locks of a file are released when
-    /// the process closes any descriptor of the file, so a file is not opened a second time.
+    /// The files that this process has locked. When a process closes any descriptor of a file, the
+    /// kernel releases the POSIX locks that SQLite has on the file. So this process must not open
+    /// such a file a second time.
     private static let locked = LockedValue<Set<FileIdentity>>([])
 
     /// The value of `F_OFD_SETLK`, which glibc defines only for programs with GNU extensions.
     private static let setLock: Int32 = 37
 
-    /// The descriptor that has the lock; `nil` after the release.
+    /// The descriptor that holds the lock; `nil` after the release.
     private let descriptor: LockedValue<Int32?>
     private let identity: FileIdentity
-    /// `true` if there was no file before.
+    /// `true` if this object has created the file.
     let hasCreatedFile: Bool
 
-    /// Takes the lock, and creates the file if it does not exist.
+    /// Acquires the lock, and creates the file if it does not exist.
     ///
-    /// - Throws: `StoreError` of kind `inUse` if another processor has the lock.
+    /// - Throws: `StoreError` of kind `inUse` if another processor holds the lock.
     init(for path: String) throws(StoreError) {
         if let identity = FileIdentity(of: path),
             Self.locked.withLock({ $0.contains(identity) })
@@ -34,7 +35,8 @@ final class StoreLock: Sendable {
             throw StoreError(.inUse, path: path)
         }
         var (file, hasCreatedFile) = try Self.lockedFile(at: path)
-        // The process that had the lock may have removed the file, because it could not start.
+        // A process that could not start removes its file and releases the lock. So the file that
+        // is locked now may no longer be the file at the path.
         while FileIdentity(of: path) != FileIdentity(ofOpen: file) {
             close(file)
             (file, hasCreatedFile) = try Self.lockedFile(at: path)
@@ -64,7 +66,7 @@ final class StoreLock: Sendable {
         return (file, isNew)
     }
 
-    /// The byte that is locked, which is behind those that SQLite locks.
+    /// The locked byte, which is beyond the bytes that SQLite locks.
     private static func lock(_ type: Int32) -> flock {
         var lock = flock()
         lock.l_type = Int16(type)
@@ -74,7 +76,7 @@ final class StoreLock: Sendable {
         return lock
     }
 
-    /// Releases the lock. SQLite must have closed the database before.
+    /// Releases the lock. Close the database first.
     func release() {
         let file = descriptor.withLock { descriptor in
             defer { descriptor = nil }
@@ -82,8 +84,8 @@ final class StoreLock: Sendable {
         }
         guard let file else { return }
         Self.locked.withLock { _ = $0.remove(identity) }
-        // Closing alone keeps the lock while a child process has a copy of the descriptor, as it
-        // does between `fork` and `exec`.
+        // The lock is released explicitly: after a mere `close`, a child process between `fork` and
+        // `exec` would still hold it through its copy of the descriptor.
         var lock = Self.lock(F_UNLCK)
         _ = fcntl(file, Self.setLock, &lock)
         close(file)
@@ -91,31 +93,5 @@ final class StoreLock: Sendable {
 
     deinit {
         release()
-    }
-}
-
-/// A file, whatever its name: the numbers of the device and the inode.
-struct FileIdentity: Hashable, Sendable {
-    private let device: UInt64
-    private let inode: UInt64
-
-    /// The identity of the file at `path`; `nil` if there is none.
-    init?(of path: String) {
-        var status = stat()
-        guard stat(path, &status) == 0 else { return nil }
-        self.init(status)
-    }
-
-    /// The identity of an open file.
-    init(ofOpen descriptor: Int32) {
-        var status = stat()
-        let result = fstat(descriptor, &status)
-        precondition(result == 0, "fstat(2) fails only for a descriptor that is not open")
-        self.init(status)
-    }
-
-    private init(_ status: stat) {
-        device = UInt64(status.st_dev)
-        inode = UInt64(status.st_ino)
     }
 }

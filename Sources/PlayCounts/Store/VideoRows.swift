@@ -1,17 +1,17 @@
 import GRDB
 
-/// Assigns each video a row of the `counts` table. Rows are assigned in the order of first plays.
-/// So new videos are appended to the table, and popular older videos are close together.
+/// Assigns each video a row of the `counts` table, in the order of first plays. So rows of new
+/// videos are appended to the table, and those of older, often played videos are close together.
 ///
-/// An assignment remains valid when its transaction fails: a later transaction uses the row, or it
-/// stays unused.
+/// An assignment remains valid if its transaction fails: a later transaction uses the row, or the
+/// row stays unused.
 struct VideoRows {
     private var videoIDs = GUIDTable()
     // INVARIANT: has the row ID of each of `videoIDs`, at the index of the GUID.
     private var rows: [Int32] = []
     private var next: Int32 = 0
 
-    /// Whether no video has a row.
+    /// `true` if no video has a row.
     var isEmpty: Bool { rows.isEmpty }
 
     /// Reads the rows of a store.

@@ -1,11 +1,13 @@
 import TallyBasics
 
-/// The batches that a processor committed, in order. The order of events and their loop iterations
-/// show what happened between the receipt of a play and its call, however slow the machine was.
+/// The batches that a processor committed, in order. Events are recorded with their loop iteration
+/// instead of a time. So the log shows what happened between the receipt of a play and its call
+/// independently of the machine's speed.
 package struct BatchLog: Sendable {
     /// One commit.
     struct Batch: Sendable {
-        /// The number of plays that were received before the commit started, in all batches.
+        /// The total number of plays that were received before the commit started, including those
+        /// of earlier batches.
         let receivedPlays: Int
         /// The loop iteration in which the commit started.
         let startIteration: Int
@@ -17,7 +19,8 @@ package struct BatchLog: Sendable {
 
     private(set) var batches: [Batch] = []
     private var receivedPlays = 0
-    /// For each loop iteration that received plays: the total number of received plays at its end.
+    /// For each loop iteration in which plays were received: the total number of received plays at
+    /// its end.
     private var receipts: [(iteration: Int, receivedPlays: Int)] = []
 
     package init() {}
@@ -39,6 +42,7 @@ package struct BatchLog: Sendable {
 
     /// Records the end of the last commit.
     ///
+    /// - Parameter callsSoFar: the number of calls that were made before the commit ended.
     package mutating func recordEnd(iteration: Int, callsSoFar: Int) {
         guard !batches.isEmpty else { return }
         batches[batches.count - 1].endIteration = iteration

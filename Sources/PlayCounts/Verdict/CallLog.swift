@@ -1,6 +1,6 @@
 import TallyBasics
 
-/// The calls that a client received with their counts, in the order of arrival.
+/// The calls that a client received, with their counts, in the order of receipt.
 package struct CallLog: Sendable {
     /// One call.
     package struct Entry: Sendable {

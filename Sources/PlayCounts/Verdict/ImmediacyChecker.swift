@@ -1,17 +1,17 @@
 import TallyBasics
 
-/// Checks that only the commit of its batch delays an immediate play: the commit starts
-/// when the play is received or when the previous commit ends, and the first calls after the
-/// commit contain the play.
+/// Checks that an immediate play is delayed only by the commit of its batch. This commit must start
+/// when the play is received, or when the previous commit ends. The first calls after the commit
+/// must contain the play.
 ///
-/// The check uses the order of events and their loop iterations, and no durations. So its result
-/// does not depend on the speed of the machine.
+/// The check compares the order and the loop iterations of events instead of durations. So its
+/// result does not depend on the speed of the machine.
 struct ImmediacyChecker {
     private let received: PlayLog
     private let batches: BatchLog
     private let calls: CallLog
     private let realtimeBelow: Int
-    /// Whether immediate plays may wait for others before they are published.
+    /// Whether immediate plays may wait to share a call with others.
     private let coalesces: Bool
     /// The total of each video of `received` after the batches checked so far, by the video's index.
     private var totals: [Int]

@@ -1,21 +1,22 @@
 import TallyBasics
 
-/// Simulates how many calls the same batches need at least, to compare it with the number of calls that
-/// ``CallScheduler`` made.
+/// Computes the minimum number of calls for the same batches, for a comparison with the number of
+/// calls that ``CallScheduler`` made.
 ///
-/// It makes a call only when a deadline is reached, and fills its slots with the videos that have
-/// the earliest deadlines. Unlike the scheduler, it reserves no time for the call itself. Every
-/// immediate count may wait equally long, and so may every batched count. So each kind has a FIFO
-/// queue, and the earliest deadline is at the head of one of the two. The scheduler uses a heap
-/// instead, so that an error in either one changes the ratio of the calls made to the calls simulated.
+/// It simulates a call only when a deadline is reached, and fills its slots with the videos that
+/// have the earliest deadlines. Unlike the scheduler, it reserves no time for the call itself. All
+/// immediate counts may wait equally long, and so may all batched counts. So each kind has a FIFO
+/// queue, and the earliest deadline is at the head of one of the two queues. The scheduler uses a
+/// heap instead. Because the implementations differ, an error in one of them shows in the ratio of
+/// actual to simulated calls.
 ///
 /// The result is the exact minimum if no video is played again while it is pending. Otherwise, the
-/// minimum depends on which videos fill the free slots. The best are those whose next play is
-/// latest, which is unknown at the time of the call. All videos of a batch have the same deadline,
-/// so a run can choose better ones by chance and make fewer calls. ``fewest(planned:made:)``
-/// accounts for that.
+/// minimum depends on which videos fill the free slots. The best choice are the videos whose next
+/// play is latest, but the next play is unknown at the time of the call. All videos of a batch have
+/// the same deadline, so an actual run can by chance choose better videos and make fewer calls than
+/// the simulation. ``fewest(planned:made:)`` accounts for this.
 package struct MinimumCalls {
-    /// The number of calls made so far, without the calls that the pending videos still need.
+    /// The number of simulated calls so far, without the calls that the pending videos still need.
     package private(set) var calls = 0
 
     private let videosPerCall: Int
@@ -33,7 +34,8 @@ package struct MinimumCalls {
         self.coalesce = min(coalesce, freshness)
     }
 
-    /// The number of calls including those for the pending videos, if no more batches follow.
+    /// The number of simulated calls, including those for the pending videos, if no more batches
+    /// follow.
     package var totalCalls: Int {
         calls + (deadlines.count + videosPerCall - 1) / videosPerCall
     }
@@ -56,8 +58,8 @@ package struct MinimumCalls {
                 others.append(change.videoID, deadline)
             }
         }
-        // A video's immediate play outdates its entry in the other queue, which may be the first
-        // one there.
+        // An immediate play of a video makes its entry in the other queue outdated, and this entry
+        // may be the first one.
         removeOutdatedEntries()
         while let deadline = firstDeadline, deadline <= now { makeCall() }
     }
@@ -80,8 +82,8 @@ package struct MinimumCalls {
         }
     }
 
-    /// Removes entries from the front of both queues until each first entry is the current one of
-    /// its video.
+    /// Removes outdated entries from the front of both queues. An entry is current if it has the
+    /// deadline of its video.
     private mutating func removeOutdatedEntries() {
         while let first = immediate.first, deadlines[first.videoID] != first.deadline {
             immediate.removeFirst()

@@ -1,7 +1,7 @@
 import TallyBasics
 
-/// The times and videos of plays, in order: those that the producer sent, or those that the
-/// consumer received. It takes 12 bytes a play and about 20 bytes a video.
+/// The times and videos of plays, in order. One log has the plays that the producer sent, another
+/// those that the processor received. It takes 12 bytes per play and about 20 bytes per video.
 package struct PlayLog: Sendable {
     private var videoIDs = GUIDTable()
     // INVARIANT: both arrays have one element for each play. A video is stored as its index in
@@ -17,7 +17,7 @@ package struct PlayLog: Sendable {
         instants.reserveCapacity(plays)
     }
 
-    /// Creates a log of plays. The instant of each play has the same position in `instants`.
+    /// Creates a log of plays. `instants` has the instant of each play at the same position.
     package init(of plays: some Collection<Play>, at instants: [MonotonicInstant]) {
         self.init(minimumCapacity: instants.count)
         for (play, instant) in zip(plays, instants) { record(play.videoID, at: instant) }
@@ -45,8 +45,8 @@ package struct PlayLog: Sendable {
         var starts = [UInt32](repeating: 0, count: videos + 1)
         for index in videoIndices { starts[Int(index) + 1] += 1 }
         for index in starts.indices.dropFirst() { starts[index] += starts[index - 1] }
-        // Storing a play advances the start of its video by one. At the end, it is the start of the
-        // next video.
+        // Storing a play advances the start of its video by one. So at the end of the loop, each
+        // start has become the end of its video.
         var sorted = [MonotonicInstant](repeating: .start, count: count)
         for (index, instant) in zip(videoIndices, instants) {
             sorted[Int(starts[Int(index)])] = instant

@@ -1,9 +1,9 @@
 import TallyBasics
 
-/// The result of checking a run against the rules of the job.
+/// The result of checking a run of the demo against the rules for counting and publishing.
 ///
-/// The check uses the logs of the producer, the consumer and the client, and not the counts of the
-/// processor. Only the minimum number of calls depends on the processor's batches.
+/// The check uses the logs of the producer, the consumer and the client instead of the processor's
+/// own counts. Only the minimum number of calls is computed from the processor's batches.
 package struct Verdict: Encodable, Sendable {
     /// A rule, and whether the run satisfies it.
     package struct Rule: Encodable, Hashable, Sendable {
@@ -21,9 +21,9 @@ package struct Verdict: Encodable, Sendable {
         package var videosPerCall = 20
         /// A play that leaves its video below this total must be published immediately.
         package var realtimeBelow = 100
-        /// How long an immediate play may wait for others to share its call.
+        /// The time that an immediate play may wait for others to share its call.
         package var coalesce = Duration.zero
-        /// The bound for the latency of every play.
+        /// The maximum latency of every play.
         package var freshness = Duration.seconds(60)
         /// The maximum number of calls, as a multiple of the minimum.
         package var callsRatio = 1.05
@@ -36,7 +36,7 @@ package struct Verdict: Encodable, Sendable {
     /// Facts about a run that its logs do not contain.
     package struct Run: Sendable {
         /// The number of calls that ``MinimumCalls`` computes for the same batches.
-        package var plannerCalls: Int
+        package var minimumCalls: Int
         package var rejected: [Rejection: Int]
         /// The time from the first PUB to the last FIN.
         package var duration: Duration
@@ -44,21 +44,21 @@ package struct Verdict: Encodable, Sendable {
         package var broker: String
         /// The counts in the store before the run.
         package var countsBefore: [PlayStore.StoredCount]
-        /// The time that the processor's thread was ready to run and waited for a CPU; `nil` if
-        /// the system does not report it.
+        /// The total time that the processor's thread was ready to run but waited for a CPU; `nil`
+        /// if the system does not report it.
         package var schedulingDelay: Duration?
-        /// Why the run ended before all plays were counted; `nil` if it did not.
+        /// The reason why the run ended before all plays were counted; `nil` if all were counted.
         package var standstill: String?
 
         package init(
-            plannerCalls: Int, rejected: [Rejection: Int] = [:], duration: Duration,
+            minimumCalls: Int, rejected: [Rejection: Int] = [:], duration: Duration,
             broker: String = "embedded",
             countsBefore: [PlayStore.StoredCount] = [], schedulingDelay: Duration? = nil,
             standstill: String? = nil
         ) {
             self.schedulingDelay = schedulingDelay
             self.standstill = standstill
-            self.plannerCalls = plannerCalls
+            self.minimumCalls = minimumCalls
             self.rejected = rejected
             self.duration = duration
             self.broker = broker
@@ -78,7 +78,7 @@ package struct Verdict: Encodable, Sendable {
     package let playsPerSecond: Double
     package let calls: Int
     /// The minimum number of calls.
-    package let plannerCalls: Int
+    package let minimumCalls: Int
     /// The number of calls divided by the minimum number.
     package let callsRatio: Double
     /// The number of free slots in all calls.
@@ -95,7 +95,7 @@ package struct Verdict: Encodable, Sendable {
     package let worstImmediateMilliseconds: Double
     /// The maximum latency of all other plays, in milliseconds.
     package let worstBatchedMilliseconds: Double
-    /// The maximum time between a play's deadline and its publication, in milliseconds; 0 if no
+    /// The maximum time by which a play was published after its deadline, in milliseconds; 0 if no
     /// play was late.
     package let worstLatenessMilliseconds: Double
     /// ``Run/schedulingDelay`` in milliseconds.
@@ -136,8 +136,8 @@ package struct Verdict: Encodable, Sendable {
         seconds = Double(run.duration.nanoseconds) / 1e9
         playsPerSecond = seconds > 0 ? (Double(playsCounted) / seconds).rounded() : 0
         calls = log.calls
-        plannerCalls = MinimumCalls.fewest(planned: run.plannerCalls, made: log.calls)
-        callsRatio = plannerCalls > 0 ? Double(log.calls) / Double(plannerCalls) : 1
+        minimumCalls = MinimumCalls.fewest(planned: run.minimumCalls, made: log.calls)
+        callsRatio = minimumCalls > 0 ? Double(log.calls) / Double(minimumCalls) : 1
         emptySlots = max(0, log.calls * bounds.videosPerCall - log.videos)
         immediatePlays = checker.immediate.plays
         batchedPlays = checker.batched.plays
@@ -152,7 +152,7 @@ package struct Verdict: Encodable, Sendable {
         broker = run.broker
         rules =
             checker.rules(
-                calls: log.calls, fewest: plannerCalls, ratio: callsRatio,
+                calls: log.calls, fewest: minimumCalls, ratio: callsRatio,
                 immediacy: immediacy.rule())
             + [
                 Rule(
@@ -168,7 +168,7 @@ package struct Verdict: Encodable, Sendable {
         case playsCounted = "plays_counted"
         case playsRejected = "plays_rejected"
         case playsPerSecond = "plays_per_second"
-        case plannerCalls = "planner_calls"
+        case minimumCalls = "planner_calls"
         case callsRatio = "calls_ratio"
         case emptySlots = "empty_slots"
         case immediatePlays = "immediate_plays"

@@ -60,16 +60,17 @@ struct VerdictChecker {
         published[total.videoID] = total.count
     }
 
-    /// Records the latency of each play that a total adds to the total before it. Plays of an
-    /// earlier run have no latency.
+    /// Records the latency of each play by which a total exceeds the previously published total.
+    /// Plays of an earlier run are skipped.
     private mutating func measure(
         _ total: PlayCount, after last: Int, _ instant: MonotonicInstant
     ) {
         guard last < total.count else { return }
         let first = before[total.videoID]
         for play in last + 1..<total.count + 1 {
-            // The latency of an immediate play is measured from its arrival at the processor, that
-            // of any other play from the time when the producer sent it, which is a little earlier.
+            // The latency of an immediate play is measured from its receipt by the processor. The
+            // latency of any other play is measured from the time when the producer sent it, which
+            // is a little earlier.
             let isImmediate = play < bounds.realtimeBelow
             let times = isImmediate ? received[total.videoID] : produced[total.videoID]
             guard play - first <= times.count else { break }
@@ -78,8 +79,8 @@ struct VerdictChecker {
         }
     }
 
-    /// Compares the client's final totals with the plays that were sent. It must be called after
-    /// the last call.
+    /// Compares the client's final totals with the plays that were sent. Call this method after the
+    /// last call was checked.
     mutating func checkFinalTotals() {
         for videoID in produced.videoIDs {
             let plays = produced[videoID].count

@@ -1,4 +1,4 @@
-/// The number of violations of a rule, and a description of the first.
+/// The number of violations of a rule, and a description of the first one.
 struct Violations {
     private var count = 0
     private var first: String?

@@ -45,7 +45,7 @@ struct BenchCommand: AsyncParsableCommand {
     @Option(help: "The address of the nsqd to measure, as HOST:PORT.")
     var nsqdTcpAddress: SocketAddress?
 
-    @Option(help: "The address of a second nsqd, to compare with.")
+    @Option(help: "The address of a second nsqd with which the first is compared.")
     var against: SocketAddress?
 
     @Option(help: "The number of connections that publish.")
@@ -133,7 +133,8 @@ struct BenchCommand: AsyncParsableCommand {
     }
 
     private func startBroker(_ transport: BenchTransport) async throws -> EmbeddedBroker {
-        // An unreachable nsqd must be reported before the broker creates its data path.
+        // Connects first, so that an unreachable nsqd is reported before the broker creates its
+        // data path.
         for target in try targets(nil) { try workloads(target, transport).connectOnce() }
         let configuration = try BrokerConfiguration(try parsedFlags())
         do {

@@ -2,11 +2,11 @@ import NSQWire
 import Transport
 import UVLoop
 
-/// The load generator's connection to an nsqd: it parses frames and sends prepared bytes, through TLS
-/// and compression if requested.
+/// The load generator's connection to an nsqd. It parses frames and sends prepared bytes, through
+/// TLS and compression if requested.
 ///
-/// The load generator does not use `NSQClient`, because it must be faster than any broker, and does
-/// not have to prevent the loss of messages.
+/// The load generator does not use `NSQClient`: it must be faster than any broker, and may lose
+/// messages.
 final class BenchConnection: StreamReader {
     private let stream: UVLoop.Stream
     private let transport: BenchTransport
@@ -18,16 +18,16 @@ final class BenchConnection: StreamReader {
 
     /// Runs when the negotiation is complete.
     private let onReady: (BenchConnection) -> Void
-    /// Runs for each message frame, and for each response except heartbeats.
+    /// Called for each message frame, and for each response except heartbeats.
     var onFrame: (ReceivedFrame) -> Void = { _ in }
-    /// Runs after all frames of a read, and after a pending write is complete.
+    /// Called after all frames of a read were handled, and after a pending write has completed.
     var onReadEnd: () -> Void = {}
     private let onFailure: (BenchError) -> Void
 
     /// `true` while the socket buffer is full and a write is pending.
     private var isSending = false
-    /// `true` after the first prepared bytes: these are independently compressed blocks, and
-    /// heartbeat replies must then be such blocks too.
+    /// `true` after prepared bytes were sent. With compression, they are independently compressed
+    /// blocks, so replies to heartbeats must then be such blocks too.
     private var sendsPrepared = false
 
     init(

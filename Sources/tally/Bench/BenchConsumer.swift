@@ -4,9 +4,10 @@ import NSQWire
 final class BenchConsumer {
     /// How the consumer finishes messages.
     enum FinishMode {
-        /// The consumer sends RDY 2,500, and one write with the FINs for all messages of a read.
+        /// The consumer sends RDY 2,500, and writes the FINs for all messages of a read at once.
         case batched
-        /// The consumer sends one write per FIN, like go-nsq, and the RDY count `ready`.
+        /// The consumer sends the RDY count `ready`, and writes each FIN separately, as go-nsq
+        /// does.
         case singly(ready: Int)
 
         var readyCount: Int {

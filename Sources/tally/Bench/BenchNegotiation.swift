@@ -2,7 +2,7 @@ import NSQWire
 import Transport
 
 /// The client's side of the feature negotiation: IDENTIFY and its response, then TLS and
-/// compression, each confirmed by an `OK` through the new layer.
+/// compression. nsqd confirms each new transport layer by an `OK` through it.
 struct BenchNegotiation {
     private let transport: BenchTransport
     private var step: Step
@@ -58,13 +58,13 @@ struct BenchNegotiation {
     }
 
     private func checkGrants(_ data: [UInt8]) throws(BenchError) {
-        guard let answer = data.withUnsafeBytes({ IdentifyAnswer(parsing: $0) }) else {
+        guard let response = data.withUnsafeBytes({ IdentifyResponse(parsing: $0) }) else {
             throw .declined("to negotiate")
         }
-        if transport.tls != nil, !answer.tls { throw .declined("TLS") }
+        if transport.tls != nil, !response.tls { throw .declined("TLS") }
         switch transport.compression {
-        case .deflate where !answer.deflate: throw .declined("deflate")
-        case .snappy where !answer.snappy: throw .declined("snappy")
+        case .deflate where !response.deflate: throw .declined("deflate")
+        case .snappy where !response.snappy: throw .declined("snappy")
         default: break
         }
     }

@@ -1,11 +1,11 @@
 import UVLoop
 
-/// Connections that send the same commands repeatedly. Each connection limits its commands without
-/// a response to a window.
+/// Several connections that send the same commands repeatedly. Each connection has at most a window
+/// of commands without a response.
 final class BenchPublishers {
     private var all: [BenchPublisher] = []
     private var busy = 0
-    /// Runs when every sent command has a response.
+    /// Called when all connections have finished and every sent command has a response.
     var onDone: () -> Void = {}
 
     /// The number of acknowledged messages.
@@ -73,8 +73,8 @@ private final class BenchPublisher {
             return
         }
         let free = commands.window - (sent - answered + commands.messages - 1) / commands.messages
-        // Each write has at least half a window of commands: one write per command would measure
-        // system calls.
+        // Each write contains at least half a window of commands. With one write per command, the
+        // benchmark would measure system calls.
         guard connection.isIdle, free >= commands.window / 2 else { return }
         connection.send(prepared: bytes, times: free)
         sent += free * commands.messages

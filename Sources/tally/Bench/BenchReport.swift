@@ -17,20 +17,20 @@ struct BenchResults {
         let warm = multiPublish.dropFirst()
         return [
             ("MPUB, first round", "mpub_first", multiPublish[0]),
-            ("MPUB, later rounds", "mpub", median(warm.isEmpty ? multiPublish[...] : warm)),
-            ("consume with FIN", "consume", median(consume[...])),
-            ("PUB, pipelined", "pub", median(publish[...])),
-            ("consume, one write per FIN", "consume_singly", median(consumeSingly[...])),
-            ("consume with RDY 1", "consume_rdy_1", median(consumeReady1[...])),
-            ("concurrently: published", "both_published", median(bothPublished[...])),
-            ("concurrently: consumed", "both_consumed", median(bothConsumed[...])),
+            ("MPUB, later rounds", "mpub", (warm.isEmpty ? multiPublish[...] : warm).median),
+            ("consume with FIN", "consume", consume.median),
+            ("PUB, pipelined", "pub", publish.median),
+            ("consume, one write per FIN", "consume_singly", consumeSingly.median),
+            ("consume with RDY 1", "consume_rdy_1", consumeReady1.median),
+            ("concurrently: published", "both_published", bothPublished.median),
+            ("concurrently: consumed", "both_consumed", bothConsumed.median),
         ]
     }
 
     /// The latency of a single message, in microseconds.
     var latencies: [(name: String, key: String, microseconds: Double)] {
         func medianLatency(_ value: (Histogram<UInt32>) -> UInt64) -> Double {
-            median(latency.map { Double(value($0)) }[...])
+            latency.map { Double(value($0)) }.median
         }
         return [
             ("single message p50", "lone_p50_us", medianLatency { $0.valueAtPercentile(50) }),
@@ -46,10 +46,6 @@ struct BenchResults {
         for latency in latencies { values[latency.key] = latency.microseconds }
         return values
     }
-
-    private func median(_ values: ArraySlice<Double>) -> Double {
-        values.sorted()[values.count / 2]
-    }
 }
 
 /// The results of one nsqd, or of two with their ratios.
@@ -60,20 +56,22 @@ struct BenchReport {
     let connections: Int
 
     var table: String {
-        var lines = [row(setting, targets + (hasRatio ? ["ratio"] : []))]
+        var lines = [BenchTable.row(setting, targets + (hasRatio ? ["ratio"] : []))]
         for (index, rate) in results[0].rates.enumerated() {
             let values = results.map { $0.rates[index].perSecond }
-            lines.append(row(rate.name, values.map { "\(thousands($0))/s" } + ratio(values)))
+            let cells = values.map { "\(BenchTable.thousands($0))/s" } + ratio(values)
+            lines.append(BenchTable.row(rate.name, cells))
         }
         for (index, latency) in results[0].latencies.enumerated() {
             let values = results.map { $0.latencies[index].microseconds }
-            lines.append(row(latency.name, values.map { "\(thousands($0)) µs" } + ratio(values)))
+            let cells = values.map { "\(BenchTable.thousands($0)) µs" } + ratio(values)
+            lines.append(BenchTable.row(latency.name, cells))
         }
         return lines.joined(separator: "\n")
     }
 
-    /// The report as JSON: one object per nsqd, and for two nsqds an object `ratio` with the first
-    /// nsqd's values divided by the second's.
+    /// The report as JSON: one object per nsqd. If there are two, an object `ratio` has the values
+    /// of the first nsqd divided by those of the second.
     var json: String {
         get throws {
             var object: [String: [String: Double]] = [:]
@@ -84,9 +82,7 @@ struct BenchReport {
                     $1 > 0 ? ($0 / $1 * 10_000).rounded() / 10_000 : 0
                 }
             }
-            let encoder = JSONEncoder()
-            encoder.outputFormatting = [.sortedKeys, .prettyPrinted, .withoutEscapingSlashes]
-            return String(decoding: try encoder.encode(object), as: UTF8.self)
+            return try BenchTable.json(object)
         }
     }
 
@@ -102,20 +98,6 @@ struct BenchReport {
         guard hasRatio, values[1] > 0 else { return [] }
         let ratio = values[0] / values[1]
         let digits = ratio < 0.1 ? 4 : 2
-        return [ratio.formatted(.number.precision(.fractionLength(digits)).locale(plain)) + " ×"]
-    }
-
-    private func thousands(_ value: Double) -> String {
-        value.formatted(.number.precision(.fractionLength(0)).locale(plain))
-    }
-
-    private var plain: Locale { Locale(identifier: "en_US_POSIX") }
-
-    private func row(_ name: String, _ cells: [String]) -> String {
-        func pad(_ text: String, _ width: Int) -> String {
-            String(repeating: " ", count: max(0, width - text.count)) + text
-        }
-        return name + String(repeating: " ", count: max(0, 29 - name.count))
-            + cells.map { pad($0, 19) }.joined()
+        return [BenchTable.number(ratio, digits: digits) + " ×"]
     }
 }

@@ -18,8 +18,8 @@ final class BenchSession {
         loop = try Loop()
     }
 
-    /// Opens `count` connections, calls `body` when all connections are negotiated, and runs the
-    /// loop until ``finish()``.
+    /// Opens `count` connections, and calls `body` when all of them are negotiated. Runs the loop
+    /// until ``finish()``.
     ///
     /// - Returns: the time from the call of `body` to ``finish()``, in seconds.
     /// - Throws: `UsageError` with the nsqd's name and the cause, if a connection fails or makes no
@@ -63,7 +63,7 @@ final class BenchSession {
 
     func finish() { loop.stop() }
 
-    /// Records progress; a session without progress for ten seconds fails.
+    /// Records progress. A session fails after ten seconds without progress.
     func recordProgress() { lastProgress = loop.nowNanoseconds }
 
     private func fail(_ error: BenchError) {

@@ -1,8 +1,8 @@
 import Transport
 
-/// The transport of a measured connection: plain TCP, or with TLS, compression or both.
+/// The transport of a measured connection: TCP, optionally with TLS and compression.
 struct BenchTransport {
-    /// The TLS context, which does not verify certificates; `nil` without TLS.
+    /// The TLS context, which does not verify certificates; `nil` if TLS is not used.
     let tls: TLSContext?
     let compression: Compression?
 
@@ -29,11 +29,11 @@ struct BenchTransport {
 
     var isPlain: Bool { tls == nil && compression == nil }
 
-    /// Returns `bytes` in a form that can be sent repeatedly: with compression, as a block that
-    /// does not depend on earlier data.
+    /// Returns `bytes` in a form that can be sent repeatedly. If compression is used, this is a
+    /// compressed block that does not depend on earlier data.
     ///
-    /// The load generator compresses only once, because compression takes longer than the broker's
-    /// decompression.
+    /// The load generator compresses only once. Otherwise it would be slower than the broker,
+    /// because compression takes longer than decompression.
     func prepared(_ bytes: [UInt8]) -> [UInt8] {
         guard let layer = compression?.layer else { return bytes }
         let buffer = ByteBuffer()

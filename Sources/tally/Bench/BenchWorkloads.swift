@@ -69,8 +69,8 @@ struct BenchWorkloads {
             var started: Int64 = 0
             var publishSeconds = 0.0
             let elapsed = try session.run(connections: connections + 1) { connections in
-                // Publishing or consuming may end last: a message can arrive before the response to
-                // its publish.
+                // Either publishing or consuming may end last, because a message can arrive before
+                // the response to its publish.
                 func finishIfDone() {
                     if publishSeconds > 0, consumer.received >= publishers.answered {
                         session.finish()

@@ -24,8 +24,8 @@ struct PreparedCommands {
             bytes: transport.prepared(bytes), messages: batch, messagesPerAnswer: batch, window: 20)
     }
 
-    /// Returns 100 PUBs that are sent in one write. Up to 200 PUBs are sent without a response.
-    /// With one write per PUB, the benchmark would measure system calls.
+    /// Returns 100 PUBs that are sent in one write, because with one write per PUB, the benchmark
+    /// would measure system calls. Up to 200 PUBs are sent without a response.
     static func publish(to topic: TopicName, _ transport: BenchTransport) -> Self {
         var bytes: [UInt8] = []
         for body in bodies.prefix(100) { Command.publish(topic).append(body: body, to: &bytes) }
@@ -40,8 +40,8 @@ struct PreparedCommands {
         return bytes
     }
 
-    /// The bodies of 200 bytes each. All bodies are different plays, so that they compress like
-    /// real messages.
+    /// The bodies, each of 200 bytes. All are different plays, so that they compress like real
+    /// messages.
     private static let bodies = (0..<batch).map { number in
         let play =
             "{\"video_id\":\"\(UUID())\",\"play_id\":\"\(UUID())\",\"position_seconds\":\(number),"

@@ -9,13 +9,20 @@ import UVLoop
 struct ConfigFile {
     let path: String
     private(set) var values: [String: ConfigValue] = [:]
-    /// The texts of the files that were read, by their paths. A path may be a pipe, which can be read
-    /// once.
+    /// The texts of the files that were read, by path. They are cached because a path may be a
+    /// pipe, which can be read only once.
     private static let texts = LockedValue<[String: String]>([:])
 
     /// - Throws: `SetupError` if the file cannot be read, or is not valid TOML.
     init(path: String) throws(SetupError) {
         try self.init(path: path, text: try Self.read(path))
+    }
+
+    /// Reads a file that may have changed since the start.
+    ///
+    /// - Throws: `SetupError` if the file cannot be read, or is not valid TOML.
+    init(rereading path: String) throws(SetupError) {
+        try self.init(path: path, text: try Self.readFile(path))
     }
 
     init(path: String, text: String) throws(SetupError) {
@@ -30,11 +37,11 @@ struct ConfigFile {
         }
     }
 
-    /// Applies the values of a file to `options`, except to the options in `given`, which flags have
-    /// set.
+    /// Applies the values of the file to `options`, except to the options in `given`, because flags
+    /// have set those.
     ///
     /// - Parameter table: the options of the program.
-    /// - Returns: the unknown option names in the file, which NSQ's programs ignore too.
+    /// - Returns: the unknown option names in the file. NSQ's programs ignore such names too.
     func apply<Options>(
         _ table: [FlagOption<Options>], to options: inout Options, except given: Set<String>
     ) throws(SetupError) -> [String] {
@@ -59,12 +66,13 @@ struct ConfigFile {
         }
     }
 
-    /// Returns an error about a key. Its value may be a secret.
+    /// Returns an error about a key. The error does not contain the value, because it may be a
+    /// secret.
     func error(_ key: String, _ reason: String) -> SetupError {
         Self.failure(path, "\(key): \(reason)")
     }
 
-    /// Returns an error with the most similar known key.
+    /// Returns an error for an unknown key, which suggests the most similar known key.
     ///
     /// - Parameter names: the known keys, with `-` between words.
     func unknownKey(_ key: String, among names: [String]) -> SetupError {

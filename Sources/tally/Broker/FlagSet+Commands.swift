@@ -5,8 +5,8 @@ import NSQBroker
 extension FlagSet<ServerOptions> {
     /// Creates a parser of the broker's flags.
     ///
-    /// - Parameter command: the command with the flags, whose own options are suggested for unknown
-    ///   names.
+    /// - Parameter command: the command that accepts the flags. Its own options are also suggested
+    ///   for unknown names.
     init(name: String, command: (any ParsableCommand.Type)? = nil) {
         self.init(
             name: name, options: ServerOption.all,
@@ -15,8 +15,8 @@ extension FlagSet<ServerOptions> {
 }
 
 extension FlagSet<ServerOptions> {
-    /// Parses the broker flags on the command line of `tally bench` or `tally serve`, and throws
-    /// errors in the form of that command.
+    /// Parses the broker flags on the command line of another command, such as `tally bench` or
+    /// `tally serve`. Errors have the form that this command's own errors have.
     func parse(
         _ arguments: [String], over defaults: ServerOptions, of command: some ParsableCommand
     ) throws -> Parsed {

@@ -9,7 +9,10 @@ import NSQBroker
 struct NSQDCommand: GoProgram {
     static let configuration = CommandConfiguration(
         commandName: "nsqd",
-        abstract: "Runs the NSQ broker only, with nsqd's flags, until SIGINT or SIGTERM.")
+        abstract: """
+            Runs the NSQ broker only, with nsqd's flags, until SIGINT or SIGTERM, or until it is empty \
+            after SIGUSR2.
+            """)
 
     static let flags = FlagSet(name: "nsqd")
 
@@ -40,15 +43,25 @@ struct NSQDCommand: GoProgram {
         do throws(SetupError) {
             configuration = try BrokerConfiguration(parsed)
         } catch {
-            LineLog.logger(prefix: LogOptions().prefix, .fatal).critical("\(error)")
+            LineLog.logger(parsed.values.log).critical("\(error)")
             return 1
         }
         let logger = configuration.logger
         do {
             let signals = try await StopSignals.watch()
+            let reload = try await BrokerReload.watch(configuration, logger)
+            let drain = try await DrainSignal.watch()
             let broker = try await configuration.startBroker()
+            signals.reportProgress { broker.submit($0) }
+            await reload.start(broker)
+            // The broker keeps this closure. So the closure must not refer to the broker, which
+            // would be a reference cycle.
+            broker.onDrained { signals.requestStop("drained") }
+            drain.start(broker)
             let signal = await signals.next()
             logger.info("\(signal ?? "stop"): exiting")
+            await drain.stop()
+            await reload.stop()
             await broker.stop()
             await signals.stop()
             logger.info("NSQ: bye")

@@ -2,8 +2,8 @@ import HTTP
 import TallyJSON
 import UVLoop
 
-/// The HTTP API with which other commands control a local cluster. It accepts only requests from this
-/// machine, and none of pages in a browser.
+/// The HTTP API through which other commands control a local cluster. It accepts only requests from
+/// this machine, and refuses cross-site requests from a browser.
 final class ClusterAPI: HTTPService {
     /// The address at which commands expect the API.
     static let defaultAddress = "127.0.0.1:4169"
@@ -63,16 +63,16 @@ extension ClusterAPI: LoopHosted {
 
 extension ClusterRequest {
     fileprivate func response(from cluster: LocalCluster) async -> HTTPResponse {
-        switch self {
-        case .list: return .json(ClusterText.json(await cluster.descriptions))
-        case .change(let action, let name):
-            do {
+        do {
+            switch self {
+            case .list: return .json(ClusterText.json(try await cluster.startedDescriptions()))
+            case .change(let action, let name):
                 return .json(ClusterText.json([try await cluster.perform(action, on: name)]))
-            } catch let refusal as LocalCluster.Refusal {
-                return .error(refusal.isUnknown ? 404 : 409, refusal.description)
-            } catch {
-                return .error(500, "cannot \(action.rawValue) \(name): \(error)")
             }
+        } catch let refusal as LocalCluster.Refusal {
+            return .error(refusal.isUnknown ? 404 : 409, refusal.description)
+        } catch {
+            return .error(500, "\(error)")
         }
     }
 }

@@ -2,22 +2,22 @@ import Logging
 import NSQBroker
 import NSQLookup
 
-/// A program of a local cluster: an nsqd or an nsqlookupd, which can be stopped and started again at
-/// the same addresses.
+/// A node of a local cluster: an nsqd or an nsqlookupd that can be stopped and started again at the
+/// same addresses.
 struct ClusterNode: Sendable {
-    /// The kind of a program.
+    /// The kind of a node.
     enum Kind: String, Sendable {
         case nsqd, nsqlookupd
     }
 
-    /// The state of a program.
+    /// The state of a node.
     enum State: String, Sendable {
         case running, stopped
-        /// The program is being started or stopped.
+        /// The node is being started or stopped.
         case changing
     }
 
-    /// What users see of a node.
+    /// The description of a node for users.
     struct Description: Equatable, Sendable {
         let name: String
         let kind: Kind
@@ -29,9 +29,9 @@ struct ClusterNode: Sendable {
     /// The name: the kind and a number from 1, such as `nsqd-2` or `lookupd-1`.
     let name: String
     let kind: Kind
-    /// The address for NSQ's protocol, as `host:port`; with port 0 until the first start.
+    /// The address for NSQ's protocol, as `host:port`. Until the first start, the port may be 0.
     private var tcpAddress: String
-    /// The address of the HTTP API, as `host:port`; with port 0 until the first start.
+    /// The address of the HTTP API, as `host:port`. Until the first start, the port may be 0.
     private var httpAddress: String
     private var program = Program.none
     /// `true` while the program is being started or stopped.
@@ -64,9 +64,9 @@ struct ClusterNode: Sendable {
 
     // MARK: Changes
 
-    /// Takes the program out of the node, which is changing until a call that finishes the change.
+    /// Begins to stop the node. Its state is `changing` until ``finishWithoutProgram()``.
     ///
-    /// - Returns: a value that stops the program.
+    /// - Returns: a closure that stops the program of the node.
     mutating func beginStop() -> @Sendable () async -> Void {
         isChanging = true
         let program = program
@@ -80,10 +80,10 @@ struct ClusterNode: Sendable {
         }
     }
 
-    /// Marks the node as changing until a call that finishes the change.
+    /// Begins to start the node. Its state is `changing` until one of the methods below.
     mutating func beginStart() { isChanging = true }
 
-    /// Ends a change without a program.
+    /// Ends a stop, or a start that has failed.
     mutating func finishWithoutProgram() { isChanging = false }
 
     /// Ends a start.

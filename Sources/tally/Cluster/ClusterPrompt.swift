@@ -1,13 +1,14 @@
 import Foundation
 import UVLoop
 
-/// Executes the lines on standard input while a local cluster runs.
+/// Executes the commands that a user types on standard input while a local cluster runs.
 struct ClusterPrompt {
     private let cluster: LocalCluster
 
     init(_ cluster: LocalCluster) { self.cluster = cluster }
 
-    /// Returns after a signal or the line `quit`. The end of standard input ends only the prompt.
+    /// Executes lines until a signal or the line `quit`. At the end of standard input, it only
+    /// waits for a signal.
     func run(until signals: StopSignals) async {
         let lines = AsyncStream(String.self, bufferingPolicy: .bufferingOldest(1_000)) { lines in
             Self.readStandardInput(into: lines)
@@ -23,7 +24,7 @@ struct ClusterPrompt {
         }
     }
 
-    /// - Returns: `true` after `quit`; `false` at the end of the lines.
+    /// - Returns: `true` after `quit`; `false` at the end of standard input.
     private func execute(_ lines: AsyncStream<String>) async -> Bool {
         for await line in lines {
             switch ClusterLine(line) {
@@ -50,7 +51,8 @@ struct ClusterPrompt {
         }
     }
 
-    /// Reads lines on a thread of their own, which ends with the process or with the input.
+    /// Reads lines on a separate thread, because reading blocks. The thread ends with the process
+    /// or at the end of the input.
     private static func readStandardInput(into lines: AsyncStream<String>.Continuation) {
         let reader = Thread {
             while let line = readLine() { lines.yield(line) }

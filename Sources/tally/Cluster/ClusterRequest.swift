@@ -1,9 +1,11 @@
+import HTTP
+
 /// An operation on a local cluster, from an HTTP request or from a line that the user has typed.
 enum ClusterRequest: Equatable {
     case list
     case change(LocalCluster.Action, String)
 
-    /// The reason why an HTTP request has no operation.
+    /// The reason why an HTTP request is refused, with the status of the response.
     struct Refusal: Error, Equatable {
         let status: Int
         let reason: String
@@ -32,7 +34,8 @@ enum ClusterRequest: Equatable {
     var path: String {
         switch self {
         case .list: "/nodes"
-        case .change(let action, let name): "/nodes/\(name)/\(action.rawValue)"
+        case .change(let action, let name):
+            "/nodes/\(PercentCoding.encode(name))/\(action.rawValue)"
         }
     }
 }
@@ -43,7 +46,7 @@ enum ClusterLine: Equatable {
     case quit
     case help
     case empty
-    /// A line that is none of these.
+    /// Any other line.
     case unknown(String)
 
     static let helpText = """

@@ -11,7 +11,9 @@ enum ClusterText {
     }
 
     /// An object with the member `nodes`.
-    static func json(_ nodes: [ClusterNode.Description]) -> [UInt8] {
+    ///
+    /// - Parameter adminURL: the value of the member `admin_url`; `nil` omits the member.
+    static func json(_ nodes: [ClusterNode.Description], adminURL: String? = nil) -> [UInt8] {
         JSONWriter.object { json in
             json.name("nodes")
             json.array(nodes) { json, node in
@@ -23,6 +25,7 @@ enum ClusterText {
                     json.member("http_address", node.httpAddress)
                 }
             }
+            if let adminURL { json.member("admin_url", adminURL) }
         }
     }
 

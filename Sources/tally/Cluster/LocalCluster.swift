@@ -3,20 +3,21 @@ import Logging
 import NSQBroker
 import NSQLookup
 
-/// nsqds and nsqlookupds in this process, each of which can be stopped and started again.
+/// Several nsqds and nsqlookupds in this process. Each can be stopped and started again.
 actor LocalCluster {
     /// The size and the settings of a cluster.
     struct Settings: Sendable {
         var nsqdCount = 3
         var lookupdCount = 2
-        /// The TCP port of the first nsqd; `nil` for free ports. Its HTTP API has the next port, and
-        /// each further nsqd ports that are 10 higher.
+        /// The TCP port of the first nsqd; `nil` for free ports. Its HTTP API has the next port.
+        /// The ports of each further nsqd are 10 higher than those of the previous one.
         var nsqdPort: Int?
-        /// The TCP port of the first nsqlookupd, as for nsqds.
+        /// The TCP port of the first nsqlookupd, with the same rule as ``nsqdPort``.
         var lookupdPort: Int?
-        /// The folder with one folder of data for each node; `nil` stores everything in memory only.
+        /// The folder that contains a data folder for each node; `nil` stores everything only in
+        /// memory.
         var dataPath: String?
-        /// The options of every nsqd; the addresses and the data path are replaced.
+        /// The options of every nsqd. The cluster replaces the addresses and the data path.
         var broker = ServerOptions()
     }
 
@@ -28,26 +29,38 @@ actor LocalCluster {
     /// The reason why a change is not possible.
     struct Refusal: Error, Equatable, CustomStringConvertible {
         let description: String
-        /// `true` if the cluster has no node of this name.
+        /// `true` if the cluster has no node with this name.
         var isUnknown = false
     }
 
-    /// The distance between the ports of two nodes of a kind.
+    /// The distance between the ports of two consecutive nodes of a kind.
     private static let portDistance = 10
 
     private let settings: Settings
     private var nodes: [ClusterNode] = []
+    /// `true` after all nodes have been started.
+    private var isStarted = false
 
     init(_ settings: Settings) { self.settings = settings }
 
-    /// The nodes in the order of their names: nsqlookupds first, because nsqds register at them.
+    /// The descriptions of the nodes in the order in which they start: nsqlookupds first, because
+    /// nsqds register at them.
     var descriptions: [ClusterNode.Description] { nodes.map(\.description) }
+
+    /// The descriptions of the nodes.
+    ///
+    /// - Throws: `Refusal` if the cluster is still starting.
+    func startedDescriptions() throws(Refusal) -> [ClusterNode.Description] {
+        guard isStarted else { throw Refusal(description: "the cluster is starting") }
+        return descriptions
+    }
 
     // MARK: All nodes
 
     /// Starts all nodes.
     ///
-    /// - Throws: why a node cannot be started; no node is running then.
+    /// - Throws: the error of the first node that cannot be started. Then all other nodes are
+    ///   stopped again.
     func start() async throws {
         nodes =
             (0..<settings.lookupdCount).map {
@@ -58,6 +71,7 @@ actor LocalCluster {
             }
         do {
             for index in nodes.indices { try await start(index) }
+            isStarted = true
         } catch {
             await stop()
             throw error
@@ -70,7 +84,7 @@ actor LocalCluster {
         ClusterNode(kind, number: index + 1, port: firstPort.map { $0 + index * portDistance })
     }
 
-    /// Stops all nodes that run, nsqds first.
+    /// Stops all running nodes, nsqds first.
     func stop() async {
         for index in nodes.indices.reversed() where nodes[index].description.state == .running {
             await stop(index)
@@ -82,9 +96,10 @@ actor LocalCluster {
     /// Changes one node.
     ///
     /// - Returns: the node after the change.
-    /// - Throws: `Refusal` if the node does not exist or is not in a suitable state; the error of a
-    ///   start.
+    /// - Throws: `Refusal` if the node does not exist or is in a state that does not allow the
+    ///   action, or the error of the start.
     func perform(_ action: Action, on name: String) async throws -> ClusterNode.Description {
+        guard isStarted else { throw Refusal(description: "the cluster is starting") }
         guard let index = nodes.firstIndex(where: { $0.name == name }) else {
             let names = nodes.map(\.name).joined(separator: ", ")
             throw Refusal(
@@ -149,12 +164,12 @@ actor LocalCluster {
     }
 
     private func logger(of name: String) -> Logger {
-        LineLog.logger(name, settings.broker.log.level)
+        LineLog.logger(name, settings.broker.log.level, settings.broker.log.format)
     }
 
-    /// Creates the folder of a node in the data path, which is created as well.
+    /// Creates the data path and the folder of a node in it, unless they exist.
     ///
-    /// - Returns: the folder; `nil` without a data path.
+    /// - Returns: the folder; `nil` if there is no data path.
     private func folder(of name: String) throws -> String? {
         guard let dataPath = settings.dataPath else { return nil }
         let folder = "\(dataPath)/\(name)"

@@ -91,7 +91,7 @@ struct CountsCommand: ParsableCommand {
                 var play_count: Int
                 var published_count: Int
             }
-            /// The number of videos in the store, which may be more than are shown.
+            /// The number of all videos in the store, which may be more than the printed ones.
             var total_videos: Int
             var total_plays: Int
             var videos: [Video]

@@ -9,7 +9,8 @@ import PlayCounts
 import TallyBasics
 import UVLoop
 
-/// `tally demo`: runs the whole system in one process, and checks all rules.
+/// `tally demo`: runs broker, producer and processor in one process, and checks the result against
+/// all rules.
 struct DemoCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "demo",
@@ -243,7 +244,8 @@ struct DemoCommand: AsyncParsableCommand {
             throw UsageError(connecting: error)
         case .finished(let verdict):
             print(json ? try verdict.json : verdict.text)
-            // The page may keep the process running, and standard output may be a file.
+            // Flush now: the process may keep running because of the page, and standard output is
+            // buffered if it is a file.
             fflush(nil)
             return verdict.passes ? 0 : 1
         }
@@ -284,7 +286,7 @@ extension Verdict {
                 + "\(playsRejected) rejected")
         lines.append(
             "\(counted(calls, "call")), \(callsRatio.rounded(to: 3)) times the minimum of "
-                + "\(plannerCalls), with \(counted(emptySlots, "unused slot"))")
+                + "\(minimumCalls), with \(counted(emptySlots, "unused slot"))")
         lines.append(
             "immediate plays: median \(p50ImmediateMilliseconds) ms, "
                 + "99% within \(p99ImmediateMilliseconds) ms, "

@@ -1,6 +1,7 @@
 import UVLoop
 
-/// The counters of a run, which its threads change and the watch for a standstill reads.
+/// The counters of a run. The run's threads change them, and a task that detects a standstill reads
+/// them.
 final class DemoCounters: Sendable {
     private let counters = LockedValue(StandstillDetector.Counters())
 
@@ -10,7 +11,7 @@ final class DemoCounters: Sendable {
 
     /// Waits until the run has made no progress for `limit`.
     ///
-    /// - Returns: a description of the standstill; `nil` if the task is canceled first.
+    /// - Returns: a description of the standstill; `nil` if the task is cancelled first.
     func standstill(after limit: Duration) async -> String? {
         let clock = ContinuousClock()
         let start = clock.now

@@ -6,7 +6,7 @@ import PlayCounts
 import TallyBasics
 import UVLoop
 
-/// The logs of the demo's processor and client for the verdict.
+/// The logs of the demo's processor and client, from which the verdict is computed.
 struct DemoProcessing: Sendable {
     /// All plays, with the time at which the processor received each.
     let received: PlayLog
@@ -14,16 +14,17 @@ struct DemoProcessing: Sendable {
     let calls: CallLog
     /// All commits.
     let batches: BatchLog
-    /// The time that the processor's thread waited for a CPU; `nil` if it is unknown.
+    /// The total time that the processor's thread was ready to run but waited for a CPU; `nil` if
+    /// it is unknown.
     let schedulingDelay: Duration?
-    let plannerCalls: Int
+    let minimumCalls: Int
     let rejected: [Rejection: Int]
     let lastFinished: MonotonicInstant
 
     /// The channel that the processor consumes.
     static let channel = "counts"
 
-    /// Counts the plays of the run, and reports when all plays are finished and published.
+    /// Starts the processor, and reports when all plays are finished and published.
     ///
     /// - Returns: a closure that reports the logs so far.
     static func run(
@@ -71,14 +72,15 @@ private final class DemoProcessor {
             maxInFlight: 2_500, settings: settings, store: run.store,
             logger: LineLog.logger("tally", .error))
         let consumer: ConsumerEngine
-        // The page shows the calls of the demo's client, so that it is not a second client.
+        // The page shows the calls that the demo's client receives. As a second client, it would
+        // receive calls of its own.
         let sink = run.page?.sink(on: loop, showing: client) ?? client
         (processor, consumer) = try pipeline.build(
             on: loop, clients: [Client(DemoRun.clientName, sink: sink)])
         var missing = Set(run.nsqds.map(\.description))
         consumer.onConnection = { nsqd, error in
-            // An nsqd that restarts is connected again. If it stays away, the watch for a standstill
-            // ends the run.
+            // After the first connections, errors are ignored: the consumer reconnects to an nsqd
+            // that restarts. If an nsqd stays away, the detection of a standstill ends the run.
             guard !missing.isEmpty else { return }
             if let error { return report(.failed(error)) }
             missing.remove(nsqd.description)
@@ -94,7 +96,7 @@ private final class DemoProcessor {
             self.received.record($0.videoID, at: $1)
             self.batches.recordPlay(iteration: self.loop.iteration)
             guard self.received.count == self.run.plays.count else { return }
-            // The last batch waits for more plays, and there are none.
+            // Stop now, because the last batch would wait for more plays, and there are none.
             self.loop.runInNextIteration { self.stop() }
         }
         processor.observer.duplicate = { _, _ in self.repeated += 1 }
@@ -129,7 +131,7 @@ private final class DemoProcessor {
         processor.stop { self.reportLogs() }
     }
 
-    /// Reports the logs once, and observes the processor no longer.
+    /// Reports the logs once, and stops observing the processor.
     func reportLogs() {
         guard !hasReported else { return }
         hasReported = true
@@ -139,7 +141,7 @@ private final class DemoProcessor {
             .processed(
                 DemoProcessing(
                     received: received, calls: client.log, batches: batches,
-                    schedulingDelay: schedulingDelay, plannerCalls: planner.totalCalls,
+                    schedulingDelay: schedulingDelay, minimumCalls: planner.totalCalls,
                     rejected: rejected, lastFinished: lastFinished)))
     }
 

@@ -4,12 +4,12 @@ import PlayCounts
 import TallyBasics
 import UVLoop
 
-/// The log of the demo's producer for the verdict.
+/// The log of the demo's producer, from which the verdict is computed.
 struct DemoProducer: Sendable {
     /// The time at which each play was passed to the connection, by the play's index.
     let sent: [MonotonicInstant]
 
-    /// Publishes the plays of the run, and reports when nsqd has acknowledged all plays.
+    /// Starts to publish the plays of the run, and reports when nsqd has acknowledged all plays.
     ///
     /// - Returns: a closure that reports the log so far.
     static func run(
@@ -24,8 +24,9 @@ struct DemoProducer: Sendable {
         settings.rate = run.rate
         var sent: [MonotonicInstant] = []
         sent.reserveCapacity(run.plays.count)
-        let producer = PlayProducer(on: loop, engine: engine, topic: run.topic, settings: settings)
-        {
+        let producer = PlayProducer(
+            on: loop, publisher: engine, topic: run.topic, settings: settings
+        ) {
             guard sent.count < run.plays.count else { return nil }
             let play = run.plays[sent.count]
             sent.append(loop.instant)

@@ -5,7 +5,7 @@ import PlayCounts
 import TallyBasics
 import UVLoop
 
-/// One run of the demo: the producer and the processor run on one thread each. The verdict compares
+/// One run of the demo. The producer and the processor run on one thread each. The verdict compares
 /// the log of sent plays with the log of the client's calls.
 struct DemoRun {
     var plays: PlayGenerator
@@ -21,13 +21,13 @@ struct DemoRun {
     var progress: Progress
     /// The page that shows the run, if there is one.
     var page: LivePage?
-    /// How long an immediate play may wait for others.
+    /// The time that an immediate play may wait for others to share its call.
     var coalesce: Duration
-    /// The longest time without progress; after that the run ends with a verdict of fail.
+    /// The maximum time without progress, after which the run ends with the verdict `fail`.
     var maxStandstill = Duration.seconds(30)
     /// The counters by which a standstill is detected.
     let counters = DemoCounters()
-    /// The counts in the store before the run, with the totals that were published.
+    /// The counts in the store before the run, with the totals that were already published.
     private let countsBefore: [PlayStore.StoredCount]
 
     /// The name of the demo's client in the store.
@@ -55,7 +55,7 @@ struct DemoRun {
         case interrupted(String)
     }
 
-    /// The events of the two threads, the signals and the watch for a standstill.
+    /// The events that a run waits for: those of the two threads, signals, and a standstill.
     enum Event: Sendable {
         case subscribed
         case produced(DemoProducer)
@@ -65,14 +65,16 @@ struct DemoRun {
         case standstill(String)
     }
 
-    /// Runs until all plays are counted, a part fails, a signal arrives, or there is no progress.
+    /// Runs until all plays are counted, the producer or the processor fails, a signal arrives, or
+    /// there is no progress.
     ///
     /// - Parameter interruption: returns the name of the first signal, or `nil` if there is none.
     func run(until interruption: Task<String?, Never>) async throws -> Outcome {
         let (events, continuation) = AsyncStream.makeStream(of: Event.self)
         let processor = try DemoThread(named: "processor")
         processor.start(DemoProcessing.run, of: self, continuation)
-        // The load generator has a lower priority than the processor and the broker.
+        // The producer is only a load generator, so it has a lower priority than the processor and
+        // the broker.
         let producer = try DemoThread(named: "producer", niceness: 10)
         let watches = [
             Task {
@@ -85,14 +87,14 @@ struct DemoRun {
             },
         ]
         let ending = await ending(of: events) {
-            // The channel must exist before the plays are sent: if the topic has another channel,
-            // the plays are dispatched to that one only.
+            // The processor's channel must exist before the plays are sent. Otherwise, if the topic
+            // has another channel already, plays are dispatched only to that channel.
             producer.start(DemoProducer.run, of: self, continuation)
         }
         for watch in watches { watch.cancel() }
         for thread in [processor, producer] { await thread.stop() }
-        // The verdict is computed after the threads have ended, because with many videos both the
-        // verdict and the processor need much memory.
+        // The verdict is computed after the threads have ended and freed their memory. With many
+        // videos, both the processor and the verdict need much memory.
         return switch ending {
         case .complete(let production, let processing, let standstill):
             .finished(verdict(production, processing, standstill))
@@ -143,7 +145,7 @@ struct DemoRun {
             produced: PlayLog(of: plays, at: production.sent), received: processing.received,
             batches: processing.batches, calls: processing.calls,
             of: Verdict.Run(
-                plannerCalls: processing.plannerCalls, rejected: processing.rejected,
+                minimumCalls: processing.minimumCalls, rejected: processing.rejected,
                 duration: max(
                     .zero,
                     processing.lastFinished - (production.sent.first ?? processing.lastFinished)),
@@ -152,7 +154,7 @@ struct DemoRun {
             bounds: bounds)
     }
 
-    /// Returns the counts that earlier runs did not publish, which must be published at once.
+    /// Returns the counts that earlier runs left unpublished. They must be published at once.
     func unpublishedCounts(at now: MonotonicInstant) -> [CountChange] {
         countsBefore.filter { $0.count != $0.published }.map {
             CountChange(videoID: $0.videoID, count: $0.count, arrival: now, isImmediate: true)

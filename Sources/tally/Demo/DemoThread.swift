@@ -1,8 +1,9 @@
 import UVLoop
 
-/// The thread of one part of the demo.
+/// The thread of one part of the demo: of the producer or of the processor.
 final class DemoThread: Sendable {
-    /// Starts a part on its loop, and returns a closure that reports the logs so far.
+    /// A function that starts a part on a loop, and returns a closure that reports the part's logs
+    /// so far.
     typealias Part =
         @Sendable (DemoRun, Loop, @escaping (DemoRun.Event) -> Void) throws -> () -> Void
 
@@ -14,7 +15,7 @@ final class DemoThread: Sendable {
         var report: () -> Void = {}
     }
 
-    /// Starts a thread without a part.
+    /// Starts a thread. ``start(_:of:_:)`` then starts the part on it.
     init(named name: String, niceness: Int32 = 0) throws {
         thread = try LoopThread(name: name, niceness: niceness)
         reporter = LoopBound(creatingOn: thread.mailbox) { _ in Reporter() }
@@ -34,7 +35,7 @@ final class DemoThread: Sendable {
         }
     }
 
-    /// Lets the part report its logs so far.
+    /// Makes the part report its logs so far.
     func reportLogs() {
         reporter.submit { $0?.report() }
     }

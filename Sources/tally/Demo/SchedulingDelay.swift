@@ -1,7 +1,6 @@
 import Foundation
 
-/// The time that a thread was ready to run and waited for a CPU, which Linux counts for each
-/// thread.
+/// The time that a thread was ready to run but waited for a CPU. Linux counts it for each thread.
 enum SchedulingDelay {
     /// The delay of the calling thread since its start; `nil` if the kernel does not count it.
     static var ofThisThread: Duration? {
@@ -10,8 +9,8 @@ enum SchedulingDelay {
         return parse(text)
     }
 
-    /// Parses the content of a `schedstat` file: the time on a CPU, the time of waiting for a CPU,
-    /// both in nanoseconds, and the number of time slices.
+    /// Parses the content of a `schedstat` file: the time on a CPU and the time of waiting for a
+    /// CPU, both in nanoseconds, and the number of time slices. Returns the second.
     static func parse(_ text: String) -> Duration? {
         let fields = text.split(whereSeparator: \.isWhitespace)
         guard fields.count == 3 else { return nil }

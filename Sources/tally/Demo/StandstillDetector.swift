@@ -1,5 +1,5 @@
-/// Detects that a run of the demo makes no progress although plays are under way. It reads no
-/// clock.
+/// Detects that a run of the demo makes no progress although plays were sent and not counted yet.
+/// It reads no clock.
 struct StandstillDetector {
     /// The counters of a run.
     struct Counters: Equatable {
@@ -12,7 +12,7 @@ struct StandstillDetector {
         /// The number of plays of the run that are counted, published and finished.
         var counted = 0
 
-        /// Whether the run waits only for the time of the next play.
+        /// Whether the run only waits for the time at which the next play is sent.
         fileprivate var isWaitingForRate: Bool {
             isSubscribed && sent == published && published == counted
         }
@@ -25,9 +25,9 @@ struct StandstillDetector {
     private var timeWithoutProgress = Duration.zero
 
     /// - Parameters:
-    ///   - limit: the longest time without progress.
-    ///   - longestStep: the time between two checks that counts at most. After a longer time, the
-    ///     process or the machine was suspended, and the run could not make progress.
+    ///   - limit: the maximum time without progress.
+    ///   - longestStep: the maximum time that is added between two checks. If more time has passed,
+    ///     the process or the machine was suspended, and the run could not make progress.
     ///   - now: the time since any origin.
     init(limit: Duration, longestStep: Duration, at now: Duration) {
         self.limit = limit
@@ -37,8 +37,8 @@ struct StandstillDetector {
 
     /// Compares the counters with those of the last call.
     ///
-    /// - Returns: a description of the standstill once it has lasted for the limit, otherwise
-    ///   `nil`.
+    /// - Returns: a description of the standstill if it has lasted for at least the limit; `nil`
+    ///   otherwise.
     mutating func check(_ counters: Counters, at now: Duration) -> String? {
         timeWithoutProgress += min(now - lastCheck, longestStep)
         lastCheck = now

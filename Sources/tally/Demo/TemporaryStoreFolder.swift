@@ -1,8 +1,8 @@
 import Foundation
 import Glibc
 
-/// The folder for a demo's temporary store. The folder is in memory if enough memory is free, so
-/// that disk writes of other programs do not delay the commits.
+/// The folder for a demo's temporary store. If enough memory is free, the folder is in memory,
+/// where disk writes of other programs do not delay commits.
 enum TemporaryStoreFolder {
     /// The free memory in bytes that the folder needs: twice the size of a store with a million
     /// videos.

@@ -134,7 +134,7 @@ struct DoctorCommand: AsyncParsableCommand {
 }
 
 extension Timestamp {
-    /// The current time of both clocks, as a broker's loop reads it.
+    /// The current time on the monotonic and the wall clock, as a broker's loop reads them.
     fileprivate static var now: Timestamp {
         func nanoseconds(_ clock: clockid_t) -> Int64 {
             var time = timespec()

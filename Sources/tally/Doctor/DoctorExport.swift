@@ -12,8 +12,8 @@ struct DoctorExport {
 
     let format: Format
 
-    /// - Throws: `MessageLogError` if the topic is unknown or cannot be read. With the format
-    ///   `lines`, a message that contains a newline is also an error, which is thrown before any
+    /// - Throws: `MessageLogError` if the topic is unknown or cannot be read. In the format
+    ///   `lines`, a message that contains a newline is also an error; it is thrown before any
     ///   output.
     func run(
         _ inspection: JournalInspection, _ topic: TopicName, _ channel: ChannelName?

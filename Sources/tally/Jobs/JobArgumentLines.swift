@@ -1,13 +1,12 @@
 import Glibc
 import NSQJobs
-import TallyJSON
 
 /// The lines of a file or of standard input, each with the arguments of one job.
 struct JobArgumentLines: ~Copyable {
     private let path: String
     private let descriptor: Int32
     private var buffer: [UInt8] = []
-    /// The number of bytes of `buffer` that were returned.
+    /// The number of bytes at the start of `buffer` that were already returned.
     private var position = 0
     private var isAtEnd = false
     private var lineNumber = 0
@@ -27,7 +26,8 @@ struct JobArgumentLines: ~Copyable {
 
     /// Returns the next line that is not empty; `nil` at the end.
     ///
-    /// - Throws: `UsageError` if the file cannot be read, or if a line is longer than arguments may be.
+    /// - Throws: `UsageError` if the file cannot be read, or if a line is longer than the limit for
+    ///   arguments.
     mutating func next() throws -> String? {
         while true {
             if let end = buffer[position...].firstIndex(of: UInt8(ascii: "\n")) {
@@ -73,13 +73,4 @@ struct JobArgumentLines: ~Copyable {
     private static func error(_ text: String) -> UsageError {
         UsageError("\(text): \(String(cString: strerror(errno)))")
     }
-}
-
-/// The result of storing the lines of a file.
-struct JobLinesReceipt {
-    /// The number of stored jobs.
-    let count: Int
-
-    /// One JSON object.
-    var json: [UInt8] { JSONWriter.object { $0.member("stored", count) } }
 }

@@ -1,7 +1,7 @@
 import ArgumentParser
 import NSQJobs
 
-/// The settings of a new job.
+/// The options that set the properties of a new job.
 struct JobSettings: ParsableArguments {
     @Option(help: "The queue of the job.")
     var queue = "default"
@@ -29,7 +29,7 @@ struct JobSettings: ParsableArguments {
     var maxAttempts = JobRetryPolicy().maxAttempts
 
     @Option(
-        help: "The delay after the first failure, which doubles with each further one.",
+        help: "The delay after the first failure. It doubles with each further failure.",
         transform: GoDuration.init(flag:))
     var retryDelay: GoDuration?
 

@@ -12,8 +12,9 @@ struct JobStoreOptions: ParsableArguments {
 
     /// Opens the store, and closes it after `body`.
     ///
-    /// - Parameter creates: creates the file if it does not exist.
-    /// - Throws: `UsageError` if the file does not exist; an error of the store or of `body`.
+    /// - Parameter creates: `true` to create the file if it does not exist.
+    /// - Throws: `UsageError` if the file does not exist, an error of the store, or an error of
+    ///   `body`.
     func withJobs<Result>(
         creates: Bool = false, _ body: (Jobs) async throws -> Result
     ) async throws -> Result {
@@ -33,7 +34,7 @@ struct JobStoreOptions: ParsableArguments {
         }
     }
 
-    /// Prints bytes of JSON, or a text.
+    /// Prints the JSON if `--json` is given, and otherwise the text.
     func print(json bytes: @autoclosure () -> [UInt8], text: @autoclosure () -> String) {
         StandardOutput.print(json ? String(decoding: bytes(), as: UTF8.self) : text())
     }
@@ -49,6 +50,9 @@ extension JobDependencies.FailurePolicy: ExpressibleByArgument {
 
     /// The names of the policies.
     public static var allValueStrings: [String] { allCases.map(\.description) }
+
+    /// The name in the help, instead of the raw value.
+    public var defaultValueDescription: String { description }
 }
 
 extension JobState: ExpressibleByArgument {
@@ -65,9 +69,12 @@ extension JobPriority: ExpressibleByArgument {
 
     /// The names of the priorities.
     public static var allValueStrings: [String] { allCases.map(\.description) }
+
+    /// The name in the help, instead of the raw value.
+    public var defaultValueDescription: String { description }
 }
 
-/// When a job is due: after a time, or at a time.
+/// The options for the time before which a job does not run.
 struct DueOptions: ParsableArguments {
     @Option(
         name: .customLong("in"),
@@ -95,7 +102,7 @@ struct DueOptions: ParsableArguments {
         return time
     }
 
-    /// Returns the time before which the job does not run; `nil` without options.
+    /// Returns the time before which the job does not run; `nil` if neither option is given.
     func dueAt(_ now: JobTime) -> JobTime? { at ?? delay.map { now + $0.duration } }
 }
 

@@ -2,11 +2,11 @@ import Foundation
 import NSQJobs
 import TallyBasics
 
-/// What belongs to one job.
+/// The attempts, dependencies and steps of one job.
 struct JobDetails {
     /// The ended attempts.
     var attempts: [JobAttempt]
-    /// The jobs for which it waits.
+    /// The jobs for whose end it waits.
     var dependencies: [JobID]
     /// The completed steps.
     var steps: [JobStep]
@@ -30,7 +30,7 @@ enum JobText {
         return lines.joined(separator: "\n")
     }
 
-    /// All fields of a job, and what belongs to it.
+    /// All fields of a job, with its steps and attempts.
     static func job(_ job: JobRecord, _ details: JobDetails) -> String {
         var fields: [(String, String?)] = [
             ("id", "\(job.id)"), ("name", job.name), ("queue", job.queue),
@@ -41,7 +41,7 @@ enum JobText {
             ("attempt", "\(job.attempt) of \(job.maxAttempts)"),
         ]
         fields += [
-            ("arguments", job.arguments),
+            ("arguments", EncryptedArguments.summary(of: job.arguments) ?? job.arguments),
             ("tags", job.tags.isEmpty ? nil : job.tags.joined(separator: ", ")),
             ("unique key", job.uniqueKey), ("limit key", job.limitKey),
             ("created", "\(job.createdAt)"),
@@ -102,11 +102,14 @@ enum JobText {
         return lines.joined(separator: "\n")
     }
 
-    /// Whether a queue is paused, and its limits.
+    /// The last column of a queue: whether it is paused, and its limits.
     private static func notes(of queue: QueueCounts) -> String {
         var notes = queue.isPaused ? ["paused"] : []
         if let limit = queue.limit { notes.append("limit \(text(of: limit))") }
         if let limit = queue.keyLimit { notes.append("limit per key \(text(of: limit))") }
+        if queue.waitingForLimit > 0 {
+            notes.append("\(counted(queue.waitingForLimit, "job")) waiting for a limit")
+        }
         return notes.joined(separator: ", ")
     }
 

@@ -20,12 +20,11 @@ struct JobsCommand: ParsableCommand {
                     kill $!
                     """#),
         subcommands: [
-            EnqueueJobCommand.self, WorkCommand.self, ServeJobsCommand.self, ListJobsCommand.self,
-            ShowJobCommand.self, JobNamesCommand.self,
+            EnqueueJobCommand.self, WorkCommand.self, JobStepCommand.self, ServeJobsCommand.self,
+            ListJobsCommand.self, ShowJobCommand.self, JobNamesCommand.self,
             RetryJobsCommand.self, CancelJobsCommand.self, DiscardJobsCommand.self,
             MoveJobsCommand.self, EditJobCommand.self, PauseQueueCommand.self,
             ResumeQueueCommand.self, LimitQueueCommand.self, JobStatisticsCommand.self,
-            PruneJobsCommand.self,
-            BatchCommand.self, CronCommand.self,
+            PruneJobsCommand.self, BatchCommand.self, CronCommand.self, JobsBenchCommand.self,
         ])
 }

@@ -1,7 +1,7 @@
 import ArgumentParser
 import NSQJobs
 
-/// Which ended jobs a relay deletes.
+/// The options that determine which ended jobs are deleted.
 struct PruningOptions: ParsableArguments {
     @Option(help: "How long completed jobs are kept; forever for no limit.")
     var keepCompleted = KeepTime("168h")
@@ -13,7 +13,7 @@ struct PruningOptions: ParsableArguments {
     var keepDiscarded = KeepTime("2160h")
 
     @Option(
-        help: "How many completed, and how many cancelled jobs of each queue are kept at most.")
+        help: "The maximum number of completed and of cancelled jobs that are kept in each queue.")
     var keepCount = 1_000_000
 
     func validate() throws {
@@ -33,7 +33,7 @@ struct PruningOptions: ParsableArguments {
 struct KeepTime: ExpressibleByArgument, CustomStringConvertible {
     private static let forever = "forever"
 
-    /// `nil` for ever.
+    /// The duration; `nil` means forever.
     let duration: Duration?
     let description: String
 

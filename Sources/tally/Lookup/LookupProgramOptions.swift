@@ -38,6 +38,7 @@ struct LookupProgramOptions: Sendable {
         FlagOption(
             "inactive-producer-timeout", \.lookup.limits.inactiveProducerTimeout,
             "time since its last ping for which an nsqd is listed"),
+        .logFormat(\.log.format),
         FlagOption(
             "log-level", \.log.level, "lowest level to log: debug, info, warn, error or fatal"),
         FlagOption("log-prefix", \.log.prefix, "prefix of each log line"),

@@ -30,25 +30,10 @@ struct NSQLookupdCommand: GoProgram {
     ///
     /// - Returns: the same exit status as nsqlookupd: 1 for invalid options.
     static func run(_ parsed: FlagSet<LookupProgramOptions>.Parsed) async -> Int32 {
-        var options = parsed.values
-        var unknown: [String] = []
-        let path = options.configFile
-        do throws(SetupError) {
-            if !path.isEmpty {
-                let file = try ConfigFile(path: path)
-                unknown = try file.apply(
-                    LookupProgramOptions.table, to: &options, except: parsed.given)
-            }
-        } catch {
-            LineLog.logger(prefix: defaults.log.prefix, .fatal).critical("\(error)")
-            return 1
-        }
-        let logger = LineLog.logger(prefix: options.log.prefix, options.log.level)
-        for key in unknown { logger.warning("\(path): unknown option \(key)") }
-        if !parsed.rest.isEmpty {
-            let words = parsed.rest.joined(separator: " ")
-            logger.warning("ignored arguments after the flags: \(words)")
-        }
+        guard
+            let (options, logger) = configured(
+                parsed, by: LookupProgramOptions.table, file: \.configFile, log: \.log)
+        else { return 1 }
         return await run(options.lookup, logger)
     }
 

@@ -2,13 +2,13 @@ import ArgumentParser
 import Foundation
 import GoFlags
 
-/// The completion scripts of the shells: those of ArgumentParser, with the flags of NSQ's programs
-/// for the commands that accept them. ArgumentParser does not know these flags.
+/// The completion scripts of the shells. ArgumentParser generates them, but does not know the flags
+/// of NSQ's programs, so these flags are added for the commands that accept them.
 enum CompletionScript {
     /// The option of ArgumentParser that prints a script.
     static let flag = "--generate-completion-script"
 
-    /// The flags with the path of a file or folder.
+    /// The flags whose value is the path of a file or folder.
     private static let paths: Set = [
         "config", "data-path", "output-dir", "work-dir", "tls-cert", "tls-key", "tls-root-ca-file",
     ]
@@ -37,7 +37,8 @@ enum CompletionScript {
         return script
     }
 
-    /// The commands with flags of NSQ's programs that they do not declare themselves.
+    /// The commands that accept flags of NSQ's programs, with the flags that the commands do not
+    /// declare themselves.
     private static var commands: [(name: String, options: [FlagDescription])] {
         let brokerFlags = NSQDCommand.flagDescriptions
         let others: [any ParsableCommand.Type] = [ServeCommand.self, BenchCommand.self]
@@ -58,7 +59,8 @@ enum CompletionScript {
         func names(_ dashes: String, where isIncluded: (FlagDescription) -> Bool) -> String {
             options.filter(isIncluded).map { dashes + $0.flag }.joined(separator: " ")
         }
-        /// Returns a branch of `case`; nothing for no flags, because an empty pattern is an error.
+        /// Returns a branch of `case`; an empty text if no flag is included, because an empty
+        /// pattern is an error.
         func branch(_ action: String, where isIncluded: (FlagDescription) -> Bool) -> String {
             let patterns = options.filter(isIncluded).map { "-\($0.flag)|--\($0.flag)" }
             guard !patterns.isEmpty else { return "" }

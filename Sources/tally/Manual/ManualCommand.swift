@@ -1,7 +1,7 @@
 import ArgumentParser
 import Foundation
 
-/// `tally manual`: prints the manual page, for the installation.
+/// `tally manual`: prints the manual page, which the installation stores.
 struct ManualCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "manual",

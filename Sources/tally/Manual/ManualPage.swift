@@ -4,7 +4,7 @@ import GoFlags
 import NSQBroker
 import TallyBasics
 
-/// The manual page tally(1). Its descriptions and options are those of `--help`.
+/// The manual page tally(1), with the descriptions and options that `--help` prints.
 struct ManualPage {
     var date: Date
 
@@ -34,7 +34,7 @@ struct ManualPage {
         return page.lines.joined(separator: "\n")
     }
 
-    /// The date in the form of mdoc, which is independent of the locale.
+    /// The date in the form of mdoc(7), with English month names in every locale.
     private static func dateText(_ date: Date) -> String {
         var seconds = time_t(date.timeIntervalSince1970)
         var parts = tm()
@@ -50,7 +50,8 @@ struct ManualPage {
 extension MdocWriter {
     /// Adds a command and its subcommands.
     ///
-    /// - Parameter names: the commands of which it is a subcommand.
+    /// - Parameter names: the names of the commands of which it is a subcommand, from the
+    ///   outermost.
     fileprivate mutating func add(_ command: any ParsableCommand.Type, after names: String) {
         let name = "\(names) \(command.configuration.commandName ?? "")"
         lines.append(".Ss \(name)")
@@ -99,7 +100,7 @@ extension MdocWriter {
         example(program.exampleLines)
     }
 
-    /// Whether the default value is the name, an ID or a limit of the machine.
+    /// Whether the default value depends on the machine, so that it must not appear in the manual.
     private static func isMachineDependent(_ option: FlagDescription) -> Bool {
         ["broadcast-address", "node-id", "max-memory-bytes"].contains(option.flag)
     }
@@ -161,7 +162,8 @@ enum HelpOptions {
     static func sections(of command: any ParsableCommand.Type) -> [Section] {
         var sections: [Section] = []
         let help = Tally.helpMessage(for: command, columns: 100_000).split(separator: "\n")
-        // A label ends with the name of the value, if there is one.
+        // Matches the label of an option, with the name of its value if it has one, and its
+        // description.
         let option = #/  ((?:-[a-z], )?--?[a-z0-9-]+(?: <[^>]+>)?|<[^>]+>(?: \.\.\.)?)(?: +(.*))?/#
         for line in help.drop(while: { !$0.hasPrefix("USAGE:") }).dropFirst() {
             if let title = line.wholeMatch(of: #/([^ ].*):/#)?.1 {

@@ -18,7 +18,7 @@ struct MdocWriter {
 
     /// Adds a list of items.
     ///
-    /// - Parameter items: the label of each as macros, and its text.
+    /// - Parameter items: the label of each item as mdoc macros, and its text.
     mutating func list(_ items: [(label: String, text: String)]) {
         lines.append(".Bl -tag -width Ds")
         for item in items {
@@ -35,7 +35,7 @@ struct MdocWriter {
         lines.append(".Ed")
     }
 
-    /// Returns an argument of a macro that is not read as a macro.
+    /// Escapes an argument of a macro, so that it is not read as a macro itself.
     static func argument(_ text: some StringProtocol) -> String { "\\&\(text)" }
 
     private mutating func end(_ line: inout String) {

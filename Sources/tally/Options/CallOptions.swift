@@ -39,7 +39,7 @@ struct CallOptions: ParsableArguments {
         }
     }
 
-    /// The targets, which ``validate()`` has checked.
+    /// The parsed targets. ``validate()`` has already reported invalid ones.
     var publishTo: [CallTarget] {
         publishToTexts.compactMap { try? CallTarget(flag: $0) }
     }
@@ -56,14 +56,14 @@ struct CallOptions: ParsableArguments {
     }
 }
 
-/// The destinations of the counts, for which ``clients(on:_:)`` creates the clients.
+/// The destinations of the counts. ``clients(on:_:)`` creates a client for each.
 struct PublishTargets: Sendable {
     var targets: [CallTarget]
     var authorities: String?
     /// The options of the connections to nsqds.
     var client = ClientOptions()
 
-    /// Checks the files of the options, before a command creates files of its own.
+    /// Checks the files that the options name. Called before a command creates files of its own.
     ///
     /// - Throws: `UsageError` if the certificate authorities cannot be loaded.
     func checkFiles() throws {

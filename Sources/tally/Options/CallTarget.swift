@@ -13,14 +13,15 @@ struct CallTarget: Sendable {
         case nsq(SocketAddress, TopicName)
     }
 
-    /// The value of the option `--publish-to`, which may contain secrets or the names of their
-    /// environment variables.
+    /// The value of the option `--publish-to`. It may contain secrets, or the names of environment
+    /// variables with secrets.
     let text: String
-    /// The value without user name, password and query string: the client's name in the store and
-    /// in the log.
+    /// The client's name in the store and in the log: the value without user name, password and
+    /// query string.
     let name: String
     let destination: Destination
-    /// The `Authorization` header for the user name and the password of a URL.
+    /// The `Authorization` header for the user name and the password in a URL; `nil` if it has
+    /// none.
     let authorization: String?
 
     /// - Parameter variable: returns the value of an environment variable.
@@ -79,7 +80,8 @@ private struct URLParts {
 
     /// Replaces each `${NAME}` in the user information and the query by an environment variable.
     ///
-    /// - Throws: `ValidationError` if a variable is not set, or if another part names one.
+    /// - Throws: `ValidationError` if a variable is not set, or if another part of the URL contains
+    ///   `${`.
     func expandedText(of text: String, by variable: (String) -> String) throws -> String {
         guard text.contains("${") else { return text }
         guard !publicText.contains("${") else {

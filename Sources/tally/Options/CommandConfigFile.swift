@@ -2,21 +2,22 @@ import ArgumentParser
 import GoFlags
 import NSQBroker
 
-/// The configuration file of `tally serve` or `tally process`: the command's options and their values
-/// in TOML, such as `max_in_flight = 100`.
+/// The configuration file of `tally serve` or `tally process`. It contains the command's options in
+/// TOML, such as `max_in_flight = 100`.
 ///
-/// The values become arguments in front of those of the command line, so that both are checked by the
-/// same code. The keys of `tally serve` for its broker are checked here, and applied by
-/// ``FlagSet/Parsed/apply(_:)``.
+/// The values become arguments in front of those of the command line, so that the same code checks
+/// both. Keys for the broker of `tally serve` are only checked here; ``FlagSet/Parsed/apply(_:)``
+/// applies them.
 struct CommandConfigFile {
     private let file: ConfigFile
-    /// The arguments by the name of their option.
+    /// The arguments for the values of the file, with the name of their option and the key in the
+    /// file.
     private var entries: [(name: String, key: String, arguments: [String])] = []
 
     /// The options that a file cannot set.
     private static let excluded: Set = ["config", "help", "version"]
 
-    /// Reads the file that the command line names; `nil` if it names none.
+    /// Reads the configuration file that the command line names; `nil` if it names none.
     ///
     /// - Parameters:
     ///   - words: the arguments of the command.
@@ -49,8 +50,8 @@ struct CommandConfigFile {
     /// The arguments for the values of the file, except for the options on the command line.
     var arguments: [String] { entries.flatMap(\.arguments) }
 
-    /// Returns an error of the parser with the file and the key, if the error is about an argument of
-    /// this file.
+    /// Adds the file and the key to an error message of the parser; `nil` if the message is not
+    /// about an argument from this file.
     func located(_ message: String) -> SetupError? {
         let names = message.matches(of: #/--([a-z0-9-]+)/#).map { String($0.1) }
         guard let first = names.first, let entry = entries.first(where: { $0.name == first })
@@ -58,7 +59,7 @@ struct CommandConfigFile {
         return file.error(entry.key, message)
     }
 
-    /// Returns the name of an option for a key, in which `_` and `-` are equivalent.
+    /// Returns the name of the option for a key. In keys, `_` and `-` are equivalent.
     static func name(of key: String) -> String { String(key.map { $0 == "_" ? "-" : $0 }) }
 
     // MARK: Values
@@ -127,8 +128,8 @@ extension ServerOption {
 }
 
 extension FlagSet<ServerOptions>.Parsed {
-    /// Applies the broker's keys of a configuration file of `tally serve`, except for those that
-    /// flags have set.
+    /// Applies the keys for the broker in a configuration file of `tally serve`. Options that flags
+    /// have set do not change.
     ///
     /// - Throws: `SetupError` if the file cannot be read or has an invalid value.
     mutating func apply(_ file: ConfigFile) throws(SetupError) {

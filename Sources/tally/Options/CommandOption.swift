@@ -12,7 +12,7 @@ struct CommandOption: Decodable {
 
     /// The long name without dashes; `nil` for a positional argument.
     var name: String? { kind == "positional" ? nil : names?.last?.name }
-    /// `true` if the option's default value is an integer, so that all its values are.
+    /// `true` if the option's default value is an integer. All its values are then integers.
     var takesNumber: Bool { defaultValue.flatMap(Int.init) != nil }
     /// `true` if the option has no value.
     var isFlag: Bool { kind == "flag" }
@@ -23,7 +23,7 @@ struct CommandOption: Decodable {
             struct Command: Decodable { var arguments: [CommandOption]? }
             var command: Command
         }
-        // A test decodes the options of every command.
+        // Decoding cannot fail at run time, because a test decodes the options of every command.
         let tool = try? JSONDecoder().decode(Tool.self, from: Data(command._dumpHelp().utf8))
         return tool?.command.arguments ?? []
     }

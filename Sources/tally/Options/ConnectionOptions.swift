@@ -1,7 +1,7 @@
 import ArgumentParser
 import NSQClient
 
-/// The options of connections to nsqd. Each TLS option turns TLS on.
+/// The options of connections to nsqd. Any TLS option enables TLS.
 struct ConnectionOptions: ParsableArguments {
     @Flag(help: "Connect to nsqd over TLS, and verify its certificate.")
     var nsqdTls = false

@@ -3,11 +3,11 @@ import NSQBroker
 import NSQWire
 import TallyBasics
 
-/// A duration in Go's syntax, which all of NSQ's flags use: `60s`, `1m30s`, `250ms`, `1.5h`. A
-/// duration longer than ``Limits/longestDuration`` is shortened to that limit.
+/// A duration in Go's syntax, which all flags of NSQ use: `60s`, `1m30s`, `250ms`, `1.5h`. A
+/// duration longer than ``Limits/longestDuration`` is reduced to that limit.
 ///
-/// An option has this type with `@Option(durationHelp:)`, which shows the default in the help and
-/// explains an invalid value.
+/// Declare an option of this type with `@Option(durationHelp:)`, which shows the default in the
+/// help and explains an invalid value.
 struct GoDuration: CustomStringConvertible, Sendable {
     let duration: Duration
     private let text: String
@@ -32,7 +32,8 @@ struct GoDuration: CustomStringConvertible, Sendable {
 extension Option<GoDuration> {
     /// Creates an option with a default duration.
     ///
-    /// The argument parser shows no default of an option with a transformation, so the help has it.
+    /// ArgumentParser does not show the default of an option with a transformation, so the help
+    /// text contains it.
     init(
         wrappedValue: GoDuration, name: NameSpecification = .long, durationHelp help: String
     ) {

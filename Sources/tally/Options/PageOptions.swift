@@ -36,8 +36,8 @@ struct PageOptions: ParsableArguments {
 
     /// Starts the page.
     ///
-    /// - Returns: `nil` if the page is disabled, or if its default port is in use, because counting
-    ///   does not need the page.
+    /// - Returns: `nil` if the page is disabled. Also `nil` if its default port is in use: counting
+    ///   does not need the page, so this is not an error.
     func start(
         of store: PlayStore, _ settings: PageSettings, logger: Logger
     ) async throws -> LivePage? {
@@ -61,7 +61,7 @@ struct PageOptions: ParsableArguments {
 }
 
 extension PageSettings {
-    /// Sets the command line that a page without counts shows.
+    /// Sets the command line for publishing plays, which the page shows while there are no counts.
     ///
     /// - Parameter nsqd: the address to which a producer on this machine connects; `nil` if it is
     ///   unknown.
@@ -70,7 +70,8 @@ extension PageSettings {
         produceCommand = nsqd.map { nsqd in
             (["tally", "produce", "--nsqd-tcp-address=\(nsqd)"] + topicFlag
                 + ["--plays=6000", "--rate=100"])
-                // A shell expands the brackets of an IPv6 address.
+                // Quotes arguments with characters that a shell would interpret, such as the
+                // brackets of an IPv6 address.
                 .map { $0.contains(where: "[]#".contains) ? "'\($0)'" : $0 }
                 .joined(separator: " ")
         }
@@ -78,9 +79,10 @@ extension PageSettings {
 }
 
 extension LivePage {
-    /// Polls the state of the processor's channel every 500 ms for the page.
+    /// Starts to read the depth of the processor's channel from the broker every 500 ms, for the
+    /// page.
     ///
-    /// - Returns: the polling task, which runs until it is canceled.
+    /// - Returns: the polling task, which runs until it is cancelled.
     func startQueuePolling(
         _ broker: EmbeddedBroker, topic: String, channel: String
     ) -> Task<Void, Never> {

@@ -5,8 +5,9 @@ import PlayCounts
 /// Validates option values with the same error texts in all commands.
 extension ParsableArguments {
     /// - Parameters:
-    ///   - range: the valid values. No sum or product of them in this program overflows.
-    ///   - reason: the origin of a bound that depends on other options.
+    ///   - range: the valid values. Choose bounds so small that no sum or product of values in this
+    ///     program overflows.
+    ///   - reason: an explanation of a bound that depends on other options.
     func require(
         _ flag: String, _ value: Int, in range: ClosedRange<Int>, _ reason: String? = nil
     ) throws {
@@ -34,7 +35,7 @@ extension ParsableArguments {
 }
 
 extension TopicName {
-    /// - Throws: `ValidationError` if the topic of rejected messages would have too long a name.
+    /// - Throws: `ValidationError` if the name of the topic of rejected messages would be too long.
     func requireRejectedTopic() throws {
         guard RejectedPlays.rejectedTopic(of: self) == nil else { return }
         throw ValidationError(

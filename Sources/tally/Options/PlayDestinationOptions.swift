@@ -3,7 +3,7 @@ import HTTP
 import NSQClient
 import UVLoop
 
-/// The nsqds to which a command publishes plays.
+/// The options that select the nsqds to which a command publishes plays.
 struct PlayDestinationOptions: ParsableArguments {
     @Option(
         name: .customLong("nsqd-tcp-address"),
@@ -30,9 +30,9 @@ struct PlayDestinationOptions: ParsableArguments {
         }
     }
 
-    /// Returns the given nsqds and those that the nsqlookupds report, at least one.
+    /// Returns the given nsqds, and those that the nsqlookupds report. The result is not empty.
     ///
-    /// - Throws: `UsageError` if there is none.
+    /// - Throws: `UsageError` if there is no nsqd, or if an nsqlookupd cannot be reached.
     func resolve() async throws -> [SocketAddress] {
         let reported: [SocketAddress]
         do throws(NSQError) {

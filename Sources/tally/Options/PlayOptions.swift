@@ -16,7 +16,7 @@ struct PlayOptions: ParsableArguments {
     var seed: UInt64 = 1
 
     func validate() throws {
-        // The generator stores four bytes for each play.
+        // The limit bounds the generator's memory, which is four bytes for each play.
         try require("--plays", plays, in: 1...100_000_000)
         try require("--videos", videos, in: 1...100_000_000)
         try require("--cold-videos", coldVideos, in: 0...100_000_000)

@@ -80,8 +80,8 @@ struct ProcessorOptions: ParsableArguments {
         where target == topic {
             throw ValidationError("--publish-to must not be the consumed topic '\(topic)'")
         }
-        // After a crash, nsqd redelivers the messages in flight, and the processor must still
-        // recognize their plays.
+        // After a crash, nsqd redelivers the messages in flight, and the processor must recognize
+        // those that were already counted.
         try require(
             "--dedup-limit", dedupLimit, in: 2 * maxInFlight...1_000_000_000,
             "at least twice --max-in-flight")
@@ -120,13 +120,5 @@ struct ProcessorOptions: ParsableArguments {
         ProcessorPipeline(
             nsqds: nsqds, lookupds: lookupds, client: client, topic: topic, channel: channel,
             maxInFlight: maxInFlight, settings: settings, store: store, logger: logger)
-    }
-}
-
-extension SocketAddress: ExpressibleByArgument {
-    /// Parses the value of an option on the command line.
-    public init?(argument: String) {
-        guard let address = try? SocketAddress(parsing: argument) else { return nil }
-        self = address
     }
 }

@@ -4,7 +4,8 @@ import NSQBroker
 import TallyBasics
 
 extension Tally {
-    /// Parses a command line of any command except `tally nsqd`, which has Go's syntax.
+    /// Parses a command line. Not used for NSQ's programs such as `tally nsqd`, which have Go's
+    /// syntax.
     ///
     /// - Parameter words: the arguments after the name of the program.
     static func parsed(_ words: [String]) throws -> any ParsableCommand {
@@ -33,10 +34,11 @@ extension Tally {
         return try CommandConfigFile(for: command, words: words, brokerOptions: [])
     }
 
-    /// Refuses flags in the form of NSQ's programs, `-flag=value`, with the right form.
+    /// Refuses flags in the form of NSQ's programs, `-flag=value`, and suggests the right form.
     /// ArgumentParser would read them as several short options.
     private static func refuseSingleDashes(_ words: [String]) throws {
-        // The broker's flags of these commands are in Go's syntax.
+        // Commands that accept the broker's flags are not checked, because these flags are in Go's
+        // syntax.
         guard let command = command(of: words), !acceptsBrokerFlags(command) else { return }
         for word in words.prefix(while: { $0 != "--" }) {
             let name = word.dropFirst().prefix { $0 != "=" }

@@ -2,26 +2,48 @@ import FoundationEssentials
 import Glibc
 import Logging
 import NSQBroker
+import TallyJSON
+import UVLoop
 
-/// Writes log lines in nsqd's format to standard error: `[nsqd] 2026/01/31 12:00:00.000000 INFO:
-/// text`.
+/// Writes log lines to standard error, in nsqd's format or as JSON:
+/// `[nsqd] 2026/01/31 12:00:00.000000 INFO: text`.
 struct LineLog: LogHandler {
-    let prefix: String
+    private let format: LogFormat
+    private let prefix: String
+    private let sharedLevel: SharedLevel
+    /// The level of this copy of the logger; `nil` if it uses the shared level.
+    private var ownLevel: Logger.Level?
     var metadata: Logger.Metadata = [:]
-    var logLevel: Logger.Level
+
+    /// The lowest level to log, shared by several loggers, so that one change affects all of them.
+    typealias SharedLevel = LockedValue<Logger.Level>
+
+    var logLevel: Logger.Level {
+        get { ownLevel ?? sharedLevel.withLock { $0 } }
+        set { ownLevel = newValue }
+    }
 
     /// A logger whose lines begin with `[name]`.
-    static func logger(_ name: String, _ level: LogLevel) -> Logger {
-        logger(prefix: "[\(name)] ", level)
+    static func logger(
+        _ name: String, _ level: LogLevel, _ format: LogFormat = .text
+    ) -> Logger {
+        var options = LogOptions(prefix: "[\(name)] ")
+        options.level = level
+        options.format = format
+        return logger(options)
     }
 
-    static func logger(prefix: String, _ level: LogLevel) -> Logger {
-        Logger(label: "nsqd") { _ in LineLog(prefix: prefix, logLevel: level.level) }
+    /// - Parameter level: a level to share with other loggers. By default, the logger has a level
+    ///   of its own, which is set from the options.
+    static func logger(_ options: LogOptions, sharing level: SharedLevel? = nil) -> Logger {
+        let level = level ?? SharedLevel(options.level.level)
+        return Logger(label: "nsqd") { _ in LineLog(options, level) }
     }
 
-    init(prefix: String, logLevel: Logger.Level) {
-        self.prefix = prefix
-        self.logLevel = logLevel
+    private init(_ options: LogOptions, _ level: SharedLevel) {
+        format = options.format
+        prefix = options.prefix
+        sharedLevel = level
     }
 
     subscript(metadataKey key: String) -> Logger.Metadata.Value? {
@@ -30,10 +52,38 @@ struct LineLog: LogHandler {
     }
 
     func log(event: LogEvent) {
-        var text = "\(event.message)"
-        for (key, value) in event.metadata ?? [:] { text += " \(key)=\(value)" }
-        let start = "\(prefix)\(Self.timestamp()) \(Self.name(of: event.level)): "
-        StandardError.print(start + LogText.sanitized(text))
+        StandardError.print(
+            Self.line(
+                format, prefix, event.level, "\(event.message)", event.metadata ?? [:],
+                microseconds: Int(Date.now.timeIntervalSince1970 * 1_000_000)))
+    }
+
+    /// Formats a line without its newline.
+    ///
+    /// - Parameter microseconds: the time since 1970.
+    static func line(
+        _ format: LogFormat, _ prefix: String, _ level: Logger.Level, _ message: String,
+        _ metadata: Logger.Metadata, microseconds: Int
+    ) -> String {
+        switch format {
+        case .text:
+            var text = message
+            for (key, value) in metadata { text += " \(key)=\(value)" }
+            let start = "\(prefix)\(localTime(microseconds)) \(name(of: level)): "
+            return start + LogText.sanitized(text)
+        case .json:
+            let bytes = JSONWriter.object { json in
+                json.member("time", universalTime(microseconds))
+                json.member("level", name(of: level).lowercased())
+                // The prefix of the text format is `[nsqd] ` by default.
+                json.member("program", prefix.filter { !"[] ".contains($0) })
+                json.member("message", LogText.limited(message))
+                for (key, value) in metadata.sorted(by: { $0.key < $1.key }) {
+                    json.member("metadata.\(key)", LogText.limited("\(value)"))
+                }
+            }
+            return String(decoding: bytes, as: UTF8.self)
+        }
     }
 
     private static func name(of level: Logger.Level) -> String {
@@ -47,15 +97,31 @@ struct LineLog: LogHandler {
     }
 
     /// The local time in the format of Go's log package.
-    private static func timestamp() -> String {
-        let microseconds = Int(Date.now.timeIntervalSince1970 * 1_000_000)
+    private static func localTime(_ microseconds: Int) -> String {
         var seconds = time_t(microseconds / 1_000_000)
         var parts = tm()
         localtime_r(&seconds, &parts)
-        func two(_ number: Int32) -> String { (number < 10 ? "0" : "") + String(number) }
-        let micro = String(microseconds % 1_000_000)
-        return "\(parts.tm_year + 1900)/\(two(parts.tm_mon + 1))/\(two(parts.tm_mday)) "
-            + "\(two(parts.tm_hour)):\(two(parts.tm_min)):\(two(parts.tm_sec))."
-            + String(repeating: "0", count: 6 - micro.count) + micro
+        return text(of: parts, microseconds, separators: ("/", " "))
+    }
+
+    /// The time in UTC in the format of RFC 3339.
+    private static func universalTime(_ microseconds: Int) -> String {
+        var seconds = time_t(microseconds / 1_000_000)
+        var parts = tm()
+        gmtime_r(&seconds, &parts)
+        return text(of: parts, microseconds, separators: ("-", "T")) + "Z"
+    }
+
+    private static func text(
+        of parts: tm, _ microseconds: Int, separators: (day: String, time: String)
+    ) -> String {
+        func padded(_ number: Int, _ width: Int) -> String {
+            let digits = String(number)
+            return String(repeating: "0", count: max(0, width - digits.count)) + digits
+        }
+        let day = [Int(parts.tm_year) + 1900, Int(parts.tm_mon) + 1, Int(parts.tm_mday)]
+        let time = [parts.tm_hour, parts.tm_min, parts.tm_sec].map { padded(Int($0), 2) }
+        return day.map { padded($0, 2) }.joined(separator: separators.day) + separators.time
+            + time.joined(separator: ":") + "." + padded(microseconds % 1_000_000, 6)
     }
 }

@@ -2,12 +2,12 @@ import Dispatch
 import Glibc
 import Synchronization
 
-/// Writes lines to a file descriptor on a dispatch queue, so that callers do not wait for the
-/// reader.
+/// Writes lines to a file descriptor on a dispatch queue, so that a slow reader does not block
+/// callers.
 ///
-/// Unwritten lines occupy at most ``maxPendingBytes``. When the reader is too slow, further lines
-/// are dropped, and a line with the number of dropped lines is written instead. If the reader has
-/// closed the pipe, all lines are discarded, and the process continues.
+/// Unwritten lines occupy at most ``maxPendingBytes``. If the reader is too slow, further lines are
+/// dropped, and one line with their number is written instead. If the reader has closed the pipe,
+/// all lines are discarded, and the process continues.
 final class LineWriter: Sendable {
     /// The maximum size of all unwritten lines, in bytes.
     static let maxPendingBytes = 1 << 20
@@ -76,7 +76,8 @@ final class LineWriter: Sendable {
         while !rest.isEmpty {
             let count = rest.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress, $0.count) }
             if count < 0, errno == EAGAIN {
-                // Standard error can be a non-blocking terminal that another program has set up.
+                // Standard error can be a terminal that another program has set to non-blocking
+                // mode.
                 var poll = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
                 _ = Glibc.poll(&poll, 1, 1_000)
             } else if count < 0, errno != EINTR {

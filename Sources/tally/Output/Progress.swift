@@ -1,9 +1,10 @@
 import Foundation
 import UVLoop
 
-/// Shows progress on standard error: bars on a terminal, otherwise one line every two seconds.
+/// Shows progress on standard error: as bars on a terminal, and otherwise as one line every two
+/// seconds.
 ///
-/// The working threads only set values; a separate task draws the values.
+/// The threads that make progress only set values. A separate task draws them.
 final class Progress: Sendable {
     struct Row: Sendable {
         let name: String
@@ -43,8 +44,8 @@ final class Progress: Sendable {
         }
     }
 
-    /// Draws the last values, and stops drawing. When this method returns, standard error is
-    /// written, so that the output that follows does not mix with it.
+    /// Draws the last values, and stops drawing. Returns after standard error is flushed, so that
+    /// following output does not mix with it.
     func end() {
         state.withLock { $0.task?.cancel() }
         draw()

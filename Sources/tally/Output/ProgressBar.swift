@@ -1,4 +1,4 @@
-/// Draws a row of ``Progress`` as one line that is shorter than the terminal is wide.
+/// Draws a row of ``Progress`` as one line that fits the width of the terminal.
 struct ProgressBar {
     /// The width of the terminal in characters.
     var columns: Int
@@ -6,7 +6,7 @@ struct ProgressBar {
     var isUnicode = true
 
     private static let maxWidth = 32
-    /// A shorter bar says less than the numbers.
+    /// The minimum width of a bar. If there is less space, only the numbers are shown.
     private static let minWidth = 8
     private static let nameWidth = 12
 
@@ -15,9 +15,11 @@ struct ProgressBar {
         let name = row.name + String(repeating: " ", count: max(1, Self.nameWidth - row.name.count))
         guard let total = row.total, total > 0 else { return cut("  \(name)\(row.value)") }
         let numbers = "\(row.value) of \(total)"
-        // The width of the bar must not change with the length of the value.
+        // Space is reserved for the longest value, so that the width of the bar does not change
+        // while the value grows.
         let reserved = "  \(name) \(total) of \(total)".count
-        // A character in the last column would wrap the line in some terminals.
+        // The last column stays empty, because a character there would wrap the line in some
+        // terminals.
         let width = min(Self.maxWidth, columns - 1 - reserved)
         guard width >= Self.minWidth else { return cut("  \(name)\(numbers)") }
         let filled = Int(Double(width) * min(1, Double(row.value) / Double(total)))

@@ -6,7 +6,7 @@ enum StandardError {
 
     static func print(_ line: String) { writer.print(line) }
 
-    /// Blocks up to 1 s until all printed lines are written. Call this method before the process
-    /// ends.
+    /// Blocks until all printed lines are written, for at most 1 s. Call this method before the
+    /// process ends.
     static func flush() { writer.flush() }
 }

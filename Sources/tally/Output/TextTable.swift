@@ -4,8 +4,8 @@ enum TextTable {
     ///
     /// - Parameters:
     ///   - rows: the cells of each line; a line may have fewer cells than others.
-    ///   - leadingColumns: the number of columns that are aligned to the left; the others are
-    ///     aligned to the right. All by default.
+    ///   - leadingColumns: the number of columns that are aligned to the left; by default all. The
+    ///     remaining columns are aligned to the right.
     static func lines(_ rows: [[String]], leadingColumns: Int = .max) -> [String] {
         var widths: [Int] = []
         for row in rows {

@@ -1,6 +1,6 @@
 import UVLoop
 
-/// The first error of a running processor, for polling and for waiting.
+/// The first error of a running processor. It can be read at any time, and waited for.
 final class FirstFailure: Sendable {
     private let recorded = LockedValue<(any Error)?>(nil)
     private let stream: AsyncStream<any Error>

@@ -65,10 +65,10 @@ struct ProcessCommand: AsyncParsableCommand {
     @OptionGroup(title: "Page")
     var pageOptions: PageOptions
 
-    @Option(help: "The log level: debug, info, warn, error or fatal.")
-    var logLevel = LogLevel.info
+    @OptionGroup var log: LogArguments
 
-    /// Not part of `validate()`, which ArgumentParser calls before it reports a misspelled option.
+    /// Checks that an address is given. Not part of `validate()`: ArgumentParser calls that before
+    /// it reports a misspelled option, which is probably the cause.
     private func expectAddress() throws {
         guard nsqds.isEmpty, lookupds.isEmpty else { return }
         throw ValidationError(
@@ -78,7 +78,7 @@ struct ProcessCommand: AsyncParsableCommand {
 
     func run() async throws {
         try expectAddress()
-        let logger = LineLog.logger("tally", logLevel)
+        let logger = log.logger("tally")
         let client = try connection.clientOptions(ofCommand: "process")
         try options.publishing.targets.checkFiles()
         try await PlayStore.withStore(.file(options.store)) { store in
@@ -109,15 +109,6 @@ struct ProcessCommand: AsyncParsableCommand {
         logger.info("counting \(options.topic) from \(names) into \(options.store)")
         try await processor.run(until: signals, logger: logger)
         await page?.stop(reason: "tally process was stopped")
-    }
-}
-
-/// The address of an nsqlookupd or of an nsqd's HTTP API, with or without a scheme and a path.
-struct HTTPAddress: ExpressibleByArgument {
-    let url: HTTPURL
-
-    init?(argument: String) {
-        guard let url = try? HTTPURL(lookupd: argument) else { return nil }
-        self.url = url
+        await signals.stop()
     }
 }

@@ -14,7 +14,7 @@ final class ProcessorHost: Sendable {
     /// Starts a processor.
     ///
     /// - Parameters:
-    ///   - page: the page that shows the calls; `nil` without a page.
+    ///   - page: the page that shows the calls; `nil` if there is none.
     ///   - makeClients: creates the clients that receive the counts, on the processor's loop.
     /// - Throws: `UsageError` or an error of the store.
     static func start(
@@ -43,8 +43,8 @@ final class ProcessorHost: Sendable {
             processor.start()
             return (processor, ())
         }
-        // That no nsqd can be reached at the start is a usage error. After a later loss of a
-        // connection, the consumer reconnects.
+        // If no nsqd can be reached at the start, the command fails with a usage error. If a
+        // connection is lost later, the consumer reconnects.
         Task {
             do { try await first.wait() } catch { failure.record(error) }
         }
@@ -62,7 +62,8 @@ final class ProcessorHost: Sendable {
         self.firstConnection = firstConnection
     }
 
-    /// Commits, publishes and finishes the received plays, and closes the store.
+    /// Commits, publishes and finishes the received plays, stops the processor, and closes the
+    /// store.
     ///
     /// - Throws: the first error of the processor or the store.
     func stop() async throws {
@@ -72,8 +73,8 @@ final class ProcessorHost: Sendable {
         if let error = failure.error { throw error }
     }
 
-    /// Ends the thread at once. nsqd redelivers the unfinished messages. A store that was created for
-    /// nothing is removed.
+    /// Ends the thread without a clean stop. nsqd redelivers the unfinished messages. If the
+    /// processor has created the store and counted nothing, the store is removed.
     func kill() async throws {
         await host.kill()
         firstConnection.cancel()
@@ -84,10 +85,10 @@ final class ProcessorHost: Sendable {
 extension PlayProcessor: LoopHosted {}
 
 extension ProcessorHost {
-    /// Runs until a signal arrives, then commits, publishes and stops.
+    /// Runs until a signal arrives, and then stops as ``stop()`` does.
     ///
-    /// - Parameter outlivesStore: `true` to wait for a signal even if the store has failed for good,
-    ///   because a broker runs in the same process.
+    /// - Parameter outlivesStore: `true` to wait for a signal even after a permanent failure of the
+    ///   store, because a broker runs in the same process.
     /// - Throws: the error that stopped the processor.
     func run(
         until signals: StopSignals, outlivesStore: Bool = false, logger: Logger
@@ -110,7 +111,6 @@ extension ProcessorHost {
                 throw UsageError(connecting: error)
             }
         }
-        await signals.stop()
     }
 
     private enum Event {
@@ -118,7 +118,8 @@ extension ProcessorHost {
         case failure(any Error)
     }
 
-    /// - Parameter ignores: returns `true` for a failure after which to wait for a signal.
+    /// - Parameter ignores: returns `true` for a failure after which the method continues to wait
+    ///   for a signal.
     private func firstEvent(
         _ signals: StopSignals, ignores: (any Error) -> Bool
     ) async -> Event {

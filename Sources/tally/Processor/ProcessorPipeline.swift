@@ -5,7 +5,7 @@ import NSQWire
 import PlayCounts
 import UVLoop
 
-/// The parts of a processor, and how they are connected on one loop.
+/// The parts of a processor. ``build(on:clients:)`` creates and connects them on one loop.
 ///
 /// ```
 /// nsqd ──▶ ConsumerEngine ──▶ PlayProcessor ──▶ PlayStore (on its own thread)
@@ -14,12 +14,12 @@ import UVLoop
 /// ```
 struct ProcessorPipeline {
     var nsqds: [SocketAddress]
-    /// The nsqlookupds that report further nsqds.
+    /// The nsqlookupds that report additional nsqds.
     var lookupds: [HTTPURL] = []
-    /// The HTTP APIs of nsqds, to detect processors with other stores and to know the depth of the
-    /// channel.
+    /// The HTTP APIs of nsqds. Their statistics reveal processors with other stores and the depth
+    /// of the channel.
     var nsqdHTTPs: [HTTPURL] = []
-    /// Called with the depth of the channel at ``nsqdHTTPs``; `nil` if it is not known.
+    /// Called with the depth of the channel, summed up over ``nsqdHTTPs``; `nil` if it is unknown.
     var onQueueState: @Sendable (ChannelDepth?) -> Void = { _ in }
     /// The options of the connections to the nsqds.
     var client = ClientOptions()
@@ -30,7 +30,7 @@ struct ProcessorPipeline {
     var store: PlayStore
     var logger: Logger
 
-    /// Creates the processor and its consumer, which connects when the processor is started.
+    /// Creates the processor and its consumer. The consumer connects when the processor is started.
     ///
     /// - Throws: `UsageError` if the topic's name is too long, or an error of the store.
     func build(
@@ -39,8 +39,9 @@ struct ProcessorPipeline {
         var options = Consumer.Options()
         options.client = client
         options.maxInFlight = maxInFlight
-        // Two processors of one channel with different stores would each have a part of the totals.
-        // The IDs of their stores show that in nsqd's statistics.
+        // If two processors consume one channel into different stores, each store has only a part
+        // of the plays. The client ID contains the ID of the store, so that nsqd's statistics
+        // reveal this.
         options.client.clientID = StoreConflictDetector.clientID(storeID: store.storeID)
         // nsqd's default buffering would delay immediate plays by up to 250 ms.
         options.outputBufferTimeout = .milliseconds(25)

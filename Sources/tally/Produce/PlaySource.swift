@@ -12,7 +12,7 @@ final class PlaySource: @unchecked Sendable {
     private var isStopped = false
     private var onStop: () -> Void = {}
 
-    /// - Throws: an error if the file cannot be opened, or if the options describe no plays.
+    /// - Throws: an error if the file cannot be opened, or if the options contradict each other.
     init(file: String?, _ options: PlayOptions, runID: UInt64) throws {
         plays = file == nil ? try options.generator(runID: runID) : nil
         if let file { self.file = try PlayFile(path: file) }
@@ -31,7 +31,7 @@ final class PlaySource: @unchecked Sendable {
         onStop = { [weak producer] in producer?.finish() }
     }
 
-    /// Returns the next message, or `nil` if there is none.
+    /// Returns the next message, or `nil` if there is none at present.
     func next() throws -> [UInt8]? {
         if let reader { return try reader.next() }
         guard let plays, index < plays.count, !isStopped else { return nil }
@@ -46,7 +46,7 @@ final class PlaySource: @unchecked Sendable {
         onStop()
     }
 
-    /// Whether all messages were returned.
+    /// `true` if all messages were returned.
     var isComplete: Bool { reader?.isAtEnd ?? (index == plays?.count) }
 
     /// The number of bytes of an incomplete line, after a stop.

@@ -1,15 +1,15 @@
 import ArgumentParser
 import GoFlags
 
-/// A program of NSQ, whose command line has flags in Go's syntax. `tally NAME` runs it, and so does a
-/// binary with its name.
+/// One of NSQ's programs, such as nsqd. Its command line has flags in Go's syntax. It is run by
+/// `tally NAME`, or by a copy of the binary with this name.
 ///
-/// `Tally.main` passes the arguments to ``status(of:name:)`` unparsed. As a `ParsableCommand`, the type
-/// only appears in the list of subcommands in `tally --help`.
+/// `Tally.main` passes the unparsed arguments to ``status(of:name:)``. The type is a
+/// `ParsableCommand` only to appear in the list of subcommands in `tally --help`.
 protocol GoProgram: ParsableCommand {
     associatedtype Values: Sendable
 
-    /// The flags.
+    /// The flags that the program accepts.
     static var flags: FlagSet<Values> { get }
     /// The values of flags that are not on the command line.
     static var defaults: Values { get }
@@ -24,16 +24,16 @@ protocol GoProgram: ParsableCommand {
 }
 
 extension GoProgram {
-    /// The name of the original program.
+    /// The name of the program in NSQ.
     static var programName: String { configuration.commandName! }
 
     /// The flags with their defaults, for the manual and the completion scripts.
     static var flagDescriptions: [FlagDescription] { flags.descriptions(defaults) }
 
-    /// Parses the command line and runs the program.
+    /// Parses the command line, and runs the program.
     ///
     /// - Parameter name: the command by which the user started the program.
-    /// - Returns: the exit status of the original: 2 for an invalid command line.
+    /// - Returns: the exit status of NSQ's program: 2 for an invalid command line.
     static func status(of arguments: [String], name: String) async -> Int32 {
         let defaults = defaults
         let parsed: FlagSet<Values>.Parsed
@@ -45,7 +45,8 @@ extension GoProgram {
                 StandardError.print(flags.usage(defaults) + "\n\nEXAMPLES\n" + examples)
                 return 0
             }
-            // The original prints its whole usage here, above which the error would not be visible.
+            // NSQ's programs print their whole usage here, which would scroll the error out of
+            // sight.
             StandardError.print(text + (remedy.map { " (\($0))" } ?? ""))
             StandardError.print("See '\(name) --help'.")
             return 2
@@ -58,11 +59,12 @@ extension GoProgram {
     }
 }
 
-/// The programs of NSQ that the binary contains.
+/// All programs of NSQ that this binary contains.
 enum GoPrograms {
     static let all: [any GoProgram.Type] = [
-        NSQDCommand.self, NSQLookupdCommand.self, NSQTailCommand.self, ToNSQCommand.self,
-        NSQStatCommand.self, NSQToFileCommand.self, NSQToNSQCommand.self, NSQToHTTPCommand.self,
+        NSQDCommand.self, NSQLookupdCommand.self, NSQAdminCommand.self, NSQTailCommand.self,
+        ToNSQCommand.self, NSQStatCommand.self, NSQToFileCommand.self, NSQToNSQCommand.self,
+        NSQToHTTPCommand.self,
     ]
 
     /// A program and its arguments.
@@ -74,9 +76,9 @@ enum GoPrograms {
     }
 
     /// Returns the program that a command line selects: by the name of the binary, by the first
-    /// argument, or by `help` and its name.
+    /// argument, or by `help` and the name of the program.
     ///
-    /// - Returns: `nil` for a command with another syntax.
+    /// - Returns: `nil` if the command line selects another command.
     static func call(_ words: [String]) -> Call? {
         let arguments = Array(words.dropFirst())
         let binary = words.first?.split(separator: "/").last.map(String.init)

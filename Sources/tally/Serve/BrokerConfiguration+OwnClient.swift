@@ -2,17 +2,17 @@ import NSQBroker
 import NSQClient
 
 extension BrokerConfiguration {
-    /// The options with which a processor in the same process connects to the broker. If the broker
-    /// requires TLS, the processor trusts exactly the broker's certificate. It presents a client
-    /// certificate only if it has one of its own, or if the broker requires one.
+    /// Returns the options with which a processor in the same process connects to the broker. If
+    /// the broker requires TLS, the processor trusts only the broker's certificate. It presents a
+    /// client certificate only if `certificate` is given, or if the broker requires one.
     ///
     /// - Parameters:
     ///   - authSecret: the secret for the broker's authorization server.
-    ///   - certificate: the file of the processor's certificate, and that of its key, which is the
-    ///     same file if it is `nil`. Without a certificate of its own, the processor presents the
-    ///     broker's where one is required.
-    /// - Throws: `UsageError` if the broker requires AUTH and there is no secret, or if a file cannot
-    ///   be used.
+    ///   - certificate: the file of the processor's certificate, and the file of its key; `nil` for
+    ///     the key means the same file. If there is no certificate and the broker requires one, the
+    ///     processor presents the broker's.
+    /// - Throws: `UsageError` if the broker requires AUTH and there is no secret, if a certificate
+    ///   is given although TLS is not used, or if a file cannot be used.
     func ownClientOptions(
         authSecret: String?, certificate: (file: String, key: String?)? = nil
     ) throws -> ClientOptions {

@@ -3,13 +3,14 @@ import GoFlags
 import HTTP
 import LivePage
 import Logging
+import NSQAdmin
 import NSQBroker
 import NSQClient
 import NSQWire
 import PlayCounts
 import UVLoop
 
-/// `tally serve`: the broker and the processor in one process.
+/// `tally serve`: runs the broker and the processor in one process.
 struct ServeCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "serve",
@@ -94,34 +95,48 @@ struct ServeCommand: AsyncParsableCommand {
 
     /// Returns the options of the broker, from the command line and the configuration file.
     func parsedFlags() throws -> FlagSet<ServerOptions>.Parsed {
-        var defaults = BrokerConfiguration.besideProcessorDefaults
-        defaults.addresses.tcp = "127.0.0.1:4150"
-        defaults.addresses.http = "127.0.0.1:4151"
-        defaults.addresses.https = "127.0.0.1:4152"
-        var parsed = try FlagSet(name: "serve", command: Self.self).parse(
-            brokerFlags, over: defaults, of: self)
-        // ArgumentParser does not recognize `-config`.
-        let file = config ?? parsed.values.process.configFile
+        var parsed = try parsedCommandLine()
+        let file = parsed.values.process.configFile
         parsed.values.process.configFile = ""
         if !file.isEmpty { try parsed.apply(ConfigFile(path: file)) }
-        // Counting does not need the HTTP API, so only a requested address must be available.
+        // Counting does not need the HTTP API. So a default address that cannot be used is skipped.
+        // Only an address on the command line or in the file must be available.
+        let defaults = Self.defaultAddresses
         parsed.values.addresses.optional = Set(
-            [
-                ("http-address", defaults.addresses.http),
-                ("https-address", defaults.addresses.https),
-            ]
-            .filter { !parsed.given.contains($0.0) }.map(\.1))
+            [("http-address", defaults.http), ("https-address", defaults.https)]
+                .filter { !parsed.given.contains($0.0) }.map(\.1))
         return parsed
     }
 
+    /// Returns the options of the broker from the command line alone. They include the path of the
+    /// configuration file, which is not read here.
+    private func parsedCommandLine() throws -> FlagSet<ServerOptions>.Parsed {
+        var defaults = BrokerConfiguration.besideProcessorDefaults
+        defaults.addresses = Self.defaultAddresses
+        var parsed = try FlagSet(name: "serve", command: Self.self).parse(
+            brokerFlags, over: defaults, of: self)
+        // ArgumentParser does not recognize `-config`.
+        if let config { parsed.values.process.configFile = config }
+        return parsed
+    }
+
+    private static var defaultAddresses: AddressOptions {
+        var addresses = ServerOptions().addresses
+        addresses.tcp = "127.0.0.1:4150"
+        addresses.http = "127.0.0.1:4151"
+        addresses.https = "127.0.0.1:4152"
+        return addresses
+    }
+
     func run() async throws {
-        let configuration = try BrokerConfiguration(try parsedFlags())
-        // The processor connects by TCP and needs a valid address.
+        let configuration = try BrokerConfiguration(
+            try parsedFlags(), levelFile: BrokerConfiguration.levelFile(try parsedCommandLine()))
+        // Checked first, because the processor connects to the broker by TCP.
         _ = try SocketAddress(parsing: configuration.options.addresses.tcp)
         let client = try configuration.ownClientOptions(
             authSecret: nsqdAuthSecret ?? SecretVariables.authSecret,
             certificate: processorTLSCertificate.map { ($0, processorTLSKey) })
-        let logger = LineLog.logger("tally", configuration.options.log.level)
+        let logger = configuration.logger(named: "tally")
         try counting.publishing.targets.checkFiles()
         try await PlayStore.withStore(.file(counting.store)) { store in
             try await run(configuration, client, store, logger)
@@ -134,38 +149,70 @@ struct ServeCommand: AsyncParsableCommand {
     ) async throws {
         let signals = try await StopSignals.watch()
         try counting.publishing.removeSecrets(from: store)
-        // The page is started first: if that fails, the broker has not created its data path.
+        // The page is started first, so that the broker does not create its data path if the page
+        // cannot be started.
         let page = try await pageOptions.start(
             of: store, counting.pageSettings(source: "embedded broker", nsqd: nil), logger: logger)
+        let reload = try await BrokerReload.watch(
+            configuration, keepsCertificate: client.tls != nil, logger)
         let broker = try await startBroker(configuration)
+        signals.reportProgress { broker.submit($0) }
+        await reload.start(broker)
         do {
-            let jobs = try await startJobs(broker, client, logger)
+            let jobs = try await startJobs(
+                broker, startsEmpty: configuration.options.disk.folder == nil, client, logger)
             if let jobs, let page {
                 page.add(jobs.page)
                 logger.info("the jobs are shown at \(page.jobsURL)")
             }
+            let topics = try startTopics(broker, page, logger)
             do {
                 try await count(from: broker, into: store, client, page, until: signals, logger)
             } catch {
+                await topics?.stop()
                 await jobs?.stop()
                 throw error
             }
+            await topics?.stop()
             await jobs?.stop()
+            await page?.stop(reason: "tally serve was stopped")
         } catch {
             await broker.stop()
             throw error
         }
-        await page?.stop(reason: "tally serve was stopped")
         await broker.stop()
+        await signals.stop()
     }
 
     private func startJobs(
-        _ broker: EmbeddedBroker, _ client: ClientOptions, _ logger: Logger
+        _ broker: EmbeddedBroker, startsEmpty: Bool, _ client: ClientOptions, _ logger: Logger
     ) async throws -> JobsService? {
         guard let jobs else { return nil }
         let nsqd = try SocketAddress(parsing: broker.tcpAddress).reachable
         return try await JobsService.start(
-            jobsAPI.settings(store: jobs, client: client), nsqd: nsqd, logger)
+            jobsAPI.settings(store: jobs, client: client), nsqd: nsqd,
+            nsqdStartsEmpty: startsEmpty, logger)
+    }
+
+    /// Adds the pages of topics and nodes to the page's server. They are read-only unless the
+    /// server is at a loopback address: people who reach it from other machines may see the counts,
+    /// but must not delete topics.
+    ///
+    /// - Returns: `nil` if there is no page, or if the broker has no HTTP API at a TCP address.
+    private func startTopics(
+        _ broker: EmbeddedBroker, _ page: LivePage?, _ logger: Logger
+    ) throws -> TopicsPage? {
+        guard let page, let http = broker.httpAddress,
+            let address = try? SocketAddress(parsing: http)
+        else { return nil }
+        var options = AdminOptions()
+        options.nsqds = ["\(address.reachable)"]
+        options.log.level = .warn
+        options.isReadOnly = !HostNames.isLoopback(address: page.address.host)
+        let topics = try TopicsPage(options, logger: logger)
+        page.add(topics)
+        logger.info("the topics are shown at \(page.topicsURL)")
+        return topics
     }
 
     private func startBroker(_ configuration: BrokerConfiguration) async throws -> EmbeddedBroker {
@@ -192,7 +239,8 @@ struct ServeCommand: AsyncParsableCommand {
         defer { queuePolling?.cancel() }
         var pipeline = counting.pipeline(
             nsqds: [address.reachable], client: client, store: store, logger: logger)
-        // The address of a Unix domain socket is no URL, so its depth is not polled.
+        // The HTTP API may be at a Unix domain socket, which has no URL. Then its statistics are
+        // not polled.
         if let http = broker.httpAddress, let url = try? HTTPURL(lookupd: http) {
             pipeline.nsqdHTTPs = [url]
         }
@@ -203,16 +251,5 @@ struct ServeCommand: AsyncParsableCommand {
         logger.info(
             "to watch: nsq_tail --nsqd-tcp-address=\(address.reachable) --topic=\(counting.topic)")
         try await processor.run(until: signals, outlivesStore: true, logger: logger)
-    }
-}
-
-extension SocketAddress {
-    /// The address for a client on this machine: the loopback address instead of a wildcard.
-    var reachable: SocketAddress {
-        switch host {
-        case "0.0.0.0": SocketAddress(host: "127.0.0.1", port: port)
-        case "::": SocketAddress(host: "::1", port: port)
-        default: self
-        }
     }
 }

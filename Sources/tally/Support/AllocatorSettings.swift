@@ -6,9 +6,9 @@ enum AllocatorSettings {
 
     /// Sets fixed thresholds for mapping large blocks and for trimming the heap; see mallopt(3).
     ///
-    /// By default, glibc raises `M_MMAP_THRESHOLD` to the size of the largest freed block, and then
-    /// retains the freed memory of growing tables: 60 MiB of 350 MiB in a demo with a million
-    /// videos.
+    /// By default, glibc raises `M_MMAP_THRESHOLD` to the size of the largest freed block. It then
+    /// does not return the freed memory of growing tables: 60 MiB of 350 MiB in a demo with a
+    /// million videos.
     ///
     /// A fixed `M_MMAP_THRESHOLD` also fixes `M_TRIM_THRESHOLD`, at 128 KiB by default. Short-lived
     /// buffers would then make glibc trim and grow the heap repeatedly: with TLS this caused 50,000

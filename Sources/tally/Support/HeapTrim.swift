@@ -2,11 +2,12 @@ import CMemory
 import Foundation
 import UVLoop
 
-/// Returns free memory to the operating system when the process is quiet.
+/// Returns free memory to the operating system while the process is nearly idle.
 ///
-/// The allocator itself returns only what is free at the end of its heap. A block that is still in use
-/// there retains all free memory before it: 140 MiB after 400 half-sent requests of 2.5 MB, for as long as
-/// the process ran. A trim examines the whole heap and delays other threads, so it waits for a quiet time.
+/// The allocator itself returns only free memory at the end of its heap. One block in use near the
+/// end retains all free memory before it: 140 MiB after 400 half-sent requests of 2.5 MB, as long
+/// as the process ran. A trim examines the whole heap and delays other threads, so it waits until
+/// the process is nearly idle.
 enum HeapTrim {
     private static let interval: TimeInterval = 10
 
@@ -27,9 +28,9 @@ enum HeapTrim {
 
 /// Decides when to trim the heap.
 struct TrimDecision {
-    /// The part of a processor that a quiet process uses at most.
+    /// The maximum share of one CPU that a nearly idle process uses.
     static let quietShare = 0.05
-    /// The processor time after which there may be free memory again.
+    /// The CPU time since the last trim after which there may be free memory again.
     static let leastWork = Duration.milliseconds(200)
 
     private let interval: Duration
@@ -41,10 +42,10 @@ struct TrimDecision {
         self.interval = interval
     }
 
-    /// Returns `true` if the process has worked since the last trim, and did almost nothing since the
+    /// Returns `true` if the process has worked since the last trim, and was nearly idle since the
     /// last call.
     ///
-    /// - Parameter processorTime: the processor time of the process since its start.
+    /// - Parameter processorTime: the CPU time of the process since its start.
     mutating func shouldTrim(processorTime: Duration) -> Bool {
         let used = processorTime - last
         last = processorTime

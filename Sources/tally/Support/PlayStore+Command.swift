@@ -1,9 +1,9 @@
 import PlayCounts
 
 extension PlayStore {
-    /// Opens a store for a command, which closes it when it succeeds.
+    /// Opens a store for `body`, which has to close the store when it succeeds.
     ///
-    /// When the command fails before it has counted a play, the files that were created for it are
+    /// If `body` fails before it has counted a play, the files that were created for the store are
     /// removed.
     static func withStore(
         _ location: Location, _ body: (PlayStore) async throws -> Void

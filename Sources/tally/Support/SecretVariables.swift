@@ -1,8 +1,8 @@
 import ArgumentParser
 import HTTP
 
-/// Secrets in environment variables. Other users of the machine can read the arguments of a process, but
-/// not its environment.
+/// Reads secrets from environment variables. Other users of the machine can read the arguments of a
+/// process, but not its environment.
 enum SecretVariables {
     /// The name of the variable for `--nsqd-auth-secret`.
     static let authSecretName = "TALLY_NSQD_AUTH_SECRET"

@@ -1,13 +1,13 @@
 import Glibc
 import Synchronization
 
-/// Prints a line to standard output. This function takes precedence over that of the standard
-/// library in this module, because the latter ignores errors.
+/// Prints a line to standard output. In this module, this function takes precedence over `print` of
+/// the standard library, which ignores errors.
 func print(_ line: String) { StandardOutput.print(line) }
 
-/// Writes lines to standard output, and remembers the first error.
+/// Writes lines to standard output, and stores the first error.
 enum StandardOutput {
-    /// The number of the first error; `nil` if all lines were written.
+    /// The `errno` of the first error; `nil` if all lines were written.
     private static let failure = Mutex<Int32?>(nil)
 
     static func print(_ line: String) {
@@ -32,11 +32,12 @@ enum StandardOutput {
         }
     }
 
-    /// Reports the first error.
+    /// Reports the first error, if there was one.
     ///
     /// - Parameter status: the exit status of the command.
-    /// - Returns: `status` if all lines were written. Otherwise 1 after an error message, or, if the
-    ///   reader has closed the pipe, the status of a process that SIGPIPE ended, without a message.
+    /// - Returns: `status` if all lines were written. If the reader has closed the pipe, the status
+    ///   of a process that SIGPIPE has ended; no message is printed. After any other error,
+    ///   `status` or 1, whichever is higher; the error is printed.
     static func reportFailure(endingWith status: Int32) -> Int32 {
         guard let error = failure.withLock({ $0 }) else { return status }
         guard error != EPIPE else { return 128 + SIGPIPE }

@@ -8,11 +8,11 @@ struct UsageError: Error, CustomStringConvertible {
 
     init(_ description: String) { self.description = description }
 
-    /// Creates an error from an error of an embedded broker's start, with a remedy if the broker cannot
-    /// listen on an address.
+    /// Creates an error from a failed start of an embedded broker, with a remedy if the broker
+    /// cannot listen on an address.
     ///
-    /// - Parameter alternative: the start of a command that uses a broker that is running already,
-    ///   without the broker's address.
+    /// - Parameter alternative: an option or command that uses an already running broker. The
+    ///   broker's address is appended to it.
     init(startingBroker error: any Error, orUse alternative: String? = nil) {
         guard let error = error as? EmbeddedBroker.StartError, let service = error.service,
             let address = error.address

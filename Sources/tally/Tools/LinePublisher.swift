@@ -3,14 +3,14 @@ import NSQClient
 import NSQTools
 import UVLoop
 
-/// Publishes the parts of standard input to one or several nsqds. Each part goes to each nsqd, and empty
-/// parts are skipped.
+/// Splits standard input into parts, and publishes each part to one or several nsqds. Each nsqd
+/// receives every part. Empty parts are skipped.
 struct LinePublisher: Sendable {
     var producers: [Producer]
     var topic: String
     /// The byte between two parts.
     var delimiter = UInt8(ascii: "\n")
-    /// The maximum number of messages per second; `nil` for no limit.
+    /// The maximum number of messages per second; `nil` means no limit.
     var rate: Int?
 
     private let executor = QueueExecutor(name: "input")
@@ -20,14 +20,15 @@ struct LinePublisher: Sendable {
         self.topic = topic
     }
 
-    /// The size in bytes of one read, and with that of most batches.
+    /// The maximum size of one read in bytes. The parts of one read are published as one batch.
     private static let readBytes = 64 << 10
-    /// The maximum size of a part in bytes: nsqd refuses larger messages by default.
+    /// The maximum size of a part in bytes. It bounds the memory, and is far larger than the
+    /// messages that nsqd accepts by default.
     private static let maxPartBytes = 64 << 20
 
-    /// Publishes until standard input ends or a signal arrives. Then it stops the producers.
+    /// Publishes until standard input ends or a signal arrives, and then stops the producers.
     ///
-    /// - Throws: the error of a message that cannot be published.
+    /// - Throws: an error if standard input cannot be read, or if a message cannot be published.
     func run() async throws {
         let signals = try await StopSignals.watch()
         let isEnd = try await withThrowingTaskGroup(of: Bool.self) { group in
@@ -41,7 +42,8 @@ struct LinePublisher: Sendable {
             }
             let isEnd = try await group.next()!
             group.cancelAll()
-            // The task that reads cannot be interrupted; the end of the process ends it.
+            // The blocking read cannot be interrupted, so the process ends without waiting for its
+            // task.
             if !isEnd { await stop(); StandardError.flush(); _exit(0) }
             return isEnd
         }
@@ -74,7 +76,7 @@ struct LinePublisher: Sendable {
         try await publish(rest.isEmpty ? [] : [rest[...]], &throttle)
     }
 
-    /// Removes the complete parts, and returns those that are not empty.
+    /// Removes the complete parts from `bytes`, and returns the parts that are not empty.
     static func removeParts(from bytes: inout [UInt8], _ delimiter: UInt8) -> [ArraySlice<UInt8>] {
         guard let end = bytes.lastIndex(of: delimiter) else { return [] }
         let parts = bytes[..<end].split(separator: delimiter)
@@ -105,7 +107,8 @@ struct LinePublisher: Sendable {
     }
 }
 
-/// Limits the number of messages per second. Up to one second of unused messages is saved, as in to_nsq.
+/// Limits the number of messages per second. As in to_nsq, an unused allowance is saved, up to the
+/// messages of one second.
 struct Throttle {
     private let rate: Double
     private var balance = 1.0
@@ -119,7 +122,8 @@ struct Throttle {
 
     /// Reserves one message.
     ///
-    /// - Returns: the time to wait before it is published; `nil` for none.
+    /// - Returns: the time to wait before the message is published; `nil` if it can be published
+    ///   now.
     mutating func pause(now: ContinuousClock.Instant) -> Duration? {
         balance = min(rate, balance + (now - updatedAt) / .seconds(1) * rate)
         updatedAt = now

@@ -3,15 +3,15 @@ import NSQClient
 import NSQTools
 import UVLoop
 
-/// Prints the messages of channels until a number of messages is printed, or until it is stopped. A
-/// message is finished after it is printed.
+/// Prints the messages of channels, up to a number of messages or until a signal arrives. A message
+/// is finished after it is printed.
 struct MessageTail: Sendable {
-    /// Returns the printed form of a message, with its line end.
+    /// Returns the printed form of a message, including its newline.
     typealias Format = @Sendable (_ topic: String, _ message: Message) -> [UInt8]
 
     /// The consumers with their topics.
     var consumers: [(topic: String, consumer: Consumer)]
-    /// The number of messages to print; `nil` for no limit.
+    /// The number of messages to print; `nil` means no limit.
     var limit: Int?
     var format: Format
 
@@ -28,8 +28,8 @@ struct MessageTail: Sendable {
         if let limit { rest.withLock { $0 = limit } }
     }
 
-    /// Prints messages until the limit is reached, the output is closed, or a signal arrives. Then it
-    /// stops the consumers.
+    /// Prints messages until the limit is reached, standard output is closed, or a signal arrives.
+    /// Then stops the consumers.
     func run() async throws {
         let signals = try await StopSignals.watch()
         await withTaskGroup(of: Void.self) { group in
@@ -65,7 +65,7 @@ struct MessageTail: Sendable {
         }
     }
 
-    /// Returns the number of messages that may be printed, up to `count`.
+    /// Reserves up to `count` messages for printing, and returns how many may be printed.
     private func reserve(_ count: Int) -> Int {
         rest.withLock { rest in
             let granted = min(rest, count)
@@ -76,7 +76,8 @@ struct MessageTail: Sendable {
 }
 
 extension MessageTail {
-    /// Returns a channel name for one run: the channel is deleted when the consumer disconnects.
+    /// Returns a random name of an ephemeral channel, which nsqd deletes when the consumer
+    /// disconnects.
     static func temporaryChannel() -> String {
         let digits = String(Int.random(in: 0..<999_999))
         return "tail" + String(repeating: "0", count: 6 - digits.count) + digits + "#ephemeral"

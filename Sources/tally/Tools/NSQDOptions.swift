@@ -1,6 +1,7 @@
 import ArgumentParser
 
-/// The nsqds of a command for people: those of the options, or the one on this machine.
+/// The options of commands such as `tally tail` that select nsqds; by default, the nsqd on this
+/// machine.
 struct NSQDOptions: ParsableArguments {
     @Option(
         help: "The TCP address of an nsqd; repeatable. Default: \(NSQDOptions.defaultTCPAddress).")

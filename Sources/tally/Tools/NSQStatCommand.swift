@@ -16,7 +16,7 @@ struct NSQStatCommand: GoProgram {
         var interval = Duration.seconds(2)
         var connectTimeout = Duration.seconds(2)
         var requestTimeout = Duration.seconds(5)
-        /// The number of reports; the smallest number for no limit.
+        /// The number of reports; `Int.min` means no limit.
         var count = Int.min
         var showsVersion = false
     }

@@ -62,7 +62,7 @@ struct NSQTailCommand: GoProgram {
         try values.addresses.validate(nsqdFlag: "--nsqd-tcp-address")
         guard !values.topics.isEmpty else { throw ToolError("--topic required") }
         let logger = LineLog.logger(programName, .warn)
-        // More messages than are printed would only be requeued.
+        // Messages beyond the limit would only be requeued, so no more are requested.
         let isLimited = values.limit > 0
         var options = try values.settings.consumerOptions(
             maxInFlight: isLimited ? min(values.limit, values.maxInFlight) : values.maxInFlight)
@@ -75,8 +75,8 @@ struct NSQTailCommand: GoProgram {
             let consumer = try Consumer(
                 topic: topic, channel: channel, nsqds: values.addresses.nsqds,
                 lookupds: values.addresses.lookupds, options: options, logger: logger)
-            // As in the original, an nsqd that cannot be reached at the start is an error, and an
-            // nsqlookupd is not.
+            // As in NSQ's nsq_tail, it is an error if an nsqd cannot be reached at the start, but
+            // not if an nsqlookupd cannot be reached.
             if values.addresses.lookupds.isEmpty { try await consumer.connected() }
             consumers.append((topic, consumer))
         }

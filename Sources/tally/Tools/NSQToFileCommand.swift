@@ -35,7 +35,7 @@ struct NSQToFileCommand: GoProgram {
     static func run(_ parsed: FlagSet<NSQToFileOptions>.Parsed) async -> Int32 {
         let options = parsed.values
         FileModes.restoreInherited()
-        let logger = LineLog.logger(prefix: options.log.prefix, options.log.level)
+        let logger = LineLog.logger(options.log)
         return await status {
             guard parsed.rest.isEmpty else {
                 throw ToolError("unknown arguments: [\(parsed.rest.joined(separator: " "))]")
@@ -52,7 +52,8 @@ private struct ArchiveRun {
     private let logger: Logger
     private let archivers = LockedValue<[String: TopicArchiver]>([:])
     private let isStopping = LockedValue(false)
-    /// The times at which the list of topics is requested. The stop ends them.
+    /// A stream with an element at each time at which the list of topics is requested. ``stop()``
+    /// ends the stream.
     private let refreshes: (times: AsyncStream<Void>, end: AsyncStream<Void>.Continuation)
 
     init(_ options: NSQToFileOptions, _ logger: Logger) {
@@ -66,7 +67,7 @@ private struct ArchiveRun {
     /// Runs until a signal arrives, or a file cannot be written.
     func run() async throws {
         let signals = try await StopSignals.watch()
-        let hangUps = try HangUpSignals { reopen() }
+        let hangUps = try await RepeatedSignals.watch(SIGHUP) { reopen() }
         try await withThrowingTaskGroup(of: Void.self) { group in
             for topic in options.topics { try add(topic, to: &group) }
             group.addTask {
@@ -80,7 +81,7 @@ private struct ArchiveRun {
         await signals.stop()
     }
 
-    /// Finishes all files, and opens others for the next messages.
+    /// Finishes all files. The next messages go to new files.
     private func reopen() {
         for archiver in archivers.withLock({ Array($0.values) }) { archiver.reopen() }
     }
@@ -113,7 +114,8 @@ private struct ArchiveRun {
         if isStopping.withLock({ $0 }) { archiver.stop() }
     }
 
-    /// Adds the topics that the nsqlookupds know and the pattern matches, until a signal arrives.
+    /// Until a signal arrives, adds all topics that are registered at nsqlookupds and match the
+    /// pattern.
     private func discover(_ group: inout ThrowingTaskGroup<Void, any Error>) async throws {
         let client = try NSQDQueries(
             connectTimeout: options.connectTimeout, requestTimeout: options.requestTimeout)

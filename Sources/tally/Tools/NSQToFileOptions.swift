@@ -20,7 +20,7 @@ struct NSQToFileOptions: Sendable {
         get { files.gzipLevel != nil }
         set { files.gzipLevel = newValue ? gzipLevel : nil }
     }
-    /// The level of `--gzip-level`, which has an effect only with `--gzip`.
+    /// The value of `--gzip-level`, which has an effect only together with `--gzip`.
     var gzipLevel = 6 {
         didSet { if compresses { files.gzipLevel = gzipLevel } }
     }
@@ -44,6 +44,7 @@ struct NSQToFileOptions: Sendable {
             "timeout of requests for the list of topics"),
         FlagOption(
             "log-level", \.log.level, "lowest level to log: debug, info, warn, error or fatal"),
+        .logFormat(\.log.format),
         FlagOption("log-prefix", \.log.prefix, "prefix of each log line"),
         FlagOption(
             "lookupd-http-address", \.addresses.lookupds,
@@ -98,7 +99,7 @@ struct NSQToFileOptions: Sendable {
 
     /// Checks the options.
     ///
-    /// - Throws: `ToolError` with the message of the original.
+    /// - Throws: `ToolError` with the message that NSQ's program prints.
     func validate() throws(ToolError) {
         guard !channel.isEmpty else { throw ToolError("--channel is required") }
         for (name, duration) in [

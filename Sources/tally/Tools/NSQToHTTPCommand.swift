@@ -1,5 +1,6 @@
 import ArgumentParser
 import GoFlags
+import HTTP
 import NSQBroker
 import NSQClient
 import NSQTools
@@ -42,7 +43,7 @@ struct NSQToHTTPCommand: GoProgram {
         }
     }
 
-    /// Sends messages until a signal arrives, and then completes those in flight.
+    /// Sends messages until a signal arrives, and then completes the requests in progress.
     private static func forward(
         _ options: NSQToHTTPOptions, _ forwarder: HTTPForwarder
     ) async throws {
@@ -53,7 +54,8 @@ struct NSQToHTTPCommand: GoProgram {
             logger: LineLog.logger(programName, .warn))
         if options.addresses.lookupds.isEmpty { try await consumer.connected() }
         var retry = options.settings.retry
-        // Without a limit of attempts, no message is given up while the endpoints are away.
+        // By default the number of attempts is not limited, so that no message is lost while the
+        // endpoints cannot be reached.
         if !options.settings.limitsAttempts { retry.maxAttempts = 0 }
         let (policy, sample) = (retry, options.sample)
         try await withThrowingTaskGroup(of: Void.self) { group in

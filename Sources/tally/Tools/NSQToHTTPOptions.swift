@@ -64,7 +64,7 @@ struct NSQToHTTPOptions: Sendable {
         posts.isEmpty ? .get : .post(contentType: contentType)
     }
 
-    /// As in the original, an unknown mode sends each message to every URL.
+    /// As in NSQ's program, an unknown mode sends each message to every URL.
     var distribution: HTTPForwarder.Distribution {
         switch mode {
         case "round-robin": .one(.roundRobin)
@@ -76,7 +76,7 @@ struct NSQToHTTPOptions: Sendable {
 
     /// Checks the options.
     ///
-    /// - Throws: `ToolError` with the message of the original.
+    /// - Throws: `ToolError` with the message that NSQ's program prints.
     func validate() throws(ToolError) {
         _ = try headerFields()
         guard !topic.isEmpty, !channel.isEmpty else {

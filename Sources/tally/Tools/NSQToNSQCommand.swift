@@ -103,12 +103,13 @@ struct NSQToNSQCommand: GoProgram {
         }
     }
 
-    /// Forwards messages until a signal arrives, and then completes those in flight.
+    /// Forwards messages until a signal arrives, and then completes the publishes in progress.
     private static func forward(_ values: Values) async throws {
         let signals = try await StopSignals.watch()
         let producer = try producer(values)
         let forwarders = try await forwarders(values, producer)
-        // Without a limit of attempts, no message is given up while the destinations are away.
+        // By default the number of attempts is not limited, so that no message is lost while the
+        // destinations cannot be reached.
         var retry = values.consumer.retry
         if !values.consumer.limitsAttempts { retry.maxAttempts = 0 }
         let policy = retry
@@ -127,7 +128,7 @@ struct NSQToNSQCommand: GoProgram {
         await signals.stop()
     }
 
-    /// The maximum number of copies that wait for their acknowledgement, for each topic.
+    /// For each topic, the maximum number of copies that are published and not yet acknowledged.
     private static let maxConcurrency = 1_000
 
     private static func producer(_ values: Values) throws -> Producer {

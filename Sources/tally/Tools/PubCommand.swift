@@ -2,7 +2,7 @@ import ArgumentParser
 import NSQBroker
 import NSQClient
 
-/// `tally pub`: publishes messages, for people.
+/// `tally pub`: publishes messages that a person types, or the lines of standard input.
 struct PubCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "pub",

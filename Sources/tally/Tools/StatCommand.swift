@@ -2,7 +2,7 @@ import ArgumentParser
 import NSQTools
 import TallyJSON
 
-/// `tally stat`: prints the topics and channels of nsqds, for people.
+/// `tally stat`: prints the topics and channels of nsqds as a table for people, or as JSON.
 struct StatCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "stat",

@@ -5,7 +5,7 @@ import NSQClient
 import NSQTools
 import TallyJSON
 
-/// `tally tail`: prints the messages of topics, for people.
+/// `tally tail`: prints the messages of topics for people, or as JSON.
 struct TailCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "tail",

@@ -21,7 +21,8 @@ struct Model {
         var messageCount = 0
         var requeueCount = 0
         var timeoutCount = 0
-        /// The latest queue entry among the messages that were delivered in this iteration.
+        /// Of the messages that were delivered in this iteration, the number of the latest iteration
+        /// in which one of them was queued.
         var latestTaken = 0
 
         func count(_ matches: (State) -> Bool) -> Int {
@@ -35,7 +36,8 @@ struct Model {
 
     struct Topic {
         var channels: [ChannelName: Channel] = [:]
-        /// The messages that no channel has yet, deferred ones with their deadline.
+        /// The messages that the topic has not dispatched to a channel, deferred ones with their
+        /// deadline.
         var held: [(number: Int, due: Int64?)] = []
         var isPaused = false
         var messageCount = 0

@@ -8,15 +8,16 @@ final class World {
     let broker: TestBroker
     var model: Model
     private var random: SeededGenerator
-    /// An iteration may have several events. Then a full channel may drop other messages than the
-    /// model, so such a world has no ephemeral channel.
-    private let mixesTurns: Bool
+    /// If `true`, a loop iteration may have several events. A full ephemeral channel could then drop
+    /// other messages than the model, so in such a world no channel becomes full.
+    private let hasSeveralEventsPerIteration: Bool
 
     private var producer: TestClient
     private var clients: [Int: TestClient] = [:]
     private var lastClient = 0
     private var lastMessage = 0
-    /// The messages at their first delivery. Their ID and timestamp never change.
+    /// Each message as it was at its first delivery. Later deliveries must have the same ID and
+    /// timestamp.
     private var seen: [Int: TestMessage] = [:]
     private(set) var failure: String?
     private(set) var deliveries = 0
@@ -26,8 +27,8 @@ final class World {
 
     init(seed: UInt64) {
         random = SeededGenerator(seed: seed)
-        mixesTurns = seed.isMultiple(of: 2)
-        let queueSize = mixesTurns ? 1_000_000 : 12
+        hasSeveralEventsPerIteration = seed.isMultiple(of: 2)
+        let queueSize = hasSeveralEventsPerIteration ? 1_000_000 : 12
         broker = TestBroker {
             $0.seed = seed
             $0.memoryQueueSize = queueSize
@@ -42,13 +43,13 @@ final class World {
     // MARK: Events
 
     func step() {
-        let events = mixesTurns ? Int.random(in: 1...4, using: &random) : 1
+        let events = hasSeveralEventsPerIteration ? Int.random(in: 1...4, using: &random) : 1
         if chance(0.3) {
             pass(.milliseconds(Int.random(in: 1...(chance(0.1) ? 3_000 : 200), using: &random)))
         } else {
             broker.iteration { for _ in 0..<events { event() } }
         }
-        // Some timers were due before the first client.
+        // Timers that were due before the first client connected have not fired yet.
         broker.pass(.zero)
         expectNobodyWaits()
     }
@@ -65,7 +66,7 @@ final class World {
         case 90..<92: createChannel()
         case 92..<94: empty()
         case 94: delete()
-        default: everybodyAlive()
+        default: sendHeartbeatAnswers()
         }
     }
 
@@ -229,7 +230,7 @@ final class World {
 
     /// Sends NOP for some clients. The broker closes the connections of clients without data for two
     /// intervals.
-    private func everybodyAlive() {
+    private func sendHeartbeatAnswers() {
         producer.send(.nop)
         for (_, client) in clients.sorted(by: { $0.key < $1.key }) where chance(0.9) {
             client.send(.nop)
@@ -340,7 +341,7 @@ final class World {
     func finishEverything() {
         broker.iteration {
             while someClient() != nil { leave() }
-            for topic in Self.topics where model.topics[topic] != nil { goOn(topic) }
+            for topic in Self.topics where model.topics[topic] != nil { resume(topic) }
         }
         for _ in 1...30 {
             pass(.seconds(1))
@@ -363,7 +364,7 @@ final class World {
     }
 
     /// Unpauses a topic and its channels, and adds a consumer to each of them.
-    private func goOn(_ topic: TopicName) {
+    private func resume(_ topic: TopicName) {
         broker.control { $0.pauseTopic(topic, false, at: $1) }
         model.pauseTopic(topic, false)
         model.createChannel(.count, of: topic)

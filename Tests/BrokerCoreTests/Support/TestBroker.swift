@@ -5,8 +5,8 @@ import Testing
 
 /// A broker with a clock that the test advances, and its clients.
 ///
-/// Every call of it or of a client is a loop iteration of its own, except the calls inside of
-/// ``iteration(_:)``.
+/// Every call of a method of this type or of ``TestClient`` is a loop iteration of its own, except the
+/// calls inside of ``iteration(_:)``.
 final class TestBroker {
     let core: Broker
     private(set) var now = Timestamp.start
@@ -14,10 +14,12 @@ final class TestBroker {
     private var isInIteration = false
     /// The number of iterations, including those that continued postponed work.
     private(set) var iterationCount = 0
-    /// Responds to authorization requests at once; without it, requests stay pending.
+    /// Answers each authorization request at once; if `nil`, requests stay pending.
     var authorizationServer: ((AuthorizationRequest) -> Authorization?)?
-    /// Is called after each iteration, when all clients have read their messages.
+    /// Called after each iteration, when all clients have read their messages.
     var afterIteration: () -> Void = {}
+    /// Called after each iteration, including those that continue postponed work.
+    var afterContinuation: () -> Void = {}
 
     init(_ options: BrokerOptions = BrokerOptions()) {
         core = Broker(options: options, at: .start)
@@ -88,6 +90,7 @@ final class TestBroker {
                 for session in sessions { clients[session.id]?.flush() }
             }
             iterationCount += 1
+            afterContinuation()
             let postponed = clients.values.filter(\.session.hasPostponedInput)
                 .sorted { $0.session.id < $1.session.id }
             guard core.hasPostponedWork || !postponed.isEmpty else { return }

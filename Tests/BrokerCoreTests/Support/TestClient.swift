@@ -4,8 +4,8 @@ import Testing
 
 /// One client: sends commands, and collects the frames that it receives.
 ///
-/// Like the TCP layer, it passes the bytes that were not consumed to the broker again, with those
-/// that follow them, once there are enough.
+/// Like the TCP layer, it keeps the bytes that the broker did not consume, and passes them to the
+/// broker again, together with later bytes, once there are enough.
 final class TestClient {
     let session: Session
     private unowned let broker: TestBroker
@@ -14,11 +14,11 @@ final class TestClient {
 
     /// The frames that the test has not fetched yet.
     private(set) var received: [Received] = []
-    /// The broker has closed the connection.
+    /// `true` if the broker has closed the connection.
     private(set) var isDisconnected = false
     /// A client that does not read leaves all bytes in its outbox.
     var isReading = true
-    /// Is called with every frame.
+    /// Called with every frame.
     var onFrame: (ReceivedFrame) -> Void = { _ in }
 
     init(_ session: Session, of broker: TestBroker) {
@@ -133,7 +133,7 @@ final class TestClient {
 
     // MARK: Receiving
 
-    /// Reads all bytes of the outbox, a few pieces and not always whole ones at a time.
+    /// Reads all bytes of the outbox, a few pieces at a time. A read can end within a piece.
     func flush() {
         guard isReading else { return }
         while !session.outbox.isEmpty { receive(atMost: 10_000) }

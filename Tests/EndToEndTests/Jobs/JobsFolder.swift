@@ -12,7 +12,7 @@ struct JobsFolder {
         store = folder.path("jobs.sqlite")
     }
 
-    /// A job, as far as tests read it.
+    /// The members of a job that tests read.
     struct Job: Decodable {
         var id: Int
         var name: String
@@ -58,11 +58,13 @@ struct JobsFolder {
     }
 
     /// Starts `tally jobs` with the store.
-    func start(_ words: [String]) throws -> BuiltProcess {
+    func start(
+        _ words: [String], environment: [String: String] = [:]
+    ) throws -> BuiltProcess {
         let mark = words.firstIndex(of: "--") ?? words.endIndex
         return try BuiltProcess(
             ["jobs"] + words[..<mark] + ["--store=\(store)"] + words[mark...],
-            directory: folder.url)
+            environment: environment, directory: folder.url)
     }
 
     /// Runs a command that must succeed.

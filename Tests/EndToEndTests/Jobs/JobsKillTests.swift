@@ -49,7 +49,7 @@ import UVLoop
             let numbers = try jobs.numbers((round * 1_000 + 1)...(round * 1_000 + count))
             let enqueue = try jobs.start(["enqueue", "append", "--args-file=\(numbers)"])
             enqueues.append(enqueue)
-            // The kills hit any step of a job.
+            // The random pause lets a kill hit any step of a job.
             Thread.sleep(forTimeInterval: .random(in: 0...0.4, using: &generator))
             if Int.random(in: 0..<3, using: &generator) == 0 { enqueue.send(SIGKILL) }
             let victim = Victim.allCases.randomElement(using: &generator)

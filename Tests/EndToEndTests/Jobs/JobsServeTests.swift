@@ -174,6 +174,88 @@ import Testing
         server.stop()
     }
 
+    @Test func `publishes fleeting jobs of the API and of the command without storing them`()
+        throws
+    {
+        let worker = try jobs.start(
+            ["work", "--nsqd-tcp-address=\(server.nsqd)", "--", "sh", "-c", "cat; echo"])
+        let nsqd = "--nsqd-tcp-address=\(server.nsqd)"
+        let lines = try jobs.run("enqueue", "a", "--args=11", "--fleeting", nsqd)
+        #expect(lines.count == 1 && lines[0].hasPrefix("published job "))
+        #expect(lines.first?.hasSuffix(" in queue 'default'") == true)
+        #expect(worker.line(containing: "11", of: .standardOutput) != nil)
+        let new = try server.request(
+            "POST", "/api/jobs", body: #"{"name":"b","arguments":22,"fleeting":true}"#)
+        #expect(new.status == 201 && new.body.hasSuffix(#","result":"new"}"#))
+        #expect(worker.line(containing: "22", of: .standardOutput) != nil)
+        let many = try jobs.run(
+            "enqueue", "c", "--args-file=\(try jobs.numbers(33...35))", "--fleeting", nsqd)
+        #expect(many == ["published 3 jobs in queue 'default'"])
+        let counted = try jobs.run(
+            "enqueue", "c", "--args-file=\(try jobs.numbers(36...37))", "--fleeting", nsqd, "--json"
+        )
+        #expect(counted == [#"{"published":2}"#])
+        let needed = try jobs.failure(["enqueue", "a", nsqd])
+        #expect(needed.status == 64 && needed.text.contains("needs --fleeting"))
+        #expect(worker.line(containing: "35", of: .standardOutput) != nil)
+        worker.send(SIGTERM)
+        #expect(worker.status() == 0)
+        #expect(try jobs.list().jobs.isEmpty)
+        let refused = try server.request(
+            "POST", "/api/jobs", body: #"{"name":"b","unique_key":"k","fleeting":true}"#)
+        #expect(refused.status == 400)
+        #expect(refused.body.contains("a fleeting job cannot have a unique key"))
+        let tagged = try server.request(
+            "POST", "/api/jobs", body: #"{"name":"b","tags":["t"],"fleeting":true}"#)
+        #expect(tagged.status == 400 && tagged.body.contains("a fleeting job cannot have tags"))
+        let failure = try jobs.failure(["enqueue", "a", "--fleeting", "--unique=k", nsqd])
+        #expect(failure.status == 1)
+        #expect(failure.text.contains("a fleeting job cannot have a unique key"))
+        server.stop()
+    }
+
+    @Test func `passes the trace context of a request to the program`() throws {
+        let trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+        let new = try server.request(
+            "POST", "/api/jobs", body: #"{"name":"a"}"#, headers: ["traceparent: \(trace)"])
+        #expect(new.status == 201)
+        let worker = try jobs.start(
+            ["work", "--nsqd-tcp-address=\(server.nsqd)", "--", "sh", "-c", "echo $TRACEPARENT"])
+        #expect(worker.line(containing: trace, of: .standardOutput) == trace)
+        worker.send(SIGTERM)
+        #expect(worker.status() == 0)
+        server.stop()
+    }
+
+    @Test func `passes the trace context of a request to a kept program, and not its worker's`()
+        throws
+    {
+        let trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+        for headers in [["traceparent: \(trace)"], []] {
+            let new = try server.request(
+                "POST", "/api/jobs", body: #"{"name":"a"}"#, headers: headers)
+            #expect(new.status == 201)
+        }
+        let script = #"""
+            while read -r line; do
+                echo "${TRACEPARENT-none} $line" >&2
+                id=${line#*:}
+                echo "{\"id\":${id%%,*},\"result\":\"completed\"}"
+            done
+            """#
+        let worker = try jobs.start(
+            ["work", "--keep", "--nsqd-tcp-address=\(server.nsqd)", "--", "sh", "-c", script],
+            environment: ["TRACEPARENT": trace])
+        let first = worker.line(containing: #""id":1,"#, of: .standardError)
+        #expect(first?.hasPrefix("none ") == true)
+        #expect(first?.contains(#","traceparent":"\#(trace)","arguments":{}}"#) == true)
+        let second = worker.line(containing: #""id":2,"#, of: .standardError)
+        #expect(second?.hasPrefix("none ") == true && second?.contains("trace") == false)
+        worker.send(SIGTERM)
+        #expect(worker.status() == 0)
+        server.stop()
+    }
+
     @Test func `refuses a body that is too large`() throws {
         let body = String(repeating: "x", count: 5 << 20)
         let response = try server.request("POST", "/api/jobs", body: body)

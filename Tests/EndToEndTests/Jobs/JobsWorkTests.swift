@@ -44,6 +44,34 @@ import Testing
         #expect(try jobs.show(1).state == "completed")
     }
 
+    @Test func `runs each step of a job once over its attempts`() throws {
+        try jobs.run("enqueue", "order", "--max-attempts=3", "--retry-delay=0s")
+        let tally = BuiltProcess.tally.path
+        let script = """
+            paid=$(\(tally) jobs step 'create invoice' -- \
+              sh -c 'echo created >>log; echo "invoice 9"; echo ü') || exit 1
+            \(tally) jobs step fail -- sh -c 'exit 7'
+            [ $? = 7 ] || exit 2
+            \(tally) jobs step "$(printf 'a\\nb')" -- true && exit 3
+            \(tally) jobs step none -- /none/program && exit 4
+            echo "$TALLY_JOB_ATTEMPT $paid" | tr '\\n' ' '; echo
+            [ $TALLY_JOB_ATTEMPT = 3 ]
+            """
+        // A run may end before the next attempt is due.
+        var lines: [String] = []
+        #expect(
+            try eventually {
+                lines += try perform(script: script)
+                return try jobs.show(1).state == "completed"
+            })
+        #expect(lines == (1...3).map { "\($0) invoice 9 ü " })
+        #expect(contents("log") == "created\n")
+        #expect(try jobs.run("show", "1").contains { $0.hasPrefix("step create invoice: ") })
+        let outside = try BuiltProcess(["jobs", "step", "a", "--", "true"])
+        #expect(outside.status() == 1)
+        #expect(outside.line(containing: "runs within a program of tally jobs work") != nil)
+    }
+
     @Test func `passes arguments of a megabyte to a program that does not read them`() throws {
         let path = jobs.folder.path("large")
         try ("\"" + String(repeating: "a", count: 1_000_000) + "\"")
@@ -105,6 +133,34 @@ import Testing
             ended[2].note == "the program answered 'hello', and not as the protocol demands")
         #expect(ended[3].note == "no route" && ended[4].note == "useless")
         #expect(contents("starts")?.split(separator: "\n").count { $0 == "started" } == 4)
+    }
+
+    @Test func `with --keep runs each step of a job once over its attempts`() throws {
+        try jobs.run("enqueue", "order", "--max-attempts=3", "--retry-delay=1ms")
+        let script = #"""
+            while read -r line; do
+                echo '{"id":1,"step":"pay"}'; read -r reply
+                case $reply in
+                    *'"completed":false}') echo paid >>log
+                        echo '{"id":1,"step":"pay","output":{"invoice":9}}'; read -r reply ;;
+                esac
+                printf '%s\n' "$reply" >>replies
+                case $line in
+                    *'"attempt":3'*) echo '{"id":1,"result":"completed"}' ;;
+                    *'"attempt":2'*) echo '{"id":1,"step":""}' ;;
+                    *) echo '{"id":1,"result":"failed","error":"x"}' ;;
+                esac
+            done
+            """#
+        #expect(
+            try eventually {
+                try perform("--keep", script: script)
+                return try jobs.show(1).state == "completed"
+            })
+        #expect(contents("log") == "paid\n")
+        let reply = #"{"id":1,"step":"pay","completed":true,"output":{"invoice":9}}"# + "\n"
+        #expect(contents("replies") == reply + reply + reply)
+        #expect(try jobs.show(1).attempts?[1].error?.contains("invalid step name ''") == true)
     }
 
     @Test func `fails an attempt with the end of standard error, and retries`() throws {
@@ -216,7 +272,8 @@ import Testing
         #expect(try jobs.show(1).attempts?.map(\.result).first == "leaseExpired")
     }
 
-    /// The programs of workers that run, which have the folder as their working directory.
+    /// The process IDs of the programs that workers have started and that still run. They are found by
+    /// their working directory, the folder of the test.
     private func programs(besides worker: BuiltProcess? = nil) -> [Int32] {
         let names = (try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? []
         return names.compactMap { Int32($0) }.filter { id in

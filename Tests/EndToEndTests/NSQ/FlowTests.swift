@@ -116,7 +116,8 @@ import Testing
         #expect(daemon.nsqd.stop())
     }
 
-    /// nsqd then sends nothing more, but closes the connection only if the client sends nothing either.
+    /// nsqd sends nothing more to a slow reader, but closes the connection only if the client sends
+    /// nothing either.
     @Test func `waits for a slow reader up to the heartbeat interval`() throws {
         let daemon = try TestDaemon("--msg-timeout=1s")
         let deaf = try daemon.consumer(ready: 2500, #""heartbeat_interval":1000"#)
@@ -149,7 +150,7 @@ import Testing
         let start = Date()
         try daemon.publish("play")
         #expect(try consumer.next().body == "play")
-        // The first heartbeat would also send it.
+        // The first heartbeat, after 60 s, would also flush the output buffer.
         #expect(-start.timeIntervalSinceNow < 50)
         #expect(daemon.nsqd.stop())
     }

@@ -6,7 +6,8 @@ import Testing
 /// The visible properties of message IDs, with our broker or the nsqd of `NSQD_PROGRAM`. Their 16 digits
 /// are generated differently.
 @Suite(.blocking, .timeLimit(.minutes(15))) struct `Message IDs` {
-    /// More messages than nsqd has IDs per millisecond and our broker per segment.
+    /// The test publishes more messages than nsqd has IDs per millisecond, and more than our broker
+    /// has per segment.
     @Test func `ascend within a topic for every publish command`() throws {
         let daemon = try TestDaemon()
         try daemon.act("/topic/create")

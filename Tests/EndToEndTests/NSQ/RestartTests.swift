@@ -104,7 +104,7 @@ import Testing
     @Test func `a locked or missing data path makes the broker exit with 1`() throws {
         let daemon = try start()
         let executable = RunningNSQD.named ?? BuiltProcess.tally
-        // A missing folder in an existing one is created by the built binary, unlike by nsqd.
+        // Unlike nsqd, the built binary creates a missing folder if its parent exists.
         for path in [folder.url.path, folder.url.path + "/none/none"] {
             let second = try BuiltProcess(
                 (RunningNSQD.isForeign ? [] : ["nsqd"])

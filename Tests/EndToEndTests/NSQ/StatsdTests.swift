@@ -3,8 +3,8 @@ import TestKit
 import TestTraits
 import Testing
 
-/// Statsd over UDP, with our broker or the nsqd of `NSQD_PROGRAM`, which panics if the interval is at
-/// most a second.
+/// Statsd over UDP, with our broker or the nsqd of `NSQD_PROGRAM`. A real nsqd panics if the interval
+/// is one second or less, so the tests use longer ones.
 @Suite(.blocking, .timeLimit(.minutes(15))) struct `Statsd metrics` {
     private let statsd: DatagramReceiver
 
@@ -25,11 +25,11 @@ import Testing
         let last = /topic\.t9\.backend_depth:0/
         try #require(statsd.datagrams(upTo: last) != nil)
         #expect(-beginning.timeIntervalSinceNow >= 3, "the first after an interval")
-        // 20 datagrams in 2 s. A machine that stops meanwhile delays the first of them more than the
-        // last.
+        // 20 datagrams take 2 s. If the machine stalls meanwhile, it delays the first datagram more
+        // than the last.
         var duration = 0.0
         for _ in 1...50 where duration <= 1 {
-            // The first push may precede some topics; the others are complete.
+            // The first report may be sent before some topics exist. The later reports are complete.
             let push = try #require(statsd.datagrams(upTo: last))
             #expect(push.count == 20)
             #expect(push.allSatisfy { $0.text.utf8.count <= 70 && $0.text.hasSuffix("\n") })

@@ -16,7 +16,7 @@ import Testing
         #expect(second.id == first.id)
         #expect(second.timestampNanoseconds == first.timestampNanoseconds)
         try consumer.tell("FIN", first)
-        // On a machine that stops meanwhile, it times out more than once.
+        // If the machine stalls meanwhile, the message times out more than once.
         let last = try consumer.settleAndDrain().last ?? second
         let channel = try #require(try daemon.channel())
         #expect(channel.timeoutCount == last.attempts - 1 && channel.requeueCount == 0)
@@ -36,7 +36,7 @@ import Testing
             #expect(complaint.hasPrefix("E_\(verb)_FAILED \(verb) "))
             #expect(complaint.hasSuffix(" failed ID not in flight"))
         }
-        // On a machine that stops meanwhile, it times out before RDY 0, too.
+        // If the machine stalls meanwhile, the message also times out before RDY 0.
         let last = try slow.settleAndDrain().last ?? message
         let quick = try daemon.consumer(ready: 1, #""msg_timeout":60000"#)
         #expect(try quick.next().attempts == last.attempts + 1)
@@ -53,8 +53,8 @@ import Testing
         let consumer = try daemon.consumer(ready: 1, #""msg_timeout":1500"#)
         var message = try consumer.next()
         var time = 0.0
-        // On a machine that stops meanwhile, a TOUCH can be too late. Each attempt begins with a
-        // delivery.
+        // If the machine stalls meanwhile, a TOUCH can be too late, so the loop repeats the attempt.
+        // Each attempt begins with a delivery.
         for _ in 1...50 where time < 2.9 {
             let start = Date()
             var again: BlockingClient.Message?
@@ -129,7 +129,8 @@ import Testing
         let other = try daemon.consumer(of: "other", ready: 1)
         #expect(try daemon.client().ask("DPUB plays 1000", Array("play".utf8)) == "OK")
         #expect(try daemon.topic()?.depth == 1 && daemon.topic()?.messageCount == 1)
-        // The delay has passed when a later message with the same delay arrives.
+        // The arrival of a later message with the same delay shows that the delay of the first message
+        // has passed.
         #expect(try other.ask("DPUB other 1000", Array("later".utf8)) == "OK")
         #expect(try other.next().body == "later")
         let start = Date()

@@ -3,7 +3,8 @@ import TestKit
 import TestTraits
 import Testing
 
-/// The files of nsq_to_file: of ours, or of the original in the folder that `NSQ_TOOLS_FOLDER` names.
+/// The files that nsq_to_file writes: our tool, or the original in the folder that `NSQ_TOOLS_FOLDER`
+/// names.
 @Suite(.blocking) struct `The tool nsq_to_file` {
     private let folder: TemporaryFolder
     private let nsqd: RunningNSQD
@@ -73,6 +74,23 @@ import Testing
         #expect(try eventually { try hasInFlight(0) })
         stop(process)
         #expect(names() == ["plays.log"])
+        #expect(nsqd.stop())
+    }
+
+    /// Messages that are not synced yet are in the memory of the process.
+    @Test func `has written finished messages when it is killed`() throws {
+        try createChannel()
+        let process = try archive("--sync-interval=20ms")
+        try publish("seq 100 149")
+        #expect(
+            try eventually {
+                let stats = try ReceivedResponse(
+                    to: "GET", "/stats?format=json&topic=plays", at: nsqd.httpAddress)
+                return stats.body.contains("\"finish_count\":50,")
+            })
+        process.send(SIGKILL)
+        _ = process.status()
+        #expect(try lines() == (100...149).map(String.init))
         #expect(nsqd.stop())
     }
 
@@ -146,7 +164,7 @@ import Testing
                 "--sync-interval=20ms", "--max-in-flight=100", "--rotate-size=4000",
                 flags.first ?? "--gzip=false")
             #expect(process.line(containing: "records to disk") != nil)
-            // The kills hit any step between a message's arrival and its FIN.
+            // The random pause lets a kill hit any step between a message's arrival and its FIN.
             usleep(UInt32.random(in: 0..<40_000, using: &generator))
             process.send(SIGKILL)
             _ = process.status()

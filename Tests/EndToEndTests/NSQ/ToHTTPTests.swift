@@ -60,7 +60,7 @@ import Testing
         for endpoint in endpoints { endpoint.stop() }
     }
 
-    /// The nsqd logs the requests that it answers.
+    /// The requests go to the HTTP API of an nsqd, which logs each request that it answers.
     @Test func `puts each message into the URL of a GET`() throws {
         try publish("echo 'a b&c'")
         let process = try send("--get=http://\(nsqd.httpAddress)/ping?x=%s")

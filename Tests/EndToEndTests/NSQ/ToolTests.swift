@@ -129,7 +129,7 @@ extension RunningNSQD {
         #expect(nsqd.stop())
     }
 
-    /// The original requeues or finishes some of the rest by chance.
+    /// It depends on chance which of the other messages the original requeues or finishes.
     @Test(.ours("the original ends before it has answered the last message"))
     func `leaves the messages that it does not print`() throws {
         let nsqd = try RunningNSQD()

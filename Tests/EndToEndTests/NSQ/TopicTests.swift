@@ -42,7 +42,7 @@ import Testing
         try daemon.act("/channel/pause", channel: "counts")
         try daemon.publish("b")
         #expect(try eventually { try daemon.channel()?.depth == 2 }, "a has timed out, too")
-        // On a machine that stops meanwhile, it times out before the pause, too.
+        // If the machine stalls meanwhile, the message also times out before the pause.
         let attempts = try consumer.settleAndDrain().last?.attempts ?? 1
         #expect(try daemon.channel()?.timeoutCount == attempts)
         #expect(try daemon.channel()?.paused == true)

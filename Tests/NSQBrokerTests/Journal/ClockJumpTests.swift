@@ -6,7 +6,8 @@ import Testing
 
 @testable import BrokerCore
 
-/// The monotonic clock starts anew with each process, and the wall clock may have been set.
+/// In these tests, the monotonic clock starts at zero in each process, and the wall clock is set
+/// between two processes.
 @Suite(.blocking) struct `A broker that restarts with the wall clock one day behind` {
     private static let day = Duration.seconds(86_400)
 
@@ -50,7 +51,7 @@ import Testing
         first.advanceTime(by: .milliseconds(600))
         try expectDelivery(
             of: "one", by: restart(first, after: .zero - Self.day), after: .seconds(1))
-        // With a clock that was not set, the deferral ends when it would have ended.
+        // If the clock was not set, the deferral ends at its original time.
         try expectDelivery(
             of: "one", by: restart(first, after: .milliseconds(100)), after: .milliseconds(300))
     }

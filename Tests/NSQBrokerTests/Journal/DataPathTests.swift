@@ -6,7 +6,7 @@ import TestTraits
 import Testing
 import UVLoop
 
-/// Tests of a broker with a data path over sockets, and of its log.
+/// Tests over sockets of a broker with a data path, and of the lines that it logs.
 @Suite(.blocking) struct `A data path` {
     private let folder: TemporaryFolder
     private let log = RecordingLog()

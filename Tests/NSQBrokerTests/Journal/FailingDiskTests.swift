@@ -58,7 +58,7 @@ import Testing
         #expect(next.delivered() == ["after"])
     }
 
-    /// Recovery could read a torn tail as records.
+    /// Otherwise recovery could read bytes of the torn tail as records.
     @Test func `writes nothing after a torn tail until it is truncated`() throws {
         disk.failing = [.write: MemoryDisk.broken]
         disk.bytesBeforeFailure = 50

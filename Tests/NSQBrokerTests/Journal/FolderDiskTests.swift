@@ -221,7 +221,7 @@ import UVLoop
         #expect(disk.recycledFileBytes == RecycledFiles.maxCount * RecycledFiles.minBytes)
     }
 
-    /// A failed sync may lose the removal, and the next sync does not report that.
+    /// A failed sync may lose the removal of a file, and the next sync does not report that.
     @Test func `does not recycle files that were removed before a failed sync`() throws {
         var recycled = RecycledFiles()
         recycled.append(.init(number: 1, descriptor: -1, byteCount: length))
@@ -275,7 +275,7 @@ import UVLoop
         withExtendedLifetime(small) {}
     }
 
-    /// A folder with the recycled file's name prevents the rename.
+    /// In this test, a folder that has the name of the recycled file prevents the rename.
     @Test func `deletes a removed file that cannot be renamed`() throws {
         let disk = try open()
         try disk.create(1, startingWith: [])

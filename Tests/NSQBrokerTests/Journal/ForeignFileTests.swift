@@ -97,7 +97,8 @@ import UVLoop
         try await publish((0..<3_000).map { "message \($0)" } + ["last"])
         let file = folder.url.appending(component: "journal.000001.log")
         var bytes = try Data(contentsOf: file)
-        // Every payload is damaged: each message has its own record.
+        // Damages every payload. Each message has its own record, so there are as many damages as
+        // messages.
         var offset = 0
         while let found = bytes[offset...].firstRange(of: Data("message ".utf8)) {
             bytes[found.lowerBound] ^= 1

@@ -138,7 +138,8 @@ import Testing
         }
     }
 
-    /// Its files are shorter than the limit, whatever their maximum length is.
+    /// The journal keeps each file shorter than the limit for all files, whatever the maximum length
+    /// of a file is.
     @Test func `accepts messages again after others are finished`() throws {
         let (broker, count) = try full()
         let consumer = broker.consumer()

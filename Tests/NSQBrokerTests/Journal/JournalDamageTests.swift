@@ -125,8 +125,12 @@ import Transport
 
     /// A publisher sends bytes of a journal as a message.
     @Test func `ignores a record inside a message`() throws {
-        let record = Array(disk.contents[1]![places[0]])
+        let disk = MemoryDisk()
         let broker = try JournaledBroker(on: disk)
+        _ = broker.consumer(ready: 0)
+        broker.publish("one")
+        let place = try #require(try disk.recordRanges(of: .published, in: 1).first)
+        let record = Array(disk.contents[1]![place])
         var bytes: [UInt8] = []
         Command.publish(.plays).append(body: record, to: &bytes)
         broker.client().send(bytes)
@@ -140,7 +144,7 @@ import Transport
         disk.contents[1]![holder.lowerBound] ^= 1
         let next = try JournaledBroker(on: disk)
         #expect(next.report.damages == [.init(file: 1, range: holder, what: "no valid record")])
-        #expect(next.delivered() == ["one", "two", "three", "five"])
+        #expect(next.delivered() == ["one", "five"])
     }
 
     @Test func `of a newer format version is rejected and stays unchanged`() throws {

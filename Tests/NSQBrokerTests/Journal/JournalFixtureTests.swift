@@ -4,7 +4,8 @@ import Testing
 
 @testable import NSQBroker
 
-/// Tests of the files in `Fixtures/journal`, see its README. An end-to-end test delivers their messages.
+/// Tests of the files in `Fixtures/journal`, which its README describes. An end-to-end test delivers
+/// their messages.
 @Suite(.blocking) struct `The journal fixtures` {
     private static let folder = URL(filePath: #filePath).deletingLastPathComponent()
         .appending(path: "../../../Fixtures/journal").standardized

@@ -48,7 +48,8 @@ import Testing
         #expect(publisher.session.isEnded)
     }
 
-    /// The system reports a write error only once: the next sync would succeed.
+    /// The system reports a write error only once, so the next sync would succeed although data is
+    /// missing.
     @Test func `fails if the sync fails, like all publishes during that sync`() {
         let early = broker.client()
         let late = broker.client()
@@ -109,7 +110,7 @@ import Testing
     }
 }
 
-/// The simulation has found all of these bugs.
+/// Each test shows a bug that the simulation has found.
 @Suite(.blocking) struct `A journal file without needed messages` {
     private let broker: JournaledBroker
     private var disk: MemoryDisk { broker.disk }
@@ -157,7 +158,7 @@ import Testing
         #expect(disk.contents[1] == nil)
     }
 
-    /// No other synced file contains the topics and channels.
+    /// Otherwise no synced file would contain the topics and channels.
     @Test func `stays if the sync of the only newer file failed`() throws {
         let broker = try JournaledBroker { $0.maxBytesPerFile = 1_000 }
         let consumer = broker.consumer()
@@ -182,7 +183,7 @@ import Testing
         #expect(broker.disk.contents.keys.sorted() == [3])
     }
 
-    /// No synced file contains the relocated copy.
+    /// Otherwise no synced file would contain the relocated message.
     @Test func `stays if the sync of the relocated messages failed`() throws {
         broker.retryAfterFailure()
         broker.finishSyncs()

@@ -17,6 +17,7 @@ final class JournaledBroker {
     /// Recovers from the contents of `disk`.
     init(
         on disk: MemoryDisk = MemoryDisk(), at now: Timestamp = .start,
+        brokerOptions: BrokerOptions = BrokerOptions(),
         _ configure: (inout Journal.Options) -> Void = { _ in }
     ) throws {
         self.disk = disk
@@ -24,7 +25,7 @@ final class JournaledBroker {
         var options = Journal.Options()
         configure(&options)
         journal = Journal(on: disk, options)
-        core = Broker(messageLog: journal, at: now)
+        core = Broker(options: brokerOptions, messageLog: journal, at: now)
         report = try journal.recover(into: core, at: now)
         journal.onHealth = { [unowned self] in health.append($0) }
         journal.onSync = { [unowned self] write, error in
@@ -48,7 +49,7 @@ final class JournaledBroker {
             for session in sessions where session.isEnded && !session.hasPendingResponses {
                 core.disconnect(session, at: now)
             }
-            guard !sessions.isEmpty else { return }
+            guard !sessions.isEmpty || core.hasPostponedWork else { return }
         }
         Issue.record("the loop iteration does not end")
     }
@@ -58,7 +59,7 @@ final class JournaledBroker {
         runIteration { disk.finishSyncs(error) }
     }
 
-    /// Does the same as the timer of a data path.
+    /// Tries to write again after a failure, as the timer of a data path does.
     func retryAfterFailure() {
         runIteration {
             journal.retryAfterFailure()
@@ -67,14 +68,20 @@ final class JournaledBroker {
     }
 
     /// Advances the time, with a tick at each deadline of the broker.
-    func advanceTime(by duration: Duration) {
+    ///
+    /// - Returns: the number of ticks.
+    @discardableResult
+    func advanceTime(by duration: Duration) -> Int {
         let end = now + duration
+        var count = 0
         while let due = core.nextDeadline, due <= end.monotonic {
             now = now + .nanoseconds(max(0, due - now.monotonic))
             runIteration { core.tick(at: now) }
+            count += 1
         }
         now = end
         runIteration()
+        return count
     }
 
     // MARK: Clients

@@ -18,6 +18,10 @@ final class MemoryDisk: JournalDisk {
     var recycled: [[UInt8]]?
 
     private(set) var syncs: [Sync] = []
+    /// The number of bytes that were read.
+    private(set) var readByteCount = 0
+    /// The places of all writes, in the order of the writes.
+    private(set) var writes: [(file: UInt32, range: Range<Int>)] = []
 
     struct Sync {
         var files: [UInt32]
@@ -85,6 +89,7 @@ final class MemoryDisk: JournalDisk {
 
     private func put(_ bytes: ArraySlice<UInt8>, _ offset: Int, _ file: UInt32) {
         guard !bytes.isEmpty else { return }
+        writes.append((file, offset..<offset + bytes.count))
         lengthen(file, to: offset + bytes.count)
         contents[file]!.replaceSubrange(offset..<offset + bytes.count, with: bytes)
     }
@@ -100,6 +105,7 @@ final class MemoryDisk: JournalDisk {
         try failIfRequested(.read)
         let part = contents[file]!.dropFirst(offset).prefix(buffer.count)
         buffer.copyBytes(from: part)
+        readByteCount += part.count
         return part.count
     }
 

@@ -5,7 +5,7 @@ import Testing
 
 @testable import NSQBroker
 
-/// Tests of files that were created from removed ones, whose old bytes they still contain.
+/// Tests of journal files that were created from removed files and still contain the old bytes.
 @Suite(.blocking) struct `A journal file created from a recycled one` {
     private let disk = MemoryDisk()
     /// The number of the only file.

@@ -10,7 +10,8 @@ import Testing
 @Suite(.blocking) struct `A journal after a simulated failure` {
     private let filler = String(repeating: "x", count: 300)
 
-    /// Without the older topics, a channel created after a message would receive it alone.
+    /// Without the topics of the older file, a message would be dispatched only to a channel that was
+    /// created after it.
     @Test func `keeps an older file if the newer file's topics are damaged`() throws {
         let disk = MemoryDisk()
         let first = try JournaledBroker(on: disk) { $0.maxBytesPerFile = 1_000 }
@@ -111,6 +112,8 @@ import Testing
         for number in 1...8 { first.publish("\(number) \(filler)") }
         consumers[0].finish(consumers[0].received().filter { $0.hasSuffix("x") })
         consumers[1].finish(consumers[1].received().dropFirst())
+        // Another message keeps the file of the relocated one.
+        first.publish("other \(filler)", to: .likes)
         first.advanceTime(by: .seconds(6))
         let last = try #require(disk.contents.keys.max())
         let finished = try #require(try disk.recordRanges(of: .finished, in: last).last)
@@ -119,8 +122,6 @@ import Testing
         disk.contents[last]!.removeSubrange(finished.lowerBound...)
 
         let second = try JournaledBroker(on: disk, configure)
-        // Another message keeps the file of the relocated one.
-        second.publish("other", to: .likes)
         let consumer = second.consumer()
         #expect(consumer.received() == ["OK", "kept"])
         consumer.finish(["kept"])
@@ -135,7 +136,8 @@ import Testing
         #expect(third.delivered(to: .archive) == [])
     }
 
-    /// The channel has the message, and recovery considers the topic paused with the same message.
+    /// The channel has the message already. But recovery considers the topic paused, so it finds the
+    /// message in the topic, too.
     @Test(arguments: [false, true])
     func `delivers a deferred message once if the record of an unpause is lost`(
         isFinished: Bool
@@ -188,7 +190,7 @@ import Testing
         #expect(next.delivered() == [])
     }
 
-    /// Otherwise its first messages would count as dispatched long ago.
+    /// Otherwise the first messages of the new topic would count as dispatched by the old one.
     @Test
     func `distinguishes a recreated topic from the old one if the record of the deletion is lost`()
         throws
@@ -208,7 +210,7 @@ import Testing
         #expect(next.delivered() == ["4", "5"])
     }
 
-    /// The new file may exist although its creation failed, with the topics of that time.
+    /// The new file may exist although its creation failed. It then contains the topics of that time.
     @Test func `appends nothing to an older file once a newer one was begun`() throws {
         let disk = MemoryDisk()
         let first = try JournaledBroker(on: disk) { $0.maxBytesPerFile = 1_000 }

@@ -4,7 +4,8 @@ import TestTraits
 import Testing
 import UVLoop
 
-/// NSQ, “nsqd”, Auth: nsqd takes 403 for “come by TLS”, and the answer's JSON says to which port.
+/// NSQ documentation, “nsqd”, Auth. The status 403 tells nsqd to repeat the request over TLS. The JSON
+/// of the answer names the port.
 @Suite(.blocking) struct `An authorization server that answers 403` {
     let certificates: TestCertificates
     let server: BlockingListener
@@ -33,7 +34,7 @@ import UVLoop
         return request.head.first
     }
 
-    /// nsqd's own response if it requires TLS.
+    /// The response with which nsqd itself demands TLS.
     private func notice(of server: BlockingListener) -> String {
         #"{"message": "TLS_REQUIRED", "https_port": \#(server.port)}"#
     }

@@ -10,7 +10,7 @@ import UVLoop
 @testable import BrokerCore
 @testable import NSQBroker
 
-/// NSQ, “nsqd”, Auth.
+/// NSQ documentation, “nsqd”, Auth.
 @Suite(.blocking) struct `An authorization server` {
     let server: BlockingListener
     private static let grant =
@@ -152,7 +152,7 @@ import UVLoop
                 trusts ? certificates.authority : certificates.stranger.certificate
             options.tls.minVersion = .tls12
             var outcome: Result<HTTPClientResponse, HTTPClientError>?
-            HTTPClient(options, on: loop)
+            HTTPClient(options, trusting: TrustedAuthorities(options.tls), on: loop)
                 .ask(try #require(Authorizer.url(of: "\(scheme)://\(address)/ping"))) {
                     outcome = $0
                 }

@@ -7,7 +7,7 @@ import Testing
 import Transport
 import UVLoop
 
-/// NSQ, “nsqd”, HTTPS.
+/// NSQ documentation, “nsqd”, HTTPS.
 @Suite(.blocking) struct `HTTP over TLS` {
     let certificates: TestCertificates
 

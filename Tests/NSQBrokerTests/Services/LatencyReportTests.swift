@@ -5,7 +5,7 @@ import TestKit
 import TestTraits
 import Testing
 
-/// NSQ, “nsqd”, `e2e_processing_latency`.
+/// NSQ documentation, “nsqd”, `e2e_processing_latency`.
 @Suite(.blocking) struct `Latency in the statistics` {
     private func finishOne(on nsqd: HTTPProbe) throws {
         let client = try RawClient(to: nsqd.tcpAddress)
@@ -56,11 +56,11 @@ import Testing
             let line = try #require(lines.first { $0.hasPrefix(name + " ") })
             return try #require(Double(line.dropFirst(name.count + 1)))
         }
-        let all = try value(#"nsqd_loop_turn_seconds_bucket{le="+Inf"}"#)
+        let all = try value(#"nsqd_loop_iteration_seconds_bucket{le="+Inf"}"#)
         #expect(all >= 5)
-        #expect(try value("nsqd_loop_turn_seconds_count") == all)
-        #expect(try value(#"nsqd_loop_turn_seconds_bucket{le="1"}"#) <= all)
-        let sum = try value("nsqd_loop_turn_seconds_sum")
+        #expect(try value("nsqd_loop_iteration_seconds_count") == all)
+        #expect(try value(#"nsqd_loop_iteration_seconds_bucket{le="1"}"#) <= all)
+        let sum = try value("nsqd_loop_iteration_seconds_sum")
         #expect(sum > 0 && sum < 60)
         await nsqd.stop()
     }

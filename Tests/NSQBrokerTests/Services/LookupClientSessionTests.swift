@@ -69,7 +69,7 @@ import Testing
         _ = conversation.nextCommand()
         try conversation.enqueue(.ping)
         #expect(
-            try take("E_BAD_TOPIC no") == [.refused(.register(plays), answer: "E_BAD_TOPIC no")])
+            try take("E_BAD_TOPIC no") == [.refused(.register(plays), response: "E_BAD_TOPIC no")])
         #expect(nextText() == "PING\n")
     }
 

@@ -6,7 +6,7 @@ import TestTraits
 import Testing
 import UVLoop
 
-/// NSQ, “nsqlookupd”, and nsqd's side of it.
+/// NSQ documentation, “nsqlookupd”, and nsqd's side of it.
 @Suite(.blocking) struct `A broker with an nsqlookupd` {
     let lookupd: FakeLookupd
 
@@ -129,7 +129,7 @@ import UVLoop
 
     @Test(.ours("a new topic waits for what it asks there"))
     func `does not wait for a blocked nsqlookupd`() async throws {
-        // The clock does not advance, so the timeout of nsqlookupd does not end a wait.
+        // The clock does not advance, so the timeout for nsqlookupd cannot end a wait.
         let nsqd = try await start(clock: .manual)
         let connection = try lookupd.greet().connection
         let producer = try RawClient(to: nsqd.tcpAddress)

@@ -4,7 +4,8 @@ import TestTraits
 import Testing
 import UVLoop
 
-/// NSQ, “nsqlookupd”: as many as are named, and each of them stands for itself.
+/// NSQ documentation, “nsqlookupd”. A broker registers at each nsqlookupd that its flags name,
+/// independently of the others.
 @Suite(.blocking) struct `Several nsqlookupds` {
     let first: FakeLookupd
     let second: FakeLookupd

@@ -9,7 +9,7 @@ import UVLoop
 @testable import BrokerCore
 @testable import NSQBroker
 
-/// NSQ, “nsqd”, statsd.
+/// NSQ documentation, “nsqd”, statsd.
 @Suite(.blocking) struct `A statsd report` {
     private var options = StatsdOptions()
 
@@ -109,7 +109,8 @@ import UVLoop
         _ = try nsqd.post("/pub?topic=plays", "play")
         let count = "nsq.here_7.topic.plays.message_count"
         var told = ""
-        // The host name is looked up for each report, which takes a time that the clock does not show.
+        // The host name is looked up for each report. The lookup takes real time, which the manual
+        // clock does not show.
         for _ in 1...10_000 where !told.contains("\(count):0|c\n") {
             try await nsqd.advance(by: services.statsd.interval)
             told += statsd.datagrams(untilSilentFor: 0.01).map(\.text).joined()

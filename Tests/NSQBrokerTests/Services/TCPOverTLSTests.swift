@@ -6,7 +6,7 @@ import Testing
 import Transport
 import UVLoop
 
-/// NSQ, “nsqd”, TLS.
+/// NSQ documentation, “nsqd”, TLS.
 @Suite(.blocking) struct `TCP over TLS` {
     let certificates: TestCertificates
 

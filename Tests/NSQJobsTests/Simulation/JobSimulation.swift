@@ -1,13 +1,13 @@
 import NSQJobs
 import TallyBasics
 
-/// One seeded run of jobs, two relays and two workers with a network that loses, repeats and delays
-/// messages, a wall clock that jumps, workers that are killed or cannot reach the store, and commits whose
-/// answers are lost.
+/// One seeded run of jobs, two relays and two workers. The faults are a network that loses, repeats
+/// and delays messages, a wall clock that jumps, workers that are killed or cannot reach the store,
+/// and commits whose answers are lost.
 ///
 /// After the faults have ended, every committed job must come to an end.
 final class JobSimulation {
-    /// What went wrong in a run.
+    /// A rule that a run has violated.
     struct Violation: Error, CustomStringConvertible {
         let description: String
     }
@@ -20,11 +20,11 @@ final class JobSimulation {
     private struct SimulatedJob {
         let limitKey: String?
         let maxAttempts: Int
-        /// The end of an attempt, and how many of the first ones fail.
+        /// The number of attempts that fail before one succeeds.
         let failures: Int
         let dependencies: [JobID]
         var hasEnded = false
-        /// `true` if somebody has retried the job, which then does not wait any more.
+        /// `true` if the simulation has retried the job. The job then waits for nothing any more.
         var isRetried = false
         var completions = 0
         var starts = 0
@@ -289,7 +289,7 @@ final class JobSimulation {
         for (claim, outcome) in workers[index].ended(at: time) {
             let isHeld = try await store.settle(Settlement(claim, outcome), at: wall)
             if isHeld, outcome == .complete { jobs[claim.id]?.completions += 1 }
-            // Without an answer, the worker settles again, which then has no effect.
+            // If the answer is lost, the worker settles the attempt again, which must have no effect.
             if !fault(10) { workers[index].remove(claim) }
         }
     }

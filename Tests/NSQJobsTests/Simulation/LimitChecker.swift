@@ -2,8 +2,8 @@ import NSQJobs
 
 /// Checks the starts of a simulation against the limits of its queue.
 struct LimitChecker {
-    /// The limits of a run. With changing ones, jobs may have got their slots by a former limit, so only
-    /// their end is checked.
+    /// The limits of a run. While limits change, jobs may have got their slots under a former limit,
+    /// so the checker only checks that all jobs end.
     enum Kind: CaseIterable { case none, fixed, changing }
 
     let kind: Kind
@@ -13,8 +13,8 @@ struct LimitChecker {
 
     init(_ kind: Kind) { self.kind = kind }
 
-    /// Forgets the starts, because the time between them and later ones is not known by a clock that was
-    /// set.
+    /// Forgets the earlier starts. After the clock was set, it does not tell the time between an
+    /// earlier and a later start.
     mutating func clockWasSet() { starts = [] }
 
     /// Records a start.

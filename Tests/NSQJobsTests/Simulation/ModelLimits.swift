@@ -1,6 +1,6 @@
 import NSQJobs
 
-/// What the store without a database knows about the limits of its only queue.
+/// The limits of the only queue of ``ModelJobStore``, and what the store has recorded for them.
 struct ModelLimits {
     var whole: JobLimit?
     var perKey: JobLimit?

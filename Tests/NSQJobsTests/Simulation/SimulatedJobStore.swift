@@ -1,7 +1,7 @@
 import NSQJobs
 import TallyBasics
 
-/// The calls of a store that the simulation uses.
+/// The methods of a job store that the simulation calls.
 protocol SimulatedJobStore: AnyObject {
     /// Registers a worker, which has the next number from 1.
     func workerStarted(at now: JobTime) async throws
@@ -20,7 +20,8 @@ protocol SimulatedJobStore: AnyObject {
     func setLimit(_ limit: JobLimit?, isPerKey: Bool) async throws
 }
 
-/// The rules of the store without a database: ``JobLifecycle`` and ``PublishPolicy`` alone.
+/// A store without a database, which consists of the rules alone: ``JobLifecycle`` and
+/// ``PublishPolicy``.
 final class ModelJobStore: SimulatedJobStore {
     fileprivate struct Row {
         var lifecycle: JobLifecycle
@@ -36,7 +37,8 @@ final class ModelJobStore: SimulatedJobStore {
     private var limits = ModelLimits()
     private var endedWorkers: Set<Int64> = []
 
-    /// - Parameter takesFromLiveWorkers: whether a repeated message alone ends a lease, which is wrong.
+    /// - Parameter takesFromLiveWorkers: `true` if a repeated message alone ends a lease. This is a
+    ///   fault, which the simulation must find.
     init(_ leases: ManualLeaseClock, takesFromLiveWorkers: Bool = false) {
         self.leases = leases
         self.takesFromLiveWorkers = takesFromLiveWorkers
@@ -111,7 +113,7 @@ final class ModelJobStore: SimulatedJobStore {
             let reference = JobReference(
                 id: JobID(Int64(index + 1)), version: row.lifecycle.version)
             let topic = JobTopic(queue: "default", priority: .normal)
-            result.publications.append(Publication(reference, to: topic, name: "n"))
+            result.publications.append(ReservedJob(reference, to: topic, name: "n"))
         }
         return result
     }
@@ -144,7 +146,7 @@ final class ModelJobStore: SimulatedJobStore {
         return rows[index].lifecycle.claim
     }
 
-    /// Returns an available job as it waits for a limit; `nil` if it may start.
+    /// Returns the state of an available job that has to wait for a limit; `nil` if the job may start.
     private func waiting(
         _ job: JobLifecycle, _ key: String?, at now: JobTime
     ) -> JobLifecycle? {
@@ -152,7 +154,7 @@ final class ModelJobStore: SimulatedJobStore {
             case .wait(let scope, let until)? = try? decision(queue: 1, key: key, at: now)
         else { return nil }
         var job = job
-        return job.wait(for: scope.hold, until: until) ? job : nil
+        return job.waitForLimit(scope.hold, until: until) ? job : nil
     }
 
     func setLimit(_ limit: JobLimit?, isPerKey: Bool) {
@@ -211,7 +213,7 @@ final class ModelJobStore: SimulatedJobStore {
 
     func lifecycle(of id: JobID) -> JobLifecycle { rows[Int(id.number) - 1].lifecycle }
 
-    /// A job in a new version was not published yet.
+    /// Changes the job of a row. If the job has a new version, it counts as not published.
     private func changeRow(
         _ index: Int, at now: JobTime, _ body: (inout JobLifecycle) -> Void
     ) {
@@ -260,7 +262,7 @@ extension ModelJobStore: LimitedJobs {
     }
 
     func waitForQueue(_ id: JobID, at now: JobTime) {
-        changeRow(Int(id.number) - 1, at: now) { _ = $0.wait(for: .queueLimit) }
+        changeRow(Int(id.number) - 1, at: now) { _ = $0.waitForLimit(.queueLimit) }
     }
 
     func setWakeUp(_ time: JobTime?, of scope: LimitScope) { limits.setWakeUp(time, of: scope) }
@@ -300,7 +302,9 @@ final class SimulatedSQLiteStore: SimulatedJobStore {
     func claim(
         _ reference: JobReference, worker: Int64, lease: Duration, at now: JobTime
     ) async throws -> JobLifecycle.Claim? {
-        let results = try await store.claim([reference], worker: worker, lease: lease, at: now)
+        let results = try await store.claim(
+            [reference], worker: worker, lease: lease, at: now
+        ).results
         guard case .claimed(let job) = results[0] else { return nil }
         return job.lifecycle.claim
     }

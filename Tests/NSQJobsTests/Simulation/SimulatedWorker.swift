@@ -1,7 +1,7 @@
 import NSQJobs
 import TallyBasics
 
-/// A worker of the simulation: the leases that it believes to hold, and its running attempts.
+/// A worker of the simulation: the leases that it takes for its own, and its running attempts.
 struct SimulatedWorker {
     static let lease = Duration.seconds(6)
     private static let concurrency = 4
@@ -10,7 +10,7 @@ struct SimulatedWorker {
 
     private struct Attempt {
         let claim: JobClaim
-        /// The message of the job, and the time of its finish.
+        /// The message of the job, which is in flight until `heldUntil`.
         let message: JobReference
         let heldUntil: Int
         var endsAt: Int
@@ -106,7 +106,7 @@ struct SimulatedWorker {
 
     mutating func disconnect(until time: Int) { disconnectedUntil = time }
 
-    /// Starts a killed worker again with a new number, when its time has come.
+    /// Starts a killed worker again with a new number, if the time of its restart has come.
     ///
     /// - Returns: `true` if it has started.
     mutating func restart(at time: Int, number next: () -> Int64) -> Bool {

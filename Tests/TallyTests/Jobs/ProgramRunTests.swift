@@ -60,7 +60,7 @@ import Testing
     @Test func `kills the processes that the program leaves behind`() async throws {
         let end = try await run(["sh", "-c", "sleep 60 & echo $! >&2"])
         let process = try #require(Int32(end.errorText))
-        // A killed process may wait as a zombie for its new parent.
+        // A killed process may exist as a zombie until its new parent collects its status.
         let state = try? String(contentsOfFile: "/proc/\(process)/stat", encoding: .utf8)
         #expect(state.map { $0.contains(") Z ") || $0.contains(") X ") } ?? true)
     }

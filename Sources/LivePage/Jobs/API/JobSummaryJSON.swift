@@ -1,7 +1,8 @@
 import NSQJobs
 import TallyJSON
 
-/// The JSON of lists on the page, whose size does not depend on the size of arguments and errors.
+/// The JSON of the lists on the page. Arguments and errors are shortened to limit the size of a
+/// response.
 enum JobSummaryJSON {
     /// The maximum number of characters of arguments and errors in a list.
     static let maxCharacters = 160
@@ -10,8 +11,7 @@ enum JobSummaryJSON {
         JSONWriter.object { json in
             json.name("jobs")
             json.array(page.jobs) { write($1, to: &$0) }
-            json.name("next")
-            if let next = page.next { json.add(Int(next.number)) } else { json.null() }
+            json.member("next", page.next.map { Int($0.number) })
         }
     }
 
@@ -25,19 +25,19 @@ enum JobSummaryJSON {
             json.member("attempt", job.attempt)
             json.member("max_attempts", job.maxAttempts)
             json.member("tags", job.tags)
-            json.member("arguments", shortened(job.arguments))
+            let encrypted = EncryptedArguments.summary(of: job.arguments)
+            json.member("arguments", shortened(encrypted ?? job.arguments))
             json.member("note", shortened(job.note ?? ""))
             json.member("created", job.createdAt.milliseconds)
             json.member("due", job.dueAt.milliseconds)
             for (name, time) in [("started", job.startedAt), ("finished", job.finishedAt)] {
-                json.name(name)
-                if let time { json.add(time.milliseconds) } else { json.null() }
+                json.member(name, time?.milliseconds)
             }
         }
     }
 
     private static func shortened(_ text: String) -> String {
-        // The bytes are cut first, because counting the characters of a long text takes long.
+        // The text is first cut by bytes, because counting the characters of a long text is slow.
         let start = String(decoding: text.utf8.prefix(4 * maxCharacters + 4), as: UTF8.self)
         guard start.count > maxCharacters else { return start }
         return start.prefix(maxCharacters) + "…"

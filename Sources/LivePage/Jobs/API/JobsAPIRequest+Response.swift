@@ -3,11 +3,11 @@ import NSQJobs
 import TallyJSON
 
 extension JobsAPIRequest {
-    /// The maximum number of attempts in the answer for one job.
+    /// The maximum number of attempts that the response for one job contains.
     private static let maxAttempts = 100
 
     /// Performs the operation.
-    func response(from page: JobsPage) async -> HTTPResponse {
+    func response(from page: JobsMonitor) async -> HTTPResponse {
         do throws(JobsError) {
             return try await result(from: page)
         } catch {
@@ -22,7 +22,7 @@ extension JobsAPIRequest {
         }
     }
 
-    private func result(from page: JobsPage) async throws(JobsError) -> HTTPResponse {
+    private func result(from page: JobsMonitor) async throws(JobsError) -> HTTPResponse {
         let jobs = page.jobs
         switch self {
         case .enqueue(let new, let isList):
@@ -64,7 +64,7 @@ extension JobsAPIRequest {
 
     // MARK: Changes
 
-    private func change(_ page: JobsPage) async throws(JobsError) -> HTTPResponse {
+    private func change(_ page: JobsMonitor) async throws(JobsError) -> HTTPResponse {
         let response: HTTPResponse
         switch self {
         case .change(let id, let change):
@@ -108,7 +108,7 @@ extension JobsAPIRequest {
         return response
     }
 
-    private func start(_ bulk: Bulk, _ page: JobsPage) async throws(JobsError) -> HTTPResponse {
+    private func start(_ bulk: Bulk, _ page: JobsMonitor) async throws(JobsError) -> HTTPResponse {
         if case .edit(let edit) = bulk.change, let queue = edit.queue {
             try JobNames.check(queue: queue)
         }
@@ -119,19 +119,20 @@ extension JobsAPIRequest {
         ) { [weak page] in await page?.read() }
         guard let number else {
             return .failure(
-                503, "\(BulkOperationList.maxRunning) changes of many jobs run already")
+                503, "\(JobBulkOperationList.maxRunning) changes of many jobs run already")
         }
         return .json(JSONWriter.object { $0.member("operation", number) }, status: 202)
     }
 }
 
-extension JobsPage {
-    /// Stores an action. The action has been done, so a store that fails now does not make it fail.
+extension JobsMonitor {
+    /// Adds an entry to the action log. The action itself has succeeded, so a failure to store the
+    /// entry is ignored.
     fileprivate func log(_ action: NewJobAction) async {
         try? await jobs.inspection?.record(action, at: jobs.now())
     }
 
-    /// Changes one job, and stores the action.
+    /// Changes one job, and adds the change to the action log.
     fileprivate func logged(
         _ name: String, of id: JobID,
         _ change: (Jobs) async throws(JobsError) -> JobRecord
@@ -143,7 +144,7 @@ extension JobsPage {
 }
 
 extension JobQuery {
-    /// The selected jobs as a text for people.
+    /// A description of the selected jobs for the action log.
     fileprivate var summary: String {
         var parts: [String] = []
         if !states.isEmpty {
@@ -153,6 +154,7 @@ extension JobQuery {
         }
         if let queue { parts.append("in queue \(queue)") }
         if let name { parts.append("named \(name)") }
+        if let batch { parts.append("of batch \(batch)") }
         if let tag { parts.append("with tag \(tag)") }
         if let text { parts.append("with the text \u{201c}\(text)\u{201d}") }
         if let errorGroup { parts.append("with error \(errorGroup)") }

@@ -13,7 +13,7 @@ enum JobsAPIRequest: Equatable {
     case change(JobID, Change)
     case edit(JobID, JobEdit)
     case setPaused(Bool, queue: String)
-    /// Lists actions with lower numbers.
+    /// Lists the actions whose numbers are less than `before`; the latest actions if it is `nil`.
     case actions(before: Int64?)
     /// Counts the jobs that a change would select.
     case preview(JobQuery)
@@ -28,11 +28,11 @@ enum JobsAPIRequest: Equatable {
         case retry, cancel, discard
     }
 
-    /// Why a request has no operation.
+    /// The reason why a request is refused, with the status of the response.
     struct Refusal: Error, Equatable {
         let status: Int
         let reason: String
-        /// The methods of the path, for status 405.
+        /// The methods that the path allows, as the value of `Allow` in a response with status 405.
         var allowed: String?
 
         init(_ status: Int, _ reason: String, allowed: String? = nil) {
@@ -42,7 +42,7 @@ enum JobsAPIRequest: Equatable {
         }
     }
 
-    /// The paths of the API begin with one of these.
+    /// The prefixes of all paths of the API.
     private static let roots = ["/api/jobs", "/api/queues", "/api/batches"]
 
     /// Returns `true` for the paths of the API.
@@ -75,7 +75,10 @@ enum JobsAPIRequest: Equatable {
             self = .setPaused(parts[3] == "pause", queue: String(parts[2]))
         case ("batches", 2):
             try Self.require("POST", request)
-            let (jobs, callback) = try NewJob.batch(json: Self.body(request), at: now)
+            var (jobs, callback) = try NewJob.batch(json: Self.body(request), at: now)
+            let trace = Self.trace(request)
+            for index in jobs.indices { jobs[index].traceContext = trace }
+            callback?.traceContext = trace
             self = .enqueueBatch(jobs, then: callback)
         case ("batches", 3):
             try Self.require("GET", request)
@@ -97,17 +100,28 @@ enum JobsAPIRequest: Equatable {
         switch request.method {
         case "POST":
             let json = try body(request)
+            let trace = trace(request)
+            func job(_ json: JSONValue) throws(Refusal) -> NewJob {
+                var job = try NewJob(json: json, at: now)
+                job.traceContext = trace
+                return job
+            }
             if case .array(let values) = json {
                 var jobs: [NewJob] = []
-                for value in values { jobs.append(try NewJob(json: value, at: now)) }
+                for value in values { jobs.append(try job(value)) }
                 return .enqueue(jobs, isList: true)
             }
-            return .enqueue([try NewJob(json: json, at: now)], isList: false)
+            return .enqueue([try job(json)], isList: false)
         case "GET", "HEAD":
             let query = try query(request)
             return .list(try JobQuery(query), isSummary: query["summary"] == "true")
         default: throw Refusal(405, "use GET or POST", allowed: "GET, HEAD, POST")
         }
+    }
+
+    private static func trace(_ request: HTTPRequest) -> [String: String] {
+        TraceContext.w3c(
+            parent: request.headers["traceparent"], state: request.headers["tracestate"])
     }
 
     private static func query(_ request: HTTPRequest) throws(Refusal) -> HTTPQuery {
@@ -175,8 +189,8 @@ extension JobsAPIRequest.Refusal {
 }
 
 extension JobQuery {
-    /// Parses the query parameters `state`, with commas between several, `queue`, `name`, `tag`,
-    /// `batch`, `text`, `error`, `limit` and `before`. An empty value selects all jobs.
+    /// Parses the query parameters `state` (names separated by commas), `queue`, `name`, `tag`,
+    /// `batch`, `text`, `error`, `limit` and `before`. A parameter with an empty value is ignored.
     init(_ query: HTTPQuery) throws(JobsAPIRequest.Refusal) {
         func text(_ name: String) -> String? {
             query[name].flatMap { $0.isEmpty ? nil : $0 }
@@ -190,19 +204,19 @@ extension JobQuery {
             }
             errorGroup = number
         }
-        if let text = query["limit"] {
+        if let text = text("limit") {
             guard let number = Int(text), (1...1_000).contains(number) else {
                 throw .init(400, "limit must be a number from 1 to 1000")
             }
             limit = number
         }
-        if let text = query["batch"] {
+        if let text = text("batch") {
             guard let id = JobBatchID(text) else {
                 throw .init(400, "batch must be the ID of a batch")
             }
             batch = id
         }
-        if let text = query["before"] {
+        if let text = text("before") {
             guard let id = JobID(text) else {
                 throw .init(400, "before must be the ID of a job")
             }
@@ -210,7 +224,7 @@ extension JobQuery {
         }
     }
 
-    /// Parses the names of states, with commas between several.
+    /// Parses the names of states, separated by commas.
     static func states(_ text: String?) throws(JobsAPIRequest.Refusal) -> Set<JobState> {
         var states: Set<JobState> = []
         for name in (text ?? "").split(separator: ",") {

@@ -25,7 +25,7 @@ struct ClusterControlOptions: ParsableArguments {
     }
 
     private func response(to request: ClusterRequest) async throws -> [ClusterNode.Description] {
-        // Stopping an nsqd can take as long as its clean shutdown.
+        // The request to stop an nsqd takes as long as its clean shutdown.
         let sender = try HTTPSender(
             connectTimeout: .seconds(2), requestTimeout: .seconds(60), maxBodyBytes: 1 << 20)
         var url: HTTPURL

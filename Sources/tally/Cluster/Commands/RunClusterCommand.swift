@@ -1,6 +1,8 @@
 import ArgumentParser
 import GoFlags
 import HTTP
+import LivePage
+import NSQAdmin
 import NSQBroker
 import UVLoop
 
@@ -36,8 +38,14 @@ struct RunClusterCommand: AsyncParsableCommand {
 
     @Option(
         help:
-            "The TCP port of the first nsqlookupd, with the same distances. Default: free ports.")
+            "The TCP port of the first nsqlookupd, with the same rule. Default: free ports.")
     var lookupdPort: Int?
+
+    @Flag(help: "Also start an nsqadmin, which shows the topics of the nodes in a browser.")
+    var admin = false
+
+    @Option(help: "The port of the nsqadmin, which implies --admin. Default: a free port.")
+    var adminPort: Int?
 
     @Option(
         help: ArgumentHelp(
@@ -72,10 +80,22 @@ struct RunClusterCommand: AsyncParsableCommand {
     func validate() throws {
         try require(1...100, nsqd, "--nsqd")
         try require(0...20, lookupd, "--lookupd")
-        // The ports of the last node must exist as well.
+        // The ports of the last node must be valid port numbers too.
         try require(1...(65_534 - 10 * (nsqd - 1)), nsqdPort ?? 1, "--nsqd-port")
         try require(1...(65_534 - 10 * max(0, lookupd - 1)), lookupdPort ?? 1, "--lookupd-port")
+        try require(1...65_535, adminPort ?? 1, "--admin-port")
+        let nsqds = Set(ports(from: nsqdPort, of: nsqd))
+        guard nsqds.isDisjoint(with: ports(from: lookupdPort, of: lookupd)) else {
+            throw ValidationError(
+                "the ports from --nsqd-port and those from --lookupd-port overlap: each node has two, "
+                    + "and the next one's are 10 higher")
+        }
         _ = try parsedFlags()
+    }
+
+    private func ports(from first: Int?, of count: Int) -> [Int] {
+        guard let first else { return [] }
+        return (0..<count).flatMap { [first + $0 * 10, first + $0 * 10 + 1] }
     }
 
     private func require(_ range: ClosedRange<Int>, _ value: Int, _ option: String) throws {
@@ -113,14 +133,16 @@ struct RunClusterCommand: AsyncParsableCommand {
         let signals = try await StopSignals.watch()
         let cluster = LocalCluster(settings)
         let (api, bound) = try await startAPI(cluster, at: control)
+        let adminServer: EmbeddedAdmin?
         do {
-            try await start(cluster, controlledAt: bound)
+            adminServer = try await start(cluster, controlledAt: bound)
         } catch {
             await api.stop()
             throw error
         }
         await ClusterPrompt(cluster).run(until: signals)
         await api.stop()
+        await adminServer?.stop()
         await cluster.stop()
         await signals.stop()
     }
@@ -137,7 +159,12 @@ struct RunClusterCommand: AsyncParsableCommand {
         }
     }
 
-    private func start(_ cluster: LocalCluster, controlledAt address: SocketAddress) async throws {
+    /// Starts the nodes, and prints them.
+    ///
+    /// - Returns: the nsqadmin; `nil` if it was not requested.
+    private func start(
+        _ cluster: LocalCluster, controlledAt address: SocketAddress
+    ) async throws -> EmbeddedAdmin? {
         do {
             try await cluster.start()
         } catch {
@@ -145,11 +172,37 @@ struct RunClusterCommand: AsyncParsableCommand {
                 "\(error) (free ports are used without --nsqd-port and --lookupd-port)")
         }
         let nodes = await cluster.descriptions
+        let server: EmbeddedAdmin?
+        do throws(AdminStartError) {
+            server = try await startAdmin(of: nodes)
+        } catch {
+            await cluster.stop()
+            throw UsageError("cannot start nsqadmin: \(error) (pass another --admin-port)")
+        }
+        let url = server.map { "http://\($0.httpAddress)/topics" }
         print(
             json
-                ? String(decoding: ClusterText.json(nodes), as: UTF8.self)
+                ? String(decoding: ClusterText.json(nodes, adminURL: url), as: UTF8.self)
                 : ClusterText.table(nodes))
+        if let url { StandardError.print("admin: \(url)") }
         StandardError.print(
             "control: tally cluster stop nsqd-1 --control-address=\(address), or type help")
+        return server
+    }
+
+    /// Starts an nsqadmin if one was requested. It finds the nsqds through the nsqlookupds, or by
+    /// their addresses if the cluster has no nsqlookupd.
+    private func startAdmin(
+        of nodes: [ClusterNode.Description]
+    ) async throws(AdminStartError) -> EmbeddedAdmin? {
+        guard admin || adminPort != nil else { return nil }
+        var options = AdminOptions()
+        options.httpAddress = "127.0.0.1:\(adminPort ?? 0)"
+        options.log.level = .warn
+        let addresses = Dictionary(grouping: nodes, by: \.kind).mapValues { $0.map(\.httpAddress) }
+        options.lookupds = addresses[.nsqlookupd] ?? []
+        if options.lookupds.isEmpty { options.nsqds = addresses[.nsqd] ?? [] }
+        return try await EmbeddedAdmin.start(
+            options, logger: LineLog.logger("nsqadmin", options.log.level))
     }
 }

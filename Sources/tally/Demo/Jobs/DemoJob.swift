@@ -2,7 +2,7 @@ import NSQJobs
 
 /// A job of the demo. Its number is unique in the run.
 struct DemoJob: Job {
-    /// What the job does, and what the demo checks about it.
+    /// The behaviour of a job, which the demo checks.
     enum Kind: String, Codable, CaseIterable {
         /// Succeeds, with high, normal or low priority.
         case plain
@@ -12,19 +12,20 @@ struct DemoJob: Job {
         case failsTwice
         /// Fails in every attempt.
         case failsAlways
-        /// Has a unique key that other enqueues have too.
+        /// Is enqueued several times with the same unique key, and stored once.
         case unique
-        /// Is stored in the transaction of a row that it reads.
+        /// Is stored in the same transaction as a row, which the job reads.
         case transactional
         /// Is stored in a transaction that is rolled back.
         case rolledBack
         /// Runs in a worker process that is killed, and then in another one.
         case killed
-        /// Is enqueued at each time of a schedule. All have the same number.
+        /// Is enqueued at each time of a schedule. All these jobs have the same number.
         case tick
     }
 
-    /// The number of attempts of ``Kind/failsTwice``, and the maximum of ``Kind/failsAlways``.
+    /// The number of attempts of ``Kind/failsTwice`` jobs, and the maximum number of attempts of
+    /// ``Kind/failsAlways`` jobs.
     static let attempts = 3
 
     static let name = "demo"
@@ -32,11 +33,11 @@ struct DemoJob: Job {
     let kind: Kind
     let number: Int
 
-    /// The demo registers a handler that has its log, so this one is not called.
+    /// Never called: the demo registers a handler, which also records the start in a log.
     func perform(_ context: JobContext) async throws {}
 }
 
-/// A failure that a job of the demo is meant to have.
+/// The error with which a job of the demo fails on purpose.
 struct IntendedFailure: Error, CustomStringConvertible {
     let attempt: Int
 

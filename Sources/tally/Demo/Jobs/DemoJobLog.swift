@@ -46,7 +46,7 @@ final class DemoJobLog: Sendable {
     }
 }
 
-/// The table of the demo's application, whose transactions also store jobs.
+/// A table as an application would have it. Transactions that write its rows also store jobs.
 enum DemoRows {
     static func create(_ database: Database) throws {
         try database.execute(sql: "CREATE TABLE demo_row (number INTEGER NOT NULL PRIMARY KEY)")

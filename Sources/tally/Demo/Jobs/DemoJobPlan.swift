@@ -2,9 +2,9 @@ import NSQJobs
 
 /// The jobs that the demo stores.
 struct DemoJobPlan {
-    /// The number of jobs in the store after the run, besides those of the schedule.
+    /// The number of jobs in the store after the run, without those of the schedule.
     static let total = 20_000
-    /// The queues whose jobs the process itself performs from the start.
+    /// The queues whose jobs this process performs from the start.
     static let queues = ["mail", "reports", "thumbnails"]
     /// The queue of the worker process that is killed.
     static let killedQueue = "killed"
@@ -13,18 +13,20 @@ struct DemoJobPlan {
     /// The delays of delayed jobs.
     static let delays: ClosedRange<Int> = 2...4
 
-    /// The number of jobs of each kind; the others are plain.
+    /// The number of jobs of each kind. All other jobs are plain.
     private static let counts: [DemoJob.Kind: Int] = [
         .delayed: 2_000, .failsTwice: 500, .failsAlways: 200, .unique: 100, .transactional: 200,
         .killed: 8,
     ]
 
-    /// The minutes that the schedule has missed at its start.
+    /// The schedule is stored as if this many minutes had passed since then without a process that
+    /// enqueues its ticks.
     static let missedMinutes = 10
     /// The number in the arguments of all jobs of the schedule.
     static let tickNumber = 1_000_000_000
 
-    /// Creates a schedule with a tick in each minute, none of which is dropped.
+    /// Creates a schedule with a tick in each minute, for which all missed ticks are enqueued
+    /// later.
     static func schedule() throws(JobsError) -> CronSchedule {
         var options = JobOptions(queue: queues[0])
         options.tags = ["tick"]
@@ -33,7 +35,7 @@ struct DemoJobPlan {
             job: try NewJob(DemoJob(kind: .tick, number: tickNumber), options: options))
     }
 
-    /// The number of jobs that a transaction stores and does not commit.
+    /// The number of jobs that a transaction stores before it is rolled back.
     static let rolledBackCount = 200
 
     /// Returns how many jobs of a kind the store has after the run.
@@ -45,8 +47,8 @@ struct DemoJobPlan {
         }
     }
 
-    /// Creates the jobs of a kind. Their numbers begin at a multiple of a million, so that no two kinds
-    /// share one.
+    /// Creates the jobs of a kind. The numbers of each kind begin at another multiple of a million,
+    /// so that all numbers are unique.
     ///
     /// - Parameter now: the time from which delays count.
     static func jobs(of kind: DemoJob.Kind, at now: JobTime) throws(JobsError) -> [NewJob] {
@@ -74,7 +76,8 @@ struct DemoJobPlan {
         options.retry.firstDelay = .milliseconds(100)
         switch kind {
         case .plain:
-            // All priorities are in each queue, and the jobs of low priority come first.
+            // Each queue has jobs of all priorities. Jobs of low priority are enqueued first, so
+            // that others have to overtake them.
             let third = count(of: .plain) / 3
             options.priority = index < third ? .low : index < 2 * third ? .normal : .high
         case .failsAlways: options.retry.maxAttempts = DemoJob.attempts

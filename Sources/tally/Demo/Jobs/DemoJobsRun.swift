@@ -6,14 +6,15 @@ import NSQJobs
 import TallyBasics
 import UVLoop
 
-/// A run of background jobs with delays, priorities, failures, unique keys, a transaction that is rolled
-/// back, and a worker process that is killed. The store and the log of the starts are checked afterwards.
+/// A run of background jobs with delays, priorities, failures, unique keys, a transaction that is
+/// rolled back, and a worker process that is killed. Afterwards, the jobs in the store and the log
+/// of their starts are checked.
 struct DemoJobsRun {
     /// The address of the embedded broker.
     let nsqd: SocketAddress
     /// The folder for the store, which the caller deletes.
     let folder: URL
-    /// The longest time without a job that ends; after that the run ends.
+    /// The maximum time in which no job ends, after which the run ends.
     let maxStandstill: Duration
     let progress: Progress
 
@@ -24,7 +25,7 @@ struct DemoJobsRun {
 
     /// Runs until all jobs have ended, or until there is no progress.
     ///
-    /// - Throws: an error of the store or the broker; `CancellationError`.
+    /// - Throws: an error of the store or the broker, or `CancellationError`.
     func run() async throws -> JobsVerdict {
         let database = try Self.openDatabase(storePath)
         var configuration = Jobs.Configuration()
@@ -102,15 +103,17 @@ struct DemoJobsRun {
             receipts += try await jobs.enqueue(
                 contentsOf: DemoJobPlan.jobs(of: .unique, at: now))
         }
-        // The last ones, because the relay publishes them, and no later job overtakes them.
+        // Stored last, because only the relay publishes these jobs, and no later jobs should be
+        // published before them.
         try storeInTransactions(jobs, database)
         progress.set("stored", DemoJobPlan.total)
         return receipts
     }
 
-    /// Stores the schedule as a program would have done some minutes ago that has not run since.
+    /// Stores the schedule with a time some minutes ago, as if a program had stored it then and had
+    /// not run since.
     ///
-    /// - Returns: that time.
+    /// - Returns: the time with which the schedule is stored.
     private func schedule(in database: DatabasePool) async throws -> JobTime {
         let time = JobTime.now + .seconds(-60 * DemoJobPlan.missedMinutes)
         let store = try SQLiteJobStore(in: database, requiresSync: true)
@@ -118,7 +121,7 @@ struct DemoJobsRun {
         return time
     }
 
-    /// Deletes the schedule when the jobs of the missed minutes are stored.
+    /// Waits until the jobs of the missed minutes are stored, and then deletes the schedule.
     private func endSchedule(_ jobs: Jobs) async throws {
         let end = ContinuousClock.now + maxStandstill
         let ticks = JobQuery(tag: "tick")
@@ -132,7 +135,7 @@ struct DemoJobsRun {
 
     private struct RollBack: Error {}
 
-    /// Stores jobs together with rows: once with a commit, and once with a rollback.
+    /// Stores jobs together with rows in two transactions: one is committed, the other rolled back.
     private func storeInTransactions(_ jobs: Jobs, _ database: DatabasePool) throws {
         let kinds = [DemoJob.Kind.transactional, .rolledBack]
         for kind in kinds {
@@ -153,9 +156,10 @@ struct DemoJobsRun {
 
     // MARK: The worker that is killed
 
-    /// Starts a worker process, and kills it when it has started a program for each job of its queue.
+    /// Starts a worker process, and kills it when it has started a program for every job of its
+    /// queue.
     ///
-    /// - Returns: the jobs that it was performing.
+    /// - Returns: the jobs that the worker was performing.
     private func killWorker(_ jobs: Jobs) async throws -> [JobID] {
         var limits = JobProgram.Limits()
         limits.killDelay = .zero
@@ -186,7 +190,7 @@ struct DemoJobsRun {
 
     // MARK: The end
 
-    /// Waits until no job is unfinished, or until none has ended for ``maxStandstill``.
+    /// Waits until all jobs have ended, or until no job has ended for ``maxStandstill``.
     private func waitForEnd(of jobs: Jobs) async throws {
         var ended = -1
         var lastProgress = ContinuousClock.now
@@ -204,7 +208,7 @@ struct DemoJobsRun {
 }
 
 extension JobsVerdict.Facts {
-    /// Reads the jobs, and the attempts of those that failed or were killed.
+    /// Reads all jobs, and the attempts of the jobs that failed or were killed.
     mutating func read(from jobs: Jobs) async throws {
         var query = JobQuery(limit: 1_000)
         repeat {

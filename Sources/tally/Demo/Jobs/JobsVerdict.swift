@@ -4,7 +4,8 @@ import TallyJSON
 
 /// The result of checking a run of background jobs against the rules.
 ///
-/// The check compares the plan with the jobs of the store and with the log of the starts.
+/// The check compares the ``DemoJobPlan`` with the jobs in the store and with the log of their
+/// starts.
 struct JobsVerdict {
     /// A rule, and whether the run satisfies it.
     struct Rule {
@@ -20,7 +21,7 @@ struct JobsVerdict {
         let record: JobRecord
     }
 
-    /// What a run has recorded.
+    /// The recorded facts of a run.
     struct Facts {
         /// The receipts of the enqueues with unique keys.
         var receipts: [EnqueueReceipt] = []
@@ -32,7 +33,7 @@ struct JobsVerdict {
         var jobs: [Int: StoredJob] = [:]
         /// The jobs of the schedule.
         var ticks: [JobRecord] = []
-        /// The time from which the schedule has ticks.
+        /// The time with which the schedule was stored, after which it has ticks.
         var scheduledAt = JobTime(microseconds: 0)
         /// The ended attempts of the jobs that failed or were killed.
         var attempts: [JobID: [JobAttempt]] = [:]
@@ -77,7 +78,7 @@ struct JobsVerdict {
         }
     }
 
-    /// The verdict for people.
+    /// The verdict as text for people.
     var text: String {
         var lines = ["verdict: \(passes ? "pass" : "fail")", ""]
         for rule in rules {

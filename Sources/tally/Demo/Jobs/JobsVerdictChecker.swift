@@ -34,7 +34,7 @@ struct JobsVerdictChecker {
         JobsVerdict.Rule(rule: text, holds: violation == nil, detail: violation ?? detail)
     }
 
-    /// Checks the number and the jobs of a kind.
+    /// Checks the number of jobs of a kind, and then each of them.
     ///
     /// - Parameter check: returns a description of a violation; `nil` if there is none.
     private func violation(

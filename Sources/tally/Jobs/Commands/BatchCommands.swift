@@ -1,7 +1,8 @@
 import ArgumentParser
 import NSQJobs
 
-/// `tally jobs batch`: batches of jobs, with a job that is enqueued when all of them have ended.
+/// `tally jobs batch`: creates batches of jobs. When all jobs of a batch have ended, another job,
+/// the callback, is enqueued.
 struct BatchCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "batch",
@@ -54,7 +55,7 @@ struct OpenBatchCommand: AsyncParsableCommand {
     }
 }
 
-/// `tally jobs batch close`: lets a batch end with its jobs.
+/// `tally jobs batch close`: closes a batch, which ends when all its jobs have ended.
 struct CloseBatchCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "close",
@@ -94,14 +95,14 @@ struct ShowBatchCommand: AsyncParsableCommand {
     }
 }
 
-/// The batch that a command uses.
+/// The options that select a batch.
 struct NamedBatch: ParsableArguments {
     @Argument(help: "The ID of the batch.")
     var id: JobBatchID
 
     @OptionGroup var options: JobStoreOptions
 
-    /// Prints the batch after a change.
+    /// Changes the batch, and prints it.
     func print(_ change: (Jobs, JobBatchID) async throws -> Void) async throws {
         let batch = try await options.withJobs { jobs in
             try await change(jobs, id)

@@ -9,7 +9,7 @@ struct CronCommand: ParsableCommand {
         commandName: "cron",
         abstract: "Stores, prints and deletes schedules that enqueue jobs at given times.",
         discussion: """
-            The relays of all processes with the store enqueue the jobs, each tick once.
+            The relays of the store enqueue the jobs. Each tick is enqueued once, even by several.
             """
                 + HelpText.examples(
                     #"""
@@ -21,7 +21,7 @@ struct CronCommand: ParsableCommand {
         subcommands: [AddCronCommand.self, ListCronCommand.self, RemoveCronCommand.self])
 }
 
-/// `tally jobs cron add`: stores a schedule, or replaces the one with the same name.
+/// `tally jobs cron add`: stores a schedule. It replaces a schedule with the same name.
 struct AddCronCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "add",
@@ -53,7 +53,7 @@ struct AddCronCommand: AsyncParsableCommand {
     @Option(help: "The time zone of the expression, such as Europe/Berlin.")
     var timeZone = "UTC"
 
-    @Option(help: "Which ticks are made up for that passed while no process ran.")
+    @Option(help: "Which of the ticks that passed while no process ran are enqueued later.")
     var missed = Missed.latest
 
     @OptionGroup var settings: JobSettings

@@ -2,7 +2,8 @@ import ArgumentParser
 import NSQJobs
 import TallyJSON
 
-/// `tally jobs limit`: limits how many jobs of a queue run and start.
+/// `tally jobs limit`: limits how many jobs of a queue run at the same time, and how many start
+/// within a time.
 struct LimitQueueCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "limit",

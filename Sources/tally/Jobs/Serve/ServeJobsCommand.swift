@@ -4,7 +4,8 @@ import NSQBroker
 import NSQClient
 import UVLoop
 
-/// `tally jobs serve`: a broker, the relay of a job store, the page and the HTTP API in one process.
+/// `tally jobs serve`: runs a broker, the relay of a job store, the page and the HTTP API in one
+/// process.
 struct ServeJobsCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "serve",
@@ -16,8 +17,8 @@ struct ServeJobsCommand: AsyncParsableCommand {
 
             The page at http://127.0.0.1:4190/jobs shows the jobs, queues and workers live.
 
-            Jobs that arrive by the API are published at once, and those that another process \
-            stores within --sweep-interval.
+            Jobs that arrive through the API are published at once. Jobs that another process \
+            stores are published within --sweep-interval.
             """
                 + HelpText.examples(
                     #"""
@@ -37,18 +38,17 @@ struct ServeJobsCommand: AsyncParsableCommand {
 
     @OptionGroup var api: JobsAPIOptions
 
-    @Option(help: "The log level: debug, info, warn, error or fatal.")
-    var logLevel = LogLevel.info
+    @OptionGroup var log: LogArguments
 
     func run() async throws {
-        let logger = LineLog.logger("tally", logLevel)
+        let logger = log.logger("tally")
         let signals = try await StopSignals.watch()
         let broker = try await startBroker()
         do {
             let nsqd = try SocketAddress(parsing: broker.tcpAddress).reachable
             let service = try await JobsService.start(
                 api.settings(store: store, client: ClientOptions(ofCommand: "jobs")), nsqd: nsqd,
-                logger)
+                nsqdStartsEmpty: true, logger)
             logger.info("publishing jobs of \(store) to \(nsqd)")
             if let name = await signals.next() { logger.info("\(name): stopping") }
             await service.stop()
@@ -67,7 +67,7 @@ struct ServeJobsCommand: AsyncParsableCommand {
         options.disk.isMemoryOnly = true
         options.busyPoll = .zero
         do {
-            return try await EmbeddedBroker.start(options, LineLog.logger("nsqd", logLevel))
+            return try await EmbeddedBroker.start(options, log.logger("nsqd"))
         } catch {
             throw UsageError(startingBroker: error)
         }
@@ -91,7 +91,7 @@ struct JobsAPIOptions: ParsableArguments {
     var apiHost: [String] = []
 
     @Option(
-        durationHelp: "The maximum time until a job is published that another process has stored.")
+        durationHelp: "The maximum time until a job that another process has stored is published.")
     var sweepInterval = GoDuration(argument: "100ms")!
 
     @OptionGroup var relay: RelayOptions
@@ -119,12 +119,12 @@ struct JobsAPIOptions: ParsableArguments {
     }
 }
 
-/// The options of a relay in any process.
+/// The options of a relay, for every command that has one.
 struct RelayOptions: ParsableArguments {
     @Option(
         durationHelp: """
-            The time after which a published job is published again that no worker has taken, \
-            because nsqd has lost the message. It doubles with each further time.
+            The time after which a published job that no worker has taken is published again, \
+            because nsqd may have lost the message. It doubles with each repetition.
             """)
     var republishDelay = GoDuration(argument: "15s")!
 

@@ -6,12 +6,12 @@ import NSQJobs
 struct JobProgram: Sendable {
     /// The limits of one run.
     struct Limits: Sendable {
-        /// The maximum duration; `nil` for none.
+        /// The maximum duration; `nil` means no limit.
         var time: Duration?
-        /// The maximum resident memory of the program and its children together, in bytes; `nil` for
-        /// none.
+        /// The maximum resident memory of the program and its children together, in bytes; `nil`
+        /// means no limit.
         var memoryBytes: Int?
-        /// The time from SIGTERM to SIGKILL when a run must end.
+        /// When a run must end, the time between SIGTERM and SIGKILL.
         var killDelay = Duration.seconds(2)
     }
 
@@ -20,6 +20,8 @@ struct JobProgram: Sendable {
     /// The words of its command line, including the name of the program.
     let words: [String]
     var limits: Limits
+    /// The absolute path of the store with the jobs; `nil` if programs cannot use it.
+    var store: String?
 
     /// Finds a program as a shell does.
     ///
@@ -50,7 +52,17 @@ struct JobProgram: Sendable {
             && !isFolder.boolValue && access(path, X_OK) == 0
     }
 
-    /// The environment of a run: that of this process, and variables about the job.
+    /// The environment of a program that performs several jobs: the environment of this process
+    /// without its trace context, which has nothing to do with the jobs.
+    static var environmentOfKept: [String] {
+        ProcessInfo.processInfo.environment.filter {
+            !["TRACEPARENT", "TRACESTATE"].contains($0.key)
+        }
+        .map { "\($0)=\($1)" }
+    }
+
+    /// The environment of a run: the environment of this process, with additional variables that
+    /// describe the job.
     func environment(of job: JobRecord) -> [String] {
         var variables = ProcessInfo.processInfo.environment
         variables["TALLY_JOB_ID"] = "\(job.id)"
@@ -58,54 +70,20 @@ struct JobProgram: Sendable {
         variables["TALLY_JOB_QUEUE"] = job.queue
         variables["TALLY_JOB_ATTEMPT"] = "\(job.attempt)"
         variables["TALLY_JOB_MAX_ATTEMPTS"] = "\(job.maxAttempts)"
+        variables["TALLY_JOB_STORE"] = store
+        variables["TALLY_JOB_VERSION"] = "\(job.version)"
+        // The trace context of the job replaces the trace context of this process.
+        let context = job.w3cContext
+        variables["TRACEPARENT"] = context["traceparent"]
+        variables["TRACESTATE"] = context["tracestate"]
         return variables.map { "\($0)=\($1)" }
     }
 }
 
-/// The failure of a program, whose text the job keeps.
-struct ProgramFailure: Error, CustomStringConvertible {
-    let description: String
-}
-
-/// How a run of a program ended.
-struct ProgramEnd: Sendable, Equatable {
-    enum Reason: Sendable, Equatable {
-        case exited(status: Int)
-        case signaled(Int)
-        case notStarted(errno: Int32)
-        case overTime(Duration)
-        case overMemory(bytes: Int, limit: Int)
-        case cancelled
-    }
-
-    let reason: Reason
-    /// The end of what the program has written to standard error.
-    let errorText: String
-
-    /// The exit status with which a program asks to run again later, `EX_TEMPFAIL`.
-    static let snoozeStatus = 75
-
-    /// The error of a job whose program ended so.
-    var failure: String {
-        errorText.isEmpty ? cause : "\(cause): \(errorText)"
-    }
-
-    private var cause: String {
-        switch reason {
-        case .exited(let status): "exit status \(status)"
-        case .signaled(let number): "ended by signal \(number) (\(Self.name(ofSignal: number)))"
-        case .notStarted(let error): "cannot start the program: \(String(cString: strerror(error)))"
-        case .overTime(let limit): "ran longer than \(limit) and was ended"
-        case .overMemory(let bytes, let limit):
-            "used \(Self.mebibytes(bytes)) of memory, more than \(Self.mebibytes(limit)), and was "
-                + "killed"
-        case .cancelled: "cancelled"
-        }
-    }
-
-    private static func mebibytes(_ bytes: Int) -> String { "\(bytes >> 20) MiB" }
-
-    private static func name(ofSignal number: Int) -> String {
-        String(cString: strsignal(Int32(truncatingIfNeeded: number)))
+extension JobRecord {
+    /// The job's trace context as `traceparent` and `tracestate`; empty if it is not valid. It is
+    /// validated because any program can publish the message of a fleeting job.
+    var w3cContext: [String: String] {
+        TraceContext.w3c(parent: traceContext["traceparent"], state: traceContext["tracestate"])
     }
 }

@@ -4,7 +4,8 @@ import UVLoop
 
 /// The resident memory of process groups, from `/proc`.
 ///
-/// One reading of all processes serves all programs of a worker.
+/// One reading of `/proc` is cached for a short time and shared by all programs of a worker,
+/// because it reads all processes of the machine.
 final class ProcessGroupMemory: Sendable {
     static let shared = ProcessGroupMemory()
 
@@ -18,8 +19,8 @@ final class ProcessGroupMemory: Sendable {
 
     private let reading = LockedValue(Reading())
 
-    /// Returns the memory of a group without its leader, which is the guard and shares the memory of
-    /// this process.
+    /// Returns the memory of a process group without its leader. The leader is the guard (the
+    /// process that ends the group), whose memory is shared with this process.
     func bytes(ofGroup group: Int32) -> Int {
         reading.withLock { reading in
             let now = ContinuousClock.now

@@ -5,14 +5,15 @@ import UVLoop
 
 /// Runs a program once, on a thread of its own.
 ///
-/// The thread starts the program, waits for its end, and ends its process group when a limit is exceeded
-/// or the run is cancelled. The program ends with this process; see `CProcess`.
+/// The thread starts the program and waits for its end. It ends the program's process group when a
+/// limit is exceeded or the run is cancelled. If this process ends, the program is ended too; see
+/// `CProcess`.
 enum ProgramRun {
-    /// Runs a program, and waits for its end. If the task is cancelled, the program's process group gets
-    /// SIGTERM, and SIGKILL after ``JobProgram/Limits/killDelay``.
+    /// Runs a program, and waits for its end. If the task is cancelled, the program's process group
+    /// gets SIGTERM, and after ``JobProgram/Limits/killDelay`` SIGKILL.
     ///
     /// - Parameters:
-    ///   - input: what the program reads from standard input.
+    ///   - input: the bytes that the program reads from standard input.
     ///   - environment: the environment as `NAME=value`.
     static func run(
         _ program: JobProgram, input: [UInt8], environment: [String]
@@ -29,7 +30,8 @@ enum ProgramRun {
 
     /// Runs a program with streams that the caller has opened.
     ///
-    /// - Parameter streams: are removed when the program has them.
+    /// - Parameter streams: the standard streams of the program. They are set to `nil` after the
+    ///   start, so that only the program keeps them open.
     static func run(
         _ program: JobProgram, _ streams: LockedValue<ProgramSupervisor.Streams?>,
         environment: [String]
@@ -42,7 +44,7 @@ enum ProgramRun {
         }
         return await withTaskCancellationHandler {
             await withCheckedContinuation { waiter in
-                // A thread and not a task, because the wait for the program blocks.
+                // A thread instead of a task, because waiting for the program blocks.
                 Thread.detachNewThread {
                     let end: ProgramEnd
                     do throws(UVError) {
@@ -57,13 +59,14 @@ enum ProgramRun {
             }
         } onCancel: {
             var one: UInt64 = 1
-            // The counter of the event is far from its maximum, so the write does not block.
+            // An eventfd blocks a write only if its counter would exceed its maximum, which cannot
+            // happen here.
             _ = write(cancellation.number, &one, MemoryLayout<UInt64>.size)
         }
     }
 }
 
-/// A file descriptor that is closed with its last reference.
+/// A file descriptor that is closed when its last reference is released.
 final class RunDescriptor: Sendable {
     let number: Int32
 
@@ -76,7 +79,7 @@ final class RunDescriptor: Sendable {
 
     deinit { close(number) }
 
-    /// Creates a pipe, whose reading end does not block.
+    /// Creates a pipe whose reading end is non-blocking.
     static func pipe() throws(UVError) -> (reading: RunDescriptor, writing: RunDescriptor) {
         var ends: [Int32] = [-1, -1]
         guard pipe2(&ends, O_CLOEXEC) == 0 else { throw UVError(code: -errno) }
@@ -84,7 +87,7 @@ final class RunDescriptor: Sendable {
         return (try RunDescriptor(ends[0]), try RunDescriptor(ends[1]))
     }
 
-    /// Creates a file in memory with these bytes, to be read from the start.
+    /// Creates a file in memory with these bytes, positioned at its start.
     static func memory(_ bytes: [UInt8]) throws(UVError) -> RunDescriptor {
         let file = try RunDescriptor(memfd_create("arguments", UInt32(MFD_CLOEXEC)))
         var rest = bytes[...]

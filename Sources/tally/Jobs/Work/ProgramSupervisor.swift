@@ -2,12 +2,12 @@ import CProcess
 import Glibc
 import UVLoop
 
-/// The supervision of one program by the thread that has started it.
+/// Supervises one program on the thread that has started it.
 struct ProgramSupervisor {
-    /// The streams of a program besides standard error.
+    /// The standard streams of a program, except standard error.
     struct Streams: Sendable {
         let input: RunDescriptor
-        /// `nil` for the standard output of this process.
+        /// The standard output; `nil` to use that of this process.
         let output: RunDescriptor?
     }
 
@@ -20,22 +20,22 @@ struct ProgramSupervisor {
     private var tail = ErrorTail()
     private var isErrorOpen = true
     private var isCancelled = false
-    /// Why the program is being ended; `nil` while it may run.
+    /// The reason why the program is being ended; `nil` while it may run.
     private var ending: ProgramEnd.Reason?
-    /// When the program is killed that is being ended.
+    /// The time of SIGKILL for a program that is being ended.
     private var killAt: ContinuousClock.Instant?
 
     /// The time between two checks of the memory.
     private static let memoryInterval = Duration.milliseconds(250)
-    /// The maximum time for which the end of standard error is awaited after the end of the program: a
-    /// process that has left the group may hold it open.
+    /// The maximum time to wait for the end of standard error after the end of the program. Without
+    /// a limit, a process that has left the process group could hold it open forever.
     private static let drainTime = Duration.milliseconds(100)
 
     /// Starts the program.
     ///
     /// - Parameters:
-    ///   - streams: are removed when the program has them, so that the last reference closes them.
-    ///   - cancellation: becomes readable when the program is to be ended.
+    ///   - streams: set to `nil` after the start, so that only the program keeps the streams open.
+    ///   - cancellation: a descriptor that becomes readable when the program must be ended.
     /// - Throws: the error of a system call.
     init(
         _ program: JobProgram, _ streams: LockedValue<Streams?>, environment: [String],
@@ -82,12 +82,14 @@ struct ProgramSupervisor {
         var supervision = self
         let report = supervision.waitForReport()
         supervision.drainError(until: .now + Self.drainTime)
-        // The guard has killed the group, unless the program has killed the guard.
+        // Usually the guard process has killed the group already, but the program may have killed
+        // the guard.
         kill(-supervision.group, SIGKILL)
         var status: Int32 = 0
         while waitpid(supervision.group, &status, 0) < 0, errno == EINTR {}
         let reason = Self.reason(report)
-        // A program that ends with success while it is being ended has done its work.
+        // If a program succeeds while it is being ended, it has done its work, so the run counts as
+        // a success.
         let isSuccess = reason == .exited(status: 0)
         return ProgramEnd(
             reason: isSuccess ? reason : supervision.ending ?? reason,
@@ -103,10 +105,10 @@ struct ProgramSupervisor {
         return signal == 0 ? .exited(status: Int(report.value >> 8 & 0xff)) : .signaled(Int(signal))
     }
 
-    /// - Returns: the first report; `nil` if the guard was killed.
+    /// - Returns: the first report of the guard process; `nil` if the guard was killed.
     private mutating func waitForReport() -> program_report? {
         while true {
-            // A negative descriptor is ignored.
+            // `poll` ignores negative descriptors.
             var files = [
                 pollfd(fd: report.number, events: Int16(POLLIN), revents: 0),
                 pollfd(fd: isErrorOpen ? error.number : -1, events: Int16(POLLIN), revents: 0),
@@ -130,7 +132,7 @@ struct ProgramSupervisor {
     private func readReport() -> program_report? {
         var value = program_report()
         let size = MemoryLayout<program_report>.size
-        // A write of a few bytes to a pipe is atomic.
+        // The report is complete, because a write of a few bytes to a pipe is atomic.
         return read(report.number, &value, size) == size ? value : nil
     }
 
@@ -164,7 +166,7 @@ struct ProgramSupervisor {
         }
     }
 
-    /// Asks the program to end, unless it is being ended already.
+    /// Sends SIGTERM to the program, unless it is being ended already.
     private mutating func end(_ reason: ProgramEnd.Reason) {
         guard ending == nil else { return }
         ending = reason
@@ -174,7 +176,8 @@ struct ProgramSupervisor {
 
     // MARK: Standard error
 
-    /// Reads once, and copies what was read to the standard error of this process.
+    /// Reads from the program's standard error once, and copies the bytes to the standard error of
+    /// this process.
     private mutating func readError() {
         var bytes = [UInt8](repeating: 0, count: 16 << 10)
         let count = read(error.number, &bytes, bytes.count)
@@ -194,9 +197,9 @@ struct ProgramSupervisor {
     }
 }
 
-/// The end of a text that is written in pieces.
+/// Stores the end of a text that arrives in pieces.
 struct ErrorTail {
-    /// The maximum size of the kept text, in bytes.
+    /// The maximum size of the stored text, in bytes.
     static let maxBytes = 4 << 10
 
     private var bytes: [UInt8] = []
@@ -212,7 +215,7 @@ struct ErrorTail {
     /// The end of the text, without white space around it.
     var text: String {
         var kept = bytes[...]
-        // The cut may be within a character of several bytes.
+        // The text may have been cut within a character, so its remaining bytes are removed.
         if isCut { kept = kept.drop { $0 & 0xc0 == 0x80 } }
         let text = String(decoding: kept, as: UTF8.self)
         let trimmed = text.drop(while: \.isWhitespace).reversed().drop(while: \.isWhitespace)

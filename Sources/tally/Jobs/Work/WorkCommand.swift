@@ -1,4 +1,5 @@
 import ArgumentParser
+import Foundation
 import HTTP
 import Logging
 import NSQBroker
@@ -14,7 +15,8 @@ struct WorkCommand: AsyncParsableCommand {
         discussion: """
             The program reads the arguments of the job as JSON from standard input. The \
             environment variables TALLY_JOB_ID, TALLY_JOB_NAME, TALLY_JOB_QUEUE, \
-            TALLY_JOB_ATTEMPT and TALLY_JOB_MAX_ATTEMPTS describe the job.
+            TALLY_JOB_ATTEMPT and TALLY_JOB_MAX_ATTEMPTS describe the job. With tally jobs step, \
+            the program runs a part of its work once over all attempts.
 
             Exit status 0 completes the job, and 75 runs it again after --snooze, without using \
             an attempt. Any other end fails the attempt, with the end of standard error as the \
@@ -25,9 +27,11 @@ struct WorkCommand: AsyncParsableCommand {
             line of JSON for each job, {"id":7,"name":"greet","queue":"mail","attempt":1,\
             "max_attempts":20,"arguments":{}}, and answers with one line on standard output, \
             {"id":7,"result":"completed"}. The other results are failed and discarded with \
-            "error", and snoozed with "delay_seconds". A program that ends, exceeds a limit or \
+            "error", and snoozed with "delay_seconds". The line of a job that has a trace also has \
+            "traceparent" and "tracestate". A program that ends, exceeds a limit or \
             answers otherwise fails its job, and is replaced. It ends when its standard input \
-            ends.
+            ends. Before its answer it can ask for a step by {"id":7,"step":"pay"}, and store its \
+            result with "output"; it reads a line in answer to each.
 
             The first SIGINT or SIGTERM takes no more jobs and waits up to --stop-timeout for the \
             running ones. The second one ends this process and all programs at once.
@@ -79,13 +83,13 @@ struct WorkCommand: AsyncParsableCommand {
             """)
     var memoryLimit: Int?
 
-    @Option(durationHelp: "When a job runs again whose program ends with status 75.")
+    @Option(durationHelp: "The delay until a job runs again if its program ends with status 75.")
     var snooze = GoDuration(argument: "60s")!
 
-    @Option(durationHelp: "When the jobs of a worker that was killed are available again.")
+    @Option(durationHelp: "The time after which the jobs of a killed worker are available again.")
     var lease = GoDuration(argument: "30s")!
 
-    @Option(durationHelp: "How long a stopping worker waits for running programs.")
+    @Option(durationHelp: "The maximum time that a stopping worker waits for running programs.")
     var stopTimeout = GoDuration(argument: "30s")!
 
     @Option(durationHelp: "The time from SIGTERM to SIGKILL for a program that must end.")
@@ -99,8 +103,7 @@ struct WorkCommand: AsyncParsableCommand {
     @Flag(help: "Stop when no job of the queues is available or running.")
     var untilEmpty = false
 
-    @Option(help: "The log level: debug, info, warn, error or fatal.")
-    var logLevel = LogLevel.info
+    @OptionGroup var log: LogArguments
 
     @Argument(
         parsing: .postTerminator,
@@ -129,16 +132,17 @@ struct WorkCommand: AsyncParsableCommand {
     }
 
     func run() async throws {
-        let logger = LineLog.logger("tally", logLevel)
+        let logger = log.logger("tally")
         var limits = JobProgram.Limits(
             time: timeLimit?.duration, memoryBytes: memoryLimit.map { $0 << 20 })
         limits.killDelay = killDelay.duration
-        let program = try JobProgram(program, limits: limits)
+        var program = try JobProgram(program, limits: limits)
+        program.store = URL(filePath: store).path
         let client = try connection.clientOptions(ofCommand: "jobs")
         let signals = try await StopSignals.watch()
         var configuration = Jobs.Configuration()
         configuration.republishDelay = relay.republishDelay.duration
-        // tally jobs serve deletes jobs, by its own flags.
+        // Only tally jobs serve deletes ended jobs, according to its own flags.
         configuration.pruning = .none
         configuration.logger = logger
         configuration.producer.client = client
@@ -162,20 +166,25 @@ struct WorkCommand: AsyncParsableCommand {
         options.client = client
         options.lookupds = lookupds.map(\.url.description)
         options.lease = lease.duration
-        // The guards of the programs kill them when this process has ended.
+        // A short grace period is enough: when this process has ended, guard processes kill its
+        // programs.
         options.gracePeriod = .seconds(1)
         options.stopTimeout = stopTimeout.duration
         let snooze = snooze.duration
-        let kept = keep ? KeptPrograms(program, snooze: snooze) : nil
+        let kept = keep ? PersistentPrograms(program, snooze: snooze) : nil
         let worker = jobs.worker(options) { handlers in
             handlers.registerFallback { context in
                 guard let kept else { return try await program.perform(context, snooze: snooze) }
                 try await kept.perform(context)
             }
         }
+        let (started, start) = AsyncStream<Void>.makeStream()
         let watches = [
             Task {
-                guard let name = await signals.next() else { return }
+                // `signals.next()` tells the service manager that the worker is ready, so it is
+                // called only after the start.
+                for await _ in started {}
+                guard !Task.isCancelled, let name = await signals.next() else { return }
                 logger.info("\(name): no more jobs are taken; waiting for the running ones")
                 worker.stop()
             },
@@ -187,7 +196,7 @@ struct WorkCommand: AsyncParsableCommand {
         defer { for watch in watches { watch.cancel() } }
         logger.info("performing jobs of \(queues.joined(separator: ", ")) in \(store)")
         do {
-            try await worker.run()
+            try await worker.run { start.finish() }
         } catch {
             await kept?.close()
             throw error
@@ -197,7 +206,7 @@ struct WorkCommand: AsyncParsableCommand {
 
     /// Waits until no job of the queues is available or running.
     ///
-    /// - Returns: `false` if the task is cancelled before.
+    /// - Returns: `false` if the task is cancelled first.
     private func isEmpty(_ jobs: Jobs) async -> Bool {
         repeat {
             guard let counts = try? await jobs.counts() else { continue }
@@ -213,8 +222,10 @@ struct WorkCommand: AsyncParsableCommand {
 extension JobProgram {
     /// Runs the program for a job.
     ///
-    /// - Parameter snooze: when the job runs again after exit status 75.
-    /// - Throws: how the attempt ends, if the program did not succeed.
+    /// - Parameter snooze: the delay after which the job runs again if the program ends with exit
+    ///   status 75.
+    /// - Throws: the error or interruption with which the attempt ends, if the program did not
+    ///   succeed.
     fileprivate func perform(_ context: JobContext, snooze: Duration) async throws {
         let end = await ProgramRun.run(
             self, input: Array(context.job.arguments.utf8),

@@ -10,7 +10,8 @@ public struct CountWords: Job {
     /// The identity of the text.
     public var text: Int64
 
-    /// One job per text waits or runs at a time, and its status is found by this key.
+    /// The key allows only one job per text to wait or run at a time. The status of the job is found
+    /// by it.
     public var uniqueKey: String? { "text-\(text)" }
 
     public init(text: Int64) {
@@ -21,7 +22,7 @@ public struct CountWords: Job {
         let description = "the text has no words"
     }
 
-    /// The application registers a handler that has its database, so this one is not called.
+    /// Never called, because the application registers a handler that can use its database.
     public func perform(_ context: JobContext) async throws {}
 
     func perform(_ context: JobContext, in database: any DatabaseWriter) async throws {

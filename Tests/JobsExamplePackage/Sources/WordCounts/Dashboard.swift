@@ -3,7 +3,7 @@ import NSQJobs
 
 /// What a person sees about the jobs: a few queries of the application's own database.
 public struct Dashboard: Equatable, Sendable {
-    /// The number of failed jobs in the last 20 minutes from which there is an alert.
+    /// An alert is raised from this number of failed jobs in the last 20 minutes on.
     public static let alertCount = 3
 
     public var articles: Int
@@ -16,7 +16,7 @@ public struct Dashboard: Equatable, Sendable {
     /// The reason of the latest failure.
     public var latestReason: String?
 
-    /// `true` if somebody should look at the queue.
+    /// `true` if a person should look at the queue.
     public var isAlert: Bool { recentFailures >= Self.alertCount }
 
     /// Reads the state of a queue.

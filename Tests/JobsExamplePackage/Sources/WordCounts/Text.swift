@@ -2,7 +2,7 @@ import GRDB
 
 /// An article or a comment, whose words a background job counts.
 public struct Text: Codable, Sendable, FetchableRecord, MutablePersistableRecord {
-    /// What the text is.
+    /// The kind of the text.
     public enum Kind: String, Codable, Sendable {
         case article, comment
     }

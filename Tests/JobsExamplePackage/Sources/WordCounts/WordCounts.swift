@@ -46,7 +46,8 @@ public final class WordCounts: Sendable {
         }
     }
 
-    /// The status of the counting of a text, which is found by the text and not by the job.
+    /// Says whether the words of a text are counted. It is found by the ID of the text, so no ID of a
+    /// job is stored.
     public enum Status: Equatable, Sendable {
         case unknown
         case inProgress

@@ -60,6 +60,11 @@ import Tracing
         let spans = tracer.finishedSpans
         #expect(spans.filter { $0.operationName == "enqueue Greet" }.count == 2)
         #expect(spans.filter { $0.operationName == "perform Greet" }.count == 2)
-        #expect(spans.first { $0.operationName == "perform Fail" }?.errors.count == 1)
+        let failure = try #require(spans.first { $0.operationName == "perform Fail" })
+        #expect(failure.errors.count == 1)
+        // The attempt belongs to the trace of its enqueue.
+        let enqueue = try #require(spans.first { $0.operationName == "enqueue Fail" })
+        #expect(failure.spanContext.parentSpanID == enqueue.spanContext.spanID)
+        #expect(failure.spanContext.traceID == enqueue.spanContext.traceID)
     }
 }

@@ -1,0 +1,30 @@
+import NSQWire
+
+/// The failed messages of a channel that a request concerns.
+package struct FailedSelection: Sendable {
+    /// The ID of the only message; `nil` for all.
+    package var only: MessageID?
+    /// The ID after which the messages begin; `nil` for the oldest message.
+    package var after: MessageID?
+    /// The maximum number of messages.
+    package var limit: Int
+
+    /// Creates a selection of the oldest messages.
+    package init(only: MessageID? = nil, after: MessageID? = nil, limit: Int) {
+        self.only = only
+        self.after = after
+        self.limit = limit
+    }
+
+    /// Returns `true` if the segment with a serial number can contain selected messages.
+    func canInclude(segment serial: UInt64) -> Bool {
+        if let only = only?.number { return only >> 16 == serial }
+        return serial >= (after?.number ?? 0) >> 16
+    }
+
+    /// Returns `true` if the message with a number is selected.
+    func includes(_ number: UInt64) -> Bool {
+        if let only = only?.number { return only == number }
+        return after?.number.map { $0 < number } ?? true
+    }
+}

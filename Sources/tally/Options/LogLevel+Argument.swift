@@ -1,7 +1,0 @@
-import ArgumentParser
-import NSQBroker
-
-extension LogLevel: ExpressibleByArgument {
-    /// Parses the value of `--log-level`.
-    public init?(argument: String) { self.init(text: argument) }
-}
