@@ -72,7 +72,8 @@ import Testing
             ("/channel/max-attempts?topic=plays&channel=x&attempts=1", 404),
             ("/channel/max-attempts?topic=plays&channel=x%23ephemeral&attempts=1", 400),
             ("/failed/retry?topic=plays", 400), ("/failed/retry?\(selection)&id=x", 400),
-            ("/failed/retry?\(selection)&limit=0", 400), ("/failed/retry?\(selection)&after=x", 400),
+            ("/failed/retry?\(selection)&limit=0", 400),
+            ("/failed/retry?\(selection)&after=x", 400),
             ("/failed/retry?topic=plays&channel=x", 409), ("/failed/retry?\(selection)", 200),
             ("/failed/discard?\(selection)&limit=1001", 400),
         ] {
