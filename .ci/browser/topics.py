@@ -1,6 +1,9 @@
 """The pages of nsqadmin: empty, with topics, all actions, many topics, failing and disconnected."""
 
+import json
 import math
+import socket
+import struct
 import time
 import urllib.parse
 import urllib.request
@@ -54,6 +57,31 @@ class Cluster:
             f"http://{self.nodes[node]}/{action}", body, method="POST")
         urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS).close()
 
+    def delete(self, topic):
+        """Deletes a topic of the first nsqd, also at the nsqlookupd, which would show it as one without a node."""
+        for server in [self.nodes[0], self.lookupd]:
+            request = urllib.request.Request(
+                f"http://{server}/topic/delete?topic={topic}", b"", method="POST")
+            urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS).close()
+
+    def fail(self, node, topic, channel, count):
+        """Requeues the messages of a channel until `count` messages have failed."""
+        host, port = self.tcp[node].split(":")
+        place = urllib.parse.urlencode({"topic": topic, "channel": channel})
+        with socket.create_connection((host, int(port)), timeout=TIMEOUT_SECONDS) as client:
+            client.sendall(f"  V2SUB {topic} {channel}\nRDY {count}\n".encode())
+            stream = client.makefile("rb")
+            requeued = 0
+            while requeued < count:
+                size, kind = struct.unpack(">II", stream.read(8))
+                frame = stream.read(size - 4)
+                if kind == 2:
+                    client.sendall(b"REQ " + frame[10:26] + b" 0\n")
+                    requeued += 1
+            url = f"http://{self.nodes[node]}/failed?{place}"
+            eventually("the messages fail", lambda: len(json.load(
+                urllib.request.urlopen(url, timeout=TIMEOUT_SECONDS))["messages"]) == count)
+
 
 def run(browser, children, folder, tally):
     cluster = Cluster(children, folder, tally)
@@ -63,6 +91,7 @@ def run(browser, children, folder, tally):
     check_consumers(browser, cluster)
     check_pauses(browser)
     check_messages(browser, cluster)
+    check_failed_messages(browser, cluster)
     check_navigation(browser, cluster)
     check_keyboard(browser, cluster)
     check_many(browser, cluster)
@@ -220,6 +249,43 @@ def check_messages(browser, cluster):
         text.startswith("defer message ") for text in cells(browser, "#log-rows span")))
     for channel in ["archive", "counts"]:
         cluster.control(0, f"channel/empty?topic=plays&channel={channel}")
+
+
+def check_failed_messages(browser, cluster):
+    """Shows, retries and discards the failed messages of the shown channel at the first node."""
+    def bodies():
+        return cells(browser, "#failed-rows pre")
+
+    def show():
+        browser.run("document.getElementById('failed-node').value = arguments[0]", cluster.nodes[0])
+        browser.click("#failed-show")
+
+    show()
+    eventually("it tells that there is none", lambda: browser.is_shown("#failed-none"))
+    channel = browser.text("title")
+    cluster.control(0, f"channel/max-attempts?topic=plays&channel={channel}&attempts=1")
+    for text in [b"first", b"second <b>", b"third"]:
+        cluster.control(0, "pub?topic=plays", text)
+    cluster.fail(0, "plays", channel, 3)
+    show()
+    eventually("they are shown", lambda: bodies() == ["first", "second <b>", "third"])
+    expect_good_layout(browser, "a channel with failed messages")
+    browser.click("#failed-rows tr:nth-child(1) .actions button:nth-child(1)")
+    confirm(browser, "Retry")
+    eventually("it is retried", lambda: bodies() == ["second <b>", "third"])
+    eventually("it waits again", lambda: figures(browser)["Waiting"] == "1")
+    browser.click("#failed-rows tr:nth-child(1) .actions button:nth-child(2)")
+    confirm(browser, "Discard")
+    eventually("it is discarded", lambda: bodies() == ["third"])
+    browser.click("#failed-all button:nth-child(1)")
+    confirm(browser, "Retry")
+    eventually("all are retried", lambda: browser.is_shown("#failed-none"))
+    expect(browser.text("failed-progress-text") == "1 failed message retried", browser.text("failed-progress-text"))
+    eventually("the log has it", lambda: any(
+        text.startswith("retry failed messages of channel") for text in cells(browser, "#log-rows span")))
+    cluster.delete(f"plays.{channel}.failed")
+    for queue in ["archive", "counts"]:
+        cluster.control(0, f"channel/empty?topic=plays&channel={queue}")
 
 
 def check_navigation(browser, cluster):

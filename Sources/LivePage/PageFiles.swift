@@ -41,6 +41,7 @@ enum PageFiles {
         case "/topics-tables.js": .script(PackageResources.topics_tables_js)
         case "/topics-charts.js": .script(PackageResources.topics_charts_js)
         case "/topics-messages.js": .script(PackageResources.topics_messages_js)
+        case "/topics-failed.js": .script(PackageResources.topics_failed_js)
         case "/topics-actions.js": .script(PackageResources.topics_actions_js)
         case "/videos.svg": .file("image/svg+xml", PackageResources.videos_svg)
         default: nil

@@ -42,7 +42,7 @@ struct `The messages on the pages of nsqadmin` {
             let again = try admin.send(
                 "POST", "/api/live/messages/delete\(place)&id=\(id)&attempts=0")
             #expect(again.status == 404)
-            #expect(again.body.contains("no longer in the channel"))
+            #expect(again.body.contains("no such message"))
             let preview = try admin.send(
                 "POST", "/api/live/messages/all/delete\(place)&preview=true")
             #expect(try preview.json()["selected"] as? Int == 2)
@@ -58,6 +58,40 @@ struct `The messages on the pages of nsqadmin` {
             let cancelled = try admin.send(
                 "POST", "/api/live/messages/cancel\(place)&operation=\(number)")
             #expect(cancelled.status == 200)
+        }
+    }
+
+    @Test func `are listed, retried and discarded if they have failed`() async throws {
+        try await withAdmin(brokers: 1) { admin, cluster async throws in
+            try await cluster.createChannel("counts", of: "plays")
+            let node = try node(admin)
+            let limit = "/channel/max-attempts?topic=plays&channel=counts&attempts=1"
+            #expect(try ReceivedResponse(to: "POST", limit, at: node).status == 200)
+            let producer = try cluster.producer()
+            for body in ["one", "two", "three"] { try await producer.publish(body, to: "plays") }
+            await producer.stop()
+            let consumer = try cluster.consumer(topic: "plays", channel: "counts")
+            let requeuing = Task {
+                while let message = try await consumer.next() { message.requeue() }
+            }
+            let place = "?node=\(node)&topic=plays&channel=counts"
+            let failed = "/api/live/messages/failed"
+            #expect(
+                admin.waits(for: failed + place) {
+                    ($0["messages"] as? [[String: Any]])?.count == 3
+                })
+            await consumer.stop()
+            try await requeuing.value
+            let messages = try admin.json(failed + place)["messages"] as? [[String: Any]] ?? []
+            let id = try #require(messages.first?["id"] as? String)
+            #expect(
+                try admin.send("POST", "\(failed)/retry\(place)&id=\(id)").json()["messages"]
+                    as? Int
+                    == 1)
+            #expect(
+                try admin.send("POST", "\(failed)/discard\(place)").json()["messages"] as? Int == 2)
+            #expect(try admin.send("POST", "\(failed)/delete\(place)").status == 404)
+            #expect(try admin.send("POST", "/api/live/messages/retry\(place)").status == 404)
         }
     }
 

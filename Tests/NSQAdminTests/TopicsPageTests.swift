@@ -34,7 +34,8 @@ struct `The pages of nsqadmin` {
 
     @Test(arguments: [
         "topics.css", "topics-logic.js", "topics-list.js", "topics-views.js", "topics-tables.js",
-        "topics-charts.js", "topics-actions.js", "topics-messages.js", "stream.js", "page.css",
+        "topics-charts.js", "topics-actions.js", "topics-messages.js", "topics-failed.js",
+        "stream.js", "page.css",
         "videos.svg",
     ])
     func `have files`(name: String) async throws {

@@ -1,7 +1,7 @@
 // Actions on all jobs that match a filter, their progress, and the log of actions.
 
 import { bodyOf, previewText, progressOf, queryOf } from "./jobs-logic.js";
-import { clock, counted, grouped } from "./logic.js";
+import { counted, dateAndClock, grouped } from "./logic.js";
 import { $, announce, button, element, reuse, setText } from "./page.js";
 
 // An operation that has ended stays visible for this time.
@@ -131,7 +131,7 @@ function drawLog(actions) {
     return item;
   }, (item, action) => {
     const [time, text] = item.children;
-    setText(time, `${new Date(action.time).toLocaleDateString("en-GB")} ${clock(action.time)}`);
+    setText(time, dateAndClock(action.time));
     time.dateTime = new Date(action.time).toISOString();
     const isOne = action.changed === 1 && action.unchanged === 0;
     const count = isOne ? "" : `: ${counted(action.changed, "job")} changed`

@@ -10,6 +10,8 @@ export const grouped = (number) => numbers.format(number);
 export const counted = (count, noun) => `${grouped(count)} ${noun}${count === 1 ? "" : "s"}`;
 // The local time of day, such as 17:10:28, for a time in milliseconds since 1970.
 export const clock = (milliseconds) => times.format(milliseconds);
+// The local date and time of day, such as 01/12/2026 17:10:28, for a time in milliseconds since 1970.
+export const dateAndClock = (milliseconds) => `${new Date(milliseconds).toLocaleDateString("en-GB")} ${clock(milliseconds)}`;
 
 // A duration as [number, unit], with about three digits.
 export function duration(microseconds) {

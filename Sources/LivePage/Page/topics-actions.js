@@ -1,6 +1,6 @@
 // Changes of topics, channels and nodes, the dialog that confirms them, and the log of actions.
 
-import { clock, counted } from "./logic.js";
+import { counted, dateAndClock } from "./logic.js";
 import { $, announce, element, reuse, setText } from "./page.js";
 
 let base = "";
@@ -176,7 +176,7 @@ export function drawLog(actions) {
     return item;
   }, (item, { time, action, target, user, error }) => {
     const [when, text] = item.children;
-    setText(when, `${new Date(time).toLocaleDateString("en-GB")} ${clock(time)}`);
+    setText(when, dateAndClock(time));
     when.dateTime = new Date(time).toISOString();
     setText(text, `${action} ${target}${user === "" ? "" : ` by ${user}`}${error === null ? "" : ` – ${error}`}`);
   });

@@ -2,7 +2,7 @@
 
 import { ask, valueOf } from "./topics-actions.js";
 import { messageQuery, operationText, stateText } from "./topics-logic.js";
-import { clock, counted, grouped } from "./logic.js";
+import { counted, dateAndClock, grouped } from "./logic.js";
 import { $, announce, button, cell, element, reuse, setText } from "./page.js";
 
 let base = "";
@@ -14,7 +14,8 @@ const filter = () => ({
   min_attempts: $("message-attempts").value.trim(), min_age: $("message-age").value,
 });
 
-async function request(path, query, method = "GET") {
+// Sends a request about messages at one node. Fails with the error as a text.
+export async function request(path, query, method = "GET") {
   const response = await fetch(`${base}/api/live/messages${path}?${messageQuery(query)}`, { method });
   const answer = await response.json();
   if (!response.ok) throw new Error(answer.error);
@@ -142,8 +143,13 @@ export function drawMessages(route, nodes) {
     $("message-progress").hidden = true;
     draw();
   }
-  $("message-node-part").hidden = nodes.length < 2;
-  reuse($("message-node"), nodes, (node) => node, () => element("option"), (option, node) => {
+  drawNodeChoice("message-node", nodes);
+}
+
+// Shows the nodes in a selection, if there are several.
+export function drawNodeChoice(id, nodes) {
+  $(`${id}-part`).hidden = nodes.length < 2;
+  reuse($(id), nodes, (node) => node, () => element("option"), (option, node) => {
     option.value = node;
     setText(option, node);
   });
@@ -170,8 +176,7 @@ function draw() {
     row.message = message;
     const [head, published, attempts, state, bytes, body, actions] = row.children;
     setText(head, message.id);
-    const time = message.timestamp / 1e6;
-    setText(published, `${new Date(time).toLocaleDateString("en-GB")} ${clock(time)}`);
+    setText(published, dateAndClock(message.timestamp / 1e6));
     setText(attempts, grouped(message.attempts));
     setText(state, stateText(message));
     const notes = [message.body_format === "hex" ? "hex" : "", message.body_cut ? "cut" : ""].filter((note) => note !== "");

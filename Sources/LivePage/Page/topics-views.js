@@ -2,6 +2,7 @@
 
 import { createChannel, empty, publish, remove } from "./topics-actions.js";
 import { drawChannelNodes, drawChannels, drawClients, drawNodes, drawTopicNodes, drawTopicsOfNode, pauseButton } from "./topics-tables.js";
+import { drawFailed, hasFailedSet } from "./topics-failed.js";
 import { drawMessages } from "./topics-messages.js";
 import { pathOf, perSecond } from "./topics-logic.js";
 import { spanText } from "./jobs-logic.js";
@@ -12,7 +13,7 @@ const TITLES = { topics: "Topics", nodes: "Nodes", counter: "Counter", lookup: "
 // The sections of each view.
 const SECTIONS = {
   topics: ["topics-part"], topic: ["channels-part", "nodes-part", "messages-part", "latency-part"],
-  channel: ["nodes-part", "clients-part", "messages-part", "latency-part"], nodes: ["nodes-part"], node: ["node-topics-part"],
+  channel: ["nodes-part", "clients-part", "messages-part", "failed-part", "latency-part"], nodes: ["nodes-part"], node: ["node-topics-part"],
   counter: ["nodes-part"], lookup: ["lookup-part"],
 };
 const ALL = [...new Set(Object.values(SECTIONS).flat())];
@@ -128,6 +129,8 @@ function drawSections({ route, data, now, base, state }) {
       for (const id of ["nodes-part", "clients-part"]) $(id).hidden = !data.known;
       drawClients(data, now);
       drawMessages(route, data.nodes.map(({ node }) => node));
+      drawFailed(route, data.nodes.map(({ node }) => node));
+      $("failed-part").hidden = !data.known || !hasFailedSet(route);
       drawLatency(data.latency);
       break;
     case "node":

@@ -5,6 +5,7 @@ import { drawLog, isAdmin, readSession, startActions } from "./topics-actions.js
 import { drawCharts, startCharts } from "./topics-charts.js";
 import { drawList, listPath, startList } from "./topics-list.js";
 import { routeOf } from "./topics-logic.js";
+import { startFailed } from "./topics-failed.js";
 import { startMessages } from "./topics-messages.js";
 import { drawView } from "./topics-views.js";
 import { clock } from "./logic.js";
@@ -164,6 +165,7 @@ function connected(event) {
 startActions({ base, redraw: () => read({ isNew: true }), go: (path) => show(path, false), isAdmin });
 startList(() => read({ isNew: true }));
 startMessages(base);
+startFailed();
 startCharts(() => read({ isNew: true }));
 startStream({
   url: `${base}/api/live/events`,

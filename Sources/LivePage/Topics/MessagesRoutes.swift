@@ -49,19 +49,34 @@ struct MessagesRoutes: Sendable {
             case .read(let path):
                 return .json(try await api.readMessages(at: node, path, arguments))
             case .change(let change, let path):
-                let isBulk = parts.first == "all"
                 guard api.isAdmin(request) else {
                     return .failure(403, "only admins may change messages")
                 }
+                let id = parts.first == "all" ? nil : query["id"]
+                // A change of many failed messages is a series of requests, of which only the first
+                // has no `after`.
+                let isLogged = id != nil || (query["preview"] != "true" && query["after"] == nil)
                 return .json(
                     try await api.changeMessages(
                         change, of: (query["topic"] ?? "", query["channel"] ?? ""),
-                        id: isBulk ? nil : query["id"], at: node, path, arguments,
-                        isLogged: !isBulk || query["preview"] != "true", for: request))
+                        id: id, at: node, path, arguments, isLogged: isLogged, for: request))
             }
         } catch {
             return .failure(error.status, error.text)
         }
+    }
+
+    /// The changes of messages that wait in a channel, of one or of all.
+    private static let queueChanges: [AdminAPI.MessageChange] = [.delete, .requeue, .defer, .move]
+
+    /// Returns the route of a change with a name, if it is one of `changes`.
+    private static func change(
+        named name: String, _ folder: String, _ changes: [AdminAPI.MessageChange]
+    ) -> Route? {
+        guard let change = AdminAPI.MessageChange(rawValue: name), changes.contains(change) else {
+            return nil
+        }
+        return .change(change, path: folder + name)
     }
 
     private static func route(
@@ -71,17 +86,11 @@ struct MessagesRoutes: Sendable {
         case ("GET", nil, 0):
             return .read(path: hasChannel ? "/channel/messages" : "/topic/messages")
         case ("GET", "operations"?, 1): return .read(path: "/channel/messages/operations")
-        case ("POST", "all"?, 2):
-            guard let change = AdminAPI.MessageChange(rawValue: parts[1]), change != .cancel else {
-                return nil
-            }
-            return .change(change, path: "/channel/messages/\(change.rawValue)")
-        case ("POST", let name?, 1):
-            guard let change = AdminAPI.MessageChange(rawValue: name) else { return nil }
-            return .change(
-                change,
-                path: change == .cancel ? "/channel/messages/cancel" : "/message/\(change.rawValue)"
-            )
+        case ("GET", "failed"?, 1): return .read(path: "/failed")
+        case ("POST", "all"?, 2): return change(named: parts[1], "/channel/messages/", queueChanges)
+        case ("POST", "failed"?, 2): return change(named: parts[1], "/failed/", [.retry, .discard])
+        case ("POST", "cancel"?, 1): return .change(.cancel, path: "/channel/messages/cancel")
+        case ("POST", let name?, 1): return change(named: name, "/message/", queueChanges)
         default: return nil
         }
     }

@@ -15,6 +15,16 @@ extension AdminAPI {
     /// A change of messages.
     package enum MessageChange: String, Sendable {
         case delete, requeue, `defer`, move, cancel
+        /// Changes of failed messages.
+        case retry, discard
+
+        /// The change as a verb, for the log of actions.
+        var verb: String {
+            switch self {
+            case .delete, .requeue, .defer, .move, .cancel: rawValue
+            case .retry, .discard: "\(rawValue) failed"
+            }
+        }
     }
 
     /// Reads messages, or the bulk operations.
@@ -32,16 +42,21 @@ extension AdminAPI {
     /// Changes messages, and logs the change.
     ///
     /// - Parameters:
+    ///   - change: the change.
     ///   - place: the topic and the channel of the messages.
-    ///   - id: the ID of the message; `nil` for all messages that a filter selects.
-    ///   - isLogged: `false` if the messages are only counted.
+    ///   - id: the ID of the message; `nil` for all messages that the arguments select.
+    ///   - node: the HTTP address of the nsqd.
+    ///   - path: the path of the request to the nsqd.
+    ///   - arguments: the query of the request to the nsqd.
+    ///   - isLogged: `false` if the messages are only counted, or if the request continues a logged one.
+    ///   - request: the request of the browser.
     package func changeMessages(
         _ change: MessageChange, of place: (topic: String, channel: String), id: String?,
         at node: String, _ path: String, _ arguments: [(name: String, value: String)],
         isLogged: Bool, for request: HTTPRequest
     ) async throws(MessagesFailure) -> [UInt8] {
         let logged = ClusterChange.messages(
-            change.rawValue, topic: place.topic, channel: place.channel, id: id, node: node)
+            change.verb, topic: place.topic, channel: place.channel, id: id, node: node)
         do throws(MessagesFailure) {
             let json = try await messages(at: node, path, arguments, isChange: true)
             if isLogged { didChange(logged, request) }
@@ -70,21 +85,9 @@ extension AdminAPI {
         let code = json?["message"].flatMap { String(json: $0) } ?? ""
         throw MessagesFailure(
             status: response.status == 404 ? 404 : response.status < 500 ? 400 : 502,
-            text: Self.text(of: code, response.status, node))
-    }
-
-    /// Returns a text that explains an nsqd's error code to people.
-    private static func text(of code: String, _ status: Int, _ node: String) -> String {
-        switch code {
-        case "NOT_FOUND", "METHOD_NOT_ALLOWED":
-            "\(node) cannot show or change messages of a queue: only tally's nsqd can, and this is another one."
-        case "TOPIC_NOT_FOUND", "CHANNEL_NOT_FOUND": "\(node) does not have the topic and channel."
-        case "MESSAGE_NOT_FOUND": "The message is no longer in the channel."
-        case "ATTEMPTS_DIFFER": "The message was delivered in the meantime."
-        case "SAME_TOPIC": "A message cannot move to its own topic."
-        case "INVALID_DEFER": "The delay is longer than the nsqd allows."
-        case "INVALID_ARG_TO": "The name of the topic is invalid."
-        default: "\(node) responded with status \(status) \(code)"
-        }
+            text: "\(node): "
+                + HTTPFailure.text(
+                    of: code, status: response.status,
+                    arguments: Dictionary(arguments) { first, _ in first }))
     }
 }

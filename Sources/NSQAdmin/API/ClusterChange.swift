@@ -8,7 +8,7 @@ enum ClusterChange: Sendable {
     case delete(topic: String, channel: String?)
     case tombstone(topic: String, node: String)
     case publish(message: [UInt8], topic: String, node: String)
-    /// A change of messages that an nsqd has already made. It concerns the message with the ID or,
+    /// A change of messages that an nsqd has already made, with its verb. It concerns the message with the ID or,
     /// without an ID, all messages that a filter selects.
     case messages(String, topic: String, channel: String, id: String?, node: String)
 
@@ -89,7 +89,8 @@ enum ClusterChange: Sendable {
         case .delete(_, let channel): "delete_\(channel == nil ? "topic" : "channel")"
         case .tombstone: "tombstone_topic_producer"
         case .publish: "publish_topic"
-        case .messages(let change, _, _, _, _): "\(change)_messages"
+        case .messages(let change, _, _, _, _):
+            "\(change.replacing(" ", with: "_"))_messages"
         }
     }
 
