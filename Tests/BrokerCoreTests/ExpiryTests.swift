@@ -65,6 +65,102 @@ import Testing
         #expect(broker.channel()?.expiredCount == 100)
     }
 
+    // MARK: Kept
+
+    private func keeping() -> TestBroker {
+        TestBroker {
+            $0.lifetimes.defaultLifetime = .seconds(10)
+            $0.keepsExpired = true
+        }
+    }
+
+    private func failed(_ broker: TestBroker, _ channel: ChannelName = .count) -> [FailedMessage] {
+        broker.core.failedMessages(
+            of: channel, .plays, FailedSelection(limit: 5_000), at: broker.now
+        )
+        .messages.map(\.message)
+    }
+
+    @Test func `moves to the failed set if expired messages are kept`() {
+        let broker = keeping()
+        let consumer = broker.consumer()
+        broker.client().multiPublish(["one", "two"])
+        broker.passUnnoticed(.seconds(11))
+        broker.client().publish("fresh")
+        consumer.send(.ready(count: 10))
+        #expect(consumer.takeBodies() == ["fresh"])
+        let messages = failed(broker)
+        #expect(messages.map { String(decoding: $0.body, as: UTF8.self) } == ["one", "two"])
+        #expect(messages.map(\.reason) == [.expired, .expired])
+        #expect(messages.map(\.attempts) == [0, 0])
+        #expect(broker.channel()?.expiredCount == 2)
+        #expect(broker.channel()?.failedCount == 2)
+        #expect(broker.channel()?.depth == 0)
+        #expect(broker.channel()?.deferredCount == 0)
+    }
+
+    @Test func `moves to the failed set after a requeue, and is new after a retry`() throws {
+        let broker = keeping()
+        let consumer = broker.consumer(ready: 10)
+        broker.client().publish("one")
+        let held = consumer.takeMessages()
+        broker.passUnnoticed(.seconds(11))
+        consumer.requeue(held[0])
+        #expect(consumer.takeBodies() == [])
+        #expect(failed(broker).map(\.attempts) == [1])
+        let isRetried = broker.control { core, now in
+            let selection = FailedSelection(limit: 1)
+            return (try? core.retryFailed(of: .count, .plays, selection, at: now))??.count == 1
+        }
+        #expect(isRetried)
+        broker.pass(.seconds(1))
+        #expect(consumer.takeBodies() == ["one"])
+    }
+
+    @Test func `moves to the failed set without a consumer, within the limit of an iteration`() {
+        let broker = keeping()
+        _ = broker.consumer()
+        let body = String(repeating: "x", count: 1_000)
+        broker.client().multiPublish([String](repeating: body, count: 3_000))
+        broker.pass(.seconds(30))
+        #expect(failed(broker).count == 3_000)
+        #expect(broker.channel()?.depth == 0)
+        #expect(broker.channel()?.deferredCount == 0)
+    }
+
+    @Test func `is lost in an ephemeral channel and in a failed set`() {
+        let broker = keeping()
+        let consumer = broker.consumer(of: .brief)
+        broker.client().publish("one")
+        broker.passUnnoticed(.seconds(11))
+        consumer.send(.ready(count: 1))
+        #expect(consumer.takeBodies() == [])
+        #expect(broker.core.failedSets.isEmpty)
+    }
+
+    @Test func `is delivered if there is no memory for its copy`() {
+        let broker = TestBroker {
+            $0.lifetimes.defaultLifetime = .seconds(10)
+            $0.lifetimes.byTopic[.likes] = .zero
+            $0.keepsExpired = true
+            $0.maxMemoryBytes = 900_000
+        }
+        let consumer = broker.consumer()
+        broker.client().publish("one")
+        for size in [50_000, 500] {
+            let producer = broker.client()
+            repeat {
+                producer.publish(String(repeating: "x", count: size), to: .likes)
+            } while producer.take() == [.ok]
+        }
+        broker.passUnnoticed(.seconds(11))
+        consumer.send(.ready(count: 1))
+        #expect(consumer.takeBodies() == ["one"])
+        #expect(broker.core.failedSets.isEmpty)
+    }
+
+    // MARK: Work
+
     @Test func `expires in steps within the budget of an iteration`() {
         let broker = TestBroker {
             $0.lifetimes.defaultLifetime = .seconds(1)

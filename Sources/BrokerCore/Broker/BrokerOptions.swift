@@ -62,6 +62,8 @@ package struct BrokerOptions: Sendable {
     package var maxSpareBytes = Int.max
     /// The times after which undelivered messages expire.
     package var lifetimes = MessageLifetimes()
+    /// `true` moves expired messages to the failed set of their channel; otherwise they are lost.
+    package var keepsExpired = false
     /// The numbers of deliveries after which messages are moved to the failed set of their channel.
     package var attemptLimits = AttemptLimits()
     /// The maximum number of topics; 0 for no limit.

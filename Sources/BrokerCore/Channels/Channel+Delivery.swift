@@ -127,12 +127,15 @@ extension Channel {
         let index = Int(delivery.index)
         let segment = segments[delivery.segmentNumber]!.segment
         let isExpired = segment.contains(index) && isExpired(index, of: segment)
-        if isExpired { didExpire(1) }
+        if isExpired {
+            guard !keepsExpired else { return fail(id, .expired) }
+            didExpire(1)
+        }
         if isExpired || !segment.contains(index) || isSampledOut(session) {
             deliveries.removeWithoutRedelivery(id)
             return settleMessage(index, in: delivery.segmentNumber)
         }
-        guard !mustFail(delivery.attempts, index, of: segment) else { return fail(id) }
+        guard !mustFail(delivery.attempts, index, of: segment) else { return fail(id, .attempts) }
         let attempts = deliveries.restart(
             id, to: session.subscription.slot, timeout: session.settings.messageTimeout,
             at: context.now.monotonic)

@@ -121,7 +121,10 @@ package final class Channel: PendingItem {
 
     func setMaxAttempts(_ limit: Int) { maxAttempts = max(0, limit) }
 
-    func didFail() { failedCount += 1 }
+    func didFail(_ reason: FailedMessage.Reason) {
+        failedCount += 1
+        if reason == .expired { didExpire(1) }
+    }
 
     func didExpire(_ count: Int) { expiredCount += count }
 

@@ -16,26 +16,43 @@ extension Channel {
         topic.lifetime > 0 && isOlder(index, of: segment)
     }
 
+    /// `true` if expired messages are moved to the failed set of the channel, and `false` if they are
+    /// lost.
+    var keepsExpired: Bool {
+        context.options.keepsExpired && !topic.name.isEphemeral && !name.isEphemeral
+            && !topic.name.isFailedSet
+    }
+
+    /// If there is no memory for the copy in the failed set, the message does not expire.
     private func isOlder(_ index: Int, of segment: Segment) -> Bool {
         let published = segment.frame(at: index)
             .bigEndian(at: MessageFrame.timestampOffset, as: Int64.self)
         // An imported message can have any timestamp.
         return context.now.wall.subtractingSaturated(published) > topic.lifetime
+            && (!keepsExpired || hasMemoryForCopy(index, of: segment))
     }
 
-    /// Settles the expired messages at the cursor.
+    /// Settles the expired messages at the cursor, or moves them to the failed set.
     ///
     /// - Parameters:
     ///   - channelSegment: the segment of the first message ahead of the cursor, which must be in memory.
     ///   - number: the number of the segment in the channel.
     ///   - limit: the maximum number of messages to examine.
-    /// - Returns: the number of settled messages; 0 if the first message has not expired.
+    /// - Returns: the number of messages that have left the queue; 0 if the first message has not
+    ///   expired, or if no more messages may fail in this iteration.
     func expireRun(of channelSegment: ChannelSegment, _ number: Int, atMost limit: Int) -> Int {
         let segment = channelSegment.segment
         let indexes = headIndexes(of: segment)
         let end = min(indexes.lowerBound + limit, indexes.upperBound)
         let fresh = (indexes.lowerBound..<end).first { !isOlder($0, of: segment) } ?? end
-        return expire(indexes.lowerBound..<fresh, of: channelSegment, number)
+        let expired = indexes.lowerBound..<fresh
+        guard keepsExpired else { return expire(expired, of: channelSegment, number) }
+        for index in expired {
+            guard !context.moves.isFull else { return index - expired.lowerBound }
+            cursor.advance(to: segment.firstOrdinal + index + 1)
+            failUndelivered(index, of: channelSegment, number, .expired)
+        }
+        return expired.count
     }
 
     /// Returns the number of messages at the cursor that precede the next expired message.
@@ -69,7 +86,7 @@ extension Channel {
 
     /// Settles expired messages at the cursor without reading the message log. Segments in memory
     /// are checked message by message. Other segments are settled only if all their messages have
-    /// expired.
+    /// expired and are not kept.
     ///
     /// - Parameter limit: the maximum number of messages.
     /// - Returns: the number of settled messages.
@@ -83,7 +100,7 @@ extension Channel {
             let start = cursor.firstRange.lowerBound - segment.firstOrdinal
             let expired: Int
             if !segment.isResident {
-                guard topic.isExpired(segment) else { break }
+                guard !keepsExpired, topic.isExpired(segment) else { break }
                 let end = min(segment.endOrdinal, cursor.firstRange.upperBound)
                 expired = expire(start..<end - segment.firstOrdinal, of: channelSegment, number)
             } else {

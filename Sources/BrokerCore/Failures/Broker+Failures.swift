@@ -2,7 +2,7 @@ import NSQWire
 import TallyBasics
 
 /// The failed sets of channels. A failed set contains the messages that were delivered as often as
-/// the channel's limit permits.
+/// the channel's limit permits, and with ``BrokerOptions/keepsExpired`` those that have expired.
 extension Broker {
     /// Sets the limit of attempts of a channel, until the channel is deleted or the broker stops.
     ///
@@ -34,7 +34,7 @@ extension Broker {
             _ = channel(FailedSet.channel, of: topic)
             move(source) {
                 bytes.withUnsafeBytes { topic.publish($0) }
-                source.channel.didFail()
+                source.channel.didFail(message.reason)
             }
         }
     }

@@ -1,7 +1,8 @@
 import NSQWire
 import TallyBasics
 
-/// Moves messages that were delivered as often as the channel's limit permits to the failed set.
+/// Moves messages to the failed set: those that were delivered as often as the channel's limit permits,
+/// and with ``BrokerOptions/keepsExpired`` the expired ones.
 extension Channel {
     /// The delay before another attempt to move a message to the failed set.
     private static let failureRetryInterval = Duration.seconds(10)
@@ -16,7 +17,8 @@ extension Channel {
         maxAttempts > 0 && Int(attempts) >= maxAttempts && hasMemoryForCopy(index, of: segment)
     }
 
-    private func hasMemoryForCopy(_ index: Int, of segment: Segment) -> Bool {
+    /// Returns `true` if there is memory for the copy of a message in the failed set.
+    func hasMemoryForCopy(_ index: Int, of segment: Segment) -> Bool {
         context.hasMemory(
             for: Segment.byteCount(
                 bodyBytes: segment.frame(at: index).count + FailedMessage.maxHeadBytes))
@@ -25,22 +27,44 @@ extension Channel {
     /// Moves a message that waits for a redelivery to the failed set of the channel, at the end of the
     /// iteration. Until then it counts as deferred.
     ///
-    /// - Parameter id: the delivery of the message, whose segment is in memory.
-    func fail(_ id: Int32) {
+    /// - Parameters:
+    ///   - id: the delivery of the message, whose segment is in memory.
+    ///   - reason: the reason why it fails.
+    func fail(_ id: Int32, _ reason: FailedMessage.Reason) {
         let delivery = deliveries[id]
-        let index = Int(delivery.index)
+        deliveries.withdraw(id)
+        deliveries.deferWithdrawn(id, until: failureRetryDeadline)
         let segment = segments[delivery.segmentNumber]!.segment
+        addFailure(Int(delivery.index), of: segment, reason, attempts: Int(delivery.attempts))
+    }
+
+    /// Moves a message that was never delivered, and is no longer ahead of the cursor, to the failed
+    /// set, as ``fail(_:_:)`` does.
+    func failUndelivered(
+        _ index: Int, of channelSegment: ChannelSegment, _ number: Int,
+        _ reason: FailedMessage.Reason
+    ) {
+        let id = deliveries.addDeferred(
+            index: index, segmentNumber: number, until: failureRetryDeadline)
+        channelSegment.setState(id, of: index)
+        addFailure(index, of: channelSegment.segment, reason, attempts: 0)
+    }
+
+    private var failureRetryDeadline: Int64 {
+        context.now.monotonic + Self.failureRetryInterval.nanoseconds
+    }
+
+    private func addFailure(
+        _ index: Int, of segment: Segment, _ reason: FailedMessage.Reason, attempts: Int
+    ) {
         let frame = segment.frame(at: index)
         let message = FailedMessage(
-            topic: topic.name, channel: name, attempts: Int(delivery.attempts),
+            topic: topic.name, channel: name, reason: reason, attempts: attempts,
             id: MessageID(segment.serial << 16 | UInt64(index)).text,
             publishedAt: Int(
                 frame.bigEndian(at: MessageFrame.timestampOffset, as: Int64.self)),
             failedAt: Int(context.now.wall),
             body: Array(frame.view(MessageFrame.bodyOffset..<frame.count)))
-        deliveries.withdraw(id)
-        deliveries.deferWithdrawn(
-            id, until: context.now.monotonic + Self.failureRetryInterval.nanoseconds)
         context.budget.deliveries.charge(WorkCost.bytes(frame.count))
         context.moves.addFailure(
             message, from: FailedSetMoves.Source(channel: self, segment: segment, index: index))

@@ -40,6 +40,7 @@ extension TopicName {
 package struct FailedMessage: Equatable, Sendable {
     package var topic: TopicName
     package var channel: ChannelName
+    package var reason: Reason
     /// The number of deliveries.
     package var attempts: Int
     /// The message ID in the channel of origin.
@@ -50,8 +51,14 @@ package struct FailedMessage: Equatable, Sendable {
     package var failedAt: Int
     package var body: [UInt8]
 
-    /// The reason of every failed message: too many attempts.
-    package static let reason = "attempts"
+    /// The reason why a message has failed.
+    package enum Reason: String, Sendable {
+        /// It was delivered as often as the channel's limit permits.
+        case attempts
+        /// It became older than the lifetime of its topic; see ``BrokerOptions/keepsExpired``.
+        case expired
+    }
+
     /// The maximum size of the line of JSON in bytes.
     package static let maxHeadBytes = 1_024
 
@@ -60,7 +67,7 @@ package struct FailedMessage: Equatable, Sendable {
         let head = JSONWriter.object { json in
             json.member("topic", topic.text)
             json.member("channel", channel.text)
-            json.member("reason", Self.reason)
+            json.member("reason", reason.rawValue)
             json.member("attempts", attempts)
             json.member("id", id)
             json.member("published_at", publishedAt)
@@ -70,11 +77,12 @@ package struct FailedMessage: Equatable, Sendable {
     }
 
     init(
-        topic: TopicName, channel: ChannelName, attempts: Int, id: String, publishedAt: Int,
-        failedAt: Int, body: [UInt8]
+        topic: TopicName, channel: ChannelName, reason: Reason, attempts: Int, id: String,
+        publishedAt: Int, failedAt: Int, body: [UInt8]
     ) {
         self.topic = topic
         self.channel = channel
+        self.reason = reason
         self.attempts = attempts
         self.id = id
         self.publishedAt = publishedAt
@@ -92,8 +100,10 @@ package struct FailedMessage: Equatable, Sendable {
             let channel = ChannelName(json.text("channel"))
         else { return nil }
         self.init(
-            topic: topic, channel: channel, attempts: json.integer("attempts"),
-            id: json.text("id"), publishedAt: json.integer("published_at"),
+            topic: topic, channel: channel,
+            reason: Reason(rawValue: json.text("reason")) ?? .attempts,
+            attempts: json.integer("attempts"), id: json.text("id"),
+            publishedAt: json.integer("published_at"),
             failedAt: json.integer("failed_at"), body: Array(bytes[(end + 1)...]))
     }
 }

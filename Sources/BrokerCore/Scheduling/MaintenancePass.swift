@@ -21,14 +21,14 @@ struct MaintenancePass {
     /// Continues the pass within the budget for timers, with at least one step.
     mutating func run(_ context: BrokerContext) {
         repeat {
-            context.budget.timers.charge(processNext())
-        } while !isDone && context.budget.timers.hasSteps
+            context.budget.timers.charge(processNext(context))
+        } while !isDone && context.budget.timers.hasSteps && !context.moves.isFull
     }
 
     /// Processes the next topic, segment or channel.
     ///
     /// - Returns: the number of steps.
-    private mutating func processNext() -> Int {
+    private mutating func processNext(_ context: BrokerContext) -> Int {
         guard let topic, !topic.isDeleted else { return beginNextTopic() }
         if let segment = segments.popLast() {
             if topic.segments.contains(segment) { process(segment, of: topic) }
@@ -38,7 +38,9 @@ struct MaintenancePass {
         if let channel = channels.popLast() {
             channel.deliveries.releaseUnusedMemory()
             let expired = channel.expireHead(atMost: Self.maxExpiredInStep)
-            if expired >= Self.maxExpiredInStep { channels.insert(channel, at: 0) }
+            if expired >= Self.maxExpiredInStep || context.moves.isFull {
+                channels.insert(channel, at: 0)
+            }
             return 1 + expired
         }
         return beginNextTopic()

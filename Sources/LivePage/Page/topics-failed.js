@@ -123,17 +123,18 @@ function draw() {
     const row = element("tr");
     const head = row.appendChild(element("th", "mono"));
     head.scope = "row";
-    row.append(cell("Failed"), cell("Published"), cell("Attempts", "figure"), cell("Bytes", "figure"), cell("Body"));
+    row.append(cell("Failed"), cell("Published"), cell("Reason"), cell("Attempts", "figure"), cell("Bytes", "figure"), cell("Body"));
     row.lastElementChild.append(element("pre"));
     const group = row.appendChild(cell("", "action admin")).appendChild(element("div", "actions"));
     for (const verb of Object.keys(VERBS)) group.append(button(`${VERBS[verb].button}…`, () => askOne(verb, row.message)));
     return row;
   }, (row, message) => {
     row.message = message;
-    const [head, failed, published, attempts, bytes, body] = row.children;
+    const [head, failed, published, reason, attempts, bytes, body] = row.children;
     setText(head, message.id);
     setText(failed, dateAndClock(message.failed_at / 1e6));
     setText(published, dateAndClock(message.published_at / 1e6));
+    setText(reason, message.reason === "attempts" ? "too many attempts" : message.reason);
     setText(attempts, grouped(message.attempts));
     setText(bytes, grouped(message.body_bytes));
     setText(body.firstElementChild, message.body);

@@ -108,7 +108,7 @@ extension JSONWriter {
     fileprivate mutating func add(_ message: FailedMessage, id: MessageID) {
         object {
             $0.member("id", id.text)
-            $0.member("reason", FailedMessage.reason)
+            $0.member("reason", message.reason.rawValue)
             $0.member("attempts", message.attempts)
             $0.member("original_id", message.id)
             $0.member("published_at", message.publishedAt)

@@ -244,6 +244,13 @@ private enum ServerOptionTable {
             key: .named("http_hosts"), isOwn: true),
         .logFormat(\.log.format),
         ServerOption(
+            "keep-expired", \.core.keepsExpired,
+            """
+            move messages that expire (--message-ttl) to the topic TOPIC.CHANNEL.failed instead of \
+            deleting them
+            """,
+            isOwn: true),
+        ServerOption(
             "max-attempts", \.core.attemptLimits,
             """
             number of deliveries after which a message is moved to the topic TOPIC.CHANNEL.failed: \

@@ -8,10 +8,11 @@ import TallyJSON
 struct FailedCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "failed",
-        abstract: "Lists, retries or discards messages that were delivered too often.",
+        abstract:
+            "Lists, retries or discards messages that were delivered too often or have expired.",
         discussion: """
             With --max-attempts, tally nsqd moves a message that was delivered so many times without FIN \
-            to the topic TOPIC.CHANNEL.failed.
+            to the topic TOPIC.CHANNEL.failed, and with --keep-expired also one that has expired.
             """
                 + HelpText.examples(
                     #"""
@@ -79,14 +80,15 @@ struct ListFailedCommand: AsyncParsableCommand {
         }
         guard !json else { return print(String(decoding: response.body, as: UTF8.self)) }
         var rows = [
-            topic == nil ? ["FAILED SET", "MESSAGES"] : ["ID", "ATTEMPTS", "BYTES", "BODY"]
+            topic == nil
+                ? ["FAILED SET", "MESSAGES"] : ["ID", "REASON", "ATTEMPTS", "BYTES", "BODY"]
         ]
         for set in response.json.elements("failed_sets") ?? [] {
             rows.append([set.text("failed_topic"), "\(set.count("messages"))"])
         }
         for message in response.json.elements("messages") ?? [] {
             rows.append([
-                message.text("id"), "\(message.count("attempts"))",
+                message.text("id"), message.text("reason"), "\(message.count("attempts"))",
                 "\(message.count("body_bytes"))", LogText.sanitized(message.text("body")),
             ])
         }
