@@ -66,12 +66,16 @@ extension DeliveryChecker {
         }
         if copy.isGone { return "message \(number) was finished in \(name), and is redelivered" }
         let lifetime = lifetimes[delivery.topic].nanoseconds
-        if lifetime > 0, now - delivery.timestamp > lifetime {
+        if lifetime > 0, now - delivery.timestamp > lifetime, storesAllCopies || !keepsExpired {
             return "message \(number) has expired, and is delivered in \(name)"
         }
         if self[number].due > now { return "message \(number) is delivered too early in \(name)" }
         if let notBefore = copy.notBefore, notBefore.due > now {
             return "message \(number) was requeued, and is delivered too early in \(name)"
+        }
+        let limit = attemptLimits[delivery.topic, delivery.channel]
+        if limit > 0, delivery.attempts > limit, storesAllCopies {
+            return "message \(number) has \(delivery.attempts) attempts in \(name), of \(limit)"
         }
         let before = copy.attempts.map(\.count).max() ?? 0
         if delivery.attempts <= before {
@@ -111,7 +115,7 @@ extension DeliveryChecker {
         for name in topics.keys.sorted() {
             let topic = topics[name]!
             // All messages are older than the lifetime when the simulation ends.
-            guard lifetimes[name] == .zero else { continue }
+            guard lifetimes[name] == .zero || keepsExpired else { continue }
             for number in topic.held where self[number].mustBeDelivered {
                 undelivered.append(
                     "message \(number) of \(name), which was dispatched to no channel")
@@ -119,9 +123,9 @@ extension DeliveryChecker {
             for channel in topic.names {
                 for (number, copy) in topic.channels[channel]!.copies.sorted(by: { $0.key < $1.key }
                 ) {
-                    guard case .expected = copy.state, self[number].mustBeDelivered else {
-                        continue
-                    }
+                    guard case .expected = copy.state, self[number].mustBeDelivered,
+                        !canHaveFailed(number, name, channel)
+                    else { continue }
                     undelivered.append("message \(number) of \(name)/\(channel)")
                 }
             }

@@ -20,7 +20,10 @@ extension DeliveryChecker {
             crash == .kill ? stamp.iteration != nil : isSynced(stamp)
         }
         stamp = Stamp()
-        for topic in found.topics where startedTopics.contains(topic.name) { create(topic.name) }
+        for topic in found.topics
+        where startedTopics.contains(topic.name) || topic.name.isFailedSet && hasFailedSets {
+            create(topic.name)
+        }
         reviewMessages(crash, isDurable)
         var violation: String?
         for name in topics.keys.sorted() {
@@ -153,6 +156,7 @@ extension DeliveryChecker {
                 for channel in topics[name]!.channels.keys { forgetDeliveryRecords(name, channel) }
             }
         case .topics:
+            mayLoseFailed = true
             for name in topics.keys { topics[name]!.isUncertain = true }
             applyDamage(.deliveries)
         }

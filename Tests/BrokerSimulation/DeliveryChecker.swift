@@ -85,6 +85,10 @@ struct DeliveryChecker {
     private(set) var messages: [Message?] = [nil]
     /// The messages that were published by moving others, by the numbers of those.
     private(set) var movedNumbers: [Int: Int] = [:]
+    /// The messages that were received from the failed set of a channel.
+    private var failed: [TopicName: [ChannelName: Set<Int>]] = [:]
+    /// `true` if damage may have lost messages of failed sets.
+    var mayLoseFailed = false
     /// The topics named by an MPUB, which may exist although no MPUB was completed.
     var startedTopics: Set<TopicName> = []
     var topics: [TopicName: Topic] = [:]
@@ -92,15 +96,23 @@ struct DeliveryChecker {
     var stamp = Stamp()
     let respondsAfterSync: Bool
     let lifetimes: MessageLifetimes
+    let attemptLimits: AttemptLimits
+    let keepsExpired: Bool
+    /// `true` if there was always memory and disk space for the copy of a failed message. Without it, a
+    /// message is delivered instead of moved to the failed set.
+    var storesAllCopies: Bool
 
     // The changes up to the iteration `syncedUpTo` survive a power failure, except those of
     // `neverSynced`.
     private var syncedUpTo = 0
     private var neverSynced: [ClosedRange<Int>] = []
 
-    init(respondsAfterSync: Bool, lifetimes: MessageLifetimes) {
+    init(respondsAfterSync: Bool, options: BrokerOptions, hasSpace: Bool) {
         self.respondsAfterSync = respondsAfterSync
-        self.lifetimes = lifetimes
+        lifetimes = options.lifetimes
+        attemptLimits = options.attemptLimits
+        keepsExpired = options.keepsExpired
+        storesAllCopies = hasSpace && options.maxMemoryBytes > 100 << 20
     }
 
     var lastMessage: Int { messages.count - 1 }
@@ -124,6 +136,7 @@ struct DeliveryChecker {
 
     /// Records a failed sync. Changes before it may never be synced.
     mutating func didFailSync(in iteration: Int) {
+        storesAllCopies = false
         if syncedUpTo < iteration { neverSynced.append(syncedUpTo + 1...iteration) }
     }
 
@@ -203,6 +216,21 @@ struct DeliveryChecker {
         guard !copy.isGone else { return }
         topics[topic]!.channels[channel]!.copies[number] = copy
         topics[topic]!.channels[channel]!.copies[number]!.state = .possible
+    }
+
+    // MARK: Failed sets
+
+    /// `true` if messages can move to failed sets.
+    var hasFailedSets: Bool { attemptLimits.defaultLimit > 0 }
+
+    /// Records a message that a consumer received from the failed set of a channel.
+    mutating func didFail(_ number: Int, _ topic: TopicName, _ channel: ChannelName) {
+        failed[topic, default: [:]][channel, default: []].insert(number)
+    }
+
+    /// Returns `true` if a message that its channel does not deliver may be in the failed set.
+    func canHaveFailed(_ number: Int, _ topic: TopicName, _ channel: ChannelName) -> Bool {
+        failed[topic]?[channel]?.contains(number) == true || hasFailedSets && mayLoseFailed
     }
 
     // MARK: Topics and channels

@@ -82,6 +82,9 @@ extension SimulatedCluster {
             })
         {
             return
+        } catch .messageNotFound where checker.hasFailedSets {
+            // Its copy may be in the failed set already.
+            return
         } catch .memoryIsFull where action != .delete {
             return trace("the memory is full")
         } catch {

@@ -33,8 +33,13 @@ extension SimulatedCluster {
                 checker.pause(channel.name, of: topic.name, false)
             }
         }
+        connectConsumers()
+    }
+
+    /// Connects a consumer to each channel that has none.
+    private func connectConsumers() {
         for topic in broker.statistics(at: now).topics {
-            for channel in topic.channels {
+            for channel in topic.channels where channel.clients.isEmpty {
                 let client = connect(.consumer(topic.name, channel.name))
                 client.send(.ready(count: 100), .ready(100))
                 transmit(client)
@@ -45,6 +50,8 @@ extension SimulatedCluster {
     private func drain() {
         for _ in 0..<200 where failure == nil {
             runIteration {
+                // Messages may fail meanwhile, and create failed sets.
+                connectConsumers()
                 for client in clients {
                     for number in client.held.keys.sorted() {
                         client.send(.finish(client.held[number]!.id), .finish(number))

@@ -67,9 +67,7 @@ extension SimulatedCluster {
         _ data: Bytes, to client: SimulatedClient, _ isLate: Bool
     ) -> DeliveryChecker.Delivery? {
         guard case .consumer(let topic, let channel) = client.role,
-            let message = ReceivedMessage(data: data),
-            let bodyNumber = MessageBody.number(of: message.body),
-            let number = topic == Self.movedTopic ? checker.movedNumbers[bodyNumber] : bodyNumber
+            let message = ReceivedMessage(data: data), let number = number(of: message, in: topic)
         else {
             fail("a message that was never published")
             return nil
@@ -80,12 +78,23 @@ extension SimulatedCluster {
             isLate: isLate)
     }
 
+    private func number(of message: ReceivedMessage, in topic: TopicName) -> Int? {
+        guard !topic.isFailedSet else { return failedMessage(message, in: topic) }
+        guard let number = MessageBody.number(of: message.body) else { return nil }
+        return topic == Self.movedTopic ? checker.movedNumbers[number] : number
+    }
+
     private func deliver(_ delivery: DeliveryChecker.Delivery, to client: SimulatedClient) {
         trace(
             "\(delivery.topic)/\(delivery.channel) \(client.session.id): "
                 + "\(delivery.number), attempt \(delivery.attempts)\(delivery.isLate ? ", late" : "")"
         )
-        if let violation = checker.checkDelivery(delivery, at: now.wall) { fail(violation) }
+        if disk.failures > 0 { checker.storesAllCopies = false }
+        if !delivery.topic.isFailedSet,
+            let violation = checker.checkDelivery(delivery, at: now.wall)
+        {
+            fail(violation)
+        }
         let until = delivery.isLate ? 0 : now.monotonic + options.messageTimeout.nanoseconds
         client.held[delivery.number] = (delivery.id, until)
         client.numbers[delivery.id.text] = delivery.number

@@ -55,6 +55,7 @@ final class SimulatedCluster {
         if Int.random(in: 0..<4, using: &random) == 0 {
             options.lifetimes.byTopic[Self.topics[1]] = .seconds(5)
         }
+        Self.setLimits(in: &options, seed: seed)
         var journal = Journal.Options()
         journal.salt = { 1 }
         journal.maxBytesPerFile = [600, 4_000, 30_000, 1 << 20].randomElement(using: &random)!
@@ -70,7 +71,8 @@ final class SimulatedCluster {
         self.journal = Journal(on: disk, journal)
         broker = Broker(options: options, messageLog: self.journal, at: now)
         checker = DeliveryChecker(
-            respondsAfterSync: journal.respondsAfterSync, lifetimes: options.lifetimes)
+            respondsAfterSync: journal.respondsAfterSync, options: options,
+            hasSpace: journal.maxDiskBytes == 0)
         connectCallbacks()
     }
 

@@ -17,13 +17,15 @@ extension Broker {
         for topic in topics { topic.appendUnflushed() }
         guard log.needsFlush else { return true }
         do throws(MessageLogError) {
+            let needsSync = pendingPublishes.needsSync
             let number = try messageLog.flush()
             log.didFlush()
             for topic in topics { topic.didFlush() }
             let isSynced = pendingPublishes.didFlush(number)
             if isSynced || !messageLog.respondsAfterSync {
-                pendingPublishes.complete(upTo: number, nil)
+                pendingPublishes.complete(upTo: number, isSynced: isSynced, nil)
             }
+            if needsSync, !isSynced { messageLog.sync() }
             return true
         } catch {
             for topic in topics { topic.rollBack() }
@@ -42,7 +44,7 @@ extension Broker {
     /// - Parameter number: the number of the last flush whose records are durable.
     package func didSync(upTo number: UInt64, at now: Timestamp) {
         context.setTime(now)
-        pendingPublishes.complete(upTo: number, nil)
+        pendingPublishes.complete(upTo: number, isSynced: true, nil)
     }
 
     /// Completes the publishes of a flush whose sync has failed. The publishers receive the error,
@@ -51,7 +53,7 @@ extension Broker {
     /// - Parameter number: the number of the last flush whose sync has failed.
     package func didFailSync(upTo number: UInt64, _ error: MessageLogError, at now: Timestamp) {
         context.setTime(now)
-        pendingPublishes.complete(upTo: number, error)
+        pendingPublishes.complete(upTo: number, isSynced: true, error)
     }
 
     /// Calls `completion` once all changes made before this call are as durable as an acknowledged
@@ -60,9 +62,24 @@ extension Broker {
     /// `completion` runs during ``endIteration(at:)`` or ``didSync(upTo:at:)``, and must not call
     /// the broker. The argument of `completion` is the error of a failed flush or sync.
     package func whenDurable(_ completion: @escaping (MessageLogError?) -> Void) {
+        afterFlush(isSynced: false, completion)
+    }
+
+    /// Calls `completion` once all changes made before this call are synced, as ``whenDurable(_:)`` does.
+    ///
+    /// A message that is moved to another topic is finished only then. Otherwise a power failure could
+    /// keep the record of the finish, and lose the copy, which was written before it and not synced
+    /// either. A message whose publish was synced long ago would be lost.
+    func whenSynced(_ completion: @escaping (MessageLogError?) -> Void) {
+        afterFlush(isSynced: true, completion)
+    }
+
+    private func afterFlush(
+        isSynced: Bool, _ completion: @escaping (MessageLogError?) -> Void
+    ) {
         guard context.log.messageLog != nil else { return completion(nil) }
         context.log.requestFlush()
-        pendingPublishes.add(completion)
+        pendingPublishes.add(isSynced: isSynced, completion)
     }
 
     /// Relocates one segment to the end of the message log if this releases disk space.

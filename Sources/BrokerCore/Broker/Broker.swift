@@ -201,7 +201,7 @@ package final class Broker {
     /// messages can be finished. Each iteration processes at least one topic and one channel. The
     /// number of iterations until the value is `false` therefore depends only on the postponed work.
     package var hasPostponedWork: Bool {
-        context.pending.hasTopicsOrChannels || context.moves.hasDurable
+        context.pending.hasTopicsOrChannels || context.moves.hasSynced
     }
 
     /// Dispatches the messages of the pending topics. A topic whose messages exceed its share is

@@ -30,6 +30,10 @@ package protocol MessageLog: AnyObject {
     ///   keeps the other records for the next flush.
     func flush() throws(MessageLogError) -> UInt64
 
+    /// Starts a sync of everything that was written, if it is not synced. The log's owner calls
+    /// ``Broker/didSync(upTo:at:)`` or ``Broker/didFailSync(upTo:_:at:)`` after it.
+    func sync()
+
     /// Reads a segment's messages.
     ///
     /// - Parameter body: a closure that is called with consecutive message frames and the index of

@@ -1,4 +1,3 @@
-import DequeModule
 import NSQWire
 import TallyBasics
 
@@ -9,16 +8,15 @@ final class PendingPublishes {
     private var sessions: [Session] = []
     /// The sessions with publishes since the last flush.
     private var unflushedSessions: [Session] = []
-    // INVARIANT: the flush numbers of the waiters are ascending.
-    private var waiters = Deque<Waiter>()
-    private var unflushedWaiterCount = 0
+    /// The completion handlers that wait until the records are as durable as an acknowledged publish.
+    private var waiters = FlushWaiters()
+    /// The completion handlers that wait until the records are synced.
+    private var syncWaiters = FlushWaiters()
     /// The number of the last synced flush.
     private var lastSynced: UInt64 = 0
 
-    private struct Waiter {
-        var flush: UInt64
-        var completion: (MessageLogError?) -> Void
-    }
+    /// `true` if a completion handler waits for the sync of the next flush.
+    var needsSync: Bool { syncWaiters.hasUnflushed }
 
     init(_ context: BrokerContext) { self.context = context }
 
@@ -30,9 +28,10 @@ final class PendingPublishes {
     }
 
     /// Adds a completion handler that is called after the next flush.
-    func add(_ completion: @escaping (MessageLogError?) -> Void) {
-        waiters.append(Waiter(flush: PendingResponses.nextFlush, completion: completion))
-        unflushedWaiterCount += 1
+    ///
+    /// - Parameter isSynced: `true` if it is called after the sync of this flush.
+    func add(isSynced: Bool, _ completion: @escaping (MessageLogError?) -> Void) {
+        if isSynced { syncWaiters.add(completion) } else { waiters.add(completion) }
     }
 
     /// Assigns a number to the publishes and completion handlers of a successful flush.
@@ -42,8 +41,8 @@ final class PendingPublishes {
     func didFlush(_ number: UInt64) -> Bool {
         for session in unflushedSessions { session.didFlush(number) }
         unflushedSessions.removeAll(keepingCapacity: true)
-        for index in waiters.indices.suffix(unflushedWaiterCount) { waiters[index].flush = number }
-        unflushedWaiterCount = 0
+        waiters.didFlush(number)
+        syncWaiters.didFlush(number)
         return number <= lastSynced
     }
 
@@ -51,21 +50,22 @@ final class PendingPublishes {
     ///
     /// - Parameters:
     ///   - number: the number of the last completed flush.
+    ///   - isSynced: `true` after a sync, or if it has failed.
     ///   - failure: the error of the flushes; `nil` if they succeeded.
-    func complete(upTo number: UInt64, _ failure: MessageLogError?) {
-        if failure == nil { lastSynced = max(lastSynced, number) }
+    func complete(upTo number: UInt64, isSynced: Bool, _ failure: MessageLogError?) {
+        if isSynced, failure == nil { lastSynced = max(lastSynced, number) }
         complete(sessions) { $0.sendResponses(upTo: number, failure) }
-        completeWaiters(waiters.prefix { $0.flush <= number }.count, failure)
+        for completion in waiters.remove(upTo: number) { completion(failure) }
+        guard isSynced else { return }
+        for completion in syncWaiters.remove(upTo: number) { completion(failure) }
     }
 
     /// Refuses the publishes of a failed flush, and calls their completion handlers with the error.
     func refuse(_ failure: MessageLogError) {
         complete(unflushedSessions) { $0.refuseFailedPublishes(failure) }
         unflushedSessions.removeAll(keepingCapacity: true)
-        let unflushed = Array(waiters.suffix(unflushedWaiterCount))
-        waiters.removeLast(unflushedWaiterCount)
-        unflushedWaiterCount = 0
-        for waiter in unflushed { waiter.completion(failure) }
+        for completion in waiters.removeUnflushed() { completion(failure) }
+        for completion in syncWaiters.removeUnflushed() { completion(failure) }
     }
 
     private func complete(_ sessions: [Session], _ sendResponses: (Session) -> ProtocolError?) {
@@ -82,11 +82,5 @@ final class PendingPublishes {
             if session.outbox.byteCount > byteCount { context.pending.add(session) }
         }
         self.sessions.removeAll { !$0.hasPendingResponses }
-    }
-
-    private func completeWaiters(_ count: Int, _ failure: MessageLogError?) {
-        let due = Array(waiters.prefix(count))
-        waiters.removeFirst(count)
-        for waiter in due { waiter.completion(failure) }
     }
 }

@@ -23,13 +23,13 @@ extension Channel {
             && !topic.name.isFailedSet
     }
 
-    /// If there is no memory for the copy in the failed set, the message does not expire.
+    /// If the copy cannot be stored in the failed set, the message does not expire.
     private func isOlder(_ index: Int, of segment: Segment) -> Bool {
         let published = segment.frame(at: index)
             .bigEndian(at: MessageFrame.timestampOffset, as: Int64.self)
         // An imported message can have any timestamp.
         return context.now.wall.subtractingSaturated(published) > topic.lifetime
-            && (!keepsExpired || hasMemoryForCopy(index, of: segment))
+            && (!keepsExpired || canFail(index, of: segment))
     }
 
     /// Settles the expired messages at the cursor, or moves them to the failed set.

@@ -21,35 +21,42 @@ extension Broker {
 
     // MARK: Moving failed messages
 
-    /// Publishes the messages that have failed in this iteration to their failed sets. If a message
-    /// cannot be published now, the publish is repeated when the message is next due for delivery.
+    /// Publishes the messages that have failed in this iteration to their failed sets. A message whose
+    /// copy cannot be stored now is delivered once more when it is next due.
     func publishFailures() {
         for (source, message) in context.moves.drainFailures() where !source.channel.isDeleted {
             let name = FailedSet.topic(of: message.channel, message.topic)
             let bytes = message.encoded
             guard hasCapacity(for: name), hasCapacity(for: FailedSet.channel, of: name),
                 hasMemory(for: Segment.byteCount(bodyBytes: bytes.count))
-            else { continue }
+            else {
+                context.moves.pauseFailures(at: context.now.monotonic)
+                continue
+            }
             let topic = topic(name)
             _ = channel(FailedSet.channel, of: topic)
-            move(source) {
-                bytes.withUnsafeBytes { topic.publish($0) }
-                source.channel.didFail(message.reason)
-            }
+            move(source, message.reason) { bytes.withUnsafeBytes { topic.publish($0) } }
         }
     }
 
-    /// Publishes the copy of a message. The message is finished when the copy is durable.
-    private func move(_ source: FailedSetMoves.Source, _ publish: () -> Void) {
-        let moves = context.moves
-        guard moves.begin(source) else { return }
+    /// Publishes the copy of a message. The message is finished when the copy is synced.
+    ///
+    /// - Parameter reason: the reason of a message that has failed; `nil` for one that is retried.
+    private func move(
+        _ source: FailedSetMoves.Source, _ reason: FailedMessage.Reason?, _ publish: () -> Void
+    ) {
+        guard context.moves.begin(source) else { return }
         publish()
-        whenDurable { moves.end(source, isDurable: $0 == nil) }
+        whenSynced { [context] failure in
+            context.moves.end(
+                source, reason, isSynced: failure == nil, at: context.now.monotonic)
+        }
     }
 
-    /// Finishes the messages whose copies are durable.
+    /// Finishes the messages whose copies are synced.
     func finishFailedMessages() {
-        for source in context.moves.drainDurable() where !source.channel.isDeleted {
+        for (source, reason) in context.moves.drainSynced() where !source.channel.isDeleted {
+            if let reason { source.channel.didFail(reason) }
             source.channel.finishUndelivered([source.index], of: source.segment)
         }
     }
@@ -83,7 +90,7 @@ extension Broker {
     }
 
     /// Publishes failed messages to their channel of origin again, and finishes them in the failed
-    /// set when the publish is durable.
+    /// set when the publish is synced.
     ///
     /// - Returns: the number of messages, and the ID after which the next request continues; `nil` if
     ///   the channel does not exist, or its topic is paused.
@@ -102,7 +109,7 @@ extension Broker {
                 isMemoryFull = true
                 return false
             }
-            move(source) {
+            move(source, nil) {
                 message.body.withUnsafeBytes {
                     origin.publish($0, deferredUntil: now.monotonic, for: [channel])
                 }

@@ -8,20 +8,22 @@ extension Channel {
     private static let failureRetryInterval = Duration.seconds(10)
 
     /// Returns `true` if a message that waits for a redelivery must be moved to the failed set
-    /// instead. If there is no memory for the copy in the failed set, the result is `false`, and
-    /// the message is delivered once more.
+    /// instead. If the copy cannot be stored in the failed set, the result is `false`, and the
+    /// message is delivered once more.
     ///
     /// - Parameter index: the index of the message in `segment`, which must be in memory.
     @inline(__always)
     func mustFail(_ attempts: UInt16, _ index: Int, of segment: Segment) -> Bool {
-        maxAttempts > 0 && Int(attempts) >= maxAttempts && hasMemoryForCopy(index, of: segment)
+        maxAttempts > 0 && Int(attempts) >= maxAttempts && canFail(index, of: segment)
     }
 
-    /// Returns `true` if there is memory for the copy of a message in the failed set.
-    func hasMemoryForCopy(_ index: Int, of segment: Segment) -> Bool {
-        context.hasMemory(
-            for: Segment.byteCount(
-                bodyBytes: segment.frame(at: index).count + FailedMessage.maxHeadBytes))
+    /// Returns `true` if the failed set accepts messages, and there is memory for the copy of this one
+    /// besides those of the messages that fail in the same iteration.
+    func canFail(_ index: Int, of segment: Segment) -> Bool {
+        guard context.moves.acceptsFailures(at: context.now.monotonic) else { return false }
+        let bytes = segment.frame(at: index).count + FailedMessage.maxHeadBytes
+        return context.hasMemory(
+            for: Segment.byteCount(bodyBytes: bytes) + context.moves.failureBytes)
     }
 
     /// Moves a message that waits for a redelivery to the failed set of the channel, at the end of the

@@ -9,7 +9,7 @@ extension Broker {
     ///   - attempts: the number of deliveries that the caller has seen. If the channel has
     ///     delivered the message since then, the change is refused.
     ///   - completion: runs once the change is as durable as an acknowledged publish, with the error of
-    ///     a failed write. It must not call the broker. It does not run if this method throws.
+    ///     a failed write. A move syncs the published message before that. It must not call the broker. It does not run if this method throws.
     package func perform(
         _ action: MessageAction, on id: MessageID, attempts: UInt16, of topic: TopicName,
         _ channel: ChannelName, at now: Timestamp,
@@ -39,7 +39,7 @@ extension Broker {
             throw .unreadable(error)
         }
         if let failure { throw failure }
-        finishOnceDurable([id], of: channel, completion)
+        finishOnceSynced([id], of: channel, completion)
     }
 
     /// Executes an action other than a move.
@@ -75,18 +75,18 @@ extension Broker {
         return nil
     }
 
-    /// Finishes published messages in their channel once the publish is durable. Messages that a
+    /// Finishes published messages in their channel once the publish is synced. Messages that a
     /// consumer has finished in the meantime are skipped.
     ///
     /// - Parameter completion: runs once the end of the move is durable.
-    func finishOnceDurable(
+    func finishOnceSynced(
         _ ids: [MessageID], of channel: Channel,
         _ completion: @escaping (MessageLogError?) -> Void
     ) {
-        whenDurable(pendingMoves.add(PendingMoves.Batch(ids, of: channel, completion)))
+        whenSynced(pendingMoves.add(PendingMoves.Batch(ids, of: channel, completion)))
     }
 
-    /// Finishes the moved messages whose publish is durable.
+    /// Finishes the moved messages whose publish is synced.
     func finishMoves() {
         for batch in pendingMoves.removeCompleted() {
             guard batch.failure == nil, !batch.channel.isDeleted else {

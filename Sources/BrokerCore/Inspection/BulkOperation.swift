@@ -135,13 +135,13 @@ package final class BulkOperation {
             }
         }
         // The published messages are finished even if the next one was refused.
-        if !published.isEmpty { finishOnceDurable(published, broker) }
+        if !published.isEmpty { finishOnceSynced(published, broker) }
         try result.get()
     }
 
-    private func finishOnceDurable(_ published: [MessageID], _ broker: Broker) {
+    private func finishOnceSynced(_ published: [MessageID], _ broker: Broker) {
         isWaiting = true
-        broker.finishOnceDurable(published, of: channel) { [self] failure in
+        broker.finishOnceSynced(published, of: channel) { [self] failure in
             isWaiting = false
             if let failure { return end(.failed(.notStored(failure))) }
             changedCount += published.count

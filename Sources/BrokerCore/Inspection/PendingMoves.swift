@@ -1,7 +1,7 @@
 import NSQWire
 
 /// Messages that were published to another topic and are not finished in their channel yet, because the
-/// publish is not durable.
+/// publish is not synced.
 final class PendingMoves {
     /// Messages that one call has published.
     final class Batch {
@@ -18,7 +18,7 @@ final class PendingMoves {
         }
     }
 
-    /// The error of the flush or sync; `nil` if the publish is durable.
+    /// The error of the flush or sync; `nil` if the publish is synced.
     typealias Result = MessageLogError?
 
     private var batches: [Batch] = []
@@ -53,7 +53,7 @@ final class PendingMoves {
 }
 
 extension PendingMoves.Batch {
-    /// The error of the publish; `nil` if it is durable.
+    /// The error of the publish; `nil` if it is synced.
     var failure: MessageLogError? { result ?? nil }
 
     /// Ends the move.

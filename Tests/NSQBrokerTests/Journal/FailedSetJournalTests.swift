@@ -24,6 +24,7 @@ import Testing
         #expect(consumer.received() == ["bad"])
         consumer.requeue("bad")
         #expect(consumer.received() == [])
+        broker.finishSyncs()
         return broker
     }
 
@@ -81,7 +82,29 @@ import Testing
         #expect(published > moved && moved > 0)
     }
 
-    @Test func `stays in its channel while the failed set cannot be written`() throws {
+    @Test func `stays in its channel until its copy is synced`() throws {
+        let broker = try JournaledBroker(brokerOptions: Self.options)
+        let consumer = broker.consumer(ready: 1)
+        broker.publish("bad")
+        #expect(consumer.received() == ["OK", "bad"])
+        for _ in 0..<2 {
+            consumer.requeue("bad")
+            _ = consumer.received()
+        }
+        func copies(_ broker: JournaledBroker) -> [Int] {
+            let plays = broker.core.statistics(at: broker.now).topics.first { $0.name == .plays }
+            let count = plays?.channels.first
+            return [(count?.depth ?? 0) + (count?.deferredCount ?? 0), failed(broker).count]
+        }
+        #expect(copies(broker) == [1, 1])
+        #expect(
+            copies(try JournaledBroker(on: broker.disk.copy(), brokerOptions: Self.options))
+                == [1, 1])
+        broker.finishSyncs()
+        #expect(copies(broker) == [0, 1])
+    }
+
+    @Test func `is delivered once more while the failed set cannot be written`() throws {
         let broker = try JournaledBroker(brokerOptions: Self.options)
         let consumer = broker.consumer(ready: 1)
         broker.publish("bad")
@@ -95,8 +118,12 @@ import Testing
         broker.disk.failing = [:]
         broker.retryAfterFailure()
         broker.advanceTime(by: .seconds(11))
+        #expect(consumer.received() == ["bad"])
+        broker.advanceTime(by: .seconds(5))
+        consumer.requeue("bad")
+        broker.finishSyncs()
         #expect(consumer.received() == [])
-        #expect(failed(broker).count == 1)
+        #expect(failed(broker).map(\.attempts) == [3])
     }
 
     @Test func `is published again to its channel only`() throws {
@@ -109,6 +136,7 @@ import Testing
                 #expect(retried?.count == count)
             }
         }
+        broker.finishSyncs()
         #expect(failed(broker).isEmpty)
         broker.advanceTime(by: .milliseconds(1))
         #expect(broker.delivered(to: .archive) == ["bad", "good"])

@@ -155,7 +155,13 @@ import Testing
         broker.publish("one", "two")
         let length = broker.disk.contents[1]!.count
         let writesBefore = broker.disk.writes.count
-        try perform(.move(.likes), on: "one", at: broker)
+        let message = try #require(try page(broker).messages.first)
+        try broker.core.perform(
+            .move(.likes), on: message.id, attempts: 0, of: .plays, .count, at: broker.now
+        ) { _ in }
+        broker.runIteration()
+        #expect(try page(broker).messages.map(\.text) == ["one", "two"])
+        broker.finishSyncs()
         #expect(try page(broker).messages.map(\.text) == ["two"])
         #expect(try restarted(broker).delivered(to: .archive, of: .likes) == ["one"])
         // The publish is written before the end of the message in the channel.
@@ -199,8 +205,9 @@ import Testing
         #expect(try restarted(broker).delivered() == ["one"])
     }
 
-    @Test func `that move are finished after the sync if publishes wait for it`() throws {
-        let broker = try JournaledBroker { $0.respondsAfterSync = true }
+    @Test(arguments: [false, true])
+    func `that move are finished after the sync`(respondsAfterSync: Bool) throws {
+        let broker = try JournaledBroker { $0.respondsAfterSync = respondsAfterSync }
         _ = broker.consumer(ready: 0)
         let publisher = broker.client()
         publisher.publish("one")
@@ -234,8 +241,12 @@ import Testing
         let killed = try restarted(broker)
         let left = killed.core.backlogs(at: killed.now)
         let counts = left.map { ($0.depth + $0.channels.reduce(0) { $0 + $1.depth }) }
-        #expect(counts.reduce(0, +) == 4000)
-        broker.advanceTime(by: .seconds(1))
+        // Messages whose copy is not synced yet are in both topics.
+        #expect((4000..<8000).contains(counts.reduce(0, +)))
+        for _ in 0..<10_000 where operation.state == .running {
+            broker.finishSyncs()
+            broker.advanceTime(by: .milliseconds(1))
+        }
         #expect(operation.state == .finished)
         #expect(operation.changedCount == 4000)
         #expect(try page(broker).messages.isEmpty)
