@@ -299,9 +299,11 @@ private final class DemandForwarder: Sendable {
     func submit(requeueing messages: [Message]) {
         let (queue, engine) = connection.withLock { ($0?.queue, $0?.engine) }
         engine?.submit { engine in
-            // A later change of the demand may have been submitted before this one.
+            // The present demand is read from the queue, because changes of the demand can be
+            // submitted in another order than they occurred.
             engine?.hasDemand = queue?.hasDemand ?? false
-            // RDY 0 precedes REQ, otherwise nsqd could send the messages to this consumer again.
+            // The demand is set before the messages are requeued, so that RDY 0 precedes REQ.
+            // Otherwise nsqd could send the messages to this consumer again.
             for message in messages { engine?.requeue(message, after: .zero) }
         }
     }

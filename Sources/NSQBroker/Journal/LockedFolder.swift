@@ -11,7 +11,7 @@ final class LockedFolder {
     enum Lock {
         /// Several readers can hold the lock at the same time.
         case shared
-        /// The lock of a broker, including nsqd.
+        /// The lock that a broker holds, and nsqd too, while it uses the folder.
         case exclusive
     }
 
