@@ -55,7 +55,7 @@ public struct JobLimit: Hashable, Sendable {
     }
 }
 
-/// What a scheduled job waits for, other than its due time.
+/// The reason why a scheduled job waits, other than its due time.
 public enum JobWait: Hashable, Sendable {
     /// A ``JobLimit`` of its queue or its key is reached.
     case limit

@@ -114,7 +114,7 @@ package protocol JobStore: Sendable {
     /// Returns the result of a step of a job as JSON; `nil` if it has not completed.
     func step(_ name: String, of id: JobID) async throws(JobsError) -> String?
 
-    /// Stores a fleeting job that was given up, in the state `discarded`.
+    /// Stores a fleeting job that was discarded, in the state `discarded`.
     func insertDiscarded(_ job: NewJob, note: String, at now: JobTime) async throws(JobsError)
 
     // MARK: Reading
