@@ -78,7 +78,7 @@ public final class Consumer: Sendable {
         /// The maximum wait after failures; 2 min by default, as in go-nsq. Zero disables the backoff.
         public var maxBackoff = Duration.seconds(120)
 
-        /// Which nsqds stop sending messages after a failure; all of them by default.
+        /// The nsqds that send no messages for a while after a failure; all of them by default.
         public var backoffScope = BackoffScope.consumer
 
         /// The maximum time for which ``Consumer/stop()`` waits for messages in flight; 30 s by default.

@@ -1,7 +1,8 @@
 import CLibuv
 import Glibc
 
-/// An event loop. Only the thread that runs it may access it and the objects on it.
+/// An event loop. Only the thread that runs the loop may access the loop and the objects on it.
+/// Other threads submit jobs to its ``mailbox``.
 ///
 /// The steps of one iteration are: timers; closures of ``runInNextIteration(_:)``; iteration end;
 /// wait for I/O; I/O callbacks and mailbox jobs; iteration end; close callbacks. Connections

@@ -18,7 +18,7 @@ public struct CronSchedule: Hashable, Sendable {
     public var name: String
     /// The times at which the job is enqueued.
     public var expression: CronExpression
-    /// Which missed ticks are enqueued later; the latest by default.
+    /// The rule for missed ticks; by default, only the latest one is enqueued later.
     public var missed: MissedTicks
     /// The job. A tick enqueues nothing if the job's unique key is taken, for example because the job
     /// of the previous tick still runs.

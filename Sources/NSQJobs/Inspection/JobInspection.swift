@@ -95,7 +95,7 @@ package struct JobQueryPreview: Hashable, Sendable {
 
 /// An ended change that a person has requested, such as a retry, before it is stored.
 package struct NewJobAction: Hashable, Sendable {
-    /// What was done, such as `retry`.
+    /// The name of the action, such as `retry`.
     package var action: String
     /// The jobs or the queue that the action concerned, as a text for people.
     package var target: String
@@ -103,7 +103,7 @@ package struct NewJobAction: Hashable, Sendable {
     package var changed: Int
     /// The number of jobs whose state did not allow the change.
     package var unchanged: Int
-    /// Why the action failed or ended early; `nil` if it did not.
+    /// The reason why the action failed or ended early; `nil` if it was completed.
     package var error: String?
 
     package init(

@@ -89,7 +89,7 @@ package struct LimitScope: Hashable, Sendable {
     package var hold: JobLifecycle.Hold { key == nil ? .queueLimit : .keyLimit }
 }
 
-/// How a job uses a limit.
+/// The use of a limit by one job.
 package enum LimitSlot: Hashable, Sendable {
     case none
     /// The job has a slot and has not started.
@@ -106,7 +106,7 @@ extension JobLifecycle {
         }
     }
 
-    /// How the job uses the limit of a scope to which it belongs.
+    /// Returns the job's use of the limit of a scope to which the job belongs.
     package func slot(in scope: LimitScope) -> LimitSlot {
         if state == .running { return .running }
         switch hold {

@@ -181,7 +181,8 @@ extension JobStore {
     package static var maxEnqueueCount: Int { 10_000 }
 }
 
-/// How many jobs are published at a time, and when a job that no worker has claimed is published again.
+/// The limits of publishing: the maximum number of jobs that are published and not claimed, and the
+/// delay after which a job that no worker has claimed is published again.
 package struct PublishPolicy: Hashable, Sendable {
     /// The time between the first and the second publish of a job. It doubles with each further
     /// publish.

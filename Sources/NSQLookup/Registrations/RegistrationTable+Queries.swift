@@ -45,7 +45,7 @@ extension RegistrationTable {
 
     /// An nsqd and its topics.
     package struct Node: Equatable {
-        /// What the nsqd reports about itself.
+        /// The description that the nsqd has sent with IDENTIFY.
         package var info: PeerInfo
         /// The topics for which the nsqd is registered, and whether it is tombstoned for each of
         /// them.
@@ -70,7 +70,7 @@ extension RegistrationTable {
 
     /// One nsqd of a registration, for `/debug`.
     package struct DebugEntry {
-        /// What the nsqd reports about itself.
+        /// The description that the nsqd has sent with IDENTIFY.
         package var info: PeerInfo
         /// The time of the last PING; before the first PING, the time of IDENTIFY.
         package var lastUpdate: Timestamp

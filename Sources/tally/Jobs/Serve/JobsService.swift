@@ -18,7 +18,7 @@ struct JobsService {
         var sweepInterval = Duration.milliseconds(100)
         /// The time after which a published job is published again if no worker has started it.
         var republishDelay = Duration.seconds(15)
-        /// Which ended jobs are deleted.
+        /// The rules by which ended jobs are deleted.
         var pruning = JobPruning()
         /// The options of the connection to the nsqd.
         var client: ClientOptions
