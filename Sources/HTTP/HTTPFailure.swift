@@ -59,12 +59,10 @@ package struct HTTPFailure: Error, Equatable {
     /// Messages could not be read from disk.
     package static let unreadable = HTTPFailure(503, "UNREADABLE")
 
-    /// The argument `name` is missing.
     package static func missingArgument(_ name: String) -> HTTPFailure {
         HTTPFailure(400, "MISSING_ARG_\(name.uppercased())")
     }
 
-    /// The argument `name` has an invalid value.
     package static func invalidArgument(_ name: String) -> HTTPFailure {
         HTTPFailure(400, "INVALID_ARG_\(name.uppercased())")
     }

@@ -183,7 +183,6 @@ package final class BulkOperation {
 }
 
 extension Segment {
-    /// Returns the ID of a found message.
     func id(of message: FoundMessage) -> MessageID {
         MessageID(serial << 16 + UInt64(message.index))
     }

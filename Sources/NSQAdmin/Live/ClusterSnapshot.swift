@@ -80,7 +80,6 @@ package struct Figures: Equatable, Sendable {
 
     init() {}
 
-    /// Creates the statistics of a channel.
     package init(_ channel: ChannelStatistics) {
         depth = channel.depth
         inFlight = channel.inFlightCount

@@ -13,7 +13,6 @@ struct HandOverBody {
 
     private static let numberBytes = 4
 
-    /// Returns the bytes of a batch.
     static func bytes(of batch: HandOverBatch) -> [UInt8] {
         var bytes: [UInt8] = []
         bytes.reserveCapacity(

@@ -58,7 +58,6 @@ package final class BrokerFaults: Sendable {
     /// Adds a fault. Of several matching rules, the oldest applies.
     package func add(_ rule: Rule) { rules.withLock { $0.append(rule) } }
 
-    /// Removes all faults.
     package func removeAll() { rules.withLock { $0 = [] } }
 
     var isEmpty: Bool { rules.withLock(\.isEmpty) }

@@ -5,7 +5,6 @@ import NSQWire
 /// A folder that is open for reading, and locked so that no broker can use it.
 final class LockedFolder {
     let path: String
-    /// The descriptor of the folder.
     let descriptor: Int32
 
     enum Lock {

@@ -99,7 +99,6 @@ package struct NewJobAction: Hashable, Sendable {
     package var action: String
     /// The jobs or the queue that the action concerned, as a text for people.
     package var target: String
-    /// The number of changed jobs.
     package var changed: Int
     /// The number of jobs whose state did not allow the change.
     package var unchanged: Int

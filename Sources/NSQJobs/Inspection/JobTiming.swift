@@ -66,7 +66,6 @@ package struct JobTiming: Hashable, Sendable {
 
     // MARK: Buckets
 
-    /// The number of buckets.
     package static let bucketCount = 248
 
     /// Returns the bucket of a duration. A negative one, after the wall clock was set back, counts as zero.

@@ -28,7 +28,6 @@ package struct FleetingMessage: Hashable, Sendable {
         self.createdAt = createdAt
     }
 
-    /// The body.
     package var body: [UInt8] {
         let (retry, usual) = (job.options.retry, JobRetryPolicy())
         var bytes = JSONWriter.object { object in

@@ -111,7 +111,6 @@ package struct SweepResult: Sendable {
     package var isWindowFull = false
     /// The earliest time at which a job is due; `nil` if there is none.
     package var nextDue: JobTime?
-    /// The number of expired leases.
     package var expiredLeases = 0
 
     package init() {}

@@ -40,7 +40,6 @@ final class WakeSignal: Sendable {
         timer.cancel()
     }
 
-    /// Waits for a signal.
     private func wait() async {
         await withCheckedContinuation { waiter in
             let isSignalled = state.withLock { state -> Bool in

@@ -101,7 +101,6 @@ extension JobTransaction {
         return .claimed(job.record(queue: try queueName(job.row.queue)))
     }
 
-    /// Renews leases.
     func renew(_ claims: [JobClaim], leaseEnd: MonotonicInstant) throws
         -> [JobLifecycle.Renewal]
     {

@@ -25,7 +25,6 @@ package struct LeaseTable: Sendable {
     /// The time before the end of a lease at which the worker releases the lease.
     package var safetyMargin: Duration { lease / 10 }
 
-    /// The number of leases.
     package var count: Int { entries.count }
 
     /// Adds a claim.

@@ -7,9 +7,7 @@ import TallyBasics
 package struct PlayGenerator: RandomAccessCollection, Sendable {
     /// The settings of the sequence.
     package struct Settings: Sendable {
-        /// The number of plays.
         package var plays = 100_000
-        /// The number of videos.
         package var videos = 100
         /// The minimum number of cold videos, which have fewer than `coldBelow` plays.
         package var coldVideos = 15

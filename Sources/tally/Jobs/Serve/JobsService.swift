@@ -25,7 +25,6 @@ struct JobsService {
     }
 
     private let jobs: Jobs
-    /// The jobs page.
     let page: JobsMonitor
 
     /// Opens the store, and starts the relay and the API.
