@@ -156,7 +156,7 @@ package final class Loop {
 
     private func endIteration() {
         onIterationEnd?()
-        // Uses an index, because a handler may append another handler.
+        // The handlers are called by index, because a handler may append another handler.
         var next = 0
         while next < iterationEndHandlers.count {
             iterationEndHandlers[next].handleIterationEnd()

@@ -153,7 +153,7 @@ extension JobLimit {
 
     /// Returns whether a further job may have a slot.
     ///
-    /// - Parameter startOfRank: returns the time of the start with a rank, where 1 is the latest start;
+    /// - Parameter startOfRank: returns the time of a start by its rank, where 1 is the latest start;
     ///   `nil` if there were fewer starts.
     package func availability(
         _ use: LimitUse, at now: JobTime, startOfRank: (Int) throws -> JobTime?

@@ -93,8 +93,8 @@ extension WorkerSession {
             // If no slot is free, max-in-flight is 0; otherwise an nsqd without held messages could
             // still send messages.
             let held = state.held.count(of: index)
-            // With short jobs, the number of held messages changes constantly, and RDY must not change
-            // with it.
+            // While short jobs are claimed ahead, the number of held messages changes constantly. The
+            // number of free slots is then added instead, so that RDY does not change as often.
             let allowance = state.window.isAhead && held > 0 ? free : held
             let count = free > 0 ? free + allowance : 0
             guard count != state.maxInFlight[index] else { continue }

@@ -53,7 +53,7 @@ package struct PlayGenerator: RandomAccessCollection, Sendable {
         return Play(of: video(rank: Int(order[index])), playID: .guid(playID))
     }
 
-    /// The ID of the video with a rank. The video with the most plays has rank 0.
+    /// The ID of the video with this rank. The video with the most plays has rank 0.
     package func video(rank: Int) -> VideoID {
         SplitMix64.guid(seed: seed, index: rank)
     }
