@@ -31,7 +31,6 @@ package struct FlagOption<Options>: Sendable {
     package enum Key {
         /// The flag with `_` instead of `-`.
         case likeFlag
-        /// This name.
         case named(String)
         /// No name: the option exists only on the command line.
         case commandLineOnly
@@ -80,6 +79,5 @@ package struct FlagOption<Options>: Sendable {
     /// Returns the value as the help shows a default; `nil` for an empty value.
     package func helpText(in options: Options) -> String? { readValue(options).helpText }
 
-    /// Returns the value of the option.
     package func value(in options: Options) -> any OptionValue { readValue(options) }
 }

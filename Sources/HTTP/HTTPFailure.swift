@@ -34,18 +34,21 @@ package struct HTTPFailure: Error, Equatable {
     package static let exiting = HTTPFailure(503, "EXITING")
     /// A publish to a broker that is being drained. nsqd has no such state.
     package static let draining = HTTPFailure(503, "DRAINING")
-    /// A change that a browser requests for a page of another site. nsqd executes it.
+    /// A change that a browser requests for a page of another site. nsqd does not refuse such a
+    /// request.
     package static let foreignOrigin = HTTPFailure(403, "FOREIGN_ORIGIN")
-    /// A `Host` that is neither a loopback name nor one of `--http-host`. nsqd does not check it.
+    /// A request whose `Host` is neither a loopback name nor one of `--http-host`. nsqd does not
+    /// check the `Host` of a request.
     package static let unknownHost = HTTPFailure(421, "UNKNOWN_HOST")
-    // nsqd does not have these limits.
+    // The errors of limits that nsqd does not have.
     package static let tooManyTopics = HTTPFailure(503, "TOO_MANY_TOPICS")
     package static let tooManyChannels = HTTPFailure(503, "TOO_MANY_CHANNELS")
     package static let tooManyConnections = HTTPFailure(503, "TOO_MANY_CONNECTIONS")
     /// The limit of the memory for messages is reached. nsqd writes excess messages to disk
     /// instead.
     package static let memoryIsFull = HTTPFailure(503, "MEMORY_FULL")
-    // nsqd cannot read or change messages of a queue.
+    // The errors of requests that read or change messages of a queue. nsqd does not have these
+    // requests.
     package static let messageNotFound = HTTPFailure(404, "MESSAGE_NOT_FOUND")
     package static let operationNotFound = HTTPFailure(404, "OPERATION_NOT_FOUND")
     /// The message was delivered since the client has seen it.
@@ -56,12 +59,10 @@ package struct HTTPFailure: Error, Equatable {
     /// Messages could not be read from disk.
     package static let unreadable = HTTPFailure(503, "UNREADABLE")
 
-    /// The argument `name` is missing.
     package static func missingArgument(_ name: String) -> HTTPFailure {
         HTTPFailure(400, "MISSING_ARG_\(name.uppercased())")
     }
 
-    /// The argument `name` has an invalid value.
     package static func invalidArgument(_ name: String) -> HTTPFailure {
         HTTPFailure(400, "INVALID_ARG_\(name.uppercased())")
     }

@@ -50,7 +50,6 @@ package struct HTTPHeaders: Sendable {
     /// Creates an empty list.
     package init() {}
 
-    /// The number of fields.
     package var count: Int { fields.count }
 
     /// The size of the fields as they are received, each with its colon and line end.

@@ -39,7 +39,6 @@ package struct HTTPResponse: Sendable {
     package var status: Int
     /// The header fields, without `Date`, `Content-Length` and `Connection`, which the server adds.
     package var headers: [(name: String, value: String)]
-    /// The body.
     package var body: [UInt8]
 
     /// Combines a status, header fields and a body.

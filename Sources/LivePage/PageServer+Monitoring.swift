@@ -43,8 +43,8 @@ extension PageServer {
         text.sample(1, ("version", TallyVersion.current))
         text.addProcessUsage()
         var processor = processor
-        // The processor knows only the messages that it has received. Older ones may still wait in
-        // nsqd.
+        // The processor measures only the messages that it has received. Older messages may still
+        // wait in nsqd.
         processor.backlogAge = max(processor.backlogAge, statistics.queue?.oldestAge ?? .zero)
         text.add(processor)
         text.add(

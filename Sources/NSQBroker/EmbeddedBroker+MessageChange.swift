@@ -2,8 +2,8 @@ import BrokerCore
 import NSQWire
 
 extension EmbeddedBroker {
-    /// A change of a message in a channel. The message is not delivered for it, so its number of
-    /// attempts stays the same.
+    /// A change of a message in a channel. The change does not deliver the message, so its number
+    /// of attempts stays the same.
     public enum MessageChange: Sendable, Equatable {
         /// Removes the message from the channel, as if a consumer had finished it.
         case delete

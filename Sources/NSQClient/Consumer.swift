@@ -78,7 +78,7 @@ public final class Consumer: Sendable {
         /// The maximum wait after failures; 2 min by default, as in go-nsq. Zero disables the backoff.
         public var maxBackoff = Duration.seconds(120)
 
-        /// Which nsqds stop sending messages after a failure; all of them by default.
+        /// The nsqds that send no messages for a while after a failure; all of them by default.
         public var backoffScope = BackoffScope.consumer
 
         /// The maximum time for which ``Consumer/stop()`` waits for messages in flight; 30 s by default.
@@ -299,9 +299,11 @@ private final class DemandForwarder: Sendable {
     func submit(requeueing messages: [Message]) {
         let (queue, engine) = connection.withLock { ($0?.queue, $0?.engine) }
         engine?.submit { engine in
-            // A later change of the demand may have been submitted before this one.
+            // The present demand is read from the queue, because changes of the demand can be
+            // submitted in another order than they occurred.
             engine?.hasDemand = queue?.hasDemand ?? false
-            // RDY 0 precedes REQ, otherwise nsqd could send the messages to this consumer again.
+            // The demand is set before the messages are requeued, so that RDY 0 precedes REQ.
+            // Otherwise nsqd could send the messages to this consumer again.
             for message in messages { engine?.requeue(message, after: .zero) }
         }
     }

@@ -121,7 +121,8 @@ package final class ConsumerEngine {
         set { change { $0.maxInFlight = newValue } }
     }
 
-    /// `true` (the default) if the owner wants messages. While it is `false`, no nsqd sends messages.
+    /// `true` (the default) if the owner requests messages. While it is `false`, all RDY counts are
+    /// 0, so no nsqd sends messages.
     var hasDemand: Bool {
         get { inFlightLimit.hasDemand }
         set { change { $0.hasDemand = newValue } }

@@ -56,8 +56,9 @@ struct InFlightTracker {
     mutating func completeMessage(at position: Int, of serial: Int) -> Bool {
         guard isInFlight(position, of: serial), let index = index(of: serial) else { return false }
         entries[index].inFlight -= 1
-        // The last message completes the batch, so it needs no entry in the set. With a small
-        // max-in-flight, most batches have only one message.
+        // The last message in flight completes the batch, whose entry is then removed. So the
+        // message is not added to the set. With a small max-in-flight, most batches have only one
+        // message.
         if entries[index].inFlight > 0 { entries[index].completed.insert(position) }
         messageCount -= 1
         removeCompleteBatches()

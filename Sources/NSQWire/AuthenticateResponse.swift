@@ -9,7 +9,6 @@ package struct AuthenticateResponse: Equatable, Sendable {
     /// The number of authorization rules.
     package var permissionCount: Int
 
-    /// Creates a response.
     package init(identity: String, identityURL: String, permissionCount: Int) {
         self.identity = identity
         self.identityURL = identityURL

@@ -22,7 +22,6 @@ package enum Frame {
     /// The response to CLS.
     package static let closeWait: StaticString = "CLOSE_WAIT"
 
-    /// Appends a frame with `data` to `out`.
     package static func append(_ kind: Kind, _ data: some Collection<UInt8>, to out: inout [UInt8])
     {
         out.append(bigEndian: Int32(data.count + 4))

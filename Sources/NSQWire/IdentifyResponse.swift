@@ -47,7 +47,6 @@ package struct IdentifyResponse: Equatable, Sendable {
         case topologyZone = "topology_zone"
     }
 
-    /// Creates a response.
     package init(
         maxReadyCount: Int, version: String, maxMessageTimeout: Int, messageTimeout: Int,
         tls: Bool = false, deflate: Bool = false, deflateLevel: Int, maxDeflateLevel: Int,

@@ -31,7 +31,6 @@ package enum NameSyntax {
 
 /// A valid name of a topic or channel.
 package protocol NSQName: Hashable, Comparable, Sendable, CustomStringConvertible {
-    /// The name as text.
     var text: String { get }
     /// Creates a name from a text that the caller has validated.
     init(unchecked text: String)

@@ -29,7 +29,6 @@ package struct ProtocolError: Error, Equatable, Sendable {
     /// valid UTF-8, because some errors of nsqd repeat the client's bytes.
     package let data: [UInt8]
 
-    /// Creates an error with a description.
     package init(_ code: Code, _ description: String) {
         self.init(code, Array(description.utf8))
     }

@@ -5,7 +5,6 @@ package struct PrometheusHistogram: Sendable, Equatable {
     private var counts: [Int]
     /// The number of values.
     package private(set) var count = 0
-    /// The sum of all values.
     package private(set) var sum = 0.0
 
     /// The upper bound of a bucket. It is stored as a text, because different texts of the same

@@ -162,8 +162,9 @@ struct JSONParser {
         var bytes: [UInt8] = []
         var hasSurrogates = false
 
-        /// A text with unpaired surrogates keeps its bytes. In any other text, bytes that are not UTF-8
-        /// become U+FFFD.
+        /// The value of the text. A text with unpaired surrogates is stored as bytes, because a
+        /// `String` would replace the surrogates. In any other text, bytes that are not UTF-8 become
+        /// U+FFFD.
         var value: JSONValue {
             hasSurrogates
                 ? .surrogateString(bytes) : .string(String(decoding: bytes, as: UTF8.self))

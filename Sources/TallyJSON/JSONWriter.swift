@@ -16,7 +16,6 @@ package struct JSONWriter {
         return writer.bytes
     }
 
-    /// Returns one value as JSON.
     package static func value(_ value: some JSONWritable) -> [UInt8] {
         var writer = JSONWriter()
         writer.add(value)

@@ -14,7 +14,6 @@ package final class ByteBuffer {
 
     deinit { memory.deallocate() }
 
-    /// The number of bytes.
     package var count: Int { end - start }
     /// `true` if the buffer contains no bytes.
     package var isEmpty: Bool { start == end }

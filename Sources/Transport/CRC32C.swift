@@ -6,7 +6,6 @@ import CSnappy
 /// eight bytes per step, otherwise. For long inputs, the instruction processes three blocks in
 /// parallel.
 package enum CRC32C {
-    /// Returns the checksum of `bytes`.
     package static func checksum(_ bytes: UnsafeRawBufferPointer) -> UInt32 {
         ~CRC32C.updated(~0, bytes)
     }

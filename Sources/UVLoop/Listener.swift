@@ -146,8 +146,8 @@ package final class Listener: Handle {
         // libuv delays the EADDRINUSE error of a TCP bind until `uv_listen`.
         try UVError.check(
             uv_listen(pointer(as: uv_stream_t.self), Int32(backlog)) { handle, status in
-                // With a negative status (no file descriptors left) libuv has already closed the
-                // connection, and it continues to listen.
+                // A negative status means that no file descriptors are left. libuv has then already
+                // closed the connection, and continues to listen.
                 if status == 0 { Listener.object(of: handle).acceptInPortion() }
             })
         guard case .tcp = endpoint else { return }

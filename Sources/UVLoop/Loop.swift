@@ -1,7 +1,8 @@
 import CLibuv
 import Glibc
 
-/// An event loop. Only the thread that runs it may access it and the objects on it.
+/// An event loop. Only the thread that runs the loop may access the loop and the objects on it.
+/// Other threads submit jobs to its ``mailbox``.
 ///
 /// The steps of one iteration are: timers; closures of ``runInNextIteration(_:)``; iteration end;
 /// wait for I/O; I/O callbacks and mailbox jobs; iteration end; close callbacks. Connections
@@ -155,7 +156,7 @@ package final class Loop {
 
     private func endIteration() {
         onIterationEnd?()
-        // Uses an index, because a handler may append another handler.
+        // The handlers are called by index, because a handler may append another handler.
         var next = 0
         while next < iterationEndHandlers.count {
             iterationEndHandlers[next].handleIterationEnd()

@@ -44,7 +44,7 @@ package struct SocketAddress: Hashable, Sendable, CustomStringConvertible {
         self.init(host: String(host), port: Int(port))
     }
 
-    /// Returns the port with a number, or with the name of a service such as `http`.
+    /// Parses a port: a number, or the name of a service such as `http`.
     private static func port(_ text: some StringProtocol) -> UInt16? {
         if let port = UInt16(text) { return port }
         // The system may have no list of services.

@@ -29,17 +29,11 @@ package struct UVError: Error, Equatable, CustomStringConvertible {
         "\(message) (\(name))"
     }
 
-    /// EADDRINUSE.
     package static let addressInUse = UVError(UV_EADDRINUSE)
-    /// EAFNOSUPPORT.
     package static let addressFamilyNotSupported = UVError(UV_EAFNOSUPPORT)
-    /// EPIPE.
     package static let brokenPipe = UVError(UV_EPIPE)
-    /// ECANCELED.
     package static let canceled = UVError(UV_ECANCELED)
-    /// ECONNREFUSED.
     package static let connectionRefused = UVError(UV_ECONNREFUSED)
-    /// ECONNRESET.
     package static let connectionReset = UVError(UV_ECONNRESET)
 
     /// Throws an error if `status`, the result of a libuv call, is negative.

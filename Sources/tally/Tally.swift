@@ -43,7 +43,7 @@ struct Tally: AsyncParsableCommand {
         FileModes.makePrivate()
         StandardDescriptors.occupy()
         StopSignals.ignoreSignalsThatGoIgnores()
-        // Must precede the first thread, because it changes the environment.
+        // This line must precede the first thread, because it changes the environment.
         _ = ServiceManager.current
         DescriptorLimit.raise()
         requireFileDescriptors()

@@ -41,7 +41,8 @@ extension Channel {
         return (0..<segment.count).first { index in
             switch channelSegment.state(of: index) {
             case ChannelSegment.settled: false
-            // An untouched message of a segment for deferred messages was not dispatched yet.
+            // The topic has not dispatched the untouched messages of a segment of deferred
+            // messages.
             case ChannelSegment.untouched: !segment.isDeferred && segment.contains(index)
             case let id: deliveries[id].state != .deferred
             }

@@ -24,8 +24,8 @@ extension Broker {
         case .topicStarted(let name): recoverStart(of: name)
         case .dispatched(let name): topics[name]?.recoverAllDispatched()
         case .channelCreated(let topic, let name):
-            // Repeats the dispatch that followed the creation of the channel at the end of the same
-            // iteration.
+            // When the channel was created, the topic dispatched its messages at the end of that
+            // loop iteration. The replay repeats this dispatch.
             channel(name, of: self.topic(topic)).topic.dispatch()
         case .channelDeleted(let topic, let name): existing(name, topic).map { delete($0) }
         case .channelPaused(let topic, let name, let isPaused):

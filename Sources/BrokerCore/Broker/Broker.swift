@@ -198,8 +198,9 @@ package final class Broker {
     }
 
     /// `true` if the budget of the last iteration has postponed dispatches or deliveries, or if failed
-    /// messages can be finished. Each iteration processes at least one topic and one channel. The
-    /// number of iterations until the value is `false` therefore depends only on the postponed work.
+    /// messages whose copies are durable can be finished. Each iteration processes at least one topic
+    /// and one channel. The number of iterations until the value is `false` therefore depends only on
+    /// the postponed work.
     package var hasPostponedWork: Bool {
         context.pending.hasTopicsOrChannels || context.moves.hasSynced
     }

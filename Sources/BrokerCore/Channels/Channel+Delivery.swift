@@ -4,7 +4,7 @@ import TallyBasics
 /// Delivery of messages to the consumers that are ready, in rotation.
 extension Channel {
     /// Delivers messages until the queue is empty or no consumer is ready, and schedules the
-    /// channel's timer. Further deliveries than `limit` allows are postponed to the next iteration.
+    /// channel's timer. Deliveries beyond `limit` are postponed to the next iteration.
     ///
     /// - Parameter limit: the maximum number of steps.
     func deliver(atMost limit: Int) {

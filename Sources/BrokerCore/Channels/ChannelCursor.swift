@@ -57,7 +57,8 @@ final class ChannelCursor {
         return true
     }
 
-    /// Updates the account. Only the ranges that skipped messages separate can be many.
+    /// Updates the account with the memory of ``ahead``. A few ranges count as no memory; only
+    /// skipped messages can separate many ranges.
     private func accountRanges() {
         let bytes = ahead.count * MemoryLayout<Range<Int>>.stride
         memory.set(bytes < Self.leastAccountedBytes ? 0 : bytes)

@@ -17,7 +17,8 @@ struct DeferredDeliveries: ~Copyable {
 
     /// An estimate of the memory of one entry, in bytes.
     static let entryBytes = 24
-    /// The number of outdated entries that are never worth removing.
+    /// Up to this number, outdated entries stay in the queue, because each removal examines all
+    /// entries.
     private static let toleratedCount = 1024
 
     /// - Parameter account: the account of the entries' memory.

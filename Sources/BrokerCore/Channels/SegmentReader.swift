@@ -1,16 +1,17 @@
-/// Reads the segments that one channel delivers in one loop iteration from the message log.
+/// Reads segments from the message log, for the deliveries of one channel in one loop iteration.
 ///
-/// A segment that was read stays in memory if there is enough memory for it. Otherwise it stays only
-/// until ``end()``, its messages are copied to the outboxes, and each consumer receives few of them
-/// at a time. Channels with messages on disk therefore progress even if the memory is full. Together
-/// they exceed ``BrokerOptions/maxMemoryBytes`` by at most one segment and a few messages for each
-/// consumer.
+/// If there is enough memory, a segment stays in memory after the read. Otherwise the segment is
+/// temporary: its messages are copied to the outboxes, each consumer receives few of them at a time,
+/// and ``end()`` releases its memory. Channels with messages on disk therefore progress even if the
+/// memory is full. Together they exceed ``BrokerOptions/maxMemoryBytes`` by at most one segment and
+/// a few messages for each consumer.
 struct SegmentReader {
     private let topic: Topic
-    /// The segment that ``end()`` releases.
+    /// The temporary segment, whose memory ``end()`` releases.
     private var temporary: Segment?
 
-    /// Whether the next message can be delivered to a consumer now.
+    /// The result of a read: the next message can be delivered to a consumer now, or the reason why
+    /// it cannot.
     enum Result {
         case isReadable
         /// The segment cannot be read from the message log now.
@@ -21,8 +22,8 @@ struct SegmentReader {
         case needsEmptyOutbox
     }
 
-    /// The number of unsent bytes at which a consumer receives no more messages of a segment that does
-    /// not stay in memory.
+    /// The number of unsent bytes from which on a consumer receives no more messages of a temporary
+    /// segment.
     static let maxUnsentBytes = 64 << 10
 
     init(_ topic: Topic) { self.topic = topic }
@@ -31,7 +32,7 @@ struct SegmentReader {
     @inline(__always)
     func mustCopy(_ segment: Segment) -> Bool { segment === temporary }
 
-    /// Reads a segment that is not in memory.
+    /// Reads a segment from the message log unless it is in memory.
     ///
     /// - Parameter session: the consumer of the next message.
     @inline(__always)
@@ -57,7 +58,7 @@ struct SegmentReader {
         return .isReadable
     }
 
-    /// Releases the memory of the segment that does not stay in memory.
+    /// Releases the memory of the temporary segment.
     mutating func end() {
         if let segment = temporary { topic.pageOut(segment) }
         temporary = nil

@@ -80,7 +80,6 @@ package struct MessageRun: Hashable, Sendable {
     package var serial: UInt64
     /// The index of the first message in the segment.
     package var first: Int
-    /// The number of messages.
     package var count: Int
 
     /// Creates a run of messages.
@@ -153,7 +152,6 @@ package struct TopicSnapshot: Hashable, Sendable {
     package var isPaused: Bool
     package var channels: [ChannelSnapshot]
 
-    /// Creates a snapshot of a topic.
     package init(name: TopicName, isPaused: Bool, channels: [ChannelSnapshot]) {
         self.name = name
         self.isPaused = isPaused

@@ -115,9 +115,9 @@ extension Channel {
 }
 
 extension Topic {
-    /// Returns `true` if all messages of a segment are older than the lifetime. They are if the
-    /// next segment was created longer ago than the lifetime, because the last of these messages
-    /// was published before that.
+    /// Returns `true` if all messages of a segment are older than the lifetime. The method does not
+    /// read the messages: all of them were published before the next segment was created, so it
+    /// compares the lifetime with the age of the next segment.
     fileprivate func isExpired(_ segment: Segment) -> Bool {
         var serial = segment.serial
         while let next = segments.first(serialAtLeast: serial + 1) {

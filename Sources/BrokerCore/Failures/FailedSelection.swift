@@ -1,10 +1,10 @@
 import NSQWire
 
-/// The failed messages of a channel that a request concerns.
+/// The failed messages of a channel that a request reads, retries or discards.
 package struct FailedSelection: Sendable {
-    /// The ID of the only message; `nil` for all.
+    /// The ID of the message if the request selects a single one; `nil` if it selects all messages.
     package var only: MessageID?
-    /// The ID after which the messages begin; `nil` for the oldest message.
+    /// Only messages with a higher ID are selected; `nil` begins with the oldest message.
     package var after: MessageID?
     /// The maximum number of messages.
     package var limit: Int
@@ -16,13 +16,13 @@ package struct FailedSelection: Sendable {
         self.limit = limit
     }
 
-    /// Returns `true` if the segment with a serial number can contain selected messages.
+    /// Returns `true` if the segment with this serial number can contain selected messages.
     func canInclude(segment serial: UInt64) -> Bool {
         if let only = only?.number { return only >> 16 == serial }
         return serial >= (after?.number ?? 0) >> 16
     }
 
-    /// Returns `true` if the message with a number is selected.
+    /// Returns `true` if the message with this ID, as a number, is selected.
     func includes(_ number: UInt64) -> Bool {
         if let only = only?.number { return only == number }
         return after?.number.map { $0 < number } ?? true

@@ -42,8 +42,8 @@ extension Broker {
         context.setTime(now)
         topics[batch.topic]?.finishHandedOver(batch)
         // The log records of the finished messages also show that the topic has dispatched these
-        // messages. They must precede the record of a channel that is created in the same
-        // iteration.
+        // messages. If a channel is created later in this iteration, its record must follow them;
+        // otherwise recovery would dispatch the messages to the new channel.
         if batch.channels == nil { flushLog() }
     }
 

@@ -85,8 +85,11 @@ extension Topic {
         return batch.map { .batch($0.0) }
     }
 
-    /// Returns the channels whose copies of a message can be moved now and have the same deferral,
-    /// as a bit mask of their positions, and the end of that deferral; `nil` if there are none.
+    /// Selects the channels that receive a message together: those whose copies can be moved now,
+    /// and have the same end of the deferral as the first such copy.
+    ///
+    /// - Returns: a bit mask of the channels' positions in `readers`, and the end of the deferral;
+    ///   `nil` if no copy can be moved now.
     private static func group(
         of index: Int, _ readers: [(Channel, ChannelSegment)]
     ) -> (mask: UInt64, deadline: Int64)? {
@@ -154,7 +157,9 @@ extension Topic {
         var batch = HandOverBatch(name, nil, of: segment)
         fill(&batch)
         guard batch.messages.isEmpty else { return .batch(batch) }
-        // All messages of the segment are lost, or the first deferred one is.
+        // The batch is empty because messages are lost: all messages of the segment, or the first
+        // deferred message. The lost messages are dispatched, so that the search can continue
+        // behind them.
         if segment.isDeferred {
             dispatch(undispatched.removeDeferred(first: 1))
         } else {
@@ -176,9 +181,9 @@ extension Topic {
         }
         removeIfUnneeded(batch.segment)
         guard batch.channels == nil, isDurable, !hasDurableChannel, depth == 0 else { return }
-        // Without a durable channel, only this record shows that the messages are not needed. There
-        // is no such record for a part of the messages. After a crash before the last batch, the
-        // topic therefore has all messages again.
+        // Without a durable channel, only this record shows that the messages are not needed. The
+        // record exists only for all messages of a topic together. If the broker crashes before the
+        // last batch, the restarted topic therefore has all messages again.
         context.log.append(.topicEmptied(name))
     }
 

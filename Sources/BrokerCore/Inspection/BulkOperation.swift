@@ -7,9 +7,9 @@ import TallyBasics
 /// that were published after its start. The operation ends with the process, and its changes until
 /// then remain.
 package final class BulkOperation {
-    /// What happens to the selected messages.
+    /// The change of the selected messages.
     package enum Action: Sendable, Equatable {
-        /// Nothing: they are only counted.
+        /// No change: the messages are only counted.
         case count
         case change(MessageAction)
     }
@@ -183,7 +183,6 @@ package final class BulkOperation {
 }
 
 extension Segment {
-    /// Returns the ID of a found message.
     func id(of message: FoundMessage) -> MessageID {
         MessageID(serial << 16 + UInt64(message.index))
     }

@@ -74,7 +74,6 @@ extension Broker {
     /// The running operations and the latest ended ones, in the order of their starts.
     package var allBulkOperations: [BulkOperation] { bulkOperations.all }
 
-    /// Returns the operation with this number.
     package func bulkOperation(_ number: Int) throws(InspectionError) -> BulkOperation {
         guard let operation = bulkOperations[number] else { throw .operationNotFound }
         return operation

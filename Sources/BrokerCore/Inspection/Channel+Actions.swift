@@ -25,7 +25,6 @@ extension Channel {
         }
     }
 
-    /// Defers a message.
     func `defer`(_ message: FoundMessage, of segment: Segment, by delay: Duration) {
         guard delay > .zero else { return requeue(message, of: segment) }
         let delay = min(delay, context.options.maxRequeueTimeout).nanoseconds

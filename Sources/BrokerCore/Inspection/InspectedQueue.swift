@@ -25,7 +25,7 @@ enum InspectedQueue {
         }
     }
 
-    /// The messages that exist now.
+    /// A snapshot that contains the messages that exist now, and none that are published later.
     var extent: Snapshot {
         let last = topic.segments.all.last
         let counts = topic.segments.tails.map { ($0.serial, $0.count) }
@@ -42,7 +42,7 @@ enum InspectedQueue {
         /// segment's serial number.
         var tailCounts: [UInt64: Int]
 
-        /// All messages, also those that are published later.
+        /// A snapshot that contains all messages, including those that are published later.
         static let unlimited = Snapshot(end: .max, tailCounts: [:])
 
         func contains(_ index: Int, serial: UInt64) -> Bool {
@@ -183,8 +183,8 @@ extension Topic {
         return (found, nil)
     }
 
-    /// The index after the last message of the segment that a failed write cannot remove. Only
-    /// undurable messages of a durable topic can be removed.
+    /// The number of leading messages of the segment that stay in the topic even if the next write
+    /// to the log fails. A failed write removes the undurable messages of a durable topic.
     private func endOfDurable(in segment: Segment) -> Int {
         isDurable ? segment.durableCount : segment.count
     }

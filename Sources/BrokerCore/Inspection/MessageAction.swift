@@ -5,8 +5,8 @@ import NSQWire
 package enum MessageAction: Sendable, Equatable {
     /// Finishes the message in the channel.
     case delete
-    /// Makes the message deliverable at once, behind the messages that are deliverable already.
-    /// This ends a deferral, or the time in flight.
+    /// Makes the message deliverable at once, behind the messages that are deliverable already. The
+    /// message is then neither deferred nor in flight.
     case requeue
     /// Defers the message from now on, for at most ``BrokerOptions/maxRequeueTimeout``.
     case `defer`(Duration)

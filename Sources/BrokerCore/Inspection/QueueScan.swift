@@ -91,8 +91,9 @@ struct QueueScan {
     ) throws(MessageLogError) -> Bool {
         let steps = portion.steps
         let start = segment.serial == position >> 16 ? Int(position & 0xffff) : 0
-        // There is no limit if the filter also reads the messages, because it can exclude any
-        // number of the messages found here.
+        // `find` examines only the state and the deliveries of messages. If the filter also reads
+        // the messages, it can exclude any number of those found here, so their number is not
+        // limited.
         var (found, next) = queue.find(
             in: segment, from: start, filter,
             atMost: filter.readsMessages ? .max : portion.left, &portion.steps)
@@ -101,8 +102,8 @@ struct QueueScan {
         var stoppedAt: Int?
         if !found.isEmpty, portion.readsMessages {
             if !segment.isResident {
-                // A portion that has already read messages does not read a segment from disk. The
-                // next portion does.
+                // A portion that has already read messages ends before a segment that is not in
+                // memory. The next portion reads that segment from disk.
                 guard portion.bytes == Self.bytesPerPortion else {
                     portion.endsNow = true
                     return false

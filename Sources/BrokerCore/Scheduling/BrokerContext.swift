@@ -32,19 +32,20 @@ final class BrokerContext {
     /// Returns the time on the monotonic clock at which a recovered deferral ends. All times are in
     /// nanoseconds.
     ///
-    /// The wall clock may have been set back since the deferral began. The time that remains is
-    /// therefore never longer than the whole deferral, if the length of the deferral is known.
+    /// If the wall clock was set back since the deferral began, the difference between `end` and
+    /// the present time can be longer than the whole deferral. The remaining time is therefore
+    /// limited to the length of the deferral, if that length is known.
     ///
     /// - Parameters:
     ///   - end: the end of the deferral on the wall clock.
-    ///   - start: the start of the deferral on the wall clock; `nil` if it is not known. The deferral
-    ///     then counts as the longest one that REQ can request.
+    ///   - start: the start of the deferral on the wall clock; `nil` if it is not known. The length
+    ///     of the deferral is then assumed to be ``BrokerOptions/maxRequeueTimeout``.
     func monotonic(atEndOfDeferral end: Int64, startedAt start: Int64?) -> Int64 {
         let remaining = end.subtractingSaturated(now.wall)
         let whole =
             start.map { end.subtractingSaturated($0) } ?? options.maxRequeueTimeout.nanoseconds
-        // If the clock was set back during the deferral, the end can be before the start. The length
-        // of the deferral is then not known.
+        // If the clock was set back during the deferral, before `end` was recorded, the end can be
+        // before the start. The length of the deferral is then not known.
         return now.monotonic.addingSaturated(whole > 0 ? min(remaining, whole) : remaining)
     }
 

@@ -12,7 +12,6 @@ struct MaintenancePass {
     /// once ``isDone`` is `true`.
     private(set) var neededBytes = 0
 
-    /// Creates a pass.
     init(of topics: [Topic] = []) { self.topics = topics }
 
     /// `true` if the pass has processed all topics.

@@ -15,6 +15,5 @@ struct PendingTimers {
         return true
     }
 
-    /// Removes the timer that has fired.
     mutating func removeFired() { descendingDeadlines.removeLast() }
 }

@@ -45,7 +45,8 @@ struct StepBudget {
     private var memberCount = 0
     private var memberCountBefore = 0
 
-    /// The steps that each member gets even if the budget is used up, so that all members progress.
+    /// The share that each member (see ``shareOfNewMember()``) gets even if the budget is used up,
+    /// so that all members progress.
     private static let minimumShare = 16
 
     init(perIteration: Int) {

@@ -152,7 +152,7 @@ package struct Outbox {
         return all
     }
 
-    /// Releases the memory of an empty outbox, so that 10,000 idle connections need little.
+    /// Releases the memory of an empty outbox, so that 10,000 idle connections need little memory.
     private mutating func clear() {
         byteCount = 0
         sentPieces = 0

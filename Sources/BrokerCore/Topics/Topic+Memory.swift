@@ -5,7 +5,8 @@ extension Topic {
     ///
     /// - Returns: `false` if the log cannot be read now.
     func pageIn(_ segment: Segment) -> Bool {
-        // The trimming comes first, because it must not release the segment that is read.
+        // The memory is trimmed before the read, because trimming after the read could release this
+        // segment again.
         log!.trimMemory(isFarAhead)
         guard let gaps = log!.pageIn(segment) else { return false }
         for gap in gaps {

@@ -89,10 +89,11 @@ extension Topic {
         }
     }
 
-    /// Appends the state of relocated messages to the log again, as their relocation did. If the
-    /// broker stopped while it wrote a relocation, the log may contain the relocated messages without
-    /// their state. The older records that contain the state may be removed before the relocated
-    /// messages.
+    /// Appends the state of the relocated messages' deliveries to the log again.
+    ///
+    /// A relocation appends messages, and then the state of their deliveries. If the broker stopped
+    /// between the two, only older records contain the state, and these records can be removed before
+    /// the relocated messages.
     private func recordRepeated() {
         for (segment, indexes) in segments.removeRepeated() {
             for channel in channels where channel.isDurable {

@@ -9,8 +9,8 @@ import UVLoop
 ///                                                       one for each server, on its loop
 /// ```
 package final class JobsMonitor: Sendable {
-    /// What the listeners receive when a reading of the store differs from the previous one, or
-    /// when the page stops.
+    /// An event for the listeners: a reading of the store differs from the previous one, or the
+    /// page stops.
     enum Update: Sendable {
         /// The JSON of an event.
         case changed([UInt8])

@@ -69,7 +69,7 @@ struct MessagesRoutes: Sendable {
     /// The changes of messages that wait in a channel, of one or of all.
     private static let queueChanges: [AdminAPI.MessageChange] = [.delete, .requeue, .defer, .move]
 
-    /// Returns the route of a change with a name, if it is one of `changes`.
+    /// Returns the route of the change with this name, if it is one of `changes`.
     private static func change(
         named name: String, _ folder: String, _ changes: [AdminAPI.MessageChange]
     ) -> Route? {

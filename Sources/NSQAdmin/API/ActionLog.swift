@@ -11,11 +11,12 @@ package final class ActionLog: Sendable {
         package let time: Int
         /// The action, such as `pause`.
         package let action: String
-        /// What was changed, such as `topic plays`.
+        /// The changed object, such as `topic plays`.
         package let target: String
         /// The name of the user; empty if it is unknown.
         package let user: String
-        /// Why the change failed, completely or at some servers; `nil` if it succeeded everywhere.
+        /// The reason why the change failed, completely or at some servers; `nil` if it succeeded
+        /// everywhere.
         package let failure: String?
     }
 

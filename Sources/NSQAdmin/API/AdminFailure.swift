@@ -18,12 +18,12 @@ struct AdminFailure: Error, Equatable {
     static let nodeNotFound = AdminFailure(status: 404, message: "NODE_NOT_FOUND")
     static let internalError = AdminFailure(status: 500, message: "INTERNAL_ERROR")
 
-    /// No server has given a usable response.
+    /// The error for a request to which no server of the cluster has given a usable response.
     static func upstream(_ error: UpstreamError) -> AdminFailure {
         AdminFailure(status: 502, message: "UPSTREAM_ERROR: \(error)")
     }
 
-    /// The body of a request is not what the route needs.
+    /// The error for a body that is malformed, or lacks a value that the route needs.
     static func badBody(_ reason: String) -> AdminFailure {
         AdminFailure(status: 400, message: reason)
     }

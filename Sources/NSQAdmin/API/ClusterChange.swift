@@ -94,7 +94,7 @@ enum ClusterChange: Sendable {
         }
     }
 
-    /// The action in the log of the page.
+    /// The action, as the log on the page names it.
     var verb: String {
         switch self {
         case .createTopic, .createChannel: "create"
@@ -106,7 +106,7 @@ enum ClusterChange: Sendable {
         }
     }
 
-    /// What is changed, in the log of the page.
+    /// The changed object, as the log on the page names it.
     var target: String {
         let place = node.map { " at \($0)" } ?? ""
         if case .messages(_, _, let channel, let id, _) = self {

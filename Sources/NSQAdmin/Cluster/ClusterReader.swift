@@ -18,7 +18,6 @@ struct ClusterReader: Sendable {
     /// error.
     static let maxNodes = 1_000
 
-    /// Creates a reader.
     init(_ client: UpstreamClient, lookupds: [String], nsqds: [String]) {
         self.client = client
         self.lookupds = lookupds
@@ -83,7 +82,6 @@ struct ClusterReader: Sendable {
         return try await describe(nsqds, withTopics: withTopics)
     }
 
-    /// Returns the nodes that have a topic.
     func nodes(of topic: String) async throws(UpstreamError) -> Partial<[NodeInfo]> {
         guard lookupds.isEmpty else { return try await registeredNodes(of: topic) }
         let client = client

@@ -8,7 +8,7 @@ package struct ClusterHistory: Sendable {
         case channel(topic: String, channel: String)
     }
 
-    /// The figures of one slot, an interval of the chart: averages over the polls in this interval.
+    /// The values of one slot (an interval of the chart): averages over the polls in this interval.
     package struct Point: Sendable {
         /// The number of the slot, counted from 1970.
         package let slot: Int
@@ -24,9 +24,11 @@ package struct ClusterHistory: Sendable {
             addRates(figures)
         }
 
-        /// The messages per second that were published; `nil` if no poll of the slot knows the rate.
+        /// The messages per second that were published; `nil` if no poll in the slot has measured
+        /// the rate.
         package var incoming: Float? { ratedSamples > 0 ? knownIncoming : nil }
-        /// The messages per second that were finished; `nil` if no poll of the slot knows the rate.
+        /// The messages per second that were finished; `nil` if no poll in the slot has measured
+        /// the rate.
         package var outgoing: Float? { ratedSamples > 0 ? knownOutgoing : nil }
 
         mutating func add(_ figures: Figures) {

@@ -7,7 +7,7 @@ import UVLoop
 ///
 /// While no browser is connected, the cluster is polled once a minute, only for the charts.
 package final class ClusterMonitor: Sendable {
-    /// What the listeners receive.
+    /// An event for the listeners.
     package enum Update: Sendable {
         /// There is a new snapshot, or a new entry of the action log.
         case changed
@@ -154,8 +154,8 @@ package final class ClusterMonitor: Sendable {
     private func poll() async -> Duration? {
         guard !shared.withLock({ $0.isStopping }) else { return nil }
         let begin = ContinuousClock.now
-        // The poll that begins now sees all earlier changes, so an earlier request for a poll is
-        // fulfilled.
+        // The poll that begins now reads all earlier changes, so it fulfils an earlier request for
+        // a poll.
         shared.withLock { shared in
             shared.mustPoll = false
             shared.begunAt = begin

@@ -56,7 +56,7 @@ package struct ClusterSnapshot: Sendable {
     }
 }
 
-/// The figures that the pages show of a node, a topic or a channel.
+/// The statistics that the pages show of a node, a topic or a channel.
 package struct Figures: Equatable, Sendable {
     /// The number of messages that wait, in the topic and in its channels.
     package var depth = 0
@@ -80,7 +80,6 @@ package struct Figures: Equatable, Sendable {
 
     init() {}
 
-    /// The figures of a channel.
     package init(_ channel: ChannelStatistics) {
         depth = channel.depth
         inFlight = channel.inFlightCount
@@ -94,7 +93,7 @@ package struct Figures: Equatable, Sendable {
         finished = max(0, messages.subtractingSaturated(unfinished))
     }
 
-    /// The sums of a topic and its channels.
+    /// Creates the sums over a topic and its channels.
     package init(_ topic: TopicStatistics) {
         for channel in topic.channels { add(Figures(channel)) }
         depth.addSaturated(topic.depth)
@@ -123,8 +122,8 @@ package struct Figures: Equatable, Sendable {
         self.outgoing = outgoing
     }
 
-    /// The seconds until no message waits, if the rates stay the same; `nil` if the depth does not
-    /// decrease.
+    /// The time in seconds until no message waits, if the rates stay the same; `nil` if the depth
+    /// does not decrease.
     package var secondsToDrain: Double? {
         guard depth > 0, let incoming, let outgoing, outgoing > incoming else { return nil }
         return Double(depth) / (outgoing - incoming)

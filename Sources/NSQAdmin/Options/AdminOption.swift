@@ -87,7 +87,7 @@ package enum AdminOption {
             key: .commandLineOnly),
     ]
 
-    /// Returns the option with a key of the configuration file.
+    /// Returns the option with this key in the configuration file.
     static func named(key: String) -> FlagOption<AdminOptions>? {
         table.first { $0.key == key }
     }

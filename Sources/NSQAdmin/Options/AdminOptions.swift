@@ -25,11 +25,9 @@ package struct AdminOptions: Sendable {
     package var allowConfigFrom = "127.0.0.1/8"
     /// The URL to which each change is posted; empty for none.
     package var notificationEndpoint = ""
-    /// The options of Graphite.
     package var graphite = GraphiteOptions()
     /// The options of requests to nsqds and nsqlookupds.
     package var requests = UpstreamOptions()
-    /// The options of the log.
     package var log = LogOptions(prefix: "[nsqadmin] ")
     /// The maximum number of connections. 0 derives it from the limit of file descriptors.
     package var maxConnections = 0

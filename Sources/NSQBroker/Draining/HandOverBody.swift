@@ -13,7 +13,6 @@ struct HandOverBody {
 
     private static let numberBytes = 4
 
-    /// Returns the bytes of a batch.
     static func bytes(of batch: HandOverBatch) -> [UInt8] {
         var bytes: [UInt8] = []
         bytes.reserveCapacity(
@@ -42,7 +41,8 @@ struct HandOverBody {
         var messages: [Message] = []
         for _ in 0..<count {
             guard let delay = next(0...Int(Int32.max)),
-                // A failed message is larger than the message that it contains.
+                // The body in a failed set has a line of JSON before the message; see
+                // ``FailedMessage``.
                 let size = next(1...options.maxMessageBytes + FailedMessage.maxHeadBytes),
                 bytes.count - offset >= size
             else { return nil }

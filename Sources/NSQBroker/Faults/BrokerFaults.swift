@@ -21,7 +21,7 @@ package final class BrokerFaults: Sendable {
         }
 
         fileprivate let effect: Effect
-        /// How often the fault still happens; `nil` without a limit.
+        /// The number of times that the fault still happens; `nil` without a limit.
         package var count: Int?
         /// The probability that a fault happens to a matching command or frame, from 0 to 1.
         package var probability = 1.0
@@ -58,7 +58,6 @@ package final class BrokerFaults: Sendable {
     /// Adds a fault. Of several matching rules, the oldest applies.
     package func add(_ rule: Rule) { rules.withLock { $0.append(rule) } }
 
-    /// Removes all faults.
     package func removeAll() { rules.withLock { $0 = [] } }
 
     var isEmpty: Bool { rules.withLock(\.isEmpty) }

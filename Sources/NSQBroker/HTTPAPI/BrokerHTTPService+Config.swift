@@ -5,7 +5,6 @@ import TallyJSON
 /// Handles `/config/…`, which reads and changes options. The names of the options are the keys of
 /// nsqd's configuration file.
 extension BrokerHTTPService {
-    /// Returns the value of an option.
     func option(_ name: String) throws(HTTPFailure) -> HTTPResponse {
         guard let option = ServerOption.named(key: name) else { throw .invalidOption }
         return switch option.value(in: server.options).configResponse {

@@ -5,7 +5,7 @@ import TallyBasics
 import UVLoop
 
 /// Handles `/handover`, which receives the messages of another broker that is being drained. nsqd does
-/// not have it.
+/// not have this route.
 extension BrokerHTTPService {
     func receiveHandOver(_ request: HTTPRequest) throws(HTTPFailure) {
         let query = try query(of: request)

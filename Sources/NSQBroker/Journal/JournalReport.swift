@@ -27,7 +27,6 @@ package struct JournalReport: Sendable, Equatable {
     /// The size of the torn tail in bytes. An interrupted write leaves a torn tail in the last
     /// file.
     package var tornBytes = 0
-    /// The number of journal files.
     package var files = 0
     /// The number of readable records.
     package var records = 0

@@ -2,8 +2,8 @@ import BrokerCore
 import NSQWire
 
 /// The topics and channels after the last written record. Each new journal file starts with a
-/// snapshot of these topics and channels. Only changes with written records are included, because the
-/// other records may be written to the new file.
+/// snapshot of these topics and channels. Changes whose records are not written yet are not included,
+/// because their records may be written to the new file, behind the snapshot.
 struct KnownTopics {
     private var topics: [TopicName: Topic] = [:]
 

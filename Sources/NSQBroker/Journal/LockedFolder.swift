@@ -5,13 +5,12 @@ import NSQWire
 /// A folder that is open for reading, and locked so that no broker can use it.
 final class LockedFolder {
     let path: String
-    /// The descriptor of the folder.
     let descriptor: Int32
 
     enum Lock {
         /// Several readers can hold the lock at the same time.
         case shared
-        /// The lock of a broker, including nsqd.
+        /// The lock that a broker holds, and nsqd too, while it uses the folder.
         case exclusive
     }
 

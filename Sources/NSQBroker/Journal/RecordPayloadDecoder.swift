@@ -118,7 +118,8 @@ struct RecordPayloadDecoder {
 
     private mutating func deliveries() -> [DeliveryRecord] {
         var deliveries: [DeliveryRecord] = []
-        // The time at the end of the record is shorter than a delivery, so the loop does not read it.
+        // A record can end with the time at which it was written, which takes fewer bytes than a
+        // delivery. So the loop ends before that time.
         while bytes.count - offset >= RecordPayloadEncoder.deliveryBytes,
             let serial = number(UInt64.self), let index = number(UInt32.self),
             let attempts = number(UInt32.self), let due = number(Int64.self)

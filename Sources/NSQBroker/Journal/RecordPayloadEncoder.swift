@@ -107,8 +107,9 @@ struct RecordPayloadEncoder {
         }
     }
 
-    /// Appends deliveries, and then the time of the record. Earlier versions of tally write no time.
-    /// They ignore the time in a record that they read, because it is shorter than a delivery.
+    /// Appends deliveries, and then the time at which the record was written. Earlier versions of
+    /// tally write no time. When they read such a record, they ignore the time, because it takes
+    /// fewer bytes than a delivery.
     private mutating func append(_ deliveries: [DeliveryRecord], writtenAt: Int64?) {
         for delivery in deliveries {
             bytes.append(little: delivery.serial)

@@ -141,8 +141,8 @@ final class LookupRegistrar {
     }
 
     private func startNextLookups() {
-        // Without nsqlookupds, a request ends at once, and calls this method again from the loop
-        // below.
+        // Without nsqlookupds, a request ends within `startLookup(of:)`, which then calls this
+        // method again. The outer call's loop starts the next request.
         guard !isStartingLookups else { return }
         isStartingLookups = true
         defer { isStartingLookups = false }

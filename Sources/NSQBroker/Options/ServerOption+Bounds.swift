@@ -11,8 +11,8 @@ extension ServerOption {
 
 private enum ServerOptionBounds {
     /// The checks of all sizes, counts, ports and durations. nsqd does not check most of them: with a
-    /// bad value, it starts and then refuses every message, or crashes. The upper bounds are far
-    /// above any use, and no sum or product of them overflows.
+    /// bad value, it starts and then refuses every message, or crashes. The upper bounds are greater
+    /// than any useful value, and small enough that no sum or product of two values overflows.
     static let all: [@Sendable (ServerOptions) throws(SetupError) -> Void] =
         (sizes + counts + ports).map { check($0) } + durations.map { check($0.0, $0.1) }
 

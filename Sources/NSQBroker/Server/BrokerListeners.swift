@@ -39,10 +39,10 @@ struct BrokerListeners {
         }
     }
 
-    /// Binds an address of HTTP.
+    /// Binds the address of HTTP or HTTPS.
     ///
-    /// - Returns: `nil` if there is no address, or if it is in use and the options permit to do
-    ///   without it.
+    /// - Returns: `nil` if there is no address, or if it is in use and ``AddressOptions/optional``
+    ///   contains it.
     private static func bindOptional(
         _ text: String, _ service: EmbeddedBroker.StartError.Service, _ addresses: AddressOptions,
         on loop: Loop, _ logger: Logger

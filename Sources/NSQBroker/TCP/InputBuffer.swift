@@ -27,7 +27,6 @@ struct InputBuffer: ~Copyable {
 
     deinit { InputMemory.deallocate(stored) }
 
-    /// The stored bytes.
     var bytes: UnsafeRawBufferPointer { UnsafeRawBufferPointer(rebasing: stored[..<storedCount]) }
 
     /// Returns the memory for the next read. The stored bytes are directly before it.

@@ -62,7 +62,6 @@ final class MessageQueue: Sendable {
             batches.removeAll(where: isLost)
         }
 
-        /// Removes all messages.
         mutating func removeAll() -> [Message] {
             var messages: [Message] = []
             while let message = popMessage() { messages.append(message) }

@@ -1,7 +1,7 @@
 import Foundation
 import Logging
 
-/// What a job receives when it is performed.
+/// The context of one attempt, which the job receives when it is performed.
 public struct JobContext: Sendable {
     /// The job, as it was claimed.
     public let job: JobRecord
@@ -19,7 +19,8 @@ public struct JobContext: Sendable {
 
     /// A logger with the job's ID, name and attempt as metadata.
     public var logger: Logger {
-        // Computed, because most jobs log nothing, and the metadata costs more than a short job.
+        // The logger is created on access, because most jobs log nothing, and creating its metadata
+        // takes more time than a short job.
         var logger = workerLogger
         logger[metadataKey: "job"] = "\(job.id)"
         logger[metadataKey: "name"] = "\(job.name)"

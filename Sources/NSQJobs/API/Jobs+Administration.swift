@@ -13,7 +13,7 @@ extension Jobs {
         try await status(ofName: Work.name, uniqueKey: uniqueKey)
     }
 
-    /// Returns the latest job with a name and a unique key; `nil` if there is none.
+    /// Returns the latest job with this name and this unique key; `nil` if there is none.
     public func status(
         ofName name: String, uniqueKey: String
     ) async throws(JobsError) -> JobRecord? {

@@ -1,6 +1,6 @@
 import UVLoop
 
-/// How jobs are performed without NSQ and workers, in tests.
+/// The way in which a test performs jobs, without NSQ and workers.
 enum TestMode: Sendable {
     /// Each job is performed within its enqueue.
     case inline(JobHandlers)

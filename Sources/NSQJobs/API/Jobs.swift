@@ -34,7 +34,7 @@ public final class Jobs: Sendable {
         /// to 100,000, 5,000 by default. Further jobs wait in the store, so NSQ holds a bounded number
         /// of messages.
         public var publishWindow = 5_000
-        /// Which ended jobs are deleted, and when.
+        /// The rules by which ended jobs are deleted.
         public var pruning = JobPruning()
         /// Options of the producer.
         public var producer = Producer.Options()

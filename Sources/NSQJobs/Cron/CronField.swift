@@ -1,6 +1,6 @@
 /// One field of a cron expression: the set of its values, as one bit each.
 struct CronField: Hashable, Sendable {
-    /// What a field counts.
+    /// The unit of a field: its name and its valid values.
     struct Unit {
         let name: String
         let range: ClosedRange<Int>

@@ -1,7 +1,8 @@
 import Foundation
 import TallyBasics
 
-/// Which ticks (times of a schedule) are enqueued later if they passed while no process was running.
+/// The rule for ticks (times of a schedule) that passed while no process was running: it selects the
+/// ticks whose jobs are enqueued later.
 public enum MissedTicks: Int, Hashable, Sendable, Codable {
     /// None. A tick counts as missed if it is more than a minute late.
     case skip = 0
@@ -15,9 +16,9 @@ public enum MissedTicks: Int, Hashable, Sendable, Codable {
 public struct CronSchedule: Hashable, Sendable {
     /// The name of the schedule: 1 to 200 bytes without control characters.
     public var name: String
-    /// When the job is enqueued.
+    /// The times at which the job is enqueued.
     public var expression: CronExpression
-    /// Which missed ticks are enqueued later; the latest by default.
+    /// The rule for missed ticks; by default, only the latest one is enqueued later.
     public var missed: MissedTicks
     /// The job. A tick enqueues nothing if the job's unique key is taken, for example because the job
     /// of the previous tick still runs.

@@ -1,7 +1,7 @@
 import TallyBasics
 
-/// The part of a store that the page about the jobs reads and writes. Each call reads a bounded number
-/// of rows, however many jobs the store has.
+/// The calls of a store for the web page about the jobs. Each call reads a bounded number of rows,
+/// however many jobs the store has.
 package protocol JobInspection: Sendable {
     /// Returns the state of all queues, workers and failures.
     func snapshot() async throws(JobsError) -> JobSnapshot
@@ -12,7 +12,8 @@ package protocol JobInspection: Sendable {
     /// Counts the jobs that a query selects, up to the bound of rows that one call may read.
     func preview(of query: JobQuery) async throws(JobsError) -> JobQueryPreview
 
-    /// Stores an action of a person. Only the latest 1,000 actions are kept.
+    /// Stores an action that a person has requested on the page. Only the latest 1,000 actions are
+    /// kept.
     func record(_ action: NewJobAction, at now: JobTime) async throws(JobsError)
 
     /// Returns actions, the latest first.
@@ -41,8 +42,8 @@ package struct JobSnapshot: Sendable {
 package struct QueueSnapshot: Sendable {
     /// The name, the numbers of jobs, and whether the queue is paused.
     package var counts: QueueCounts
-    /// The earliest due time of the available jobs with the lowest IDs; `nil` if none is available, and for
-    /// queues after the first 200.
+    /// The earliest due time among the 20 available jobs with the lowest IDs, as an estimate for all
+    /// available jobs; `nil` if none is available. It is not read for queues after the first 200.
     package var oldestDue: JobTime?
     /// The waits and durations of attempts since the store was created, by kind.
     package var timings: [JobTiming.Kind: JobTiming]
@@ -94,15 +95,14 @@ package struct JobQueryPreview: Hashable, Sendable {
 
 /// An ended change that a person has requested, such as a retry, before it is stored.
 package struct NewJobAction: Hashable, Sendable {
-    /// What was done, such as `retry`.
+    /// The name of the action, such as `retry`.
     package var action: String
     /// The jobs or the queue that the action concerned, as a text for people.
     package var target: String
-    /// The number of changed jobs.
     package var changed: Int
     /// The number of jobs whose state did not allow the change.
     package var unchanged: Int
-    /// Why the action failed or ended early; `nil` if it did not.
+    /// The reason why the action failed or ended early; `nil` if it was completed.
     package var error: String?
 
     package init(

@@ -1,16 +1,16 @@
 import TallyBasics
 
-/// A histogram of waits or durations, without I/O and clock.
+/// A histogram of waits or durations; a pure value without I/O and clock.
 ///
 /// The buckets are logarithmic with four for each power of two, so a quantile is at most a quarter too high.
 package struct JobTiming: Hashable, Sendable {
-    /// What is measured.
+    /// The kind of the measured durations.
     package enum Kind: Int, CaseIterable, Sendable {
         /// The time from a job's due time to the start of an attempt.
         case wait = 0
         /// The duration of an attempt that succeeded.
         case completed = 1
-        /// The duration of an attempt that failed, or that gave up the job.
+        /// The duration of an attempt that failed, or that discarded the job.
         case failed = 2
 
         /// The kind of an attempt with this outcome; `nil` if such an attempt is not measured.
@@ -66,7 +66,6 @@ package struct JobTiming: Hashable, Sendable {
 
     // MARK: Buckets
 
-    /// The number of buckets.
     package static let bucketCount = 248
 
     /// Returns the bucket of a duration. A negative one, after the wall clock was set back, counts as zero.

@@ -10,6 +10,5 @@ extension Jobs {
     /// The inspection of the store; `nil` if the store has none.
     package var inspection: (any JobInspection)? { store as? any JobInspection }
 
-    /// The time by the clock of the jobs.
     package func now() -> JobTime { clock.now() }
 }

@@ -1,8 +1,8 @@
 import GRDB
 import TallyBasics
 
-/// The values that one transaction adds to the statistics of attempts. They are written once, at
-/// the end of the transaction, so that the cost per job is low.
+/// The durations that one transaction adds to the statistics of attempts. They are collected and
+/// written once, at the end of the transaction, so that the cost per job is low.
 struct TimingChanges {
     private struct Bucket: Hashable {
         let queue: Int64

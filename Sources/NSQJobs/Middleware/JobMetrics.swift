@@ -4,13 +4,11 @@
 
     /// Reports jobs to swift-metrics, each metric with the dimensions `queue` and `name`.
     ///
-    /// | metric | kind |
-    /// |---|---|
-    /// | `nsq.jobs.enqueued` | counter of the stored jobs |
-    /// | `nsq.jobs.completed`, `nsq.jobs.failed`, `nsq.jobs.interrupted` | counters of the ended attempts |
-    /// | `nsq.jobs.discarded` | counter of the fleeting jobs that were given up |
-    /// | `nsq.jobs.perform.duration` | timer of the attempts |
-    /// | `nsq.jobs.wait.duration` | timer of the waits from the due time to the first attempt |
+    /// | metric | kind | |---|---| | `nsq.jobs.enqueued` | counter of the stored jobs | |
+    /// `nsq.jobs.completed`, `nsq.jobs.failed`, `nsq.jobs.interrupted` | counters of the ended attempts |
+    /// | `nsq.jobs.discarded` | counter of the discarded fleeting jobs | | `nsq.jobs.perform.duration` |
+    /// timer of the attempts | | `nsq.jobs.wait.duration` | timer of the waits from the due time to the
+    /// first attempt |
     ///
     /// With the package trait `MetricsSupport`, ``Jobs/Configuration/middleware`` contains this
     /// middleware by default.
@@ -84,7 +82,7 @@
             }
         }
 
-        /// Counts a fleeting job that was given up.
+        /// Counts a ``JobGrade/fleeting`` job (one that is only an NSQ message) that was discarded.
         public func discarded(_ job: JobRecord, reason: String) {
             instruments(job.queue, job.name).discarded.increment()
         }

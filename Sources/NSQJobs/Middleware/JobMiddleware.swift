@@ -40,11 +40,11 @@ public protocol JobMiddleware: Sendable {
         _ context: JobContext, _ next: (JobContext) async throws -> Void
     ) async throws
 
-    /// Observes that a ``JobGrade/fleeting`` job was given up.
+    /// Observes that a ``JobGrade/fleeting`` job was discarded.
     ///
     /// - Parameters:
     ///   - job: the job in its last attempt.
-    ///   - reason: the last error, or why the job was given up.
+    ///   - reason: the last error, or the reason why the job was discarded.
     func discarded(_ job: JobRecord, reason: String)
 }
 

@@ -16,8 +16,8 @@ extension JobLifecycle {
         }
     }
 
-    /// Identifies a claim, which is the start of an attempt by one worker. The worker names it when it
-    /// settles the job, that is, when it records how the attempt ended.
+    /// Identifies a claim: the start of an attempt by one worker. The worker passes it when it settles
+    /// the job, that is, when it records how the attempt ended.
     package struct Claim: Hashable, Sendable {
         package let version: Int
         package let attempt: Int
@@ -28,8 +28,8 @@ extension JobLifecycle {
         }
     }
 
-    /// What a job waits for, other than its due time and a worker, or ``admitted`` if it has waited for
-    /// a limit.
+    /// The reason why a job waits, other than its due time and a free worker. ``admitted`` marks a job
+    /// that has waited for a limit and does not wait for it any more.
     package enum Hold: Int, Hashable, Sendable {
         /// A scheduled job waits for the limit of its key.
         case keyLimit = 1
@@ -42,7 +42,7 @@ extension JobLifecycle {
         case jobs = 4
     }
 
-    /// The answer to a worker that renews a lease.
+    /// The result of renewing a lease, for the worker.
     package enum Renewal: Hashable, Sendable {
         case renewed
         /// The lease is renewed, and the attempt is to be cancelled.
@@ -51,7 +51,7 @@ extension JobLifecycle {
         case lost
     }
 
-    /// The effect of a cancellation.
+    /// The result of a request to cancel a job.
     package enum Cancellation: Hashable, Sendable {
         case cancelled
         /// The job runs, and its worker is to cancel the attempt.

@@ -155,8 +155,8 @@ package struct JobLifecycle: Hashable, Sendable {
         return true
     }
 
-    /// Ends the lease at `end`, or at its own end if that is earlier. The process of the lease's
-    /// worker has certainly ended.
+    /// Ends the lease at `end`, or at its own end if that is earlier. The caller has verified that
+    /// the process of the lease's worker has ended.
     package mutating func endLease(at end: MonotonicInstant) {
         guard let lease else { return }
         self.lease = Lease(worker: lease.worker, end: min(lease.end, end))

@@ -55,7 +55,7 @@ public struct JobLimit: Hashable, Sendable {
     }
 }
 
-/// What a scheduled job waits for, other than its due time.
+/// The reason why a scheduled job waits, other than its due time.
 public enum JobWait: Hashable, Sendable {
     /// A ``JobLimit`` of its queue or its key is reached.
     case limit
@@ -89,7 +89,7 @@ package struct LimitScope: Hashable, Sendable {
     package var hold: JobLifecycle.Hold { key == nil ? .queueLimit : .keyLimit }
 }
 
-/// How a job uses a limit.
+/// The use of a limit by one job.
 package enum LimitSlot: Hashable, Sendable {
     case none
     /// The job has a slot and has not started.
@@ -106,7 +106,7 @@ extension JobLifecycle {
         }
     }
 
-    /// How the job uses the limit of a scope to which it belongs.
+    /// Returns the job's use of the limit of a scope to which the job belongs.
     package func slot(in scope: LimitScope) -> LimitSlot {
         if state == .running { return .running }
         switch hold {
@@ -153,7 +153,7 @@ extension JobLimit {
 
     /// Returns whether a further job may have a slot.
     ///
-    /// - Parameter startOfRank: returns the time of the start with a rank, where 1 is the latest start;
+    /// - Parameter startOfRank: returns the time of a start by its rank, where 1 is the latest start;
     ///   `nil` if there were fewer starts.
     package func availability(
         _ use: LimitUse, at now: JobTime, startOfRank: (Int) throws -> JobTime?

@@ -7,7 +7,7 @@ public struct JobOptions: Hashable, Sendable {
     public var priority: JobPriority
     /// Labels by which jobs can be listed: up to 16 of 1 to 64 bytes; none by default.
     public var tags: [String]
-    /// How often and when failed attempts are repeated.
+    /// The maximum number of attempts, and the delays between them.
     public var retry: JobRetryPolicy
     /// The maximum duration of an attempt; `nil` (the default) for none. The task of a longer attempt is
     /// cancelled, and the attempt fails.

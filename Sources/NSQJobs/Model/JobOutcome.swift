@@ -13,7 +13,7 @@ public enum JobOutcome: Hashable, Sendable {
     /// The worker has no handler for the job. The reason is stored, the attempt does not count, and
     /// the job is available again after a delay.
     case unhandled(reason: String, retryAfter: Duration)
-    /// The job is given up.
+    /// The job is discarded: no further attempt is made.
     case discard(reason: String)
     /// The job is cancelled.
     case cancel(reason: String)
@@ -53,7 +53,7 @@ public struct JobInterruption: Error, Hashable, Sendable {
         Self(.retry(delay, reason: reason))
     }
 
-    /// Gives the job up, because no further attempt can succeed.
+    /// Discards the job, because no further attempt can succeed.
     ///
     /// - Parameter reason: the error text that is kept.
     public static func discard(_ reason: String) -> Self { Self(.discard(reason: reason)) }

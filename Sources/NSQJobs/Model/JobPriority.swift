@@ -2,11 +2,11 @@
 ///
 /// ``JobWorker/Options/priorityOrder`` decides how a worker selects among jobs of several classes.
 public enum JobPriority: Int, CaseIterable, Comparable, Sendable, Codable {
-    /// Before all others.
+    /// Jobs of this class come first.
     case high = 0
     /// The default.
     case normal = 1
-    /// When nothing else waits.
+    /// Jobs of this class come last.
     case low = 2
 
     /// Returns `true` if `left` is less urgent than `right`.

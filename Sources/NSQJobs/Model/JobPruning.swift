@@ -1,9 +1,9 @@
-/// Which ended jobs a `Jobs` object deletes by itself.
+/// The rules by which a `Jobs` object deletes ended jobs in the background.
 ///
 /// Each process with an nsqd deletes jobs by its own settings, so the strictest settings of all
 /// processes apply. A job is kept while another job waits for its end.
 public struct JobPruning: Hashable, Sendable {
-    /// How long, and how many, jobs of one state are kept.
+    /// The maximum age and the maximum number of the jobs of one state that are kept.
     public struct Bound: Hashable, Sendable {
         /// Deletes jobs that ended longer ago; `nil` for no limit of the age.
         public var maxAge: Duration?

@@ -31,7 +31,7 @@ public struct JobRecord: Hashable, Sendable, Identifiable {
     public var version: Int { lifecycle.version }
     /// The time before which the job does not run.
     public var dueAt: JobTime { lifecycle.dueAt }
-    /// What the job waits for, other than its due time; `nil` for nothing.
+    /// The reason why the job waits, other than its due time; `nil` for none.
     public var waitsFor: JobWait? { lifecycle.waitsFor }
     /// `true` if the cancellation of the running attempt was requested.
     public var isCancelRequested: Bool { lifecycle.isCancelRequested }
@@ -93,7 +93,7 @@ public struct JobAttempt: Hashable, Sendable {
         case completed = 0
         /// The attempt failed.
         case failed = 1
-        /// The job was given up.
+        /// The handler discarded the job; see ``JobInterruption/discard(_:)``.
         case discarded = 2
         /// The job was cancelled.
         case cancelled = 3

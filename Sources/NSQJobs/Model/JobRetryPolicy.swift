@@ -1,6 +1,6 @@
 import TallyBasics
 
-/// How often a failed job is performed again, and after which delays.
+/// The maximum number of attempts of a job, and the delays after failed attempts.
 ///
 /// The delay after the first failure is ``firstDelay``. It doubles with each further failure up to
 /// ``maxDelay``. A random part is subtracted, so that jobs that failed together do not return together.

@@ -20,7 +20,7 @@ public enum JobState: Int, CaseIterable, Sendable, Codable {
     case retryable = 3
     /// An attempt succeeded.
     case completed = 4
-    /// The last allowed attempt failed, or the job was given up.
+    /// The last allowed attempt failed, or the job was discarded by its handler or by request.
     case discarded = 5
     /// The job was cancelled.
     case cancelled = 6

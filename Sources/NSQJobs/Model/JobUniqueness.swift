@@ -1,7 +1,7 @@
 import TallyBasics
 
 /// The rule by which a job excludes other jobs of the same name and unique key, and the effect of
-/// enqueuing an excluded job.
+/// an enqueue of an excluded job.
 public struct JobUniqueness: Hashable, Sendable {
     /// What an enqueue does if a job with the same key exists.
     public enum Conflict: Hashable, Sendable {

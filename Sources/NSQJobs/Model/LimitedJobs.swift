@@ -10,7 +10,7 @@ package protocol LimitedJobs: AnyObject {
     func limit(of scope: LimitScope) throws -> JobLimit?
     /// The jobs with a slot of a scope.
     func use(of scope: LimitScope) throws -> LimitUse
-    /// The time of the start with a rank in a scope, where 1 is the latest start; `nil` if there were
+    /// The time of a start in a scope by its rank, where 1 is the latest start; `nil` if there were
     /// fewer starts.
     func start(ofRank rank: Int, in scope: LimitScope, at now: JobTime) throws -> JobTime?
     /// The first job by priority and ID that waits for the limit of a scope.

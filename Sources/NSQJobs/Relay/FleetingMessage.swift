@@ -28,7 +28,6 @@ package struct FleetingMessage: Hashable, Sendable {
         self.createdAt = createdAt
     }
 
-    /// The body.
     package var body: [UInt8] {
         let (retry, usual) = (job.options.retry, JobRetryPolicy())
         var bytes = JSONWriter.object { object in
@@ -46,7 +45,8 @@ package struct FleetingMessage: Hashable, Sendable {
                 object.member("timeout", Int(timeout.microsecondsRoundedUp))
             }
             if earlierAttempts > 0 { object.member("earlier_attempts", earlierAttempts) }
-            // An object in a string, because the parser of this object reads no nested values.
+            // The trace context is an object in a string, because the parser of this message reads
+            // no nested values.
             if let trace = TraceContext.encode(TraceContext.bounded(job.traceContext)) {
                 object.member("trace_context", trace)
             }
@@ -58,7 +58,8 @@ package struct FleetingMessage: Hashable, Sendable {
 
     /// Parses a body; `nil` if it is not such a message. Unknown members are ignored.
     package init?(parsing body: UnsafeRawBufferPointer, of topic: JobTopic) {
-        // Rebased, because a copy of a slice takes several times as long.
+        // The slice is rebased to a buffer, because copying from a slice takes several times as
+        // long.
         guard let end = body.firstIndex(of: UInt8(ascii: "\n")),
             let members =
                 (try? JSONValue.flatObject(

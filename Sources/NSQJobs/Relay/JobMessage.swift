@@ -31,7 +31,6 @@ package struct JobMessage: Hashable, Sendable {
         self.init(JobReference(id: JobID(Int64(id)), version: version), name: name)
     }
 
-    /// The body.
     package var body: [UInt8] {
         JSONWriter.object { object in
             object.member("id", Int(reference.id.number))

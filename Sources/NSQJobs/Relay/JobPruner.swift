@@ -1,9 +1,9 @@
 import Logging
 import TallyBasics
 
-/// Deletes ended jobs in the background, in the process of a relay.
+/// Deletes ended jobs in the background. Each process with a ``Relay`` runs a pruner.
 struct JobPruner: Sendable {
-    /// The maximum number of jobs that one transaction deletes, so that each is short.
+    /// The maximum number of jobs that one transaction deletes, so that no transaction takes long.
     static let portion = 500
 
     let store: any JobStore
@@ -28,7 +28,8 @@ struct JobPruner: Sendable {
 }
 
 extension JobStore {
-    /// Deletes the jobs of rules in portions, until there are no more or the task is cancelled.
+    /// Deletes the jobs that the rules select, in transactions of at most `portion` jobs, until
+    /// there are no more such jobs or the task is cancelled.
     ///
     /// - Returns: the number of deleted jobs.
     func pruneAll(

@@ -10,7 +10,7 @@ package struct JobReference: Hashable, Sendable {
     }
 }
 
-/// A reference that the relay is to publish.
+/// A job that the store has reserved for the caller, which must publish the reference to the topic.
 package struct ReservedJob: Hashable, Sendable {
     package let reference: JobReference
     package let topic: JobTopic

@@ -5,8 +5,9 @@ import UVLoop
 
 /// Publishes the jobs of a store that wait for a worker.
 ///
-/// It runs in each process with a ``Jobs`` object. Several relays of one store share the work, because
-/// each job is reserved for one of them in the store before it is published.
+/// A relay runs in each process with a ``Jobs`` object that uses NSQ. It sweeps the store for jobs to
+/// publish; see ``JobStore/sweep(limit:policy:at:)``. Several relays of one store share the work,
+/// because each job is reserved for one of them in the store before it is published.
 package final class Relay: Sendable {
     /// The maximum number of jobs that one sweep changes for each kind of work, and publishes to each
     /// topic.
@@ -36,14 +37,16 @@ package final class Relay: Sendable {
             RelaySchedule(interval: interval, window: policy.window, seed: .random(in: 0 ... .max)))
     }
 
-    /// Publishes what an enqueue has reserved, and sweeps for the other jobs that it has stored.
+    /// Publishes the jobs that an enqueue has reserved, and requests a sweep for the other jobs
+    /// that it has stored.
     func jobsStored(_ result: EnqueueResult) {
         publisher.submit(result.publications)
         if result.hasUnpublished { jobsStored(due: nil) }
         if let due = result.earliestDue { jobsStored(due: due) }
     }
 
-    /// Sweeps at once, or at the time at which a stored job is due.
+    /// Requests a sweep: at once if `due` is `nil`, otherwise at the time at which a stored job is
+    /// due.
     func jobsStored(due: JobTime?) {
         schedule.withLock { $0.jobsStored(due: due) }
         wakeUp.signal()

@@ -1,10 +1,10 @@
 import TallyBasics
 
-/// When the relay sweeps the store, without I/O and clock.
+/// Decides when the relay sweeps the store; a pure value without I/O and clock.
 ///
-/// It sweeps at once after a commit in this process, when a job is due, and while a sweep finds more than
-/// its limit. It sweeps at an interval in any case, for the commits of other processes, for expired leases
-/// and for lost messages. After failures it waits longer.
+/// The relay sweeps at once after a commit in this process, when a job is due, and while a sweep finds
+/// more than its limit. It also sweeps at an interval, for the commits of other processes, for expired
+/// leases and for lost messages. After failures, the relay waits longer.
 package struct RelaySchedule: Sendable {
     private let interval: Duration
     private var backoff: Backoff
@@ -101,7 +101,7 @@ package struct RelaySchedule: Sendable {
     }
 }
 
-/// What a sweep of the store has found.
+/// The result of a sweep of the store.
 package struct SweepResult: Sendable {
     /// The jobs that the relay must publish.
     package var publications: [ReservedJob] = []
@@ -111,7 +111,6 @@ package struct SweepResult: Sendable {
     package var isWindowFull = false
     /// The earliest time at which a job is due; `nil` if there is none.
     package var nextDue: JobTime?
-    /// The number of expired leases.
     package var expiredLeases = 0
 
     package init() {}

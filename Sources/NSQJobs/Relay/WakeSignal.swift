@@ -1,6 +1,7 @@
 import UVLoop
 
-/// Wakes one waiting task, or the next one that waits.
+/// A signal that wakes one waiting task. If no task waits, the signal is kept, and the next wait
+/// returns at once.
 final class WakeSignal: Sendable {
     private enum State {
         case idle
@@ -10,7 +11,7 @@ final class WakeSignal: Sendable {
 
     private let state = LockedValue(State.idle)
 
-    /// Ends the current wait, or the next one.
+    /// Ends the current wait; without one, the next wait returns at once.
     func signal() {
         let waiter = state.withLock { state -> CheckedContinuation<Void, Never>? in
             guard case .waiting(let waiter) = state else {
@@ -39,7 +40,6 @@ final class WakeSignal: Sendable {
         timer.cancel()
     }
 
-    /// Waits for a signal.
     private func wait() async {
         await withCheckedContinuation { waiter in
             let isSignalled = state.withLock { state -> Bool in

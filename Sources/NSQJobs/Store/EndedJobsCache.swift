@@ -1,4 +1,5 @@
-/// What a transaction knows about jobs that have ended, and about their batches.
+/// The state that one transaction keeps in memory about jobs that have ended and about their
+/// batches: values that it has read, and changes whose consequences are not written yet.
 struct EndedJobsCache {
     /// `true` if any job waits for others; `nil` before it was read.
     var hasDependencies: Bool?
@@ -12,7 +13,8 @@ struct EndedJobsCache {
     private(set) var closed: [JobBatchID] = []
     /// The batches to which jobs can be added.
     var known: Set<JobBatchID> = []
-    /// How many dependents (jobs that wait for an ended job) this change may still release or cancel.
+    /// The number of dependents (jobs that wait for an ended job) that this change may still release
+    /// or cancel.
     var dependentsLeft = EndedJobsCache.maxDependents
     /// The time of the latest change.
     private(set) var now = JobTime(microseconds: 0)
@@ -41,7 +43,8 @@ struct EndedJobsCache {
         closed.append(batch)
     }
 
-    /// Removes the changes of batches, and the closed ones.
+    /// Removes and returns the changes of batches. A closed batch without another change has an
+    /// empty change.
     mutating func removeBatches() -> [JobBatchID: JobBatchChange] {
         var changes = batches
         for batch in closed where changes[batch] == nil { changes[batch] = JobBatchChange() }

@@ -134,7 +134,7 @@ public struct JobEdit: Hashable, Sendable {
     }
 }
 
-/// Which final jobs are deleted.
+/// A rule that selects final jobs for deletion.
 public struct PruneRule: Hashable, Sendable {
     /// The final states; all by default.
     public var states: Set<JobState>

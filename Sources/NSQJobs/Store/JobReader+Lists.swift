@@ -55,7 +55,8 @@ extension JobReader {
         }
     }
 
-    /// Reads the next rows of each list.
+    /// Reads the next rows of each list that the search merges: at most `limit` rows of a list,
+    /// with IDs below `before`.
     private func portions(
         _ query: JobQuery, _ lists: [QueueStateList], before: Int64, limit: Int
     ) throws -> [ListPortion] {

@@ -114,7 +114,7 @@ package protocol JobStore: Sendable {
     /// Returns the result of a step of a job as JSON; `nil` if it has not completed.
     func step(_ name: String, of id: JobID) async throws(JobsError) -> String?
 
-    /// Stores a fleeting job that was given up, in the state `discarded`.
+    /// Stores a fleeting job that was discarded, in the state `discarded`.
     func insertDiscarded(_ job: NewJob, note: String, at now: JobTime) async throws(JobsError)
 
     // MARK: Reading
@@ -181,7 +181,8 @@ extension JobStore {
     package static var maxEnqueueCount: Int { 10_000 }
 }
 
-/// How many jobs are published at a time, and when a job that no worker has claimed is published again.
+/// The limits of publishing: the maximum number of jobs that are published and not claimed, and the
+/// delay after which a job that no worker has claimed is published again.
 package struct PublishPolicy: Hashable, Sendable {
     /// The time between the first and the second publish of a job. It doubles with each further
     /// publish.

@@ -101,7 +101,6 @@ extension JobTransaction {
         return .claimed(job.record(queue: try queueName(job.row.queue)))
     }
 
-    /// Renews leases.
     func renew(_ claims: [JobClaim], leaseEnd: MonotonicInstant) throws
         -> [JobLifecycle.Renewal]
     {
@@ -208,8 +207,9 @@ extension JobOutcome {
         }
     }
 
-    /// The result in the attempt's own row; `nil` if the attempt gets no row, because it does not
-    /// count, or because it succeeded, which the row of the job shows.
+    /// The result to store in a row for the attempt; `nil` if no row is stored. An attempt that
+    /// does not count has no row. A successful attempt has none either, because the row of the job
+    /// shows its result.
     fileprivate func result(endingIn state: JobState) -> JobAttempt.Result? {
         switch self {
         case .complete: nil

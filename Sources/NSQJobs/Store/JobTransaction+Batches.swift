@@ -70,8 +70,8 @@ extension JobTransaction {
         else { return }
         ends.known.remove(id)
         let callback = try callback(of: id)
-        // This precedes the enqueue: the callback can end in the same transaction, and must find an
-        // ended batch.
+        // The end of the batch is written before the callback is enqueued: the callback can end in
+        // the same transaction, and must then find an ended batch.
         try database.execute(
             sql: "UPDATE nsq_jobs_batch SET ended_at = ? WHERE id = ?",
             arguments: [now.microseconds, id.number])

@@ -132,7 +132,9 @@ extension JobTransaction {
             arguments: job.arguments, priority: job.options.priority, tags: job.options.tags,
             dueAt: job.dueAt ?? now)
         let due = try change(existing, .edit(edit), at: now).lifecycle.dueAt
-        // The job may be available now, or a job that has waited for its slot of a limit.
+        // The change can make the existing job available, or can make another job available that
+        // has waited for the existing job's slot of a limit. In both cases the relay must publish a
+        // job.
         result.hasUnpublished = true
         result.earliestDue = min(result.earliestDue ?? due, due)
         return EnqueueReceipt(existing, .replaced)

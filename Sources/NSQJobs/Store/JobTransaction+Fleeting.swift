@@ -1,7 +1,7 @@
 import GRDB
 
 extension JobTransaction {
-    /// Stores a fleeting job that was given up.
+    /// Stores a discarded fleeting job.
     func insertDiscarded(_ job: NewJob, note: String, at now: JobTime) throws {
         var job = job
         // A later due time keeps the job from being published within this transaction.

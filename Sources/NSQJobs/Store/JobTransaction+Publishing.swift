@@ -8,7 +8,6 @@ extension JobTransaction {
         let priority: JobPriority
     }
 
-    /// Makes due jobs available.
     func makeDueJobsAvailable(limit: Int, at now: JobTime) throws -> Int {
         let select = try database.cachedStatement(
             sql: """

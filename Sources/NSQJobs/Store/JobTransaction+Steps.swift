@@ -43,7 +43,6 @@ extension JobTransaction {
         }
     }
 
-    /// Deletes the steps of a job.
     func deleteSteps(of id: JobID) throws {
         guard try hasSteps() else { return }
         let delete = try database.cachedStatement(

@@ -6,7 +6,8 @@ import TallyBasics
 ///
 /// All transitions read the row, apply ``JobLifecycle``, and write the row, so that the rules exist once.
 final class JobTransaction {
-    /// The values that the transaction has read or will write. They are restored if a change fails.
+    /// Counters that the transaction will write, and rows of queues that it has read. They are
+    /// restored if a change fails.
     private struct Memory {
         var countChanges: [CountKey: Int] = [:]
         var queues: [String: Int64] = [:]
@@ -16,13 +17,13 @@ final class JobTransaction {
 
     let database: Database
     private var memory = Memory()
-    /// How many new jobs of a topic can be reserved in this transaction.
+    /// The number of new jobs of a topic that this transaction can still reserve.
     var freeReservations: [AvailableTopic: Int] = [:]
-    /// What the transaction knows about limits.
+    /// The state of the limits of queues and keys.
     var limits = LimitsCache()
-    /// What the transaction knows about jobs that have ended.
+    /// The state of ended jobs and of batches.
     var ends = EndedJobsCache()
-    /// What this transaction adds to the statistics of attempts.
+    /// The durations that this transaction adds to the statistics of attempts.
     var inspection = TimingChanges()
     /// `true` if jobs became available as a consequence of changes of other jobs.
     var hasNewlyAvailable = false

@@ -1,4 +1,5 @@
-/// What a transaction knows about the limits of queues and keys.
+/// The state that one transaction keeps in memory about the limits of queues and keys: values that
+/// it has read, and the scopes that it has yet to settle.
 struct LimitsCache {
     /// The limits of a queue.
     struct QueueLimits {

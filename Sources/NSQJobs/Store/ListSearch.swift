@@ -29,8 +29,8 @@ struct ListPortion {
     }
 }
 
-/// A search that merges lists in descending order of the IDs, and ends after a bounded number of rows, as
-/// a pure value.
+/// A search that merges lists in descending order of the IDs, and ends after a bounded number of rows. It
+/// is a pure value: the caller reads the rows.
 struct ListSearch {
     /// The maximum number of rows that one search reads, and the maximum number between two checks of
     /// the deadline.
@@ -54,7 +54,9 @@ struct ListSearch {
         deadline = now + Self.maxDuration
     }
 
-    /// The number of rows to read next from each of `lists`.
+    /// Returns the number of rows to read next from each list.
+    ///
+    /// - Parameter lists: the number of lists.
     func portion(of lists: Int) -> Int {
         guard isFiltered else {
             return max(1, min(limit - ids.count, Self.maxRows / max(1, lists)))
@@ -116,7 +118,8 @@ struct ListFilter {
             values["text"] = text
         }
         if query.errorGroup != nil, let batch = query.batch {
-            // The search reads the list of the error group and not the list of the batch.
+            // The search reads the list of the error group, so the batch is a condition on the rows
+            // of that list.
             conditions.append("job.batch_id = :batch")
             values["batch"] = batch.number
         }
@@ -137,7 +140,7 @@ struct ListFilter {
 }
 
 extension JobQuery {
-    /// `true` if the query has a condition that no index answers alone.
+    /// `true` if the query has a condition for which rows must be read and tested.
     var isFiltered: Bool { name != nil || tag != nil || text != nil }
 
     /// `true` if the query selects a queue or states.

@@ -1,7 +1,7 @@
 import GRDB
 
 extension SQLiteSchema {
-    /// Adds jobs that wait for others, and batches.
+    /// Adds the tables and columns for batches, and for jobs that wait for other jobs.
     static func addDependenciesAndBatches(_ database: Database) throws {
         for statement in dependenciesAndBatches { try database.execute(sql: statement) }
     }

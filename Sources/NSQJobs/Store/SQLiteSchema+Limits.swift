@@ -1,12 +1,13 @@
 import GRDB
 
 extension SQLiteSchema {
-    /// Adds the limits of queues and keys.
+    /// Adds the tables, columns and indexes for the limits of queues and keys.
     static func addLimits(_ database: Database) throws {
         for statement in limits { try database.execute(sql: statement) }
     }
 
-    /// Counts the jobs that wait for a limit, beside those in each state; see ``JobCounter``.
+    /// Adds the counts of the jobs that wait for a limit to the stored counts of the jobs in each
+    /// state; see ``JobCounter``.
     static func countJobsWithLimits(_ database: Database) throws {
         try database.execute(
             sql: """

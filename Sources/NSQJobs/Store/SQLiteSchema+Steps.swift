@@ -1,7 +1,7 @@
 import GRDB
 
 extension SQLiteSchema {
-    /// Adds the results of steps.
+    /// Adds the table for the results of steps.
     static func addSteps(_ database: Database) throws {
         try database.execute(
             sql: """

@@ -1,12 +1,13 @@
 import TallyBasics
 
-/// Computes the maximum number of jobs that a worker claims, without I/O and clock.
+/// Computes the maximum number of jobs that a worker has claimed at a time; a pure value without
+/// I/O and clock.
 ///
 /// A worker of long jobs claims one for each free slot, so that no job waits in a busy worker while
 /// another worker is idle. A worker of short jobs claims in advance as many jobs as it performs within
 /// ``lead``, so that one transaction claims many jobs.
 package struct ClaimWindow: Sendable {
-    /// The time of work that is claimed ahead.
+    /// The time in which the worker performs the jobs that it claims ahead.
     package static let lead = Duration.milliseconds(20)
     /// The maximum number of jobs that are claimed ahead.
     package static let maxAhead = 1_024

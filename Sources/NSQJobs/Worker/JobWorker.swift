@@ -50,7 +50,7 @@ public final class JobWorker: Sendable {
         /// The time after which a job for which the worker has no handler is available again; 10 s
         /// by default.
         public var unhandledDelay: Duration
-        /// `true` if ``JobGrade/fleeting`` jobs that are given up are stored in the state
+        /// `true` if ``JobGrade/fleeting`` jobs that are discarded are stored, in the state
         /// `discarded`; `false` by default.
         public var storesDiscardedFleetingJobs = false
         /// The name of the worker in the store; by default the host and the process ID.

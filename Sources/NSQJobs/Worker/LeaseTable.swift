@@ -2,8 +2,8 @@ import TallyBasics
 
 /// The leases that a worker holds, without I/O and clock.
 ///
-/// A lease is renewed when a third of it has passed, and repeatedly after failures. Shortly before its end
-/// the worker gives it up, because another worker may claim the job then.
+/// A lease is renewed when a third of it has passed, and repeatedly after failures. Shortly before the
+/// end of a lease, the worker releases it, because another worker may claim the job after the end.
 package struct LeaseTable: Sendable {
     private struct Entry {
         let claim: JobLifecycle.Claim
@@ -22,10 +22,9 @@ package struct LeaseTable: Sendable {
         self.lease = lease
     }
 
-    /// How long before the end of a lease the worker gives the lease up.
+    /// The time before the end of a lease at which the worker releases the lease.
     package var safetyMargin: Duration { lease / 10 }
 
-    /// The number of leases.
     package var count: Int { entries.count }
 
     /// Adds a claim.
@@ -43,8 +42,8 @@ package struct LeaseTable: Sendable {
         if holds(claim) { entries[claim.id] = nil }
     }
 
-    /// Returns `true` while the worker holds the claim, that is, until the claim is removed or given
-    /// up.
+    /// Returns `true` while the worker holds the claim, that is, until the claim is removed or its
+    /// lease is released.
     package func holds(_ claim: JobClaim) -> Bool { entries[claim.id]?.claim == claim.claim }
 
     /// Returns the claims to renew now. They are returned again after a twelfth of the lease if no answer

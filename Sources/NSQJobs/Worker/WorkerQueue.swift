@@ -33,7 +33,8 @@ package struct WorkerQueue<Token> {
     private var openings = 0
     /// The time of the latest end of a job while all slots were busy.
     private var openedAt: MonotonicInstant?
-    /// The number of openings before the latest message of each class; `nil` before the first.
+    /// For each class, the value of `openings` when its latest message arrived; `nil` before its
+    /// first message.
     private var arrivals: [Int?]
     /// For each class, the time for which its messages have waited although slots were free, since the
     /// last claim of one of them.

@@ -89,16 +89,18 @@ extension WorkerSession {
         if state.isClosed, free > 0 { state.queue.requested() }
         state.isClosed = free == 0
         for (index, consumer) in state.consumers.enumerated() {
-            // Held messages are in flight too, so their number is added. If no slot is free, the number
-            // is zero: of several nsqds, one without held messages could otherwise send messages.
+            // Held messages count as in flight, so their number is added to the number of free slots.
+            // If no slot is free, max-in-flight is 0; otherwise an nsqd without held messages could
+            // still send messages.
             let held = state.held.count(of: index)
-            // With short jobs, the number of held messages changes constantly, and RDY must not change
-            // with it.
+            // While short jobs are claimed ahead, the number of held messages changes constantly. The
+            // number of free slots is then added instead, so that RDY does not change as often.
             let allowance = state.window.isAhead && held > 0 ? free : held
             let count = free > 0 ? free + allowance : 0
             guard count != state.maxInFlight[index] else { continue }
             state.maxInFlight[index] = count
-            // Called under the lock: otherwise an older count could reach a consumer after a newer one.
+            // This call is made under the lock, because otherwise an older count could reach a consumer
+            // after a newer one.
             consumer.setMaxInFlight(count)
         }
     }
@@ -186,6 +188,6 @@ extension WorkerSession {
         if isHeld { relay.jobsStored(due: clock.now() + Self.takeOverDelay) }
     }
 
-    /// The time after which a process that was ending has usually ended.
+    /// The delay of that sweep: a process that is ending has usually ended after this time.
     private static let takeOverDelay = Duration.milliseconds(100)
 }

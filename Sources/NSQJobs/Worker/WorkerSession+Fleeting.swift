@@ -4,24 +4,24 @@ import TallyBasics
 import UVLoop
 
 extension WorkerSession {
-    /// The number of deliveries beyond the maximum of attempts after which a job is given up without
-    /// being performed, because it may crash its worker in each attempt.
+    /// The number of deliveries beyond the maximum of attempts after which a job is discarded
+    /// without being performed, because it may crash its worker in each attempt.
     private static let maxFurtherDeliveries = 100
 
-    /// Returns a fleeting job as claimed; `stale` if the job must be given up instead.
+    /// Returns a fleeting job as claimed; `stale` if the job must be discarded instead.
     func claim(_ message: FleetingMessage, attempt: Int) -> ClaimResult {
         let job = message.record(attempt: attempt, at: clock.now())
         return attempt <= job.maxAttempts + Self.maxFurtherDeliveries ? .claimed(job) : .stale
     }
 
-    /// Gives up a job that was delivered too often, and answers its message.
+    /// Discards a job that was delivered too often, and finishes or requeues its message.
     func giveUp(_ message: WorkerMessage, of job: FleetingMessage) {
         giveUp(
             message, of: job.record(attempt: message.attempts, at: clock.now()),
             "was delivered \(message.attempts) times and never ended")
     }
 
-    /// Answers the message of a fleeting job whose attempt has ended.
+    /// Finishes or requeues the message of a fleeting job whose attempt has ended.
     func settleMessage(_ message: WorkerMessage, of job: JobRecord, _ outcome: JobOutcome) {
         switch outcome {
         case .complete: message.finishHeld()
@@ -58,8 +58,8 @@ extension WorkerSession {
         }
     }
 
-    /// Gives up a job. If discarded fleeting jobs are stored, its message is held until the job is
-    /// stored.
+    /// Discards a job. If discarded fleeting jobs are stored, its message is kept in flight until
+    /// the job is stored.
     private func giveUp(_ message: WorkerMessage, of job: JobRecord, _ reason: String) {
         logger.error(
             "fleeting job \(job.id) '\(job.name)' is discarded after attempt \(job.attempt): \(reason)"
@@ -79,8 +79,8 @@ extension WorkerSession {
         }
     }
 
-    /// Stores a job that was given up. A failed call of the store is repeated, because the job must not
-    /// run again.
+    /// Stores a discarded job. A failed call of the store is repeated, because the job must not run
+    /// again.
     ///
     /// - Returns: `false` if the worker stops before the job is stored.
     private func storeDiscarded(_ job: NewJob, _ id: JobID, _ reason: String) async -> Bool {

@@ -13,7 +13,7 @@ package struct PeerID: Hashable, Comparable, Sendable {
     package static func < (one: PeerID, other: PeerID) -> Bool { one.number < other.number }
 }
 
-/// What an nsqd reports about itself with IDENTIFY.
+/// The description of an nsqd, which the nsqd sends with IDENTIFY.
 package struct PeerInfo: Equatable, Sendable {
     /// The address of the nsqd's connection, as `host:port`.
     package var remoteAddress = ""

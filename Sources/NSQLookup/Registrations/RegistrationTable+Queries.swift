@@ -4,14 +4,12 @@ import TallyBasics
 /// The queries of the HTTP API. Names are sorted, and nsqds are in the order in which they
 /// connected. Go's nsqlookupd returns both in a random order.
 extension RegistrationTable {
-    /// The number of topics.
     package var topicCount: Int { topics.count }
     /// The number of channels of all topics.
     package var channelCount: Int { channels.values.reduce(0) { $0 + $1.count } }
     /// The number of connected nsqds that have identified themselves.
     package var peerCount: Int { peers.count }
 
-    /// The names of all topics.
     package var topicNames: [String] { topics.keys.sorted().map(\.text) }
 
     /// Returns `true` if at least one topic is selected.
@@ -45,7 +43,7 @@ extension RegistrationTable {
 
     /// An nsqd and its topics.
     package struct Node: Equatable {
-        /// What the nsqd reports about itself.
+        /// The description that the nsqd has sent with IDENTIFY.
         package var info: PeerInfo
         /// The topics for which the nsqd is registered, and whether it is tombstoned for each of
         /// them.
@@ -70,7 +68,7 @@ extension RegistrationTable {
 
     /// One nsqd of a registration, for `/debug`.
     package struct DebugEntry {
-        /// What the nsqd reports about itself.
+        /// The description that the nsqd has sent with IDENTIFY.
         package var info: PeerInfo
         /// The time of the last PING; before the first PING, the time of IDENTIFY.
         package var lastUpdate: Timestamp

@@ -3,8 +3,9 @@ import TallyBasics
 extension PrometheusText {
     /// Adds the metrics of a processor.
     ///
-    /// The number of samples is bounded. The value of a label is a reason of `Rejection`, a
-    /// constant, or the name of a client, and clients are given on the command line.
+    /// The number of samples is bounded, because messages cannot add values of labels: the value of
+    /// a label is a reason of `Rejection`, a constant, or the name of a client from the command
+    /// line.
     package mutating func add(_ metrics: ProcessorMetrics) {
         addPlays(metrics)
         addStore(metrics)

@@ -2,7 +2,7 @@ import TallyBasics
 
 /// The state of a processor at one point in time, for monitoring.
 package struct ProcessorMetrics: Sendable {
-    /// The phase of the processor's life.
+    /// Whether the processor runs, is being stopped, or has ended.
     package enum Phase: Sendable {
         case running, stopping, ended
     }

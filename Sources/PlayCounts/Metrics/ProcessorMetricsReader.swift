@@ -16,8 +16,9 @@ package final class ProcessorMetricsReader: Sendable {
     /// Reads the metrics. They are computed only by this call, so they cost nothing while nobody
     /// reads them.
     ///
-    /// - Parameter completion: called with the metrics on the processor's loop; with `nil` if the
-    ///   processor no longer exists. If its loop is closed, called immediately with `nil`.
+    /// - Parameter completion: called on the processor's loop with the metrics, or with `nil` if
+    ///   the processor no longer exists. If that loop is closed, the completion is called
+    ///   immediately, on the caller's thread, with `nil`.
     package func read(_ completion: @escaping @Sendable (ProcessorMetrics?) -> Void) {
         let isOpen = reference.submit { completion($0?.processor?.metrics) }
         if !isOpen { completion(nil) }

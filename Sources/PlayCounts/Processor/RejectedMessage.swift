@@ -53,7 +53,6 @@ package struct RejectedMessage: Encodable {
         return nil
     }
 
-    /// The object in JSON.
     package var json: [UInt8] {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]

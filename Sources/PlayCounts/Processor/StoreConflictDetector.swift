@@ -14,7 +14,8 @@ package struct StoreConflictDetector {
     /// The maximum number of consumers that one warning names. The limit is needed because foreign
     /// clients choose client IDs.
     private static let maxNamed = 3
-    /// The number of reported client IDs after which no more warnings are logged.
+    /// After warnings about this many client IDs, no more warnings are logged. The limit bounds the
+    /// log and the memory, because foreign clients choose client IDs.
     private static let maxReported = 100
 
     /// The client ID of a processor with this store.
@@ -52,8 +53,8 @@ package struct StoreConflictDetector {
             """)
     }
 
-    /// All client IDs of processors have the same length, so a longer ID is not the ID of a
-    /// processor.
+    /// Returns `true` for the client ID of a processor with another store. All client IDs of
+    /// processors have the same length, so a longer ID is not the ID of a processor.
     private func isOfOtherStore(_ id: String) -> Bool {
         id.hasPrefix(Self.prefix) && id != clientID && id.utf8.count <= clientID.utf8.count
     }

@@ -68,7 +68,8 @@ package final class CopyingPublisher: BatchPublisher {
         let order = nsqds.indices.map { (next + $0) % nsqds.count }
         next = (next + copies) % nsqds.count
         let batch = Batch(batch, topic, order, done)
-        // Set before the first copy is published, because that copy may fail within the call.
+        // The number is set before the first copy is published, because that copy may fail within
+        // the call.
         batch.pending = copies
         for _ in 0..<copies { publishCopy(of: batch) }
     }

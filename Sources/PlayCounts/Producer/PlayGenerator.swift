@@ -7,9 +7,7 @@ import TallyBasics
 package struct PlayGenerator: RandomAccessCollection, Sendable {
     /// The settings of the sequence.
     package struct Settings: Sendable {
-        /// The number of plays.
         package var plays = 100_000
-        /// The number of videos.
         package var videos = 100
         /// The minimum number of cold videos, which have fewer than `coldBelow` plays.
         package var coldVideos = 15
@@ -55,7 +53,7 @@ package struct PlayGenerator: RandomAccessCollection, Sendable {
         return Play(of: video(rank: Int(order[index])), playID: .guid(playID))
     }
 
-    /// The ID of the video with a rank. The video with the most plays has rank 0.
+    /// The ID of the video with this rank. The video with the most plays has rank 0.
     package func video(rank: Int) -> VideoID {
         SplitMix64.guid(seed: seed, index: rank)
     }

@@ -12,7 +12,6 @@ struct FileIdentity: Hashable, Sendable {
         self.init(status)
     }
 
-    /// The identity of an open file.
     init(ofOpen descriptor: Int32) {
         var status = stat()
         let result = fstat(descriptor, &status)

@@ -22,17 +22,18 @@ extension PlayStore {
         }
     }
 
-    /// Changes the store as another processor does that opens it. For tests.
+    /// Changes the store as if another processor had opened it. For tests.
     package func simulateTakeover() throws(StoreError) {
         try inDatabase { try $0.execute(sql: "UPDATE owner SET epoch = epoch + 1") }
     }
 
-    /// Changes the store as a process does that is killed within ``init(_:)``. For tests.
+    /// Changes the store as if a process had been killed within ``init(_:)``. For tests.
     package func simulateInterruptedOpening() throws(StoreError) {
         try inDatabase { try $0.execute(sql: "CREATE TABLE stretch (bytes BLOB)") }
     }
 
-    /// Limits the size of the database, as a full disk does. For tests.
+    /// Limits the number of pages of the database, so that commits fail as on a full disk. For
+    /// tests.
     package func limitPages(to pages: Int) throws(StoreError) {
         try inDatabase { try $0.execute(sql: "PRAGMA max_page_count = \(pages)") }
     }

@@ -13,7 +13,7 @@ package struct StoreError: Error, Equatable, Sendable {
     }
 
     /// `true` if a later attempt to commit may succeed without a restart. Every error of a commit
-    /// is transient, except that another processor has taken over the store.
+    /// is transient except ``Kind/takenOver``.
     package var isTransient: Bool { kind != .takenOver }
 
     package let kind: Kind

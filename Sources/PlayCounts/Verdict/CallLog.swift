@@ -16,7 +16,6 @@ package struct CallLog: Sendable {
 
     package init() {}
 
-    /// The number of calls.
     package var calls: Int { ends.count }
     /// The number of counts in all calls together.
     package var videos: Int { counts.count }

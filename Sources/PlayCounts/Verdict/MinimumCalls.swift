@@ -11,10 +11,11 @@ import TallyBasics
 /// actual to simulated calls.
 ///
 /// The result is the exact minimum if no video is played again while it is pending. Otherwise, the
-/// minimum depends on which videos fill the free slots. The best choice are the videos whose next
-/// play is latest, but the next play is unknown at the time of the call. All videos of a batch have
-/// the same deadline, so an actual run can by chance choose better videos and make fewer calls than
-/// the simulation. ``fewest(planned:made:)`` accounts for this.
+/// minimum depends on which videos fill the free slots. The best choice would be the videos whose
+/// next play is the furthest in the future, but the time of the next play is unknown when the call
+/// is made. All videos of a batch have the same deadline, so an actual run can by chance choose
+/// better videos and make fewer calls than the simulation. ``fewest(planned:made:)`` accounts for
+/// this.
 package struct MinimumCalls {
     /// The number of simulated calls so far, without the calls that the pending videos still need.
     package private(set) var calls = 0
@@ -40,7 +41,8 @@ package struct MinimumCalls {
         calls + (deadlines.count + videosPerCall - 1) / videosPerCall
     }
 
-    /// The lower of the computed and the actual number of calls.
+    /// Returns the minimum number of calls: the lower of the simulated (`planned`) and the actual
+    /// (`made`) number, because a run can make fewer calls than the simulation.
     package static func fewest(planned: Int, made: Int) -> Int { min(planned, made) }
 
     /// Adds a committed batch. Batches must be added in the order of their commits.

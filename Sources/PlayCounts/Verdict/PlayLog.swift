@@ -23,7 +23,6 @@ package struct PlayLog: Sendable {
         for (play, instant) in zip(plays, instants) { record(play.videoID, at: instant) }
     }
 
-    /// The number of plays.
     package var count: Int { videoIndices.count }
     /// The number of different videos.
     package var videos: Int { videoIDs.guids.count }

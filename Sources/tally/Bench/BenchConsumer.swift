@@ -2,7 +2,7 @@ import NSQWire
 
 /// Subscribes to a topic, and finishes every received message.
 final class BenchConsumer {
-    /// How the consumer finishes messages.
+    /// The way in which the consumer finishes messages.
     enum FinishMode {
         /// The consumer sends RDY 2,500, and writes the FINs for all messages of a read at once.
         case batched

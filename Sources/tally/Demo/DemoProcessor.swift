@@ -96,7 +96,8 @@ private final class DemoProcessor {
             self.received.record($0.videoID, at: $1)
             self.batches.recordPlay(iteration: self.loop.iteration)
             guard self.received.count == self.run.plays.count else { return }
-            // Stop now, because the last batch would wait for more plays, and there are none.
+            // The processor is stopped now, because its last batch would wait for more plays, and
+            // there are none.
             self.loop.runInNextIteration { self.stop() }
         }
         processor.observer.duplicate = { _, _ in self.repeated += 1 }

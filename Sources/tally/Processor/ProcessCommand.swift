@@ -67,8 +67,9 @@ struct ProcessCommand: AsyncParsableCommand {
 
     @OptionGroup var log: LogArguments
 
-    /// Checks that an address is given. Not part of `validate()`: ArgumentParser calls that before
-    /// it reports a misspelled option, which is probably the cause.
+    /// Checks that an address is given. The check is not part of `validate()`, which ArgumentParser
+    /// calls before it reports a misspelled option. A misspelled option is the probable cause of a
+    /// missing address.
     private func expectAddress() throws {
         guard nsqds.isEmpty, lookupds.isEmpty else { return }
         throw ValidationError(

@@ -85,8 +85,8 @@ struct ProduceCommand: AsyncParsableCommand {
     }
 
     func run() async throws {
-        // Not checked in `validate()`: ArgumentParser calls that before it reports a misspelled
-        // option, which is probably the cause.
+        // This is not checked in `validate()`, which ArgumentParser calls before it reports a
+        // misspelled option. A misspelled option is the probable cause of a missing address.
         guard !nsqds.isEmpty else {
             throw ValidationError(
                 "missing --nsqd-tcp-address=HOST:PORT or --lookupd-http-address=HOST:PORT")

@@ -131,7 +131,8 @@ struct ServeCommand: AsyncParsableCommand {
     func run() async throws {
         let configuration = try BrokerConfiguration(
             try parsedFlags(), levelFile: BrokerConfiguration.levelFile(try parsedCommandLine()))
-        // Checked first, because the processor connects to the broker by TCP.
+        // The TCP address is checked before any file is created. It must not be the path of a
+        // Unix-domain socket, because the processor connects to the broker by TCP.
         _ = try SocketAddress(parsing: configuration.options.addresses.tcp)
         let client = try configuration.ownClientOptions(
             authSecret: nsqdAuthSecret ?? SecretVariables.authSecret,

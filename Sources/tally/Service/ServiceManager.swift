@@ -57,8 +57,8 @@ struct ServiceManager: Sendable {
         let descriptor = socket(AF_UNIX, Int32(SOCK_DGRAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
         guard descriptor >= 0 else { return }
         defer { close(descriptor) }
-        // Sent without blocking, because a broker must not wait for the manager. If the manager's
-        // queue is full, the datagram is lost.
+        // The datagram is sent without blocking, because a broker must not wait for the manager. If
+        // the manager's queue is full, the datagram is lost.
         _ = address.withPointer { pointer, size in
             state.withCString { text in
                 sendto(

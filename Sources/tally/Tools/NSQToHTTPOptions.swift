@@ -122,7 +122,6 @@ struct NSQToHTTPOptions: Sendable {
         return String(text)
     }
 
-    /// Returns the options of the consumer.
     func consumerOptions() throws(NSQError) -> Consumer.Options {
         var options = try settings.consumerOptions(maxInFlight: maxInFlight)
         if settings.client.userAgent == ClientOptions().userAgent {

@@ -103,8 +103,8 @@ struct DemoJobsRun {
             receipts += try await jobs.enqueue(
                 contentsOf: DemoJobPlan.jobs(of: .unique, at: now))
         }
-        // Stored last, because only the relay publishes these jobs, and no later jobs should be
-        // published before them.
+        // These jobs are stored last. Only the relay publishes them, and jobs that are stored later
+        // should not be published before them.
         try storeInTransactions(jobs, database)
         progress.set("stored", DemoJobPlan.total)
         return receipts

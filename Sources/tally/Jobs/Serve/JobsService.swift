@@ -18,14 +18,13 @@ struct JobsService {
         var sweepInterval = Duration.milliseconds(100)
         /// The time after which a published job is published again if no worker has started it.
         var republishDelay = Duration.seconds(15)
-        /// Which ended jobs are deleted.
+        /// The rules by which ended jobs are deleted.
         var pruning = JobPruning()
         /// The options of the connection to the nsqd.
         var client: ClientOptions
     }
 
     private let jobs: Jobs
-    /// The jobs page.
     let page: JobsMonitor
 
     /// Opens the store, and starts the relay and the API.

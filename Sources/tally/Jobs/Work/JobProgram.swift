@@ -15,7 +15,6 @@ struct JobProgram: Sendable {
         var killDelay = Duration.seconds(2)
     }
 
-    /// The path of the program.
     let path: String
     /// The words of its command line, including the name of the program.
     let words: [String]

@@ -39,8 +39,8 @@ final class PersistentProgram: Sendable {
         self.output = output.reading
         var unlimited = program
         unlimited.limits.time = nil
-        // Passed on and then released here, so that only the program keeps its ends of the pipes
-        // open.
+        // This process passes its copies of the program's ends of the pipes to the run, which
+        // releases them after the start. Then only the program keeps these ends open.
         let streams = LockedValue<ProgramSupervisor.Streams?>(
             .init(input: input.reading, output: output.writing))
         end = Task { [unlimited, isUnusable] in

@@ -181,8 +181,8 @@ struct WorkCommand: AsyncParsableCommand {
         let (started, start) = AsyncStream<Void>.makeStream()
         let watches = [
             Task {
-                // `signals.next()` tells the service manager that the worker is ready, so it is
-                // called only after the start.
+                // `signals.next()` reports to the service manager that the worker is ready, so it
+                // is called only after the start.
                 for await _ in started {}
                 guard !Task.isCancelled, let name = await signals.next() else { return }
                 logger.info("\(name): no more jobs are taken; waiting for the running ones")
