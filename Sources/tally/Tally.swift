@@ -50,7 +50,7 @@ struct Tally: AsyncParsableCommand {
         AllocatorSettings.apply()
         HeapTrim.start()
         let status: Int32
-        if let call = GoPrograms.call(CommandLine.arguments) {
+        if let call = NSQPrograms.call(CommandLine.arguments) {
             status = await call.program.status(of: call.arguments, name: call.name)
         } else {
             status = await runAndReturnStatus()

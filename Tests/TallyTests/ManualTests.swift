@@ -17,7 +17,7 @@ import Testing
         let flags = Set(labels.split(separator: " ").filter { $0.hasPrefix("-") })
         let commands = Tally.configuration.subcommands.filter { $0.configuration.shouldDisplay }
         let expected =
-            GoPrograms.all.flatMap { $0.flagDescriptions.map(\.flag) }
+            NSQPrograms.all.flatMap { $0.flagDescriptions.map(\.flag) }
             + commands.flatMap { CommandOption.all(of: $0).compactMap(\.name) }
         let missing = expected.filter { !flags.contains("-\($0)") }
         #expect(missing == [])
@@ -58,7 +58,7 @@ import Testing
     @Test(arguments: [CompletionShell.bash, .zsh, .fish])
     func `have the flags of NSQ's programs`(shell: CompletionShell) {
         let script = CompletionScript.text(for: shell)
-        for program in GoPrograms.all {
+        for program in NSQPrograms.all {
             let flags = program.flagDescriptions.map(\.flag)
             #expect(
                 flags.filter { !script.contains(shell == .fish ? "-l \($0) " : "--\($0)") } == [])

@@ -107,7 +107,7 @@ enum TopicsJSON {
                     json.member("backend_depth", node.backendDepth)
                     json.member("paused", node.isPaused)
                     json.name("figures")
-                    write(Figures(node), to: &json)
+                    write(QueueStatistics(node), to: &json)
                 }
             }
             let clients = detail.statistics?.clients ?? []
@@ -145,7 +145,7 @@ enum TopicsJSON {
                     json.member("paused", topic.isPaused)
                     json.member("channels", topic.channels.count)
                     json.name("figures")
-                    write(Figures(topic), to: &json)
+                    write(QueueStatistics(topic), to: &json)
                 }
             }
         }
@@ -202,7 +202,7 @@ enum TopicsJSON {
         }
     }
 
-    private static func write(_ figures: Figures, to json: inout JSONWriter) {
+    private static func write(_ figures: QueueStatistics, to json: inout JSONWriter) {
         json.object { json in
             json.member("depth", figures.depth)
             json.member("in_flight", figures.inFlight)

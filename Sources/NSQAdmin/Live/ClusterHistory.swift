@@ -18,7 +18,7 @@ package struct ClusterHistory: Sendable {
         private var samples: Float = 1
         private var ratedSamples: Float = 0
 
-        init(slot: Int, _ figures: Figures) {
+        init(slot: Int, _ figures: QueueStatistics) {
             self.slot = slot
             depth = Float(figures.depth)
             addRates(figures)
@@ -31,13 +31,13 @@ package struct ClusterHistory: Sendable {
         /// the rate.
         package var outgoing: Float? { ratedSamples > 0 ? knownOutgoing : nil }
 
-        mutating func add(_ figures: Figures) {
+        mutating func add(_ figures: QueueStatistics) {
             samples += 1
             depth += (Float(figures.depth) - depth) / samples
             addRates(figures)
         }
 
-        private mutating func addRates(_ figures: Figures) {
+        private mutating func addRates(_ figures: QueueStatistics) {
             guard let incoming = figures.incoming, let outgoing = figures.outgoing else { return }
             ratedSamples += 1
             knownIncoming += (Float(incoming) - knownIncoming) / ratedSamples
@@ -85,7 +85,7 @@ package struct ClusterHistory: Sendable {
         if series.count >= Self.maxSeries { removeSeries(notSeenSince: second - 60) }
     }
 
-    private mutating func record(_ key: Key, _ figures: Figures, at second: Int) {
+    private mutating func record(_ key: Key, _ figures: QueueStatistics, at second: Int) {
         if series[key] == nil {
             let isIdle = figures.depth == 0 && (figures.incoming ?? 0) == 0
             guard key == .cluster || (!isIdle && series.count < Self.maxSeries) else { return }
@@ -112,7 +112,7 @@ package struct ClusterHistory: Sendable {
 
 extension [ClusterHistory.Point] {
     fileprivate mutating func add(
-        _ figures: Figures, at second: Int, _ resolution: ClusterHistory.Resolution
+        _ figures: QueueStatistics, at second: Int, _ resolution: ClusterHistory.Resolution
     ) {
         let slot = second / resolution.slotSeconds
         // If the wall clock was set back, points later than the new time are wrong, so they are

@@ -22,7 +22,7 @@ extension ClusterSnapshot {
             var node = Node(info: info, hasResponded: reached.contains(info.httpAddress))
             for topic in byNode[info.httpAddress] ?? [] {
                 node.topicCount += 1
-                node.figures.add(Figures(topic))
+                node.figures.add(QueueStatistics(topic))
             }
             return node
         }
@@ -54,9 +54,10 @@ extension ClusterSnapshot {
 extension ClusterSnapshot.Topic {
     init(_ statistics: TopicStatistics) {
         self.statistics = statistics
-        figures = Figures(statistics)
+        figures = QueueStatistics(statistics)
         channels = statistics.channels.map {
-            ClusterSnapshot.Channel(name: $0.name, figures: Figures($0), isPaused: $0.isPaused)
+            ClusterSnapshot.Channel(
+                name: $0.name, figures: QueueStatistics($0), isPaused: $0.isPaused)
         }
     }
 
@@ -94,7 +95,7 @@ extension ClusterSnapshot.Topic {
         let place = former.channels.partitioningIndex { $0.name >= channel.name }
         guard place < former.channels.endIndex, former.channels[place].name == channel.name
         else { return 0 }
-        let (now, before) = (Figures(channel), Figures(former.channels[place]))
+        let (now, before) = (QueueStatistics(channel), QueueStatistics(former.channels[place]))
         let incoming = Double(max(0, now.messages - before.messages)) / seconds
         let outgoing = Double(max(0, now.finished - before.finished)) / seconds
         let index = channels.partitioningIndex { $0.name >= channel.name }

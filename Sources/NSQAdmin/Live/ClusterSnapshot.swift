@@ -21,7 +21,7 @@ package struct ClusterSnapshot: Sendable {
         package var info: NodeInfo
         /// `true` if the node has responded to the poll.
         package var hasResponded = false
-        package var figures = Figures()
+        package var figures = QueueStatistics()
         package var topicCount = 0
     }
 
@@ -29,7 +29,7 @@ package struct ClusterSnapshot: Sendable {
     package struct Topic: Sendable {
         package var statistics: TopicStatistics
         /// The sums over the topic and its channels.
-        package var figures = Figures()
+        package var figures = QueueStatistics()
         /// The channels, sorted by name as in ``statistics``.
         package var channels: [Channel] = []
 
@@ -39,14 +39,14 @@ package struct ClusterSnapshot: Sendable {
     /// A channel of a topic.
     package struct Channel: Sendable {
         package var name: String
-        package var figures = Figures()
+        package var figures = QueueStatistics()
         /// `true` if the channel is paused at one node or more.
         package var isPaused = false
     }
 
     /// The sums of the cluster.
-    package var totals: Figures {
-        topics.reduce(into: Figures()) { $0.add($1.figures) }
+    package var totals: QueueStatistics {
+        topics.reduce(into: QueueStatistics()) { $0.add($1.figures) }
     }
 
     /// Returns a topic; `nil` if there is none with this name.
@@ -57,7 +57,7 @@ package struct ClusterSnapshot: Sendable {
 }
 
 /// The statistics that the pages show of a node, a topic or a channel.
-package struct Figures: Equatable, Sendable {
+package struct QueueStatistics: Equatable, Sendable {
     /// The number of messages that wait, in the topic and in its channels.
     package var depth = 0
     package var inFlight = 0
@@ -95,14 +95,14 @@ package struct Figures: Equatable, Sendable {
 
     /// Creates the sums over a topic and its channels.
     package init(_ topic: TopicStatistics) {
-        for channel in topic.channels { add(Figures(channel)) }
+        for channel in topic.channels { add(QueueStatistics(channel)) }
         depth.addSaturated(topic.depth)
         // A message counts once in the topic, and not once for the copy in each channel.
         messages = topic.messageCount
         isPaused = isPaused || topic.isPaused
     }
 
-    mutating func add(_ other: Figures) {
+    mutating func add(_ other: QueueStatistics) {
         depth.addSaturated(other.depth)
         inFlight.addSaturated(other.inFlight)
         deferred.addSaturated(other.deferred)

@@ -57,10 +57,10 @@ extension JobTransaction {
     // MARK: Limits of queues
 
     /// Returns the limits of a queue; `nil` if it has none.
-    func limits(ofQueue queue: Int64) throws -> LimitsCache.QueueLimits? {
+    func limits(ofQueue queue: Int64) throws -> UnsettledLimits.QueueLimits? {
         if limits.hasNoLimits { return nil }
         if let queues = limits.queues { return queues[queue] }
-        var queues: [Int64: LimitsCache.QueueLimits] = [:]
+        var queues: [Int64: UnsettledLimits.QueueLimits] = [:]
         for stored in try JobReader(database: database).limits() {
             if stored.isPerKey {
                 queues[stored.queue, default: .init()].perKey = stored.limit
@@ -95,7 +95,7 @@ extension JobTransaction {
         try database.execute(
             sql: "INSERT OR REPLACE INTO nsq_jobs_limit_check VALUES (?, 0, 0, 0)",
             arguments: [queue])
-        limits = LimitsCache()
+        limits = UnsettledLimits()
     }
 
     // MARK: Work of the relay

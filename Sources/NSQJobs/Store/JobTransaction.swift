@@ -20,9 +20,9 @@ final class JobTransaction {
     /// The number of new jobs of a topic that this transaction can still reserve.
     var freeReservations: [AvailableTopic: Int] = [:]
     /// The state of the limits of queues and keys.
-    var limits = LimitsCache()
+    var limits = UnsettledLimits()
     /// The state of ended jobs and of batches.
-    var ends = EndedJobsCache()
+    var ends = DependencyWork()
     /// The durations that this transaction adds to the statistics of attempts.
     var inspection = TimingChanges()
     /// `true` if jobs became available as a consequence of changes of other jobs.

@@ -42,7 +42,7 @@ final class WorkerSession: Sendable {
     let clock: JobClock
     let logger: Logger
     let state: LockedValue<State>
-    let executor = MaintenanceExecutor(name: "nsq.jobs.leases")
+    let executor = LeaseRenewalExecutor(name: "nsq.jobs.leases")
     private let stopRequest = LockedValue(Stop.no)
     private let hasStarted = LockedValue(false)
     private let stopSignal = WakeSignal()

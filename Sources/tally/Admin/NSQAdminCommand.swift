@@ -6,7 +6,7 @@ import NSQAdmin
 import NSQBroker
 
 /// `tally nsqadmin`: shows and changes the topics of a cluster in a browser.
-struct NSQAdminCommand: GoProgram {
+struct NSQAdminCommand: NSQProgram {
     static let configuration = CommandConfiguration(
         commandName: "nsqadmin",
         abstract: "Shows and changes the topics of a cluster in a browser, with nsqadmin's flags.")

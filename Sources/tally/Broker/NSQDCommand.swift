@@ -6,7 +6,7 @@ import Logging
 import NSQBroker
 
 /// `tally nsqd`: runs only the broker.
-struct NSQDCommand: GoProgram {
+struct NSQDCommand: NSQProgram {
     static let configuration = CommandConfiguration(
         commandName: "nsqd",
         abstract: """

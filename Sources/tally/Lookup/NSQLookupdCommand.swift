@@ -5,7 +5,7 @@ import NSQBroker
 import NSQLookup
 
 /// `tally nsqlookupd`: tells consumers which nsqds have a topic.
-struct NSQLookupdCommand: GoProgram {
+struct NSQLookupdCommand: NSQProgram {
     static let configuration = CommandConfiguration(
         commandName: "nsqlookupd",
         abstract: "Tells consumers which nsqds have a topic, with nsqlookupd's flags.")

@@ -42,7 +42,7 @@ enum CompletionScript {
     private static var commands: [(name: String, options: [FlagDescription])] {
         let brokerFlags = NSQDCommand.flagDescriptions
         let others: [any ParsableCommand.Type] = [ServeCommand.self, BenchCommand.self]
-        let programs = GoPrograms.all.map { ($0 as any ParsableCommand.Type, $0.flagDescriptions) }
+        let programs = NSQPrograms.all.map { ($0 as any ParsableCommand.Type, $0.flagDescriptions) }
         return (programs + others.map { ($0, brokerFlags) }).map { type, flags in
             let own = Set(CommandOption.all(of: type).compactMap(\.name))
             return (

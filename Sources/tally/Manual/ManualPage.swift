@@ -63,7 +63,7 @@ extension MdocWriter {
     private mutating func addContents(of command: any ParsableCommand.Type) {
         let configuration = command.configuration
         add(text: configuration.abstract)
-        if let program = command as? any GoProgram.Type { return add(program: program) }
+        if let program = command as? any NSQProgram.Type { return add(program: program) }
         if !configuration.discussion.isEmpty {
             lines.append(".Pp")
             add(discussion: configuration.discussion)
@@ -77,7 +77,7 @@ extension MdocWriter {
         }
     }
 
-    private mutating func add(program: any GoProgram.Type) {
+    private mutating func add(program: any NSQProgram.Type) {
         let flags = program.flagDescriptions
         let config =
             flags.contains { $0.flag == "config" }

@@ -100,7 +100,7 @@ struct ListFailedCommand: AsyncParsableCommand {
 }
 
 /// The failed messages of one channel that a command changes.
-struct FailedSelection: ParsableArguments {
+struct FailedMessageOptions: ParsableArguments {
     @Argument(help: "The topic.", transform: TopicName.init(flag:))
     var topic: TopicName
 
@@ -170,7 +170,7 @@ struct RetryFailedCommand: AsyncParsableCommand {
                 kill $!
                 """#))
 
-    @OptionGroup var selection: FailedSelection
+    @OptionGroup var selection: FailedMessageOptions
 
     func run() async throws {
         print("retried \(counted(try await selection.perform("retry"), "message"))")
@@ -190,7 +190,7 @@ struct DiscardFailedCommand: AsyncParsableCommand {
                 kill $!
                 """#))
 
-    @OptionGroup var selection: FailedSelection
+    @OptionGroup var selection: FailedMessageOptions
 
     func run() async throws {
         print("discarded \(counted(try await selection.perform("discard"), "message"))")

@@ -4,7 +4,7 @@ import NSQBroker
 import NSQTools
 
 /// `tally nsq_stat`: prints the rates and the depth of a channel at intervals.
-struct NSQStatCommand: GoProgram {
+struct NSQStatCommand: NSQProgram {
     static let configuration = CommandConfiguration(
         commandName: "nsq_stat",
         abstract: "Prints the rates and the depth of a channel, with nsq_stat's flags.")

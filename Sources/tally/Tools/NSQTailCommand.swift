@@ -5,7 +5,7 @@ import NSQClient
 import NSQTools
 
 /// `tally nsq_tail`: prints the messages of topics.
-struct NSQTailCommand: GoProgram {
+struct NSQTailCommand: NSQProgram {
     static let configuration = CommandConfiguration(
         commandName: "nsq_tail", abstract: "Prints the messages of topics, with nsq_tail's flags.")
 

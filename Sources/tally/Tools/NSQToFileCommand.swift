@@ -8,7 +8,7 @@ import NSQTools
 import UVLoop
 
 /// `tally nsq_to_file`: writes the messages of topics to files.
-struct NSQToFileCommand: GoProgram {
+struct NSQToFileCommand: NSQProgram {
     static let configuration = CommandConfiguration(
         commandName: "nsq_to_file",
         abstract: "Writes the messages of topics to files, with nsq_to_file's flags.")

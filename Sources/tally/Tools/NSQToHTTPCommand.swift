@@ -6,7 +6,7 @@ import NSQClient
 import NSQTools
 
 /// `tally nsq_to_http`: sends the messages of a topic to HTTP endpoints.
-struct NSQToHTTPCommand: GoProgram {
+struct NSQToHTTPCommand: NSQProgram {
     static let configuration = CommandConfiguration(
         commandName: "nsq_to_http",
         abstract: "Sends the messages of a topic to HTTP endpoints, with nsq_to_http's flags.")

@@ -6,7 +6,7 @@ import NSQTools
 import NSQWire
 
 /// `tally nsq_to_nsq`: publishes the messages of topics to other nsqds.
-struct NSQToNSQCommand: GoProgram {
+struct NSQToNSQCommand: NSQProgram {
     static let configuration = CommandConfiguration(
         commandName: "nsq_to_nsq",
         abstract: "Publishes the messages of topics to other nsqds, with nsq_to_nsq's flags.")

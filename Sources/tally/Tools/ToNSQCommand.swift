@@ -5,7 +5,7 @@ import NSQClient
 import NSQTools
 
 /// `tally to_nsq`: publishes standard input.
-struct ToNSQCommand: GoProgram {
+struct ToNSQCommand: NSQProgram {
     static let configuration = CommandConfiguration(
         commandName: "to_nsq",
         abstract: "Publishes the lines of standard input, with to_nsq's flags.")

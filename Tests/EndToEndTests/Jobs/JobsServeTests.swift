@@ -227,7 +227,8 @@ import Testing
         server.stop()
     }
 
-    @Test func `passes the trace context of a request to a kept program, and not its worker's`()
+    @Test
+    func `passes the trace context of a request to a persistent program, and not its worker's`()
         throws
     {
         let trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"

@@ -83,7 +83,7 @@ import Testing
     }
 
     /// Answers each line with a result that depends on the name of the job.
-    private static let keptProgram = """
+    private static let persistentProgram = """
         echo started >>starts
         while read -r line; do
             id=${line#*:}; id=${id%%,*}; name=${line#*name\\":\\"}; name=${name%%\\"*}
@@ -103,7 +103,7 @@ import Testing
 
     @Test func `with --keep passes many jobs to one program, which ends with its input`() throws {
         for number in 1...20 { try jobs.run("enqueue", "n", "--args={\"a\":\n\(number)}") }
-        try perform("--keep", script: Self.keptProgram)
+        try perform("--keep", script: Self.persistentProgram)
         #expect(contents("starts") == "started\nended\n")
         let lines = contents("lines")?.split(separator: "\n") ?? []
         #expect(lines.count == 20)
@@ -120,7 +120,7 @@ import Testing
             try jobs.run("enqueue", name, "--max-attempts=1")
         }
         try perform(
-            "--keep", "--time-limit=1s", "--kill-delay=100ms", script: Self.keptProgram)
+            "--keep", "--time-limit=1s", "--kill-delay=100ms", script: Self.persistentProgram)
         let ended = try (1...7).map { try jobs.show($0) }
         #expect(
             ended.map(\.state) == [

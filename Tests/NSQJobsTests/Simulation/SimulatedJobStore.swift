@@ -234,7 +234,7 @@ extension ModelJobStore.Row {
     }
 }
 
-extension ModelJobStore: LimitedJobs {
+extension ModelJobStore: JobLimiter {
     func limit(of scope: LimitScope) -> JobLimit? {
         scope.key == nil ? limits.whole : limits.perKey
     }

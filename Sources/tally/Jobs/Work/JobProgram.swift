@@ -53,7 +53,7 @@ struct JobProgram: Sendable {
 
     /// The environment of a program that performs several jobs: the environment of this process
     /// without its trace context, which has nothing to do with the jobs.
-    static var environmentOfKept: [String] {
+    static var environmentOfPersistent: [String] {
         ProcessInfo.processInfo.environment.filter {
             !["TRACEPARENT", "TRACESTATE"].contains($0.key)
         }

@@ -1,7 +1,7 @@
 import NSQJobs
 import TallyJSON
 
-/// A line that a kept program (one that performs several jobs) writes about a step of its job.
+/// A line that a persistent program (one that performs several jobs) writes about a step of its job.
 /// `{"id":7,"step":"pay"}` requests the stored result of the step, and
 /// `{"id":7,"step":"pay","output":9}` stores its result.
 ///

@@ -20,7 +20,7 @@ final class PersistentProgram: Sendable {
     private let isUnusable = LockedValue(false)
     /// Reads and writes run on this queue, because they block, and must not block a thread of
     /// Swift's cooperative pool.
-    private let queue = DispatchQueue(label: "tally.kept-program")
+    private let queue = DispatchQueue(label: "tally.persistent-program")
     /// The bytes that were read after the last answer.
     private let rest = LockedValue<[UInt8]>([])
 

@@ -65,7 +65,7 @@ final class PersistentPrograms: Sendable {
 
     private func start() throws -> PersistentProgram {
         do throws(UVError) {
-            return try PersistentProgram(program, environment: JobProgram.environmentOfKept)
+            return try PersistentProgram(program, environment: JobProgram.environmentOfPersistent)
         } catch {
             throw ProgramFailure(
                 description: ProgramEnd(reason: .notStarted(errno: -error.code), errorText: "")
@@ -74,7 +74,7 @@ final class PersistentPrograms: Sendable {
     }
 }
 
-/// The line that a kept program reads for a job:
+/// The line that a persistent program reads for a job:
 /// `{"id":7,"name":"greet","queue":"mail","attempt":1,"max_attempts":20,"arguments":{"name":"Ada"}}`, with
 /// `traceparent` and `tracestate` before the arguments if the job has a trace.
 enum JobLine {
@@ -101,7 +101,7 @@ enum JobLine {
     }
 }
 
-/// The answer of a kept program: `{"id":7,"result":"completed"}`.
+/// The answer of a persistent program: `{"id":7,"result":"completed"}`.
 struct JobAnswer: Equatable {
     enum Result: String {
         case completed, failed, discarded, snoozed

@@ -1,6 +1,6 @@
 /// The state that one transaction keeps in memory about the limits of queues and keys: values that
 /// it has read, and the scopes that it has yet to settle.
-struct LimitsCache {
+struct UnsettledLimits {
     /// The limits of a queue.
     struct QueueLimits {
         /// The limit of all jobs of the queue together.

@@ -2,7 +2,7 @@ import GRDB
 import TallyBasics
 
 /// The data that the rules of limits read and change.
-extension JobTransaction: LimitedJobs {
+extension JobTransaction: JobLimiter {
     func limit(of scope: LimitScope) throws -> JobLimit? {
         let limits = try limits(ofQueue: scope.queue)
         return scope.key == nil ? limits?.whole : limits?.perKey

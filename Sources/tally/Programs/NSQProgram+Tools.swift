@@ -1,6 +1,6 @@
 import GoFlags
 
-extension GoProgram {
+extension NSQProgram {
     /// Runs the body of a tool, and prints its error.
     ///
     /// - Returns: the exit status: 0, or 1 after an error, as in NSQ's programs.

@@ -2,7 +2,7 @@ import GoFlags
 import Logging
 import NSQBroker
 
-extension GoProgram {
+extension NSQProgram {
     /// Combines the command line with the configuration file that it names, if any. Logs keys and
     /// arguments that are ignored.
     ///

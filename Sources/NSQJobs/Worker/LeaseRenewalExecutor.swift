@@ -6,7 +6,7 @@ import TallyBasics
 /// Swift's shared pool has only as many threads as the machine has processors. Jobs that compute or
 /// block without suspending can occupy all of these threads, and their leases must be renewed
 /// nevertheless. `Task.sleep` also needs the pool, so these tasks use ``sleep(for:)``.
-final class MaintenanceExecutor: TaskExecutor {
+final class LeaseRenewalExecutor: TaskExecutor {
     private let queue: DispatchQueue
 
     init(name: String) {

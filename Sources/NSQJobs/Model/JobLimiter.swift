@@ -5,7 +5,7 @@
 /// goes to one waiting job, and nothing is polled.
 ///
 /// - Invariant: after ``settle(_:limit:at:)``, a scope has a free slot only if no job waits for it.
-package protocol LimitedJobs: AnyObject {
+package protocol JobLimiter: AnyObject {
     /// The limit of a scope; `nil` for none.
     func limit(of scope: LimitScope) throws -> JobLimit?
     /// The jobs with a slot of a scope.
@@ -30,7 +30,7 @@ package enum LimitDecision: Hashable, Sendable {
     case wait(LimitScope, until: JobTime?)
 }
 
-extension LimitedJobs {
+extension JobLimiter {
     /// Decides whether an available job without a slot may start.
     package func decision(
         queue: Int64, key: String?, at now: JobTime

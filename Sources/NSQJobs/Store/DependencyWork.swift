@@ -1,6 +1,6 @@
 /// The state that one transaction keeps in memory about jobs that have ended and about their
 /// batches: values that it has read, and changes whose consequences are not written yet.
-struct EndedJobsCache {
+struct DependencyWork {
     /// `true` if any job waits for others; `nil` before it was read.
     var hasDependencies: Bool?
     /// `true` if any job has steps; `nil` before it was read.
@@ -15,7 +15,7 @@ struct EndedJobsCache {
     var known: Set<JobBatchID> = []
     /// The number of dependents (jobs that wait for an ended job) that this change may still release
     /// or cancel.
-    var dependentsLeft = EndedJobsCache.maxDependents
+    var dependentsLeft = DependencyWork.maxDependents
     /// The time of the latest change.
     private(set) var now = JobTime(microseconds: 0)
 

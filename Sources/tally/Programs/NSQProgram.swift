@@ -6,7 +6,7 @@ import GoFlags
 ///
 /// `Tally.main` passes the unparsed arguments to ``status(of:name:)``. The type is a
 /// `ParsableCommand` only to appear in the list of subcommands in `tally --help`.
-protocol GoProgram: ParsableCommand {
+protocol NSQProgram: ParsableCommand {
     associatedtype Values: Sendable
 
     /// The flags that the program accepts.
@@ -23,7 +23,7 @@ protocol GoProgram: ParsableCommand {
     static func run(_ parsed: FlagSet<Values>.Parsed) async -> Int32
 }
 
-extension GoProgram {
+extension NSQProgram {
     /// The name of the program in NSQ.
     static var programName: String { configuration.commandName! }
 
@@ -60,8 +60,8 @@ extension GoProgram {
 }
 
 /// All programs of NSQ that this binary contains.
-enum GoPrograms {
-    static let all: [any GoProgram.Type] = [
+enum NSQPrograms {
+    static let all: [any NSQProgram.Type] = [
         NSQDCommand.self, NSQLookupdCommand.self, NSQAdminCommand.self, NSQTailCommand.self,
         ToNSQCommand.self, NSQStatCommand.self, NSQToFileCommand.self, NSQToNSQCommand.self,
         NSQToHTTPCommand.self,
@@ -69,7 +69,7 @@ enum GoPrograms {
 
     /// A program and its arguments.
     struct Call {
-        var program: any GoProgram.Type
+        var program: any NSQProgram.Type
         var arguments: [String]
         /// The command by which the user started the program.
         var name: String
@@ -94,7 +94,7 @@ enum GoPrograms {
             name: "tally \(name)")
     }
 
-    private static func named(_ name: String) -> (any GoProgram.Type)? {
+    private static func named(_ name: String) -> (any NSQProgram.Type)? {
         all.first { $0.programName == name }
     }
 }
