@@ -47,6 +47,7 @@ struct CountsCommand: ParsableCommand {
     }
 
     func run() throws {
+        try PlayStore.expectFile(store, of: "tally counts")
         let counts = try PlayStore.readCounts(at: store)
             .sorted { ($1.count, $0.videoID.text) < ($0.count, $1.videoID.text) }
         let shown = try shown(of: counts)

@@ -5,6 +5,7 @@ import Logging
 import NSQClient
 import NSQWire
 import PlayCounts
+import PostgreSQL
 import UVLoop
 
 /// The options for counting and publishing.
@@ -15,7 +16,14 @@ struct ProcessorOptions: ParsableArguments {
     @Option(help: "The channel to consume.", transform: ChannelName.init(flag:))
     var channel = ChannelName(unchecked: "counts")
 
-    @Option(help: "The SQLite file for the counts; created if missing.")
+    @Option(
+        help: ArgumentHelp(
+            """
+            The SQLite file for the counts, which is created if it is missing. tally process also \
+            accepts postgres://USER@HOST:PORT/DATABASE: then any number of processes count into \
+            the schema tally of this database. The password can be in PGPASSWORD or ~/.pgpass, and \
+            the other variables and parameters of libpq, such as sslmode=verify-full, apply too.
+            """, valueName: "file-or-url"))
     var store = "tally.sqlite"
 
     @OptionGroup(title: "Publishing")
@@ -111,6 +119,18 @@ struct ProcessorOptions: ParsableArguments {
         settings.coalesce = coalesce.duration
         settings.videosPerCall = videosPerCall
         return settings
+    }
+
+    /// The database of the store; `nil` if the store is a file.
+    ///
+    /// - Throws: `UsageError` without the URL, because it may contain a password.
+    func database() throws -> PostgreSQLConfiguration? {
+        guard PostgreSQLConfiguration.isURL(store) else { return nil }
+        do throws(PostgreSQLError) {
+            return try PostgreSQLConfiguration(url: store)
+        } catch {
+            throw UsageError("invalid --store: \(error)")
+        }
     }
 
     func pipeline(

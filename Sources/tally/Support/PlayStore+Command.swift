@@ -1,6 +1,17 @@
 import PlayCounts
+import PostgreSQL
 
 extension PlayStore {
+    /// Refuses the URL of a database for a command whose store is a file.
+    ///
+    /// - Throws: `UsageError` without the URL, because it may contain a password.
+    static func expectFile(_ store: String, of command: String) throws {
+        guard PostgreSQLConfiguration.isURL(store) else { return }
+        throw UsageError(
+            "\(command) needs a file as --store (only tally process counts into a database; its "
+                + "totals are in the table tally.counts)")
+    }
+
     /// Opens a store for `body`, which has to close the store when it succeeds.
     ///
     /// If `body` fails before it has counted a play, the files that were created for the store are
