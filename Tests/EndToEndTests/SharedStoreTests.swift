@@ -30,6 +30,40 @@ struct `Processors with one database` {
         #expect(second.status() == 0, "\(second.lines(of: .standardError))")
         let told = totals(of: [first, second])
         #expect(told.latest.values.reduce(0, +) == 6_000)
+        let stored = try counted(in: server.url())
+        #expect(stored.counts == told.latest)
+        #expect(stored.published == told.latest)
+        #expect(told.decreases.prefix(5) == [])
+        nsqd.send(SIGTERM)
+        #expect(nsqd.status() == 0)
+    }
+
+    @Test func `publish no older total after one of them was suspended`() throws {
+        let server = try RunningPostgreSQL()
+        let (nsqd, address) = try BuiltProcess.broker()
+        let first = try process(address, server)
+        #expect(first.line(containing: "this process publishes to stdout") != nil)
+        let second = try process(address, server)
+        #expect(second.line(containing: "counting plays") != nil)
+        let early = try produce(address, plays: 2_000, rate: 2_000, runID: 5)
+        #expect(first.line(containing: "play_count", of: .standardOutput) != nil)
+        first.send(SIGSTOP)
+        #expect(early.status() == 0)
+        #expect(second.line(containing: "this process publishes to stdout") != nil)
+        // nsqd keeps the messages in flight of the suspended process.
+        let late = try produce(address, plays: 2_000, rate: 2_000, runID: 6)
+        #expect(late.status() == 0)
+        #expect(second.line(containing: "play_count", of: .standardOutput) != nil)
+        first.send(SIGCONT)
+        #expect(first.line(containing: "no longer publishes to stdout") != nil)
+        #expect(
+            eventually { totals(of: [first, second]).latest.values.reduce(0, +) >= 4_000 })
+        for processor in [first, second] {
+            processor.send(SIGTERM)
+            #expect(processor.status() == 0, "\(processor.lines(of: .standardError))")
+        }
+        let told = totals(of: [first, second])
+        #expect(told.latest.values.reduce(0, +) == 4_000)
         #expect(told.decreases.prefix(5) == [])
         nsqd.send(SIGTERM)
         #expect(nsqd.status() == 0)
@@ -151,7 +185,7 @@ struct `Processors with one database` {
     }
 
     @Test(arguments: [
-        ["serve", "--tcp-address=127.0.0.1:0"], ["counts"],
+        ["serve", "--tcp-address=127.0.0.1:0"], ["demo"],
     ])
     func `is refused if it needs a file`(arguments: [String]) throws {
         let process = try BuiltProcess(arguments + ["--store=postgres://ann:hunter22@db/plays"])

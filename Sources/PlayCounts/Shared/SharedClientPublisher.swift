@@ -52,9 +52,6 @@ final class SharedClientPublisher {
     private var stopCompletion: (() -> Void)?
     private var isClosed = false
 
-    /// Called with each call that the client has accepted.
-    var onAccepted: (Call) -> Void = { _ in }
-
     /// Creates a publisher.
     ///
     /// - Parameter holder: a random text that identifies this process.
@@ -155,10 +152,7 @@ final class SharedClientPublisher {
             to: Client(client.name, sink: sink), number: number, unpublished: [], on: loop,
             settings: settings, jitterSeed: settings.jitterSeed, logger: logger)
         let tenure = Tenure(epoch: epoch, publisher: publisher, sink: sink)
-        publisher.onAccepted = { [weak self, weak tenure] call in
-            tenure?.accepted += call.counts
-            self?.onAccepted(call)
-        }
+        publisher.onAccepted = { [weak tenure] in tenure?.accepted += $0.counts }
         publisher.onRoundEnd = { [weak self] in self?.update() }
         self.tenure = tenure
     }

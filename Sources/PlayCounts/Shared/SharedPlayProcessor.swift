@@ -53,9 +53,6 @@ package final class SharedPlayProcessor {
     /// Called when the processor has ended for any reason.
     package var onEnd: () -> Void = {}
 
-    /// Called with each call that a client has accepted.
-    package var onAccepted: (_ client: String, Call) -> Void = { _, _ in }
-
     /// The numbers of messages since the start.
     package var statistics: PlayProcessor.Statistics { machine.statistics }
 
@@ -84,9 +81,6 @@ package final class SharedPlayProcessor {
             SharedClientPublisher(
                 to: client, number: number, store: store, holder: holder, settings: store.settings,
                 lease: PublisherLease.Settings(), logger: logger)
-        }
-        for (publisher, (client, _)) in zip(publishers, clients) {
-            publisher.onAccepted = { [weak self] in self?.onAccepted(client.name, $0) }
         }
     }
 

@@ -91,7 +91,7 @@ extension SharedStore {
         /// `true` if the schema or its table does not exist.
         var isMissingSchema: Bool {
             guard case .database(let error, _) = self else { return false }
-            return ["42P01", "3F000"].contains(error.sqlState)
+            return error.isMissingSchema
         }
     }
 

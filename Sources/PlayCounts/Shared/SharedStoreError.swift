@@ -7,6 +7,8 @@ package struct SharedStoreError: Error, Equatable, Sendable, CustomStringConvert
     package enum Kind: Sendable {
         /// A statement or the connection has failed.
         case database
+        /// The database has no schema of tally.
+        case missing
         /// The schema was written by a newer version of tally.
         case newerVersion
         /// The server is configured so that it may lose commits, or confuse them.
@@ -43,6 +45,9 @@ package struct SharedStoreError: Error, Equatable, Sendable, CustomStringConvert
     package var description: String {
         switch kind {
         case .database: "cannot use store '\(store)': \(detail)"
+        case .missing:
+            "cannot read store '\(store)': no processor has counted into this database (pass the "
+                + "URL of a processor's store with --store)"
         case .newerVersion:
             "cannot use store '\(store)': it was written by a newer version of tally (upgrade "
                 + "tally, or pass another --store)"

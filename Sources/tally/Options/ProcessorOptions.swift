@@ -5,7 +5,6 @@ import Logging
 import NSQClient
 import NSQWire
 import PlayCounts
-import PostgreSQL
 import UVLoop
 
 /// The options for counting and publishing.
@@ -119,18 +118,6 @@ struct ProcessorOptions: ParsableArguments {
         settings.coalesce = coalesce.duration
         settings.videosPerCall = videosPerCall
         return settings
-    }
-
-    /// The database of the store; `nil` if the store is a file.
-    ///
-    /// - Throws: `UsageError` without the URL, because it may contain a password.
-    func database() throws -> PostgreSQLConfiguration? {
-        guard PostgreSQLConfiguration.isURL(store) else { return nil }
-        do throws(PostgreSQLError) {
-            return try PostgreSQLConfiguration(url: store)
-        } catch {
-            throw UsageError("invalid --store: \(error)")
-        }
     }
 
     func pipeline(

@@ -82,7 +82,7 @@ struct ProcessCommand: AsyncParsableCommand {
         let logger = log.logger("tally")
         let client = try connection.clientOptions(ofCommand: "process")
         try options.publishing.targets.checkFiles()
-        if let database = try options.database() {
+        if let database = try PostgreSQLConfiguration(store: options.store) {
             return try await run(client, database, logger)
         }
         try await PlayStore.withStore(.file(options.store)) { store in

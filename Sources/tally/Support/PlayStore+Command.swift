@@ -8,8 +8,7 @@ extension PlayStore {
     static func expectFile(_ store: String, of command: String) throws {
         guard PostgreSQLConfiguration.isURL(store) else { return }
         throw UsageError(
-            "\(command) needs a file as --store (only tally process counts into a database; its "
-                + "totals are in the table tally.counts)")
+            "\(command) needs a file as --store (only tally process counts into a database)")
     }
 
     /// Opens a store for `body`, which has to close the store when it succeeds.
@@ -25,6 +24,21 @@ extension PlayStore {
         } catch {
             try? store.abandon()
             throw error
+        }
+    }
+}
+
+extension PostgreSQLConfiguration {
+    /// Parses the option `--store`.
+    ///
+    /// - Returns: `nil` if the store is a file.
+    /// - Throws: `UsageError` without the URL, because it may contain a password.
+    init?(store: String) throws {
+        guard Self.isURL(store) else { return nil }
+        do throws(PostgreSQLError) {
+            try self.init(url: store)
+        } catch {
+            throw UsageError("invalid --store: \(error)")
         }
     }
 }
