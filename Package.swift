@@ -264,7 +264,7 @@ let package = Package(
             ]),
         tests(
             of: "EndToEndTests",
-            ["tally", "NSQWire", "NSQClient", "HTTP", "Transport", "UVLoop"]),
+            ["tally", "NSQWire", "NSQClient", "HTTP", "PostgreSQL", "Transport", "UVLoop"]),
     ]
 )
 

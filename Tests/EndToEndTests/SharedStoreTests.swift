@@ -1,7 +1,9 @@
 import Foundation
+import PostgreSQL
 import TestKit
 import TestTraits
 import Testing
+import UVLoop
 
 /// The environment variable `TALLY_POSTGRESQL` names the folder with PostgreSQL's programs.
 @Suite(.blocking, .enabled(if: RunningPostgreSQL.isAvailable, "set TALLY_POSTGRESQL"))
@@ -65,6 +67,36 @@ struct `Processors with one database` {
         let told = totals(of: [first, second])
         #expect(told.latest.values.reduce(0, +) == 4_000)
         #expect(told.decreases.prefix(5) == [])
+        nsqd.send(SIGTERM)
+        #expect(nsqd.status() == 0)
+    }
+
+    @Test func `report plays that were not committed when they stop`() throws {
+        let server = try RunningPostgreSQL()
+        let (nsqd, address) = try BuiltProcess.broker()
+        let processor = try process(address, server)
+        #expect(processor.line(containing: "counting plays") != nil)
+        let loop = try Loop()
+        let session = PostgreSQLSession(
+            try PostgreSQLConfiguration(url: server.url()), on: loop)
+        session.execute(
+            PostgreSQLStatement(script: "BEGIN; LOCK TABLE tally.fingerprints")
+        ) { _ in loop.stop() }
+        loop.run()
+        let plays = try produce(address, plays: 200, rate: 2_000, runID: 7)
+        #expect(plays.status() == 0)
+        // The lock makes the commit fail after 5 s.
+        #expect(processor.line(containing: "SQLSTATE 55P03") != nil)
+        processor.send(SIGTERM)
+        #expect(processor.status() == 1)
+        #expect(processor.lines(of: .standardError).last?.contains("cannot use store") == true)
+        session.close()
+        loop.close()
+        let other = try process(address, server)
+        #expect(eventually { totals(of: [other]).latest.values.reduce(0, +) >= 200 })
+        other.send(SIGTERM)
+        #expect(other.status() == 0)
+        #expect(totals(of: [other]).latest.values.reduce(0, +) == 200)
         nsqd.send(SIGTERM)
         #expect(nsqd.status() == 0)
     }

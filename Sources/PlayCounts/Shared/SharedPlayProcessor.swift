@@ -236,7 +236,10 @@ package final class SharedPlayProcessor {
         rejects.close()
         if hasFailed { consumer.abandon() }
         store.close()
-        if hasFailed, let lastError { onFailure(lastError) }
+        if hasFailed {
+            let detail = "no response before the stop ended (NSQ redelivers the received plays)"
+            onFailure(lastError ?? SharedStoreError(.database, store: store.name, detail: detail))
+        }
         logger.info("\(statistics)")
         onEnd()
         let completions = stopCompletions
