@@ -97,6 +97,8 @@ let package = Package(
             name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
         .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
         .systemLibrary(name: "CSnappy", providers: [.apt(["libsnappy-dev"])]),
+        .systemLibrary(
+            name: "CPostgreSQL", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
         .systemLibrary(name: "CMemory"),
         .systemLibrary(name: "CProcess"),
         module("NSQWire", ["TallyJSON"]),
@@ -110,8 +112,9 @@ let package = Package(
         module("UVLoop", ["TallyBasics", "CLibuv"]),
         module("Transport", ["COpenSSL", "CZlib", "CSnappy"]),
 
-        // Layer 2: HTTP over the event loop.
+        // Layer 2: HTTP and PostgreSQL over the event loop.
         module("HTTP", ["TallyJSON", "UVLoop", "Transport", "CHTTPParser"]),
+        module("PostgreSQL", ["TallyBasics", "UVLoop", "CPostgreSQL"]),
 
         // Layer 3: the client and the broker.
         module(
@@ -151,8 +154,8 @@ let package = Package(
         module(
             "PlayCounts",
             [
-                "NSQWire", "TallyBasics", "TallyJSON", "NSQClient", "HTTP", "Transport", "UVLoop",
-                grdb, heap,
+                "NSQWire", "TallyBasics", "TallyJSON", "NSQClient", "HTTP", "PostgreSQL",
+                "Transport", "UVLoop", grdb, heap,
                 histogram, logging,
             ]),
         module(
@@ -177,8 +180,9 @@ let package = Package(
             name: "tally",
             dependencies: [
                 "NSQWire", "TallyBasics", "TallyJSON", "BrokerCore", "GoFlags", "UVLoop",
-                "Transport", "HTTP", "NSQClient", "NSQBroker", "NSQLookup", "NSQTools",
-                "NSQAdmin", "NSQJobs", "NSQJobsEmbedded", "PlayCounts", "LivePage", "CMemory",
+                "Transport", "HTTP", "PostgreSQL", "NSQClient", "NSQBroker", "NSQLookup",
+                "NSQTools", "NSQAdmin", "NSQJobs", "NSQJobsEmbedded", "PlayCounts", "LivePage",
+                "CMemory",
                 "CProcess", arguments, grdb, histogram, logging, toml,
             ],
             swiftSettings: settings),
@@ -204,6 +208,7 @@ let package = Package(
         tests(of: "BrokerCoreTests", ["BrokerCore", "NSQWire", "TallyBasics"]),
         tests(of: "UVLoopTests", ["UVLoop"]),
         tests(of: "TransportTests", ["Transport"]),
+        tests(of: "PostgreSQLTests", ["PostgreSQL", "UVLoop"]),
         tests(of: "HTTPTests", ["HTTP", "Transport", "UVLoop"]),
         tests(
             of: "NSQBrokerTests",
@@ -236,9 +241,8 @@ let package = Package(
         tests(
             of: "PlayCountsTests",
             [
-                "PlayCounts", "NSQClient", "NSQBroker", "NSQWire", "TallyBasics", "HTTP",
-                "Transport",
-                "UVLoop", logging,
+                "PlayCounts", "NSQClient", "NSQBroker", "NSQWire", "PostgreSQL", "TallyBasics",
+                "HTTP", "Transport", "UVLoop", logging,
             ]),
         tests(
             of: "NSQJobsTests",
@@ -260,7 +264,7 @@ let package = Package(
             ]),
         tests(
             of: "EndToEndTests",
-            ["tally", "NSQWire", "NSQClient", "HTTP", "Transport", "UVLoop"]),
+            ["tally", "NSQWire", "NSQClient", "HTTP", "PostgreSQL", "Transport", "UVLoop"]),
     ]
 )
 

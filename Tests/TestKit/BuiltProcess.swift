@@ -110,6 +110,12 @@ package final class BuiltProcess: Sendable {
         outcome.lines(of: stream).map(\.text)
     }
 
+    /// The lines of a process that still runs, each with the time of its arrival; see
+    /// ``linesSoFar(of:)``.
+    package func datedLinesSoFar(of stream: Stream) -> [(date: Date, text: String)] {
+        outcome.lines(of: stream)
+    }
+
     /// Waits for a line that contains `text`.
     ///
     /// - Returns: the line; `nil` if the output ends without one, or after `timeout` seconds.

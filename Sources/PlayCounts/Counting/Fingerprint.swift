@@ -5,8 +5,8 @@ import NSQWire
 /// With a million fingerprints in the window, the probability that a new play has the same
 /// fingerprint as another one is 1 in 10³².
 package struct Fingerprint: Hashable, Sendable, BitwiseCopyable {
-    fileprivate let low: UInt64
-    fileprivate let high: UInt64
+    let low: UInt64
+    let high: UInt64
 
     /// Marks empty slots of a table. No play has this fingerprint.
     static let none = Fingerprint(low: 0, high: 0)

@@ -65,6 +65,12 @@ final class ClientPublisher {
         publishDueCalls()
     }
 
+    /// Enqueues totals that are due now, and makes their calls.
+    func publishNow(_ counts: [PlayCount]) {
+        scheduler.enqueue(counts, dueAt: loop.instant)
+        publishDueCalls()
+    }
+
     /// Makes the calls that are due, and sets the timer for the next deadline.
     func publishDueCalls() {
         guard !isStopped else { return }
@@ -106,11 +112,16 @@ final class ClientPublisher {
 
     /// Closes the sink. No callback runs after this.
     func close() {
+        discard()
+        client.sink.close()
+    }
+
+    /// Makes no further calls and runs no further callbacks. The sink stays open.
+    func discard() {
         isStopped = true
         timer.close()
         onAccepted = { _ in }
         onRoundEnd = {}
-        client.sink.close()
     }
 
     private func callEnded(_ call: Call, _ result: Result<Void, SinkError>) {

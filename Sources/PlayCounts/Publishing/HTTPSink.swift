@@ -46,9 +46,13 @@ package final class HTTPSink: Sink {
         if queue.count == 1 { post(call) }
     }
 
-    package func close() {
+    package func abandonCalls() {
         queue = []
         request?.cancel()
+    }
+
+    package func close() {
+        abandonCalls()
         client.close()
     }
 

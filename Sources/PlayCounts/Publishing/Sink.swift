@@ -6,11 +6,15 @@ package protocol Sink: AnyObject {
     ///   or later. After a failure, the publisher retries with the latest counts.
     func send(_ call: Call, completion: @escaping (Result<Void, SinkError>) -> Void)
 
+    /// Ends the calls in progress if that is possible. Their completions do not run.
+    func abandonCalls()
+
     /// Closes the connections. The completion of an outstanding call may then never run.
     func close()
 }
 
 extension Sink {
+    package func abandonCalls() {}
     package func close() {}
 }
 

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Foundation
 import PlayCounts
+import PostgreSQL
 import TallyBasics
 
 /// `tally counts`: prints the counts in a store.
@@ -19,7 +20,10 @@ struct CountsCommand: ParsableCommand {
                     tally counts --store=plays.db --json | jq .total_plays
                     """#))
 
-    @Option(help: "The SQLite file with the counts.")
+    @Option(
+        help: ArgumentHelp(
+            "The store of a processor: an SQLite file, or the URL of a PostgreSQL database.",
+            valueName: "file-or-url"))
     var store = "tally.sqlite"
 
     @Option(help: "The number of videos to print. Default: all.")
@@ -47,10 +51,17 @@ struct CountsCommand: ParsableCommand {
     }
 
     func run() throws {
-        let counts = try PlayStore.readCounts(at: store)
+        let counts = try readCounts()
             .sorted { ($1.count, $0.videoID.text) < ($0.count, $1.videoID.text) }
         let shown = try shown(of: counts)
         print(json ? try Self.json(shown, of: counts) : Self.table(shown, of: counts))
+    }
+
+    private func readCounts() throws -> [PlayStore.StoredCount] {
+        guard let database = try PostgreSQLConfiguration(store: store) else {
+            return try PlayStore.readCounts(at: store)
+        }
+        return try SharedStore.readCounts(in: database)
     }
 
     private func shown(
@@ -58,7 +69,9 @@ struct CountsCommand: ParsableCommand {
     ) throws -> ArraySlice<PlayStore.StoredCount> {
         guard let video else { return counts.prefix(top ?? counts.count) }
         guard let index = counts.firstIndex(where: { $0.videoID == video }) else {
-            throw UsageError("video \(video.text) has no plays in '\(store)'")
+            // The description of a database contains no password.
+            let name = try PostgreSQLConfiguration(store: store)?.description ?? store
+            throw UsageError("video \(video.text) has no plays in '\(name)'")
         }
         return counts[index...index]
     }

@@ -125,6 +125,7 @@ struct DemoCommand: AsyncParsableCommand {
         let client =
             nsqds.isEmpty
             ? ClientOptions(ofCommand: "demo") : try connection.clientOptions(ofCommand: "demo")
+        if let store { try PlayStore.expectFile(store, of: "tally demo") }
         try await PlayStore.withStore(location) { store in
             try await run(plays, client, store)
         }

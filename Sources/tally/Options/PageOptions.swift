@@ -34,6 +34,12 @@ struct PageOptions: ParsableArguments {
         }
     }
 
+    /// - Throws: `ValidationError` if the page was requested.
+    func expectNoPage(because reason: String) throws {
+        guard let pageAddress, !Self.none.contains(pageAddress) else { return }
+        throw ValidationError("--page-address cannot be used: \(reason)")
+    }
+
     /// Starts the page.
     ///
     /// - Returns: `nil` if the page is disabled. Also `nil` if its default port is in use: counting

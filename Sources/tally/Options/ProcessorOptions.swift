@@ -15,7 +15,14 @@ struct ProcessorOptions: ParsableArguments {
     @Option(help: "The channel to consume.", transform: ChannelName.init(flag:))
     var channel = ChannelName(unchecked: "counts")
 
-    @Option(help: "The SQLite file for the counts; created if missing.")
+    @Option(
+        help: ArgumentHelp(
+            """
+            The SQLite file for the counts, which is created if it is missing. tally process also \
+            accepts postgres://USER@HOST:PORT/DATABASE: then any number of processes count into \
+            the schema tally of this database. The password can be in PGPASSWORD or ~/.pgpass, and \
+            the other variables and parameters of libpq, such as sslmode=verify-full, apply too.
+            """, valueName: "file-or-url"))
     var store = "tally.sqlite"
 
     @OptionGroup(title: "Publishing")

@@ -5,6 +5,7 @@ import Logging
 import NSQBroker
 import NSQClient
 import PlayCounts
+import PostgreSQL
 import UVLoop
 
 /// `tally process`: consumes plays from running nsqds, counts them, and publishes the counts.
@@ -82,6 +83,9 @@ struct ProcessCommand: AsyncParsableCommand {
         let logger = log.logger("tally")
         let client = try connection.clientOptions(ofCommand: "process")
         try options.publishing.targets.checkFiles()
+        if let database = try PostgreSQLConfiguration(store: options.store) {
+            return try await run(client, database, logger)
+        }
         try await PlayStore.withStore(.file(options.store)) { store in
             try await run(client, store, logger)
         }
@@ -92,8 +96,7 @@ struct ProcessCommand: AsyncParsableCommand {
     ) async throws {
         let signals = try await StopSignals.watch()
         try options.publishing.removeSecrets(from: store)
-        let names = (nsqds.map(\.description) + lookupds.map { "reported by \($0.url.address)" })
-            .joined(separator: ", ")
+        let names = sourceNames
         let page = try await pageOptions.start(
             of: store, options.pageSettings(source: "nsqd at \(names)", nsqd: nsqds.first),
             logger: logger)
@@ -111,5 +114,30 @@ struct ProcessCommand: AsyncParsableCommand {
         try await processor.run(until: signals, logger: logger)
         await page?.stop(reason: "tally process was stopped")
         await signals.stop()
+    }
+
+    /// Counts into a database, which other processes may use too.
+    private func run(
+        _ client: ClientOptions, _ database: PostgreSQLConfiguration, _ logger: Logger
+    ) async throws {
+        try pageOptions.expectNoPage(because: "counts in PostgreSQL have no page")
+        let signals = try await StopSignals.watch()
+        let input = PlayInput(
+            nsqds: nsqds, lookupds: lookupds.map(\.url), nsqdHTTPs: nsqdHTTPs.map(\.url),
+            client: client, topic: options.topic, channel: options.channel,
+            maxInFlight: options.maxInFlight, maxAttempts: options.maxAttempts, logger: logger)
+        var targets = options.publishing.targets
+        targets.client = client
+        let processor = try await SharedProcessorHost.start(
+            input, database: database, targets: targets, settings: options.settings)
+        logger.info("counting \(options.topic) from \(sourceNames) into \(database)")
+        try await processor.run(until: signals, logger: logger)
+        await signals.stop()
+    }
+
+    /// The nsqds and nsqlookupds, for logs and the page.
+    private var sourceNames: String {
+        (nsqds.map(\.description) + lookupds.map { "reported by \($0.url.address)" })
+            .joined(separator: ", ")
     }
 }

@@ -93,7 +93,7 @@ extension ProcessorHost {
     func run(
         until signals: StopSignals, outlivesStore: Bool = false, logger: Logger
     ) async throws {
-        let event = await firstEvent(signals) { error in
+        let event = await failure.firstEvent(signals) { error in
             guard outlivesStore, error is StoreError else { return false }
             logger.critical(
                 "counting has stopped: \(error); the broker runs until SIGINT or SIGTERM")
@@ -110,28 +110,6 @@ extension ProcessorHost {
             } catch {
                 throw UsageError(connecting: error)
             }
-        }
-    }
-
-    private enum Event {
-        case signal(String)
-        case failure(any Error)
-    }
-
-    /// - Parameter ignores: returns `true` for a failure after which the method continues to wait
-    ///   for a signal.
-    private func firstEvent(
-        _ signals: StopSignals, ignores: (any Error) -> Bool
-    ) async -> Event {
-        await withTaskGroup(of: Event?.self) { group in
-            group.addTask { await signals.next().map { .signal($0) } }
-            group.addTask { [failure] in await failure.next().map { .failure($0) } }
-            defer { group.cancelAll() }
-            while let event = await group.next() {
-                if case .failure(let error) = event, ignores(error) { continue }
-                if let event { return event }
-            }
-            return .signal("stop")
         }
     }
 }

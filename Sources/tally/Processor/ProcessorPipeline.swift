@@ -36,48 +36,21 @@ struct ProcessorPipeline {
     func build(
         on loop: Loop, clients: [Client]
     ) throws -> (processor: PlayProcessor, consumer: ConsumerEngine) {
-        var options = Consumer.Options()
-        options.client = client
-        options.maxInFlight = maxInFlight
-        // If two processors consume one channel into different stores, each store has only a part
-        // of the plays. The client ID contains the ID of the store, so that nsqd's statistics
-        // reveal this.
-        options.client.clientID = StoreConflictDetector.clientID(storeID: store.storeID)
-        // nsqd's default buffering would delay immediate plays by up to 250 ms.
-        options.outputBufferTimeout = .milliseconds(25)
-        let consumer = ConsumerEngine(
-            on: loop, topic: topic, channel: channel, nsqds: nsqds, lookupds: lookupds,
-            options: options, logger: logger)
-        let rejects = RejectedPlays(
-            of: topic, consumer: consumer, maxAttempts: settings.maxAttempts, logger: logger
-        ) { nsqd in
-            var options = Producer.Options.withoutWaiting
-            options.client = client
-            let producer = ProducerEngine(on: loop, nsqd: nsqd, options: options, logger: logger)
-            producer.start()
-            return producer
-        }
-        guard let rejects else {
-            throw UsageError(
-                "topic name '\(topic)' is too long: the topic of rejected messages has the same "
-                    + "name with '\(RejectedPlays.topicSuffix)' appended")
-        }
+        let consumer = input.consumer(on: loop, storeID: store.storeID)
         let processor = try PlayProcessor(
-            on: loop, consumer: consumer, rejects: rejects, store: store,
-            clients: clients, settings: settings, logger: logger)
-        let poller = statisticsPoller(on: loop)
+            on: loop, consumer: consumer, rejects: try input.rejects(of: consumer, on: loop),
+            store: store, clients: clients, settings: settings, logger: logger)
+        let poller = input.statisticsPoller(
+            on: loop, storeID: store.storeID, onQueueState: onQueueState)
         poller.start()
         processor.onEnd = poller.close
         return (processor, consumer)
     }
 
-    private func statisticsPoller(on loop: Loop) -> ChannelStatisticsPoller {
-        let poller = ChannelStatisticsPoller(
-            on: loop, nsqds: nsqdHTTPs, topic: topic, channel: channel)
-        var detector = StoreConflictDetector(
-            topic: topic, channel: channel, storeID: store.storeID, logger: logger)
-        poller.onStatistics = { detector.check($0.clientIDs, of: $1) }
-        poller.onQueueState = onQueueState
-        return poller
+    private var input: PlayInput {
+        PlayInput(
+            nsqds: nsqds, lookupds: lookupds, nsqdHTTPs: nsqdHTTPs, client: client, topic: topic,
+            channel: channel, maxInFlight: maxInFlight, maxAttempts: settings.maxAttempts,
+            logger: logger)
     }
 }

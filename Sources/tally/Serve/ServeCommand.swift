@@ -138,6 +138,7 @@ struct ServeCommand: AsyncParsableCommand {
             authSecret: nsqdAuthSecret ?? SecretVariables.authSecret,
             certificate: processorTLSCertificate.map { ($0, processorTLSKey) })
         let logger = configuration.logger(named: "tally")
+        try PlayStore.expectFile(counting.store, of: "tally serve")
         try counting.publishing.targets.checkFiles()
         try await PlayStore.withStore(.file(counting.store)) { store in
             try await run(configuration, client, store, logger)
