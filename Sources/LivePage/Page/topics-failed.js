@@ -1,9 +1,9 @@
 // The failed messages of a channel at one node: reads them on request, retries and discards them.
 
 import { ask } from "./topics-actions.js";
-import { drawNodeChoice, request } from "./topics-messages.js";
+import { drawNodeChoice, messageRow, request } from "./topics-messages.js";
 import { counted, dateAndClock, grouped } from "./logic.js";
-import { $, announce, button, cell, element, reuse, setText } from "./page.js";
+import { $, announce, button, reuse, setText } from "./page.js";
 
 // The channel whose failed messages are shown, the topic that contains them, the messages, and the
 // position after them.
@@ -119,16 +119,9 @@ function draw() {
   setText("failed-shown", messages.length > 0 ? `${counted(messages.length, "message")}${next === null ? "" : ", more follow"}` : "");
   $("failed-further").hidden = next === null;
   $("failed-all").hidden = messages.length === 0 && next === null;
-  reuse($("failed-rows"), messages, ({ id }) => id, () => {
-    const row = element("tr");
-    const head = row.appendChild(element("th", "mono"));
-    head.scope = "row";
-    row.append(cell("Failed"), cell("Published"), cell("Reason"), cell("Attempts", "figure"), cell("Bytes", "figure"), cell("Body"));
-    row.lastElementChild.append(element("pre"));
-    const group = row.appendChild(cell("", "action admin")).appendChild(element("div", "actions"));
-    for (const verb of Object.keys(VERBS)) group.append(button(`${VERBS[verb].button}…`, () => askOne(verb, row.message)));
-    return row;
-  }, (row, message) => {
+  reuse($("failed-rows"), messages, ({ id }) => id, () => messageRow(
+    [["Failed"], ["Published"], ["Reason"], ["Attempts", "figure"], ["Bytes", "figure"]], VERBS, askOne,
+  ), (row, message) => {
     row.message = message;
     const [head, failed, published, reason, attempts, bytes, body] = row.children;
     setText(head, message.id);

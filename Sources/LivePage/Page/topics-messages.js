@@ -155,6 +155,19 @@ export function drawNodeChoice(id, nodes) {
   });
 }
 
+// A row of a table of messages: the ID, cells with a name and a class, the body, and a button for each
+// change. `act` receives the change and the message of the row.
+export function messageRow(cells, verbs, act) {
+  const row = element("tr");
+  const head = row.appendChild(element("th", "mono"));
+  head.scope = "row";
+  for (const [name, kind] of cells) row.append(cell(name, kind));
+  row.appendChild(cell("Body")).append(element("pre"));
+  const group = row.appendChild(cell("", "action admin")).appendChild(element("div", "actions"));
+  for (const [verb, { button: text }] of Object.entries(verbs)) group.append(button(`${text}…`, () => act(verb, row.message)));
+  return row;
+}
+
 function draw() {
   const { messages, next, isRead, route } = shown;
   $("message-table").hidden = messages.length === 0;
@@ -163,16 +176,9 @@ function draw() {
   setText("message-shown", isRead && messages.length > 0 ? `${counted(messages.length, "message")}${next === null ? "" : ", more follow"}` : "");
   $("message-further").hidden = next === null;
   $("message-all").hidden = !isRead || route.channel === undefined;
-  reuse($("message-rows"), messages, ({ id }) => id, () => {
-    const row = element("tr");
-    const head = row.appendChild(element("th", "mono"));
-    head.scope = "row";
-    row.append(cell("Published"), cell("Attempts", "figure"), cell("State"), cell("Bytes", "figure"), cell("Body"));
-    row.lastElementChild.append(element("pre"));
-    const group = row.appendChild(cell("", "action admin")).appendChild(element("div", "actions"));
-    for (const verb of Object.keys(VERBS)) group.append(button(`${VERBS[verb].button}…`, () => askOne(verb, row.message)));
-    return row;
-  }, (row, message) => {
+  reuse($("message-rows"), messages, ({ id }) => id, () => messageRow(
+    [["Published"], ["Attempts", "figure"], ["State"], ["Bytes", "figure"]], VERBS, askOne,
+  ), (row, message) => {
     row.message = message;
     const [head, published, attempts, state, bytes, body, actions] = row.children;
     setText(head, message.id);
