@@ -8,13 +8,6 @@ import UVLoop
 ///
 /// It runs on a loop's thread. Its ``PlayProcessorStateMachine`` decides which actions it performs.
 package final class PlayProcessor {
-    /// The messages of one read from a connection, which are finished together.
-    private struct ReceivedBatch {
-        let messages: MessageBatch
-        /// The indices of rejected messages.
-        let rejected: Set<Int>
-    }
-
     private let loop: Loop
     private let settings: Settings
     private let consumer: ConsumerEngine
@@ -151,8 +144,7 @@ package final class PlayProcessor {
         messages.forEachReceived { message in
             oldestPublish = min(oldestPublish, message.timestampNanoseconds)
             do throws(Rejection) {
-                try checkAttempts(of: message)
-                let play = try Play(parsing: message.body.bytes, limits: settings.limits)
+                let play = try settings.play(in: message)
                 count(play, fingerprinter.fingerprint(of: play, in: message, from: source), now)
             } catch {
                 machine.reject(error)
@@ -187,11 +179,6 @@ package final class PlayProcessor {
         rejects.publish(received, message, from: nsqd, reason) { [weak self] isFinished in
             if let self, isFinished { observer.finished(1, loop.instant) }
         }
-    }
-
-    private func checkAttempts(of message: ReceivedMessage) throws(Rejection) {
-        guard settings.maxAttempts > 0 else { return }
-        if message.attempts > settings.maxAttempts { throw .tooManyAttempts }
     }
 
     private func count(_ play: Play, _ fingerprint: Fingerprint, _ now: MonotonicInstant) {
@@ -287,20 +274,9 @@ package final class PlayProcessor {
         }
     }
 
-    /// Finishes the plays of a delivery. Its rejected messages are finished separately, after their
-    /// publish.
     private func finish(_ delivery: ReceivedBatch) {
-        let messages = delivery.messages
-        let rejected = delivery.rejected
-        if rejected.isEmpty {
-            consumer.finish(messages)
-        } else {
-            for index in messages.indices where !rejected.contains(index) {
-                consumer.finish(messages[index])
-            }
-        }
-        guard messages.count > rejected.count else { return }
-        observer.finished(messages.count - rejected.count, loop.instant)
+        delivery.finish(by: consumer)
+        if delivery.playCount > 0 { observer.finished(delivery.playCount, loop.instant) }
     }
 
     private func close(hasFailed: Bool) {

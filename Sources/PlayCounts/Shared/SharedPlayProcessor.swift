@@ -10,13 +10,6 @@ import UVLoop
 /// It runs on a loop's thread. Messages are finished after their commit. Their counts need not be
 /// published before that, because the store contains what every client must receive.
 package final class SharedPlayProcessor {
-    /// The messages of one read from a connection, which are finished together.
-    private struct ReceivedBatch {
-        let messages: MessageBatch
-        /// The indices of rejected messages.
-        let rejected: Set<Int>
-    }
-
     private enum Phase {
         case running
         /// The consumer stops, and the received messages are committed.
@@ -119,10 +112,7 @@ package final class SharedPlayProcessor {
         var index = 0
         messages.forEachReceived { message in
             do throws(Rejection) {
-                if settings.maxAttempts > 0, message.attempts > settings.maxAttempts {
-                    throw .tooManyAttempts
-                }
-                let play = try Play(parsing: message.body.bytes, limits: settings.limits)
+                let play = try settings.play(in: message)
                 machine.add(play, fingerprinter.fingerprint(of: play, in: message, from: source))
             } catch {
                 machine.reject(error)
@@ -179,21 +169,13 @@ package final class SharedPlayProcessor {
             switch action {
             case .commit(let batch):
                 store.count(batch) { [weak self] in self?.commitEnded($0) }
-            case .finish(let deliveries): for delivery in deliveries { finish(delivery) }
+            case .finish(let deliveries):
+                for delivery in deliveries { delivery.finish(by: consumer) }
             }
         }
         isPerformingActions = false
         if case .committing = phase, isConsumerStopped, machine.isIdle { publishRest() }
         updateTimer()
-    }
-
-    /// Finishes the plays of a delivery. Its rejected messages are finished separately, after their
-    /// publish.
-    private func finish(_ delivery: ReceivedBatch) {
-        guard !delivery.rejected.isEmpty else { return consumer.finish(delivery.messages) }
-        for index in delivery.messages.indices where !delivery.rejected.contains(index) {
-            consumer.finish(delivery.messages[index])
-        }
     }
 
     private func publishRest() {
