@@ -12,7 +12,9 @@ package struct PostgreSQLError: Error, Equatable, Sendable, CustomStringConverti
     /// Creates an error.
     package init(sqlState: String? = nil, _ message: String, isOutcomeUnknown: Bool = false) {
         self.sqlState = sqlState
-        self.message = message.split(whereSeparator: \.isWhitespace).joined(separator: " ")
+        self.message = message.split(whereSeparator: \.isNewline)
+            .map { $0.split(whereSeparator: \.isWhitespace).joined(separator: " ") }
+            .filter { !$0.isEmpty }.joined(separator: "; ")
         self.isOutcomeUnknown = isOutcomeUnknown
     }
 

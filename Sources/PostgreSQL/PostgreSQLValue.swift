@@ -6,8 +6,6 @@ package enum PostgreSQLValue: Sendable {
     case text(String)
     case bytes([UInt8])
     case ints([Int64])
-    case texts([String])
-    case byteArrays([[UInt8]])
     /// An array of `uuid`: 16 bytes for each element, without separators.
     case uuids([UInt8])
 
@@ -18,8 +16,6 @@ package enum PostgreSQLValue: Sendable {
         case .text: 25
         case .bytes: 17
         case .ints: 1016
-        case .texts: 1009
-        case .byteArrays: 1001
         case .uuids: 2951
         }
     }
@@ -32,8 +28,6 @@ package enum PostgreSQLValue: Sendable {
         case .text(let text): Array(text.utf8)
         case .bytes(let bytes): bytes
         case .ints(let values): array(of: 20, values.count) { bigEndian(values[$0])[...] }
-        case .texts(let texts): array(of: 25, texts.count) { Array(texts[$0].utf8)[...] }
-        case .byteArrays(let arrays): array(of: 17, arrays.count) { arrays[$0][...] }
         case .uuids(let bytes):
             array(of: 2950, bytes.count / 16) { bytes[$0 * 16..<($0 + 1) * 16] }
         }

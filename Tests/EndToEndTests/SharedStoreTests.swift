@@ -20,8 +20,8 @@ struct `Processors with one database` {
         let late = try produce(address, plays: 3_000, rate: 2_000, runID: 2)
         // The same plays again.
         let again = try produce(address, plays: 3_000, rate: 2_000, runID: 1)
-        #expect(first.line(containing: "play_count", of: .standardOutput) != nil)
-        Thread.sleep(forTimeInterval: 0.5)
+        // The processes that publish the plays still run.
+        #expect(eventually { totals(of: [first]).latest.values.reduce(0, +) > 3_000 })
         first.send(SIGKILL)
         #expect(first.status() == -SIGKILL)
         #expect(late.status() == 0 && again.status() == 0)
@@ -109,8 +109,8 @@ struct `Processors with one database` {
             #expect(processor.line(containing: "counting plays") != nil)
         }
         let plays = try produce(address, plays: 4_000, rate: 2_000, runID: 3)
-        for processor in processors.dropLast() {
-            Thread.sleep(forTimeInterval: 0.5)
+        for (processor, count) in zip(processors, [1_000, 2_000]) {
+            #expect(eventually { totals(of: processors).latest.values.reduce(0, +) >= count })
             processor.send(SIGTERM)
             #expect(processor.status() == 0, "\(processor.lines(of: .standardError))")
         }
@@ -209,6 +209,31 @@ struct `Processors with one database` {
     @Test func `reports an invalid URL, without the password`() throws {
         let process = try BuiltProcess([
             "process", "--nsqd-tcp-address=127.0.0.1:1", "--store=postgres://ann:hunter22@[/plays",
+        ])
+        #expect(process.status() == 1)
+        let text = process.lines(of: .standardError).joined()
+        #expect(text.contains("invalid --store: invalid PostgreSQL URL"))
+        #expect(!text.contains("hunter22"))
+    }
+
+    @Test func `ends at a signal while the database does not respond`() throws {
+        let (nsqd, address) = try BuiltProcess.broker()
+        let database = try BlockingListener()
+        let process = try BuiltProcess([
+            "process", "--nsqd-tcp-address=\(address)",
+            "--store=postgres://ann@127.0.0.1:\(database.port)/plays?connect_timeout=600",
+        ])
+        let connection = try database.accept()
+        process.send(SIGINT)
+        #expect(process.status() == 0)
+        connection.close()
+        nsqd.send(SIGTERM)
+        #expect(nsqd.status() == 0)
+    }
+
+    @Test func `is refused if its URL is that of another system`() throws {
+        let process = try BuiltProcess([
+            "process", "--nsqd-tcp-address=127.0.0.1:1", "--store=mysql://ann:hunter22@db/plays",
         ])
         #expect(process.status() == 1)
         let text = process.lines(of: .standardError).joined()

@@ -12,12 +12,11 @@ struct `A PostgreSQL session` {
         let session = try SynchronousSession(server.url())
         let rows = try session.run(
             """
-            SELECT $1, $2, $3, $4, $5::bool, array_length($6, 1), $7[2], $8[1],
-                $9[2] = 'ffeeddcc-bbaa-9988-7766-554433221100', cardinality($10)
+            SELECT $1, $2, $3, $4, $5::bool, array_length($6, 1),
+                $7[2] = 'ffeeddcc-bbaa-9988-7766-554433221100', cardinality($8)
             """,
             [
                 .int(-7), .text("ä€"), .bytes([0, 255]), .null, .text("true"), .ints([1, 2, 3]),
-                .texts(["a", "b"]), .byteArrays([[1, 0, 2]]),
                 .uuids(
                     [UInt8](repeating: 0, count: 16)
                         + (0..<16).map { UInt8(0xFF - 0x11 * $0) }), .ints([]),
@@ -29,10 +28,8 @@ struct `A PostgreSQL session` {
         #expect(rows.int(0, 3) == nil)
         #expect(rows.bool(0, 4))
         #expect(rows.int(0, 5) == 3)
-        #expect(rows.text(0, 6) == "b")
-        #expect(rows.bytes(0, 7) == [1, 0, 2])
-        #expect(rows.bool(0, 8))
-        #expect(rows.int(0, 9) == 0)
+        #expect(rows.bool(0, 6))
+        #expect(rows.int(0, 7) == 0)
     }
 
     @Test func `sends and receives more than a socket buffer holds`() throws {
@@ -124,7 +121,7 @@ struct `A PostgreSQL session` {
         let port = try BlockingListener().port
         let session = try SynchronousSession("postgres://ann:secret@127.0.0.1:\(port)/x")
         let error = session.error(of: "SELECT 1")
-        #expect(error?.message.contains("refused") == true)
+        #expect(error?.message.contains("Connection refused; Is the server running") == true)
         #expect(error?.isTransient == true)
         #expect(error?.message.contains("secret") == false)
     }

@@ -63,7 +63,7 @@ extension SharedStore {
         ) { [self] in done(converted($0) { _ in }) }
     }
 
-    /// Reads the totals that are due, and as many others as have room in the same calls.
+    /// Reads the totals that are due, and as many others as fit into the same calls.
     ///
     /// - Parameters:
     ///   - isFlushing: whether every total is due that the client has not accepted.

@@ -219,7 +219,7 @@ extension SharedStore {
             RETURN FOUND;
         END $$;
 
-        -- Reads the totals that are due, and as many others as have room in their calls. The first
+        -- Reads the totals that are due, and as many others as fit into their calls. The first
         -- row has no video: it shows whether the lease is held, and the time.
         CREATE OR REPLACE FUNCTION tally.due_totals_1(
             client_number integer, held_epoch bigint, videos_per_call bigint, row_limit bigint,

@@ -129,8 +129,8 @@ struct ProcessCommand: AsyncParsableCommand {
         var targets = options.publishing.targets
         targets.client = client
         let processor = try await SharedProcessorHost.start(
-            input, database: database, targets: targets, settings: options.settings)
-        logger.info("counting \(options.topic) from \(sourceNames) into \(database)")
+            input, from: sourceNames, database: database, targets: targets,
+            settings: options.settings)
         try await processor.run(until: signals, logger: logger)
         await signals.stop()
     }

@@ -10,12 +10,12 @@ final class SharedProcessorHost: Sendable {
     private let failure: FirstFailure
     private let firstConnection: FirstConnection
 
-    /// Opens the store and starts a processor.
+    /// Starts to open the store. The processor starts once it is open.
     ///
-    /// - Throws: `UsageError` if the store cannot be opened.
+    /// - Parameter sources: the nsqds and nsqlookupds, for the log.
     static func start(
-        _ input: PlayInput, database: PostgreSQLConfiguration, targets: PublishTargets,
-        settings: PlayProcessor.Settings
+        _ input: PlayInput, from sources: String, database: PostgreSQLConfiguration,
+        targets: PublishTargets, settings: PlayProcessor.Settings
     ) async throws -> SharedProcessorHost {
         let failure = FirstFailure()
         let first = FirstConnection(to: input.nsqds, isDiscovering: !input.lookupds.isEmpty)
@@ -27,15 +27,7 @@ final class SharedProcessorHost: Sendable {
             )
         }
         let names = targets.targets.map(\.name)
-        let error: (any Error)? = await withCheckedContinuation { continuation in
-            host.submit { run in
-                run?.open(names, failure, first) { continuation.resume(returning: $0) }
-            }
-        }
-        if let error {
-            await host.stop()
-            throw UsageError(connecting: error)
-        }
+        host.submit { run in run?.open(names, failure, first, from: sources) }
         // If no nsqd can be reached at the start, the command fails with a usage error.
         Task {
             do { try await first.wait() } catch { failure.record(error) }
@@ -52,9 +44,10 @@ final class SharedProcessorHost: Sendable {
         self.firstConnection = firstConnection
     }
 
-    /// Runs until a signal arrives, and then commits, publishes and finishes the received plays.
+    /// Runs until a signal arrives, and then commits, publishes and finishes the received plays. A
+    /// signal also ends the wait for a database that does not respond.
     ///
-    /// - Throws: the error that stopped the processor.
+    /// - Throws: `UsageError` if the store cannot be opened, or the processor has failed.
     func run(until signals: StopSignals, logger: Logger) async throws {
         let event = await failure.firstEvent(signals)
         if case .signal(let name) = event {
@@ -82,22 +75,16 @@ private final class SharedProcessorRun: LoopHosted {
     }
 
     /// Opens the store, and starts the processor.
-    ///
-    /// - Parameter done: called with `nil` on success.
     func open(
-        _ names: [String], _ failure: FirstFailure, _ first: FirstConnection,
-        _ done: @escaping ((any Error)?) -> Void
+        _ names: [String], _ failure: FirstFailure, _ first: FirstConnection, from sources: String
     ) {
         store.open(clients: names) { [self] result in
-            switch result {
-            case .failure(let error): done(error)
-            case .success((let identity, let numbers)):
-                do {
-                    try start(identity, numbers, failure, first)
-                    done(nil)
-                } catch {
-                    done(error)
-                }
+            do {
+                let (identity, numbers) = try result.get()
+                try start(identity, numbers, failure, first)
+                input.logger.info("counting \(input.topic) from \(sources) into \(store.name)")
+            } catch {
+                failure.record(error)
             }
         }
     }

@@ -2,11 +2,11 @@ import PlayCounts
 import PostgreSQL
 
 extension PlayStore {
-    /// Refuses the URL of a database for a command whose store is a file.
+    /// Refuses a URL for a command whose store is a file.
     ///
     /// - Throws: `UsageError` without the URL, because it may contain a password.
     static func expectFile(_ store: String, of command: String) throws {
-        guard PostgreSQLConfiguration.isURL(store) else { return }
+        guard store.contains("://") else { return }
         throw UsageError(
             "\(command) needs a file as --store (only tally process counts into a database)")
     }
@@ -34,7 +34,7 @@ extension PostgreSQLConfiguration {
     /// - Returns: `nil` if the store is a file.
     /// - Throws: `UsageError` without the URL, because it may contain a password.
     init?(store: String) throws {
-        guard Self.isURL(store) else { return nil }
+        guard store.contains("://") else { return nil }
         do throws(PostgreSQLError) {
             try self.init(url: store)
         } catch {
